@@ -1,0 +1,61 @@
+// Batch norm, second half: merges the chunks' moments by Chan's formula in a fixed tree, makes the channel's
+// normalisation, and blends the batch into the running statistics (SPEC 5). One workgroup per channel.
+
+struct Params {
+    chunks: u32,
+    gamma_offset: u32,
+    beta_offset: u32,
+    bias_offset: u32, // of the convolution: z is stored without it, the running mean includes it
+    running_mean_offset: u32,
+    running_var_offset: u32,
+    epsilon: f32,
+    momentum: f32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> moments: array<f32>; // [channels, chunks, 3]
+@group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
+@group(0) @binding(3) var<storage, read_write> norm: array<vec4<f32>>; // [channels]: mean, rstd, scale, shift
+@group(0) @binding(4) var<storage, read_write> running: array<f32>; // the flat running statistics
+
+var<workgroup> shared_moments: array<vec3<f32>, WORKGROUP>;
+
+// Count, mean and m2 of two sets together.
+fn merge(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
+    if b.x == 0.0 {
+        return a;
+    }
+    let count = a.x + b.x;
+    let delta = b.y - a.y;
+    let weight = b.x / count;
+    return vec3(count, a.y + delta * weight, a.z + b.z + delta * delta * a.x * weight);
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let channel = workgroup.x;
+    var own = vec3(0.0);
+    for (var chunk = local; chunk < params.chunks; chunk += WORKGROUP) {
+        let at = (channel * params.chunks + chunk) * 3u;
+        own = merge(own, vec3(moments[at], moments[at + 1u], moments[at + 2u]));
+    }
+    shared_moments[local] = own;
+    for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {
+        workgroupBarrier();
+        if local < width {
+            shared_moments[local] = merge(shared_moments[local], shared_moments[local + width]);
+        }
+    }
+    if local == 0u {
+        let all = shared_moments[0];
+        let rstd = 1.0 / sqrt(all.z / all.x + params.epsilon);
+        let scale = weights[params.gamma_offset + channel] * rstd;
+        norm[channel] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel] - all.y * scale);
+
+        let mean_at = params.running_mean_offset + channel;
+        let var_at = params.running_var_offset + channel;
+        let mean = all.y + weights[params.bias_offset + channel];
+        running[mean_at] += params.momentum * (mean - running[mean_at]);
+        running[var_at] += params.momentum * (all.z / (all.x - 1.0) - running[var_at]);
+    }
+}

@@ -1,0 +1,34 @@
+// Adjoint of the mean shift: ∂L/∂o = g - mean(g) for g = ∂L/∂x (SPEC 4); the losses come along:
+// y_l2 = ½·Σ|Â|²/N, and the loss is ½‖g‖² for SIP (where g = -dx) and y_l2 for GD. One workgroup per sample.
+
+struct Params {
+    batch: u32,
+    cells: u32,
+    sip: u32, // 1: SIP, 0: GD
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> signal: array<f32>; // g [batch, cells]
+@group(0) @binding(2) var<storage, read> residual_energy: array<f32>; // Σ|Â|² [batch, or one more]
+@group(0) @binding(3) var<storage, read_write> output_gradient: array<f32>; // [batch, cells]
+@group(0) @binding(4) var<storage, read_write> losses: array<f32>; // [2, batch]: loss, y_l2
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let first = workgroup.x * params.cells;
+    var sums = vec2(0.0);
+    for (var i = local; i < params.cells; i += WORKGROUP) {
+        let g = signal[first + i];
+        sums += vec2(g, g * g);
+    }
+    let mean = workgroup_sum(local, sums.x) / f32(params.cells);
+    let energy = workgroup_sum(local, sums.y);
+    for (var i = local; i < params.cells; i += WORKGROUP) {
+        output_gradient[first + i] = signal[first + i] - mean;
+    }
+    if local == 0u {
+        let y_l2 = 0.5 * residual_energy[workgroup.x] / f32(params.cells);
+        losses[workgroup.x] = select(y_l2, 0.5 * energy, params.sip == 1u);
+        losses[params.batch + workgroup.x] = y_l2;
+    }
+}

@@ -1,0 +1,36 @@
+// total[offset + j] = Σ_i rows[i, j], in a fixed order. One invocation per column and stripe: a workgroup takes
+// COLUMNS columns, its STRIPES invocations of a column add every STRIPES-th row, then one adds the stripes.
+
+struct Params {
+    rows: u32,
+    columns: u32,
+    offset: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> rows: array<f32>; // [rows, columns]
+@group(0) @binding(2) var<storage, read_write> total: array<f32>;
+
+const COLUMNS: u32 = 32u;
+const STRIPES: u32 = 8u;
+
+var<workgroup> stripes: array<f32, COLUMNS * STRIPES>;
+
+@compute @workgroup_size(COLUMNS, STRIPES)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_id) local: vec3<u32>) {
+    let column = workgroup.x * COLUMNS + local.x;
+    var sum = 0.0;
+    if column < params.columns {
+        for (var row = local.y; row < params.rows; row += STRIPES) {
+            sum += rows[row * params.columns + column];
+        }
+    }
+    stripes[local.y * COLUMNS + local.x] = sum;
+    workgroupBarrier();
+    if local.y == 0u && column < params.columns {
+        for (var stripe = 1u; stripe < STRIPES; stripe++) {
+            sum += stripes[stripe * COLUMNS + local.x];
+        }
+        total[params.offset + column] = sum;
+    }
+}

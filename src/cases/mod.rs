@@ -1,0 +1,125 @@
+//! The one case list: every stage with its shapes, the GPU call, the CPU reference in f64 and the tolerance.
+//! The tests and `unheat check` both run it.
+
+mod network;
+mod optimiser;
+mod physics;
+mod step;
+
+use crate::Result;
+use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::model::rng::{Purpose, Random};
+use std::sync::Arc;
+
+/// One stage on one shape.
+pub struct Case {
+    /// The kernel or stage, with its variant.
+    pub name: String,
+    /// Batch, channels and grid, as text.
+    pub shape: String,
+    /// Largest relative error ‖out - ref‖/‖ref‖ of any output.
+    pub tolerance: f64,
+    run: Run,
+    reference: Box<dyn Fn() -> Vec<Vec<f64>>>,
+}
+
+/// Computes the outputs on a GPU.
+type Run = Box<dyn Fn(&Arc<Gpu>) -> Result<Vec<Vec<f32>>>>;
+
+impl Case {
+    /// Runs both sides and returns the largest relative error over the outputs. `perturb` spoils the first
+    /// number of each output, to show that the comparison notices.
+    pub fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
+        let reference = (self.reference)();
+        let mut outputs = (self.run)(gpu)?;
+        assert_eq!(outputs.len(), reference.len(), "{}: outputs and references differ in number", self.name);
+        let mut worst = 0.0;
+        for (output, reference) in outputs.iter_mut().zip(&reference) {
+            if perturb {
+                output[0] += 1e-2 * (1.0 + norm(reference) as f32);
+            }
+            let error = relative_error(output, reference);
+            // Not max(): a NaN must win.
+            if !(error <= worst) {
+                worst = error;
+            }
+        }
+        Ok(worst)
+    }
+
+    /// Whether `error` passes; NaN does not.
+    pub fn passes(&self, error: f64) -> bool {
+        error <= self.tolerance
+    }
+}
+
+/// ‖out - ref‖/‖ref‖, or ‖out‖ where the reference is zero. Different lengths are infinitely wrong.
+pub fn relative_error(output: &[f32], reference: &[f64]) -> f64 {
+    if output.len() != reference.len() {
+        return f64::INFINITY;
+    }
+    let squares: f64 = output.iter().zip(reference).map(|(&o, r)| (f64::from(o) - r).powi(2)).sum();
+    let scale = norm(reference);
+    squares.sqrt() / if scale > 0.0 { scale } else { 1.0 }
+}
+
+fn norm(values: &[f64]) -> f64 {
+    values.iter().map(|v| v * v).sum::<f64>().sqrt()
+}
+
+/// Every case.
+pub fn all() -> Vec<Case> {
+    [physics::cases(), network::cases(), optimiser::cases(), step::cases()].into_iter().flatten().collect()
+}
+
+/// Builds a case from a recording and its output tensors.
+fn recorded(
+    name: &str,
+    shape: String,
+    tolerance: f64,
+    prepare: impl Fn(&mut Recorder) -> Result<Vec<Tensor>> + 'static,
+    reference: impl Fn() -> Vec<Vec<f64>> + 'static,
+) -> Case {
+    let run = move |gpu: &Arc<Gpu>| {
+        let mut recorder = Recorder::new(gpu);
+        let outputs = prepare(&mut recorder)?;
+        let recording: Recording = recorder.finish();
+        recording.submit(gpu);
+        outputs.iter().map(|tensor| gpu.read(tensor)).collect()
+    };
+    Case { name: name.to_owned(), shape, tolerance, run: Box::new(run), reference: Box::new(reference) }
+}
+
+/// `len` numbers in [-1, 1), different for every stream.
+fn noise(stream: u64, len: usize) -> Vec<f32> {
+    let mut random = Random::new(Purpose::Cases, 0, stream, 0);
+    (0..len).map(|_| random.between(-1.0, 1.0) as f32).collect()
+}
+
+fn widen(values: &[f32]) -> Vec<f64> {
+    values.iter().map(|&v| f64::from(v)).collect()
+}
+
+/// An output full of garbage, so that an element nobody writes shows.
+fn garbage(gpu: &Gpu, label: &str, len: usize) -> Result<Tensor> {
+    gpu.tensor_from(label, &vec![-1.2345e6; len])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_comparison_fails_on_perturbed_missing_and_undefined_values() {
+        let reference = widen(&noise(0, 1000));
+        let good = noise(0, 1000);
+        assert_eq!(relative_error(&good, &reference), 0.0);
+        let mut spoiled = good.clone();
+        spoiled[500] += 1e-3;
+        assert!(relative_error(&spoiled, &reference) > 1e-5);
+        assert_eq!(relative_error(&good[1..], &reference), f64::INFINITY);
+        spoiled[0] = f32::NAN;
+        let error = relative_error(&spoiled, &reference);
+        assert!(!(error <= 1e9), "NaN must not pass");
+    }
+}

@@ -1,0 +1,208 @@
+//! Rasterisation, FFT, diffusion, the training signals, the mean shift.
+
+use super::{Case, garbage, noise, recorded, widen};
+use crate::cpu;
+use crate::gpu::fft::{Fft, pairs};
+use crate::gpu::mean_shift::{self, MeanShift};
+use crate::gpu::rasterise::{flatten, rasterise};
+use crate::model::rectangles::{PER_SAMPLE, draw_batch};
+use crate::model::rng::Purpose;
+use crate::model::{HeatEquation, Method, Rectangle};
+use num_complex::Complex;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16), (1, 128, 64)] {
+        cases.push(rasterise_case(batch, nx, ny));
+    }
+    for (count, nx, ny) in [(3, 8, 8), (2, 64, 64), (3, 16, 128), (1, 8, 2048), (1, 2048, 8), (1, 512, 256)] {
+        cases.push(fft_case(count, nx, ny, false));
+        cases.push(fft_case(count, nx, ny, true));
+    }
+    for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (4, 128, 64, 2.0)] {
+        cases.push(diffuse_case(batch, nx, ny, amount));
+        for method in [Method::Sip, Method::Gd] {
+            cases.push(signal_case(batch, nx, ny, amount, method));
+        }
+    }
+    for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
+        cases.push(mean_shift_case(batch, nx, ny));
+        for method in [Method::Sip, Method::Gd] {
+            cases.push(mean_shift_backward_case(batch, nx, ny, method));
+        }
+    }
+    cases
+}
+
+fn rectangles(batch: usize, nx: usize, ny: usize) -> Vec<Rectangle> {
+    // Rounded to f32 as the shader sees them, so that both sides rasterise the same boxes.
+    let round = |v: f64| f64::from(v as f32);
+    let mut all = draw_batch(Purpose::Cases, 0, 0, batch, nx, ny);
+    for r in &mut all {
+        *r = Rectangle {
+            center: r.center.map(round),
+            half_size: r.half_size.map(round),
+            strength: round(r.strength),
+        };
+    }
+    all
+}
+
+/// x* of a few samples, as f32.
+fn fields(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
+    let mut fields = vec![0.0; batch * nx * ny];
+    let samples = rectangles(batch, nx, ny);
+    for (field, rectangles) in fields.chunks_exact_mut(nx * ny).zip(samples.chunks_exact(PER_SAMPLE)) {
+        cpu::rasterise::rasterise::<f32>(rectangles, nx, ny, field);
+    }
+    fields
+}
+
+fn rasterise_case(batch: usize, nx: usize, ny: usize) -> Case {
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let list = r.gpu.tensor_from("rectangles", &flatten(&rectangles(batch, nx, ny)))?;
+        let field = garbage(r.gpu, "field", batch * nx * ny)?;
+        rasterise(r, &list, &field, batch, nx, ny)?;
+        Ok(vec![field])
+    };
+    let reference = move || {
+        let mut field = vec![0.0; batch * nx * ny];
+        let samples = rectangles(batch, nx, ny);
+        for (field, rectangles) in field.chunks_exact_mut(nx * ny).zip(samples.chunks_exact(PER_SAMPLE)) {
+            cpu::rasterise::rasterise::<f64>(rectangles, nx, ny, field);
+        }
+        vec![field]
+    };
+    recorded("rasterise", format!("{batch}x{nx}x{ny}"), 2e-6, prepare, reference)
+}
+
+fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool) -> Case {
+    let data = noise(1, 2 * count * nx * ny);
+    let input = data.clone();
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let tensor = r.gpu.tensor_from("data", &input)?;
+        let fft = Fft::new(r.gpu, nx, ny)?;
+        if inverse {
+            fft.inverse(r, &tensor, count)?
+        } else {
+            fft.forward(r, &tensor, count)?
+        }
+        Ok(vec![tensor])
+    };
+    let reference = move || {
+        let complex = data.chunks_exact(2).map(|c| Complex::new(f64::from(c[0]), f64::from(c[1])));
+        let mut complex: Vec<Complex<f64>> = complex.collect();
+        let fft = cpu::fft::Fft::new(nx, ny);
+        for field in complex.chunks_exact_mut(nx * ny) {
+            if inverse { fft.inverse(field) } else { fft.forward(field) }
+        }
+        vec![complex.into_iter().flat_map(|c| [c.re, c.im]).collect()]
+    };
+    let name = if inverse { "fft/inverse" } else { "fft/forward" };
+    recorded(name, format!("{count}x{nx}x{ny}"), 1e-5, prepare, reference)
+}
+
+fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64) -> Case {
+    let heat = HeatEquation { nx, ny, amount };
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let x = r.gpu.tensor_from("x", &fields(batch, nx, ny))?;
+        let y = garbage(r.gpu, "y", batch * nx * ny)?;
+        crate::gpu::physics::Physics::new(r.gpu, &heat, batch)?.diffuse(r, &x, &y)?;
+        Ok(vec![y])
+    };
+    let reference = move || {
+        let mut y = vec![0.0; batch * nx * ny];
+        cpu::physics::Physics::new(&heat).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
+        vec![y]
+    };
+    recorded("diffuse", format!("{batch}x{nx}x{ny} a={amount}"), 1e-6, prepare, reference)
+}
+
+/// The error of a poor prediction: strong at low frequencies, with white noise on top.
+fn prediction_error(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
+    let white = noise(2, batch * nx * ny);
+    fields(batch, nx, ny).iter().zip(white).map(|(x, w)| 0.4 * x - 0.2 + 0.1 * w).collect()
+}
+
+fn signal_case(batch: usize, nx: usize, ny: usize, amount: f64, method: Method) -> Case {
+    let heat = HeatEquation { nx, ny, amount };
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let error = r.gpu.tensor_from("error", &prediction_error(batch, nx, ny))?;
+        let energy = garbage(r.gpu, "energy", 2 * pairs(batch))?;
+        let signal = garbage(r.gpu, "signal", batch * nx * ny)?;
+        let physics = crate::gpu::physics::Physics::new(r.gpu, &heat, batch)?;
+        physics.training_signal(r, method, &error, &energy, &signal)?;
+        Ok(vec![signal, energy])
+    };
+    let reference = move || {
+        let mut signal = vec![0.0; batch * nx * ny];
+        let error = widen(&prediction_error(batch, nx, ny));
+        let physics = cpu::physics::Physics::new(&heat);
+        let mut energy = physics.training_signal(method, &error, &mut signal);
+        for e in &mut energy {
+            *e *= (nx * ny) as f64;
+        }
+        energy.resize(2 * pairs(batch), 0.0);
+        vec![signal, energy]
+    };
+    let name = format!("training_signal/{}", method.name());
+    recorded(&name, format!("{batch}x{nx}x{ny} a={amount}"), 1e-5, prepare, reference)
+}
+
+fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {
+    let cells = nx * ny;
+    let output = move || noise(3, batch * cells);
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let tensors = MeanShift {
+            output: &r.gpu.tensor_from("output", &output())?,
+            truth: &r.gpu.tensor_from("truth", &fields(batch, nx, ny))?,
+            prediction: &garbage(r.gpu, "prediction", batch * cells)?,
+            error: &garbage(r.gpu, "error", batch * cells)?,
+            x_l2: &garbage(r.gpu, "x_l2", batch)?,
+        };
+        tensors.record(r, batch, cells)?;
+        Ok([tensors.prediction, tensors.error, tensors.x_l2].map(Clone::clone).to_vec())
+    };
+    let reference = move || {
+        let (output, truth) = (widen(&output()), widen(&fields(batch, nx, ny)));
+        let mut prediction = vec![0.0; batch * cells];
+        for ((p, o), t) in
+            prediction.chunks_exact_mut(cells).zip(output.chunks_exact(cells)).zip(truth.chunks_exact(cells))
+        {
+            cpu::mean_shift::mean_shift(o, t, p);
+        }
+        let error: Vec<f64> = truth.iter().zip(&prediction).map(|(t, p)| t - p).collect();
+        let x_l2 = error.chunks_exact(cells).map(|e| 0.5 * e.iter().map(|v| v * v).sum::<f64>()).collect();
+        vec![prediction, error, x_l2]
+    };
+    recorded("mean_shift", format!("{batch}x{nx}x{ny}"), 1e-6, prepare, reference)
+}
+
+fn mean_shift_backward_case(batch: usize, nx: usize, ny: usize, method: Method) -> Case {
+    let cells = nx * ny;
+    let signal = move || -> Vec<f32> { noise(4, batch * cells).iter().map(|v| v + 0.5).collect() };
+    let energy = move || -> Vec<f32> { noise(5, 2 * pairs(batch)).iter().map(|v| v + 2.0).collect() };
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let signal = r.gpu.tensor_from("signal", &signal())?;
+        let energy = r.gpu.tensor_from("energy", &energy())?;
+        let gradient = garbage(r.gpu, "gradient", batch * cells)?;
+        let losses = garbage(r.gpu, "losses", 2 * batch)?;
+        mean_shift::backward(r, method, &signal, &energy, &gradient, &losses, batch, cells)?;
+        Ok(vec![gradient, losses])
+    };
+    let reference = move || {
+        let (signal, energy) = (widen(&signal()), widen(&energy()));
+        let y_l2: Vec<f64> = energy[..batch].iter().map(|e| 0.5 * e / cells as f64).collect();
+        let loss = match method {
+            Method::Sip => {
+                signal.chunks_exact(cells).map(|g| 0.5 * g.iter().map(|v| v * v).sum::<f64>()).collect()
+            }
+            Method::Gd => y_l2.clone(),
+        };
+        let mut gradient = signal;
+        gradient.chunks_exact_mut(cells).for_each(cpu::mean_shift::mean_shift_backward);
+        vec![gradient, [loss, y_l2].concat()]
+    };
+    let name = format!("mean_shift_backward/{}", method.name());
+    recorded(&name, format!("{batch}x{nx}x{ny}"), 1e-6, prepare, reference)
+}

@@ -1,0 +1,115 @@
+//! The whole training step in lockstep with the f64 reference: losses, gradients, weights after two updates.
+
+use super::{Case, widen};
+use crate::cpu;
+use crate::gpu::{Gpu, Step};
+use crate::model::init::State;
+use crate::model::rectangles::draw_batch;
+use crate::model::rng::Purpose;
+use crate::model::{Adam, HeatEquation, Losses, Method, UNet, UNetConfig};
+use std::sync::Arc;
+
+pub(super) fn cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for method in [Method::Sip, Method::Gd] {
+        for (filters, batch, nx, ny) in
+            [(vec![8], 2, 8, 8), (vec![8, 16], 3, 16, 32), (vec![16; 4], 2, 32, 32)]
+        {
+            let lockstep = Lockstep { method, filters, batch, heat: HeatEquation { nx, ny, amount: 8.0 } };
+            for (part, tolerance) in [(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)] {
+                cases.push(lockstep.case(part, tolerance));
+            }
+        }
+    }
+    cases
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    /// loss, x_l2 and y_l2 of the first step.
+    Losses,
+    /// Gradients of the first step.
+    Gradients,
+    /// Parameters after the second update; Adam's first update divides every gradient by its own size, so dead
+    /// parameters are left out.
+    Weights,
+}
+
+#[derive(Clone)]
+struct Lockstep {
+    method: Method,
+    filters: Vec<usize>,
+    batch: usize,
+    heat: HeatEquation,
+}
+
+impl Lockstep {
+    fn net(&self) -> UNet {
+        UNet::new(&UNetConfig { filters: self.filters.clone() })
+    }
+
+    fn rectangles(&self, step: u64) -> Vec<crate::model::Rectangle> {
+        draw_batch(Purpose::Cases, 1, step, self.batch, self.heat.nx, self.heat.ny)
+    }
+
+    /// Parameters that have a gradient.
+    fn live(&self, params: &[f64]) -> Vec<f64> {
+        use crate::model::unet::Place;
+        let net = self.net();
+        let live = net.entries.iter().filter(|e| !e.dead);
+        let ranges = live.filter_map(|e| match e.place {
+            Place::Param(offset) => Some(offset..offset + e.len()),
+            _ => None,
+        });
+        ranges.flat_map(|range| params[range].to_vec()).collect()
+    }
+
+    fn pick(&self, part: Part, losses: &Losses, gradients: &[f64], weights: &[f64]) -> Vec<Vec<f64>> {
+        match part {
+            Part::Losses => vec![losses.loss.clone(), losses.x_l2.clone(), losses.y_l2.clone()],
+            Part::Gradients => vec![self.live(gradients)],
+            Part::Weights => vec![self.live(weights)],
+        }
+    }
+
+    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f32>>> {
+        let net = self.net();
+        let start = State::new(&net, 5);
+        let mut step = Step::new(gpu, &net, &self.heat, self.method, Adam::default(), self.batch, &start)?;
+        step.submit_rectangles(&self.rectangles(0))?;
+        let gradients = step.gradients()?;
+        step.submit_rectangles(&self.rectangles(1))?;
+        step.request_losses()?;
+        let losses = step.losses(true)?;
+        let (weights, _) = step.weights()?;
+        let picked = self.pick(part, &losses[0], &widen(&gradients), &widen(&weights));
+        Ok(picked.into_iter().map(|values| values.into_iter().map(|v| v as f32).collect()).collect())
+    }
+
+    fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
+        let net = self.net();
+        let mut step = cpu::Step::<f64, f64>::new(&net, &self.heat, self.method, Adam::default(), self.batch);
+        let start = State::new(&net, 5);
+        step.params = widen(&start.params);
+        step.running = widen(&start.buffers);
+        step.set_rectangles(&self.rectangles(0));
+        let losses = step.forward_backward();
+        let gradients = step.gradients.clone();
+        step.update(1);
+        step.set_rectangles(&self.rectangles(1));
+        step.forward_backward();
+        step.update(2);
+        self.pick(part, &losses, &gradients, &step.params)
+    }
+
+    fn case(&self, part: Part, tolerance: f64) -> Case {
+        let (on_gpu, on_cpu) = (self.clone(), self.clone());
+        Case {
+            name: format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
+            shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
+            tolerance,
+            run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),
+            reference: Box::new(move || on_cpu.on_cpu(part)),
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! `unheat check`: the case list on one adapter or on all.
+
+use super::Outcome;
+use crate::cases;
+use crate::gpu::{Checks, Gpu, device};
+use crate::train::DeviceChoice;
+use crate::train::compute::{NO_ADAPTER, find};
+use crate::{Error, Result};
+use clap::Args;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// An adapter's number in `unheat devices`, or any part of its name [default: every adapter]
+    #[arg(long, value_name = "INDEX|NAME")]
+    device: Option<String>,
+    /// Spoil one number of every output of the cases whose name contains this, to see the check fail
+    #[arg(long, hide = true, value_name = "NAME")]
+    perturb: Option<String>,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let adapters = match &arguments.device {
+        None => device::adapters(),
+        Some(device) => {
+            let Ok(choice) = device.parse::<DeviceChoice>();
+            if matches!(choice, DeviceChoice::Auto | DeviceChoice::Cpu) {
+                return Err(Error::usage(format!(
+                    "device '{device}': check compares a GPU with the CPU; name an adapter, or leave --device out for all"
+                )));
+            }
+            vec![find(&choice)?]
+        }
+    };
+    if adapters.is_empty() {
+        return Err(Error::Device(NO_ADAPTER.to_owned()));
+    }
+    let mut failures = 0;
+    for adapter in &adapters {
+        failures += check(adapter, arguments.perturb.as_deref())?;
+    }
+    match failures {
+        0 => Ok(ExitCode::SUCCESS),
+        n => {
+            println!("{n} FAILED");
+            Ok(ExitCode::FAILURE)
+        }
+    }
+}
+
+/// Prints the table for one adapter and returns the number of failures.
+fn check(adapter: &wgpu::Adapter, perturb: Option<&str>) -> Result<usize> {
+    let trusted = Arc::new(Gpu::open(adapter, Checks::Trusted)?);
+    let checked = Arc::new(Gpu::open(adapter, Checks::Checked)?);
+    let info = trusted.info();
+    println!("{} ({}, {})", info.name, info.backend, info.driver_info);
+    println!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
+    let mut failures = 0;
+    let mut count = 0;
+    for case in cases::all() {
+        let spoil = perturb.is_some_and(|name| case.name.contains(name));
+        let errors = [case.error(&trusted, spoil)?, case.error(&checked, spoil)?];
+        let ok = errors.iter().all(|&error| case.passes(error));
+        failures += usize::from(!ok);
+        count += 1;
+        println!(
+            "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
+            case.name,
+            case.shape,
+            errors[0],
+            errors[1],
+            case.tolerance,
+            if ok { "ok" } else { "FAIL" }
+        );
+    }
+    println!("{} of {count} cases agree with the CPU reference\n", count - failures);
+    Ok(failures)
+}

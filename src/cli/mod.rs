@@ -1,0 +1,53 @@
+//! The command line: one file per command, each turning what a person typed into library calls.
+
+mod check;
+mod devices;
+mod generate;
+mod progress;
+mod train;
+
+use crate::{Error, Result};
+use clap::{Parser, Subcommand};
+use std::process::ExitCode;
+
+/// Train a U-Net through the heat equation, and learn to undo heat conduction.
+#[derive(Parser)]
+#[command(version, about, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Train a network and draw what it learned
+    Train(train::Arguments),
+    /// List the GPUs and what matters about them
+    Devices(devices::Arguments),
+    /// Is this GPU and driver right? Compare every kernel with the CPU reference
+    Check(check::Arguments),
+    /// Write random fields of hot rectangles to a .npy file
+    Generate(generate::Arguments),
+}
+
+/// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
+/// met, 1 for everything else.
+pub fn main() -> ExitCode {
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    let result = match Cli::parse().command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Devices(arguments) => devices::run(arguments),
+        Command::Check(arguments) => check::run(arguments),
+        Command::Generate(arguments) => generate::run(arguments),
+    };
+    match result {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("unheat: {error}");
+            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+        }
+    }
+}
+
+/// What a command returns.
+type Outcome = Result<ExitCode>;

@@ -1,0 +1,52 @@
+//! Shows training: a progress bar on a terminal, plain lines elsewhere.
+
+use crate::io::metrics::Row;
+use crate::train::Progress;
+use indicatif::{ProgressBar, ProgressStyle};
+use std::io::IsTerminal;
+
+/// At most about this many plain lines per run.
+const LINES: u64 = 20;
+
+pub(super) struct Display {
+    bar: Option<ProgressBar>,
+}
+
+impl Display {
+    pub(super) fn new(steps: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(steps);
+            let template = "{bar:30} step {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left";
+            bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+            bar
+        });
+        Self { bar }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Display {
+    fn step(&mut self, row: &Row, steps: u64) {
+        let done = row.step + 1;
+        let speed = done as f64 / row.seconds.max(1e-9);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(done);
+                bar.set_message(format!("x loss {:.2}  {speed:.2} steps/s", row.x_l2_mean));
+            }
+            None if row.step % steps.div_ceil(LINES) == 0 || done == steps => {
+                let left = (steps - done) as f64 / speed;
+                eprintln!(
+                    "step {:>4} of {steps}: x loss {:8.3}, {speed:.2} steps/s, {left:.0} s left",
+                    row.step, row.x_l2_mean
+                );
+            }
+            None => {}
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Batch normalisation in training mode followed by ReLU, forward and backward (SPEC 5).
+
+use super::Real;
+use super::reduce::sum;
+use crate::model::unet::{NORM_EPSILON, NORM_MOMENTUM};
+
+/// Mean and sum of squared deviations of `count` values, mergeable without cancellation (Chan et al. 1979).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Moments<T> {
+    /// Number of values.
+    pub count: T,
+    /// Their mean.
+    pub mean: T,
+    /// Σ(z - mean)².
+    pub m2: T,
+}
+
+impl<T: Real> Moments<T> {
+    /// Of one plane. The first value is the pivot: sums of differences keep the digits that Σz² would lose.
+    pub fn of(plane: &[T]) -> Self {
+        let count = T::of(plane.len() as f64);
+        let pivot = plane[0];
+        let mean = pivot + sum(plane.len(), |i| plane[i] - pivot) / count;
+        let m2 = sum(plane.len(), |i| (plane[i] - mean) * (plane[i] - mean));
+        Self { count, mean, m2 }
+    }
+
+    /// Of both sets together.
+    pub fn merge(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        if count == T::zero() {
+            return self;
+        }
+        let delta = other.mean - self.mean;
+        let weight = other.count / count;
+        Self {
+            count,
+            mean: self.mean + delta * weight,
+            m2: self.m2 + other.m2 + delta * delta * self.count * weight,
+        }
+    }
+}
+
+/// One channel's normalisation: ẑ = (z - mean)·rstd, activation = ReLU(scale·z + shift).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Norm<T> {
+    /// Batch mean of z.
+    pub mean: T,
+    /// 1/√(variance + ε), with the biased variance.
+    pub rstd: T,
+    /// γ·rstd.
+    pub scale: T,
+    /// β - mean·γ·rstd.
+    pub shift: T,
+}
+
+impl<T: Real> Norm<T> {
+    /// From the batch statistics and the affine parameters.
+    pub fn new(moments: Moments<T>, gamma: T, beta: T) -> Self {
+        let rstd = T::one() / (moments.m2 / moments.count + T::of(NORM_EPSILON)).sqrt();
+        let scale = gamma * rstd;
+        Self { mean: moments.mean, rstd, scale, shift: beta - moments.mean * scale }
+    }
+
+    /// ReLU(scale·z + shift).
+    #[inline(always)]
+    pub fn activate(&self, z: T) -> T {
+        (self.scale * z + self.shift).max(T::zero())
+    }
+}
+
+/// Blends the batch into the running mean and the running (unbiased) variance.
+///
+/// `bias` is the convolution's: z is stored without it, PyTorch's mean includes it.
+pub fn update_running<T: Real>(moments: Moments<T>, bias: T, running_mean: &mut T, running_var: &mut T) {
+    let momentum = T::of(NORM_MOMENTUM);
+    *running_mean += momentum * (moments.mean + bias - *running_mean);
+    *running_var += momentum * (moments.m2 / (moments.count - T::one()) - *running_var);
+}
+
+/// Σg and Σg·ẑ of one plane, where g is the gradient that passes the ReLU: the gradients of β and γ.
+pub fn backward_sums<T: Real>(norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] {
+    let passed = |i: usize| {
+        if norm.scale * z[i] + norm.shift > T::zero() { gradient[i] } else { T::zero() }
+    };
+    [sum(z.len(), passed), sum(z.len(), |i| passed(i) * ((z[i] - norm.mean) * norm.rstd))]
+}
+
+/// ∂L/∂activation to ∂L/∂z in place: γ·rstd·(g - Σg/n - ẑ·Σgẑ/n), with the batch's sums over n values.
+pub fn backward<T: Real>(norm: Norm<T>, sums: [T; 2], count: T, z: &[T], gradient: &mut [T]) {
+    let [mean_g, mean_gz] = sums.map(|s| s / count);
+    for (g, &z) in gradient.iter_mut().zip(z) {
+        let passed = if norm.scale * z + norm.shift > T::zero() { *g } else { T::zero() };
+        *g = norm.scale * (passed - mean_g - (z - norm.mean) * norm.rstd * mean_gz);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_survive_hard_cases_in_single_precision() {
+        let wave: Vec<f64> = (0..4096).map(|i| (i as f64 * 0.37).sin()).collect();
+        for (offset, spread) in [(10.0, 1.0), (17.3, 1.0), (1000.0, 0.1), (0.0, 1e-3), (10.0, 0.0)] {
+            let exact: Vec<f64> = wave.iter().map(|w| f64::from((offset + spread * w) as f32)).collect();
+            let single: Vec<f32> = exact.iter().map(|&z| z as f32).collect();
+            let whole = Moments::of(&exact);
+            let merged = single.chunks(256).map(Moments::of).reduce(Moments::merge).unwrap();
+            let error = (f64::from(merged.m2) - whole.m2).abs();
+            assert!(error <= 1e-5 * whole.m2, "offset {offset} spread {spread}: {error} of {}", whole.m2);
+        }
+    }
+
+    #[test]
+    fn backward_matches_central_differences() {
+        let z: Vec<f64> = (0..40).map(|i| (i as f64 * 1.7).sin() + 0.3).collect();
+        let weight: Vec<f64> = (0..40).map(|i| (i as f64 * 0.9).cos()).collect();
+        let (gamma, beta) = (0.8, 0.1);
+        let loss = |z: &[f64], gamma: f64, beta: f64| -> f64 {
+            let norm = Norm::new(Moments::of(z), gamma, beta);
+            z.iter().zip(&weight).map(|(&z, w)| norm.activate(z) * w).sum()
+        };
+        let norm = Norm::new(Moments::of(&z), gamma, beta);
+        let sums = backward_sums(norm, &z, &weight);
+        let mut gradient = weight.clone();
+        backward(norm, sums, 40.0, &z, &mut gradient);
+        let h = 1e-6;
+        for i in 0..z.len() {
+            let shifted = |by: f64| {
+                let mut moved = z.clone();
+                moved[i] += by;
+                loss(&moved, gamma, beta)
+            };
+            let numeric = (shifted(h) - shifted(-h)) / (2.0 * h);
+            assert!((numeric - gradient[i]).abs() < 1e-7, "{i}: {numeric} {}", gradient[i]);
+        }
+        let d_beta = (loss(&z, gamma, beta + h) - loss(&z, gamma, beta - h)) / (2.0 * h);
+        let d_gamma = (loss(&z, gamma + h, beta) - loss(&z, gamma - h, beta)) / (2.0 * h);
+        assert!((d_beta - sums[0]).abs() < 1e-7 && (d_gamma - sums[1]).abs() < 1e-7);
+    }
+}

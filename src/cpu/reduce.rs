@@ -1,0 +1,50 @@
+//! Sums in many independent lanes: the compiler can vectorise them, and rounding grows with the lane's length only.
+
+use super::Real;
+
+const LANES: usize = 16;
+
+/// Σ_i f(i) for i < len. The order depends on `len` alone.
+#[inline(always)]
+pub fn sum<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
+    let mut lanes = [T::zero(); LANES];
+    let whole = len / LANES * LANES;
+    for start in (0..whole).step_by(LANES) {
+        for lane in 0..LANES {
+            lanes[lane] += f(start + lane);
+        }
+    }
+    for i in whole..len {
+        lanes[i - whole] += f(i);
+    }
+    let mut width = LANES / 2;
+    while width > 0 {
+        for lane in 0..width {
+            lanes[lane] = lanes[lane] + lanes[lane + width];
+        }
+        width /= 2;
+    }
+    lanes[0]
+}
+
+/// Adds `rows` of equal length element by element, first to last.
+pub fn sum_rows<T: Real>(rows: &[Vec<T>], out: &mut [T]) {
+    out.fill(T::zero());
+    for row in rows {
+        for (o, &r) in out.iter_mut().zip(row) {
+            *o += r;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_every_length_completely() {
+        for len in [0, 1, 15, 16, 17, 100, 4096] {
+            assert_eq!(sum(len, |i| i as f64), (len * len.saturating_sub(1) / 2) as f64);
+        }
+    }
+}

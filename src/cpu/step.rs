@@ -1,0 +1,153 @@
+//! One training step on the CPU, top to bottom like the picture in the README. The network computes in N, the
+//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), the engine runs f32 throughout.
+
+use super::Real;
+use super::adam::adam;
+use super::mean_shift::{mean_shift, mean_shift_backward};
+use super::physics::Physics;
+use super::rasterise::rasterise;
+use super::reduce::sum;
+use super::unet::Network;
+use crate::model::rectangles::PER_SAMPLE;
+use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Refuses a batch whose arrays (in f32) would not fit into the memory that is available now.
+pub fn check_memory(net: &UNet, heat: &HeatEquation, batch: usize) -> Result<()> {
+    let values = |level: usize, channels: usize| (channels * (heat.cells() >> (2 * level))) as u64;
+    let layers: u64 = net.convs.iter().map(|c| 2 * values(c.level, c.c_out)).sum();
+    let per_sample = 4 * (layers + values(0, 8));
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let fits = system.available_memory() / per_sample;
+    if batch as u64 > fits {
+        return Err(Error::usage(format!(
+            "batch {batch}: needs {} MiB of memory, {} MiB are available; the largest batch that fits is {fits}",
+            (per_sample as u128 * batch as u128) >> 20,
+            system.available_memory() >> 20,
+        )));
+    }
+    Ok(())
+}
+
+/// The network, the optimiser's state and every array of a step for a fixed batch.
+pub struct Step<N, P> {
+    method: Method,
+    heat: HeatEquation,
+    adam: Adam,
+    physics: Physics<P>,
+    network: Network<N>,
+    truth: Vec<P>,
+    observation: Vec<P>,
+    error: Vec<P>,
+    signal: Vec<P>,
+    input: Vec<N>,
+    output: Vec<N>,
+    prediction: Vec<N>,
+    output_gradient: Vec<N>,
+    /// Flat parameters.
+    pub params: Vec<N>,
+    /// Flat gradients of the last step.
+    pub gradients: Vec<N>,
+    /// First moments.
+    pub m: Vec<N>,
+    /// Second moments.
+    pub v: Vec<N>,
+    /// Running means and variances.
+    pub running: Vec<N>,
+}
+
+impl<N: Real, P: Real> Step<N, P> {
+    /// Room for `batch` samples; parameters and moments are zero until they are set.
+    pub fn new(net: &UNet, heat: &HeatEquation, method: Method, adam: Adam, batch: usize) -> Self {
+        let len = batch * heat.cells();
+        let (fields, values) = (vec![P::zero(); len], vec![N::zero(); len]);
+        let params = vec![N::zero(); net.param_count];
+        Self {
+            method,
+            heat: *heat,
+            adam,
+            physics: Physics::new(heat),
+            network: Network::new(net, batch, heat.nx, heat.ny),
+            truth: fields.clone(),
+            observation: fields.clone(),
+            error: fields.clone(),
+            signal: fields,
+            input: values.clone(),
+            output: values.clone(),
+            prediction: values.clone(),
+            output_gradient: values,
+            gradients: params.clone(),
+            m: params.clone(),
+            v: params.clone(),
+            running: vec![N::zero(); net.buffer_count],
+            params,
+        }
+    }
+
+    /// x* of the next step from rectangles, [`PER_SAMPLE`] for each sample.
+    pub fn set_rectangles(&mut self, rectangles: &[Rectangle]) {
+        let (nx, ny) = (self.heat.nx, self.heat.ny);
+        self.truth
+            .par_chunks_mut(nx * ny)
+            .zip(rectangles.par_chunks(PER_SAMPLE))
+            .for_each(|(field, rectangles)| rasterise(rectangles, nx, ny, field));
+    }
+
+    /// x* of the next step, `[batch, nx, ny]`.
+    pub fn set_truth(&mut self, truth: &[P]) {
+        self.truth.copy_from_slice(truth);
+    }
+
+    /// Everything before the update: fills [`Step::gradients`] and returns the losses.
+    pub fn forward_backward(&mut self) -> Losses {
+        let cells = self.heat.cells();
+        self.physics.diffuse(&self.truth, &mut self.observation);
+        convert(&self.observation, &mut self.input);
+        self.network.forward(&self.params, &mut self.running, &self.input, &mut self.output);
+
+        self.prediction
+            .par_chunks_mut(cells)
+            .zip(self.output.par_chunks(cells).zip(self.truth.par_chunks(cells)))
+            .zip(self.error.par_chunks_mut(cells))
+            .for_each(|((prediction, (output, truth)), error)| {
+                let rounded: Vec<N> = truth.iter().map(|t| N::of(t.f64())).collect();
+                mean_shift(output, &rounded, prediction);
+                for (e, (&t, p)) in error.iter_mut().zip(truth.iter().zip(&*prediction)) {
+                    *e = t - P::of(p.f64());
+                }
+            });
+        let residual_energy = self.physics.training_signal(self.method, &self.error, &mut self.signal);
+
+        let half_energy = |fields: &[P]| -> Vec<f64> {
+            let energy = |field: &[P]| 0.5 * sum(cells, |i| field[i] * field[i]).f64();
+            fields.par_chunks(cells).map(energy).collect()
+        };
+        let y_l2: Vec<f64> = residual_energy.iter().map(|e| 0.5 * e.f64()).collect();
+        let loss = match self.method {
+            Method::Sip => half_energy(&self.signal),
+            Method::Gd => y_l2.clone(),
+        };
+        let losses = Losses { loss, x_l2: half_energy(&self.error), y_l2 };
+
+        convert(&self.signal, &mut self.output_gradient);
+        self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
+        self.network.backward(&self.params, &self.input, &self.output_gradient, &mut self.gradients, None);
+        losses
+    }
+
+    /// The Adam update number `t` = 1, 2, … from [`Step::gradients`].
+    pub fn update(&mut self, t: u64) {
+        adam(&self.adam, t, &self.gradients, &mut self.params, &mut self.m, &mut self.v);
+    }
+
+    /// x*, y* and the prediction of the last step, each `[batch, nx, ny]`.
+    pub fn fields(&self) -> (&[P], &[P], &[N]) {
+        (&self.truth, &self.observation, &self.prediction)
+    }
+}
+
+fn convert<A: Real, B: Real>(from: &[A], to: &mut [B]) {
+    to.par_iter_mut().zip(from).with_min_len(4096).for_each(|(b, a)| *b = B::of(a.f64()));
+}

@@ -1,0 +1,61 @@
+//! The one error type: every message is a single line that says what is wrong, where, and what to do.
+
+use std::path::{Path, PathBuf};
+
+/// Everything that can go wrong. The command line turns [`Error::Usage`] into exit code 2 and the rest into 1.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
+    #[error("{0}")]
+    Usage(String),
+    /// The operating system refused a file operation.
+    #[error("{}: {what}: {source}", path.display())]
+    Io {
+        /// The file or folder concerned.
+        path: PathBuf,
+        /// What was attempted, such as "cannot write".
+        what: &'static str,
+        /// The system's reason.
+        source: std::io::Error,
+    },
+    /// A file was read but does not hold what it should.
+    #[error("{}: {what}", path.display())]
+    File {
+        /// The file concerned.
+        path: PathBuf,
+        /// What is wrong with it and what to do.
+        what: String,
+    },
+    /// The GPU, its driver or a shader failed.
+    #[error("{0}")]
+    Device(String),
+    /// Training produced a loss that is not a finite number.
+    #[error("the loss at step {step} is not finite; {hint}")]
+    NonFinite {
+        /// The step whose loss is infinite or not a number.
+        step: u64,
+        /// What was saved and what to try.
+        hint: String,
+    },
+}
+
+/// `Result` with this crate's [`Error`].
+pub type Result<T> = std::result::Result<T, Error>;
+
+impl Error {
+    /// A [`Error::Usage`] from anything printable.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self::Usage(message.into())
+    }
+
+    /// A closure for `map_err` that attaches the path and the attempted action to a system error.
+    pub fn io(path: &Path, what: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { path, what, source }
+    }
+
+    /// A [`Error::File`] for `path`.
+    pub fn file(path: &Path, what: impl Into<String>) -> Self {
+        Self::File { path: path.to_owned(), what: what.into() }
+    }
+}

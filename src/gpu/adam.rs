@@ -1,0 +1,93 @@
+//! Adam on the GPU (SPEC 6), with the guard that keeps the last good weights.
+
+use super::recording::{Recorder, flat_workgroups, spec};
+use super::{Gpu, Tensor, params::params};
+use crate::Result;
+use crate::model::Adam;
+
+params! {
+    struct AdamParams { count: u32, beta1: f32, keep1: f32, beta2: f32, keep2: f32, epsilon: f32 }
+}
+
+params! {
+    struct CountParams { count: u32 }
+}
+
+const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
+
+/// The optimiser's memory: flat buffers with the layout of the parameters.
+pub struct Optimiser {
+    settings: Adam,
+    /// First moments.
+    pub m: Tensor,
+    /// Second moments.
+    pub v: Tensor,
+    /// lr/(1-β1^t) and 1/√(1-β2^t) of the step about to run; the host writes it before each submission.
+    schedule: Tensor,
+    /// One u32: 1 once a loss was not finite.
+    frozen: Tensor,
+}
+
+impl Optimiser {
+    /// Zero moments for `count` parameters.
+    pub fn new(gpu: &Gpu, settings: Adam, count: usize) -> Result<Self> {
+        Ok(Self {
+            settings,
+            m: gpu.tensor("first moments", count)?,
+            v: gpu.tensor("second moments", count)?,
+            schedule: gpu.tensor("schedule", 2)?,
+            frozen: gpu.tensor("frozen", 1)?,
+        })
+    }
+
+    /// Sets the scalars of update `t` = 1, 2, … for the next submission.
+    pub fn schedule(&self, gpu: &Gpu, t: u64) {
+        gpu.write(&self.schedule, &[self.settings.step_size(t) as f32, self.settings.root_scale(t) as f32]);
+    }
+
+    /// Freezes if one of `losses` is not finite.
+    pub fn guard(&self, recorder: &mut Recorder, losses: &Tensor) -> Result<()> {
+        recorder.call(
+            &spec("guard", &[include_str!("../../shaders/guard.wgsl")]),
+            &CountParams { count: losses.len() as u32 },
+            &[("losses", losses, losses.len()), ("frozen", &self.frozen, 1)],
+            [1, 1, 1],
+        )
+    }
+
+    /// Copies `current` to `kept`, unless frozen.
+    pub fn keep(&self, recorder: &mut Recorder, current: &Tensor, kept: &Tensor) -> Result<()> {
+        let len = current.len();
+        recorder.call(
+            &spec("keep", &[GRID, include_str!("../../shaders/keep.wgsl")]),
+            &CountParams { count: len as u32 },
+            &[("frozen", &self.frozen, 1), ("current", current, len), ("kept", kept, len)],
+            flat_workgroups(len),
+        )
+    }
+
+    /// Updates `weights` from `gradients`, unless frozen.
+    pub fn update(&self, recorder: &mut Recorder, gradients: &Tensor, weights: &Tensor) -> Result<()> {
+        let len = weights.len();
+        recorder.call(
+            &spec("adam", &[GRID, include_str!("../../shaders/adam.wgsl")]),
+            &AdamParams {
+                count: len as u32,
+                beta1: self.settings.beta1 as f32,
+                keep1: (1.0 - self.settings.beta1) as f32,
+                beta2: self.settings.beta2 as f32,
+                keep2: (1.0 - self.settings.beta2) as f32,
+                epsilon: self.settings.epsilon as f32,
+            },
+            &[
+                ("schedule", &self.schedule, 2),
+                ("frozen", &self.frozen, 1),
+                ("gradients", gradients, len),
+                ("weights", weights, len),
+                ("first_moments", &self.m, len),
+                ("second_moments", &self.v, len),
+            ],
+            flat_workgroups(len),
+        )
+    }
+}

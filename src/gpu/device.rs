@@ -1,0 +1,174 @@
+//! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
+
+use super::kernel::{Kernel, KernelSpec};
+use crate::{Error, Result};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
+const BACKENDS: wgpu::Backends =
+    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// Whether wgpu injects bounds checks and loop limits into the shaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Every access is checked: for tests and for finding out what is wrong.
+    Checked,
+    /// None: as fast as written. The shaders' own conditions keep every access inside, and [`Checks::Checked`]
+    /// runs of the same cases show it.
+    Trusted,
+}
+
+impl Default for Checks {
+    /// Checked in debug builds, trusted in release builds.
+    fn default() -> Self {
+        if cfg!(debug_assertions) { Self::Checked } else { Self::Trusted }
+    }
+}
+
+/// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
+pub fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = BACKENDS;
+    if !cfg!(debug_assertions) {
+        descriptor.flags = wgpu::InstanceFlags::empty();
+    }
+    // DXC compiles compute shaders many times faster than FXC; wgpu falls back by itself where it is missing.
+    descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::default_dynamic_dxc();
+    pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
+}
+
+/// Whether the adapter is a CPU in disguise (lavapipe, WARP).
+pub fn is_software(adapter: &wgpu::Adapter) -> bool {
+    adapter.get_info().device_type == wgpu::DeviceType::Cpu
+}
+
+/// An open device with its queue and the kernels built so far.
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    pub(crate) checks: Checks,
+    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    /// The first error that no scope caught, such as a lost device.
+    failure: Arc<Mutex<Option<String>>>,
+}
+
+impl Gpu {
+    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers.
+    pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+        let info = adapter.get_info();
+        let offered = adapter.limits();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("unheat"),
+            required_limits: wgpu::Limits {
+                max_buffer_size: offered.max_buffer_size,
+                max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                ..Default::default()
+            },
+            ..Default::default()
+        };
+        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+            .map_err(|e| Error::Device(format!("{}: cannot open the device: {}", info.name, one_line(&e))))?;
+        Ok(Self::from_device(device, queue, info, checks))
+    }
+
+    /// Wraps a device that is open already.
+    pub fn from_device(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: wgpu::AdapterInfo,
+        checks: Checks,
+    ) -> Self {
+        let failure = Arc::new(Mutex::new(None));
+        let (on_error, on_loss) = (failure.clone(), failure.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error.lock().unwrap().get_or_insert(one_line(&error));
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            if reason != wgpu::DeviceLostReason::Destroyed {
+                on_loss.lock().unwrap().get_or_insert(format!("device lost: {message}"));
+            }
+        });
+        Self { device, queue, info, checks, kernels: Mutex::default(), failure }
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// The adapter's description.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// The largest tensor that a kernel can bind.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+    }
+
+    /// The kernel for `spec`, built on first use.
+    pub fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
+        let source = spec.source();
+        if let Some(kernel) = self.kernels.lock().unwrap().get(&source) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(Kernel::new(self, spec)?);
+        self.kernels.lock().unwrap().insert(source, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// The specs of all kernels built so far.
+    pub fn kernel_specs(&self) -> Vec<KernelSpec> {
+        self.kernels.lock().unwrap().values().map(|kernel| kernel.spec().clone()).collect()
+    }
+
+    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.
+    pub(crate) fn checked<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
+        let scopes =
+            [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
+                .map(|filter| self.device.push_error_scope(filter));
+        let result = create();
+        let mut error = None;
+        for scope in scopes.into_iter().rev() {
+            error = error.or(pollster::block_on(scope.pop()));
+        }
+        match error {
+            None => Ok(result),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::Device(format!("{}: out of memory for {what}; use a smaller batch", self.name())))
+            }
+            Some(error) => Err(Error::Device(format!("{}: {what}: {}", self.name(), one_line(&error)))),
+        }
+    }
+
+    /// Waits until everything submitted has run.
+    pub fn wait(&self) -> Result<()> {
+        self.poll(wgpu::PollType::wait_indefinitely())
+    }
+
+    /// Lets finished work call back; waits as `poll_type` says.
+    pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
+        let outcome = self.device.poll(poll_type);
+        if let Some(failure) = self.failure.lock().unwrap().as_ref() {
+            return Err(Error::Device(format!("{}: {failure}", self.name())));
+        }
+        outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
+    }
+}
+
+/// wgpu's messages run over many lines; ours do not.
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,246 @@
+//! A kernel is declared once, in WGSL: bindings, access modes and workgroup size are read from the shader, and
+//! the host's parameter struct is checked against it.
+
+use super::device::{Checks, one_line};
+use super::params::{Field, Params};
+use super::recording::Dispatch;
+use super::{Gpu, Tensor};
+use crate::{Error, Result};
+use naga::{AddressSpace, StorageAccess, TypeInner};
+use std::sync::Arc;
+
+/// What a kernel is made of: constants, then WGSL files one after the other. The entry point is `main`.
+///
+/// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
+/// registers, and wgpu does not check the limits of what they resolve to.)
+#[derive(Clone, Debug)]
+pub struct KernelSpec {
+    /// Name in errors, profiles and tables: that of the shader's file, with its variant.
+    pub name: String,
+    /// WGSL texts.
+    pub files: Vec<&'static str>,
+    /// Values of the constants that the files leave open.
+    pub constants: Vec<(&'static str, u32)>,
+}
+
+impl KernelSpec {
+    /// The whole WGSL text.
+    pub fn source(&self) -> String {
+        let mut text = String::new();
+        for (name, value) in &self.constants {
+            text += &format!("const {name}: u32 = {value}u;\n");
+        }
+        for file in &self.files {
+            text += file;
+        }
+        text
+    }
+}
+
+/// One `@group @binding` of a shader.
+#[derive(Clone, Debug)]
+struct Binding {
+    name: String,
+    group: u32,
+    binding: u32,
+    writable: bool,
+    uniform: Option<Vec<(String, u32, String)>>,
+}
+
+/// A compiled kernel.
+pub struct Kernel {
+    spec: KernelSpec,
+    pipeline: wgpu::ComputePipeline,
+    bindings: Vec<Binding>,
+}
+
+impl Kernel {
+    /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
+    pub fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
+        let source = spec.source();
+        let module = naga::front::wgsl::parse_str(&source)
+            .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
+        let bindings = reflect(&module);
+        let pipeline = gpu.checked(&format!("shader {}", spec.name), || {
+            let module = shader_module(gpu, &spec.name, &source);
+            gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(&spec.name),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                // Every workgroup variable is written before it is read.
+                compilation_options: wgpu::PipelineCompilationOptions {
+                    zero_initialize_workgroup_memory: gpu.checks == Checks::Checked,
+                    ..Default::default()
+                },
+                cache: None,
+            })
+        })?;
+        Ok(Self { spec: spec.clone(), pipeline, bindings })
+    }
+
+    /// The description that this kernel was built from.
+    pub fn spec(&self) -> &KernelSpec {
+        &self.spec
+    }
+
+    /// Binds `buffers`, each with its name in the shader and the number of elements that the call touches, and
+    /// makes the bind groups once. Missing, unknown, too small and aliasing buffers are errors.
+    pub fn call<P: Params>(
+        self: &Arc<Self>,
+        gpu: &Gpu,
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<Dispatch> {
+        let fail = |what: String| Err(Error::Device(format!("kernel {}: {what}", self.spec.name)));
+        if workgroups.iter().any(|&n| n == 0 || n > 65535) {
+            return fail(format!(
+                "{workgroups:?} workgroups; each count must be from 1 to 65535: use a smaller batch"
+            ));
+        }
+        for (name, tensor, len) in buffers {
+            if !self.bindings.iter().any(|b| b.name == *name) {
+                return fail(format!("has no binding {name}"));
+            }
+            if tensor.len() < *len {
+                return fail(format!("{name} needs {len} elements, {} has {}", tensor.label(), tensor.len()));
+            }
+        }
+        let mut entries: Vec<Vec<(u32, &wgpu::Buffer)>> = Vec::new();
+        let mut bound: Vec<(&Binding, &wgpu::Buffer)> = Vec::new();
+        let uniform = self.uniform(gpu, params);
+        for binding in &self.bindings {
+            let buffer = match &binding.uniform {
+                Some(fields) => {
+                    check_fields(&self.spec.name, fields, P::FIELDS)?;
+                    &uniform
+                }
+                None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
+                    Some((_, tensor, _)) => &tensor.buffer,
+                    None => return fail(format!("{} is not bound", binding.name)),
+                },
+            };
+            if let Some((other, _)) =
+                bound.iter().find(|(other, b)| *b == buffer && (binding.writable || other.writable))
+            {
+                return fail(format!(
+                    "{} and {} are the same buffer, and one is written",
+                    binding.name, other.name
+                ));
+            }
+            bound.push((binding, buffer));
+            entries.resize(entries.len().max(binding.group as usize + 1), Vec::new());
+            entries[binding.group as usize].push((binding.binding, buffer));
+        }
+        let bind_groups = gpu.checked(&format!("bind groups of {}", self.spec.name), || {
+            let groups = entries.iter().enumerate().map(|(group, entries)| {
+                let entries: Vec<wgpu::BindGroupEntry> = entries
+                    .iter()
+                    .map(|(binding, buffer)| wgpu::BindGroupEntry {
+                        binding: *binding,
+                        resource: buffer.as_entire_binding(),
+                    })
+                    .collect();
+                gpu.device.create_bind_group(&wgpu::BindGroupDescriptor {
+                    label: Some(&self.spec.name),
+                    layout: &self.pipeline.get_bind_group_layout(group as u32),
+                    entries: &entries,
+                })
+            });
+            groups.collect()
+        })?;
+        Ok(Dispatch { kernel: self.clone(), bind_groups, workgroups })
+    }
+
+    pub(crate) fn pipeline(&self) -> &wgpu::ComputePipeline {
+        &self.pipeline
+    }
+
+    fn uniform<P: Params>(&self, gpu: &Gpu, params: &P) -> wgpu::Buffer {
+        let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
+            label: Some(&self.spec.name),
+            size: size_of::<P>() as u64,
+            usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
+            mapped_at_creation: false,
+        });
+        gpu.queue.write_buffer(&buffer, 0, bytemuck::bytes_of(params));
+        buffer
+    }
+}
+
+/// With or without injected checks.
+#[allow(unsafe_code)]
+fn shader_module(gpu: &Gpu, name: &str, source: &str) -> wgpu::ShaderModule {
+    let descriptor =
+        wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
+    match gpu.checks {
+        Checks::Checked => gpu.device.create_shader_module(descriptor),
+        // SAFETY: the sources are this crate's own. Each invocation's indices are bounded by the sizes in its
+        // parameters, which `Kernel::call` has compared with the bound buffers; loops run over bounded counters;
+        // divisors are sizes of at least 1.
+        Checks::Trusted => unsafe {
+            gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
+        },
+    }
+}
+
+/// Names, places and access of every resource that a module declares.
+fn reflect(module: &naga::Module) -> Vec<Binding> {
+    let type_name = |handle: naga::Handle<naga::Type>| match &module.types[handle].inner {
+        TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Uint, width: 4 }) => "u32".to_owned(),
+        TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Float, width: 4 }) => "f32".to_owned(),
+        other => format!("{other:?}"),
+    };
+    let mut bindings = Vec::new();
+    for (_, variable) in module.global_variables.iter() {
+        let Some(place) = &variable.binding else { continue };
+        let uniform = match &module.types[variable.ty].inner {
+            TypeInner::Struct { members, .. } if variable.space == AddressSpace::Uniform => Some(
+                members
+                    .iter()
+                    .map(|m| (m.name.clone().unwrap_or_default(), m.offset, type_name(m.ty)))
+                    .collect(),
+            ),
+            _ => None,
+        };
+        bindings.push(Binding {
+            name: variable.name.clone().unwrap_or_default(),
+            group: place.group,
+            binding: place.binding,
+            writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            uniform,
+        });
+    }
+    bindings
+}
+
+/// The host's struct must be the shader's, field by field.
+fn check_fields(kernel: &str, shader: &[(String, u32, String)], host: &[Field]) -> Result<()> {
+    let shader_view = shader.iter().map(|(name, offset, kind)| (name.as_str(), *offset, kind.as_str()));
+    let host_view = host.iter().map(|f| (f.name, f.offset, f.kind));
+    if shader_view.clone().eq(host_view.clone()) {
+        return Ok(());
+    }
+    let show = |fields: &mut dyn Iterator<Item = (&str, u32, &str)>| {
+        fields.map(|(name, offset, kind)| format!("{name}: {kind} @{offset}")).collect::<Vec<_>>().join(", ")
+    };
+    Err(Error::Device(format!(
+        "kernel {kernel}: the shader's Params are {{{}}}, the host's {{{}}}",
+        show(&mut shader_view.into_iter()),
+        show(&mut host_view.into_iter())
+    )))
+}
+
+/// Parses and validates a spec without any device, as the portability tests do.
+pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
+    let source = spec.source();
+    let module = naga::front::wgsl::parse_str(&source)
+        .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
+    let mut validator =
+        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let info = validator
+        .validate(&module)
+        .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, one_line(&e.into_inner()))))?;
+    Ok((module, info))
+}

@@ -1,0 +1,29 @@
+//! The shaders' host side: device, kernel, tensor and recording, then one file per stage, named like its shader.
+//!
+//! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
+
+pub mod adam;
+pub mod batch_norm;
+pub mod conv1x1;
+pub mod conv3x3;
+pub mod device;
+pub mod fft;
+pub mod kernel;
+pub mod max_pool;
+pub mod mean_shift;
+pub mod params;
+pub mod physics;
+pub mod rasterise;
+pub mod recording;
+pub mod source;
+pub mod step;
+pub mod sum_rows;
+pub mod tensor;
+pub mod unet;
+pub mod upsample;
+
+pub use device::{Checks, Gpu};
+pub use kernel::{Kernel, KernelSpec};
+pub use recording::{Recorder, Recording};
+pub use step::Step;
+pub use tensor::Tensor;

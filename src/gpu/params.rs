@@ -1,0 +1,52 @@
+//! Host structs that mirror a shader's `struct Params`: declared once here in Rust, checked against the WGSL
+//! field by field when the kernel is built.
+
+/// One field of a parameter struct.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field {
+    /// Its name in both languages.
+    pub name: &'static str,
+    /// Bytes from the start.
+    pub offset: u32,
+    /// Its WGSL type.
+    pub kind: &'static str,
+}
+
+/// A parameter struct with the layout of its WGSL twin; [`params!`](crate::gpu::params::params) makes them.
+pub trait Params: bytemuck::Pod {
+    /// Every field in order.
+    const FIELDS: &'static [Field];
+}
+
+/// A Rust scalar with its WGSL name.
+pub trait Scalar {
+    /// The WGSL type.
+    const KIND: &'static str;
+}
+
+impl Scalar for u32 {
+    const KIND: &'static str = "u32";
+}
+
+impl Scalar for f32 {
+    const KIND: &'static str = "f32";
+}
+
+/// Declares a `#[repr(C)]` struct of u32 and f32 fields that implements [`Params`].
+macro_rules! params {
+    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
+        $(#[$doc])*
+        #[repr(C)]
+        #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
+        struct $name { $($field: $kind),* }
+
+        impl crate::gpu::params::Params for $name {
+            const FIELDS: &'static [crate::gpu::params::Field] = &[$(crate::gpu::params::Field {
+                name: stringify!($field),
+                offset: std::mem::offset_of!($name, $field) as u32,
+                kind: <$kind as crate::gpu::params::Scalar>::KIND,
+            }),*];
+        }
+    };
+}
+pub(crate) use params;

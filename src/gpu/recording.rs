@@ -1,0 +1,98 @@
+//! A straight list of dispatches, recorded once and replayed as often as wanted.
+
+use super::kernel::{Kernel, KernelSpec};
+use super::params::Params;
+use super::{Gpu, Tensor};
+use crate::Result;
+use std::sync::Arc;
+
+/// One kernel with everything bound.
+pub struct Dispatch {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) bind_groups: Vec<wgpu::BindGroup>,
+    pub(crate) workgroups: [u32; 3],
+}
+
+/// Collects dispatches; the stages' functions append to it.
+pub struct Recorder<'a> {
+    /// The device that the dispatches are for.
+    pub gpu: &'a Gpu,
+    dispatches: Vec<Dispatch>,
+}
+
+impl<'a> Recorder<'a> {
+    /// An empty list for `gpu`.
+    pub fn new(gpu: &'a Gpu) -> Self {
+        Self { gpu, dispatches: Vec::new() }
+    }
+
+    /// Appends one call; see [`Kernel::call`].
+    pub fn call<P: Params>(
+        &mut self,
+        spec: &KernelSpec,
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let dispatch = self.gpu.kernel(spec)?.call(self.gpu, params, buffers, workgroups)?;
+        self.dispatches.push(dispatch);
+        Ok(())
+    }
+
+    /// The finished list.
+    pub fn finish(self) -> Recording {
+        Recording { dispatches: self.dispatches }
+    }
+}
+
+/// A list of dispatches, ready to be run in order.
+pub struct Recording {
+    dispatches: Vec<Dispatch>,
+}
+
+impl Recording {
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.dispatches.len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.dispatches.is_empty()
+    }
+
+    /// Writes the dispatches into `encoder` as one compute pass; each sees what those before it wrote.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        for dispatch in &self.dispatches {
+            pass.set_pipeline(dispatch.kernel.pipeline());
+            for (group, bind_group) in dispatch.bind_groups.iter().enumerate() {
+                pass.set_bind_group(group as u32, bind_group, &[]);
+            }
+            let [x, y, z] = dispatch.workgroups;
+            pass.dispatch_workgroups(x, y, z);
+        }
+    }
+
+    /// Submits the list once, without waiting.
+    pub fn submit(&self, gpu: &Gpu) {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        self.encode(&mut encoder);
+        gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+/// Invocations per workgroup of the element-wise and reducing kernels.
+pub(crate) const WORKGROUP: u32 = 256;
+
+/// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
+pub(crate) fn flat_workgroups(len: usize) -> [u32; 3] {
+    let groups = len.div_ceil(WORKGROUP as usize);
+    let wide = groups.min(32768);
+    [wide as u32, groups.div_ceil(wide) as u32, 1]
+}
+
+/// The spec of a kernel that uses [`WORKGROUP`].
+pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
+    KernelSpec { name: name.to_owned(), files: files.to_vec(), constants: vec![("WORKGROUP", WORKGROUP)] }
+}

@@ -1,0 +1,346 @@
+//! One training step on the GPU: recorded once, top to bottom like the picture in the README, then replayed.
+//!
+//! The host never waits inside a step. It uploads the rectangles (or fields) and two scalars, submits, and reads
+//! the losses of finished steps from a ring whenever they arrive.
+
+use super::adam::Optimiser;
+use super::fft::pairs;
+use super::mean_shift::{self, MeanShift};
+use super::physics::Physics;
+use super::rasterise::{NUMBERS, flatten, rasterise};
+use super::unet::Network;
+use super::{Gpu, Recorder, Recording, Tensor};
+use crate::model::init::State;
+use crate::model::rectangles::PER_SAMPLE;
+use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::{Error, Result};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
+/// Steps whose losses the ring on the GPU holds: the most that one readback brings.
+pub const RING: usize = 16;
+
+/// Steps submitted but not finished, at most; more would only pile up in the driver.
+const IN_FLIGHT: usize = 4;
+
+/// A step's buffers, its recording, and the readbacks under way.
+pub struct Step {
+    gpu: Arc<Gpu>,
+    batch: usize,
+    cells: usize,
+    network: Network,
+    optimiser: Optimiser,
+    rectangles: Tensor,
+    fields: Fields,
+    kept_params: Tensor,
+    kept_running: Tensor,
+    rasterise: Recording,
+    forward_backward: Recording,
+    update: Recording,
+    /// Steps submitted, which is also the number t of the last update.
+    submitted: u64,
+    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    ring: Ring,
+}
+
+/// The arrays of a step outside the network, `[batch, nx, ny]` unless said.
+struct Fields {
+    truth: Tensor,
+    observation: Tensor,
+    output: Tensor,
+    prediction: Tensor,
+    error: Tensor,
+    signal: Tensor,
+    output_gradient: Tensor,
+    /// Σ|Â|² `[2·pairs]`.
+    energy: Tensor,
+    /// `[batch]`.
+    x_l2: Tensor,
+    /// Loss and y_l2, `[2, batch]`.
+    losses: Tensor,
+}
+
+impl Fields {
+    fn new(gpu: &Gpu, batch: usize, cells: usize) -> Result<Self> {
+        let field = |label| gpu.tensor(label, batch * cells);
+        Ok(Self {
+            truth: field("truth")?,
+            observation: field("observation")?,
+            output: field("network output")?,
+            prediction: field("prediction")?,
+            error: field("error")?,
+            signal: field("training signal")?,
+            output_gradient: field("output gradient")?,
+            energy: gpu.tensor("residual energy", 2 * pairs(batch))?,
+            x_l2: gpu.tensor("x_l2", batch)?,
+            losses: gpu.tensor("losses", 2 * batch)?,
+        })
+    }
+}
+
+impl Step {
+    /// Allocates and records everything for `batch` samples, starting from `state`.
+    pub fn new(
+        gpu: &Arc<Gpu>,
+        net: &UNet,
+        heat: &HeatEquation,
+        method: Method,
+        adam: Adam,
+        batch: usize,
+        state: &State,
+    ) -> Result<Self> {
+        let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
+        let largest = Network::largest_tensor_per_sample(net, nx, ny).max(4 * cells as u64);
+        if largest * batch as u64 > gpu.max_tensor_bytes() {
+            return Err(Error::usage(format!(
+                "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
+                gpu.name(),
+                gpu.max_tensor_bytes() / largest
+            )));
+        }
+        let network = Network::new(gpu, net, batch, nx, ny)?;
+        gpu.write(&network.params, &state.params);
+        gpu.write(&network.running, &state.buffers);
+        let optimiser = Optimiser::new(gpu, adam, net.param_count)?;
+        let physics = Physics::new(gpu, heat, batch)?;
+        let f = Fields::new(gpu, batch, cells)?;
+        let rectangles = gpu.tensor("rectangles", batch * PER_SAMPLE * NUMBERS)?;
+        let kept_params = gpu.tensor_from("kept parameters", &state.params)?;
+        let kept_running = gpu.tensor_from("kept running statistics", &state.buffers)?;
+
+        // rectangles -> field x*
+        let mut record = Recorder::new(gpu);
+        rasterise(&mut record, &rectangles, &f.truth, batch, nx, ny)?;
+        let rasterise = record.finish();
+
+        // x* -> FFT -> diffusion -> observation y* -> U-Net -> prediction x
+        let mut record = Recorder::new(gpu);
+        physics.diffuse(&mut record, &f.truth, &f.observation)?;
+        network.forward(&mut record, &f.observation, &f.output)?;
+        let shift = MeanShift {
+            output: &f.output,
+            truth: &f.truth,
+            prediction: &f.prediction,
+            error: &f.error,
+            x_l2: &f.x_l2,
+        };
+        shift.record(&mut record, batch, cells)?;
+
+        // x* - x -> FFT -> SIP step or GD gradient -> inverse FFT -> dL/dx
+        physics.training_signal(&mut record, method, &f.error, &f.energy, &f.signal)?;
+
+        // dL/dx -> U-Net backward
+        mean_shift::backward(
+            &mut record,
+            method,
+            &f.signal,
+            &f.energy,
+            &f.output_gradient,
+            &f.losses,
+            batch,
+            cells,
+        )?;
+        network.backward(&mut record, &f.observation, &f.output_gradient)?;
+        let forward_backward = record.finish();
+
+        // gradients -> Adam, unless the loss is not finite
+        let mut record = Recorder::new(gpu);
+        optimiser.guard(&mut record, &f.losses)?;
+        optimiser.guard(&mut record, &f.x_l2)?;
+        optimiser.keep(&mut record, &network.params, &kept_params)?;
+        optimiser.keep(&mut record, &network.running, &kept_running)?;
+        optimiser.update(&mut record, &network.gradients, &network.params)?;
+        let update = record.finish();
+
+        let ring = Ring::new(gpu, batch)?;
+        Ok(Self {
+            gpu: gpu.clone(),
+            batch,
+            cells,
+            network,
+            optimiser,
+            rectangles,
+            fields: f,
+            kept_params,
+            kept_running,
+            rasterise,
+            forward_backward,
+            update,
+            submitted: 0,
+            in_flight: VecDeque::new(),
+            ring,
+        })
+    }
+
+    /// Dispatches per step. All of them go in one submission.
+    pub fn dispatches(&self) -> usize {
+        self.rasterise.len() + self.forward_backward.len() + self.update.len()
+    }
+
+    /// Submits one step on rectangles, [`PER_SAMPLE`] for each sample.
+    pub fn submit_rectangles(&mut self, rectangles: &[Rectangle]) -> Result<()> {
+        self.gpu.write(&self.rectangles, &flatten(rectangles));
+        self.submit(true)
+    }
+
+    /// Submits one step on given fields x* `[batch, nx, ny]`.
+    pub fn submit_fields(&mut self, truth: &[f32]) -> Result<()> {
+        self.gpu.write(&self.fields.truth, truth);
+        self.submit(false)
+    }
+
+    fn submit(&mut self, from_rectangles: bool) -> Result<()> {
+        if self.in_flight.len() == IN_FLIGHT {
+            let oldest = self.in_flight.pop_front();
+            self.gpu.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None })?;
+        }
+        self.submitted += 1;
+        self.optimiser.schedule(&self.gpu, self.submitted);
+        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        if from_rectangles {
+            self.rasterise.encode(&mut encoder);
+        }
+        self.forward_backward.encode(&mut encoder);
+        self.update.encode(&mut encoder);
+        self.ring.push(&mut encoder, &self.fields.losses, &self.fields.x_l2);
+        self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
+        if self.ring.is_full() {
+            self.request_losses()?;
+        }
+        Ok(())
+    }
+
+    /// Starts the readback of all losses submitted since the last one.
+    pub fn request_losses(&mut self) -> Result<()> {
+        self.ring.flush(&self.gpu)
+    }
+
+    /// The losses that have arrived, in step order; with `wait`, those of every requested step.
+    pub fn losses(&mut self, wait: bool) -> Result<Vec<Losses>> {
+        if wait {
+            self.gpu.wait()?;
+            self.in_flight.clear();
+        } else {
+            self.gpu.poll(wgpu::PollType::Poll)?;
+        }
+        self.ring.arrived(&self.gpu, self.batch)
+    }
+
+    /// Waits, and returns the flat parameters and running statistics.
+    pub fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok((self.gpu.read(&self.network.params)?, self.gpu.read(&self.network.running)?))
+    }
+
+    /// Waits, and returns parameters and running statistics of the last step whose loss was finite.
+    pub fn kept_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok((self.gpu.read(&self.kept_params)?, self.gpu.read(&self.kept_running)?))
+    }
+
+    /// Waits, and returns the flat gradients of the last step.
+    pub fn gradients(&self) -> Result<Vec<f32>> {
+        self.gpu.read(&self.network.gradients)
+    }
+
+    /// Runs the forward part on `truth` and returns observation and prediction, all `[batch, nx, ny]`. The
+    /// running statistics see this batch too, as in the reference system; parameters do not change.
+    pub fn predict(&mut self, rectangles: &[Rectangle]) -> Result<[Vec<f32>; 3]> {
+        self.gpu.write(&self.rectangles, &flatten(rectangles));
+        self.rasterise.submit(&self.gpu);
+        self.forward_backward.submit(&self.gpu);
+        let f = &self.fields;
+        let fields = [&f.truth, &f.observation, &f.prediction].map(|field| self.gpu.read(field));
+        let [truth, observation, prediction] = fields;
+        let all = [truth?, observation?, prediction?];
+        debug_assert!(all.iter().all(|field| field.len() == self.batch * self.cells));
+        Ok(all)
+    }
+}
+
+/// Losses of the latest steps on the GPU, and their way to the host.
+struct Ring {
+    /// `[RING, 3, batch]`: loss, y_l2, x_l2.
+    slots: Tensor,
+    /// Steps in `slots` that no readback has fetched.
+    waiting: usize,
+    batch: usize,
+    pending: VecDeque<(wgpu::Buffer, usize)>,
+    spare: Vec<wgpu::Buffer>,
+    sender: Sender<bool>,
+    receiver: Receiver<bool>,
+}
+
+impl Ring {
+    fn new(gpu: &Gpu, batch: usize) -> Result<Self> {
+        let (sender, receiver) = channel();
+        let slots = gpu.tensor("loss ring", RING * 3 * batch)?;
+        Ok(Self { slots, waiting: 0, batch, pending: VecDeque::new(), spare: Vec::new(), sender, receiver })
+    }
+
+    fn is_full(&self) -> bool {
+        self.waiting == RING
+    }
+
+    fn push(&mut self, encoder: &mut wgpu::CommandEncoder, losses: &Tensor, x_l2: &Tensor) {
+        let slot = (self.waiting * 3 * self.batch * 4) as u64;
+        encoder.copy_buffer_to_buffer(&losses.buffer, 0, &self.slots.buffer, slot, losses.bytes());
+        encoder.copy_buffer_to_buffer(
+            &x_l2.buffer,
+            0,
+            &self.slots.buffer,
+            slot + losses.bytes(),
+            x_l2.bytes(),
+        );
+        self.waiting += 1;
+    }
+
+    fn flush(&mut self, gpu: &Gpu) -> Result<()> {
+        if self.waiting == 0 {
+            return Ok(());
+        }
+        let staging = match self.spare.pop() {
+            Some(staging) => staging,
+            None => gpu.checked("loss readback", || {
+                gpu.device.create_buffer(&wgpu::BufferDescriptor {
+                    label: Some("loss readback"),
+                    size: self.slots.bytes(),
+                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                    mapped_at_creation: false,
+                })
+            })?,
+        };
+        let bytes = (self.waiting * 3 * self.batch * 4) as u64;
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        encoder.copy_buffer_to_buffer(&self.slots.buffer, 0, &staging, 0, bytes);
+        gpu.queue.submit([encoder.finish()]);
+        let sender = self.sender.clone();
+        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+            let _ = sender.send(result.is_ok());
+        });
+        self.pending.push_back((staging, self.waiting));
+        self.waiting = 0;
+        Ok(())
+    }
+
+    /// Readbacks finish in the order of their submission.
+    fn arrived(&mut self, gpu: &Gpu, batch: usize) -> Result<Vec<Losses>> {
+        let mut all = Vec::new();
+        while let Ok(mapped) = self.receiver.try_recv() {
+            let (staging, steps) = self.pending.pop_front().expect("one message per pending readback");
+            let failed = || Error::Device(format!("{}: reading the losses back failed", gpu.name()));
+            if !mapped {
+                return Err(failed());
+            }
+            let view = staging.get_mapped_range(..(steps * 3 * batch * 4) as u64).map_err(|_| failed())?;
+            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
+            drop(view);
+            staging.unmap();
+            self.spare.push(staging);
+            all.extend(values.chunks_exact(3 * batch).map(|slot| {
+                let part = |i: usize| slot[i * batch..][..batch].iter().map(|&v| f64::from(v)).collect();
+                Losses { loss: part(0), y_l2: part(1), x_l2: part(2) }
+            }));
+        }
+        Ok(all)
+    }
+}

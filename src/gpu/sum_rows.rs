@@ -1,0 +1,29 @@
+//! Adds up rows of partial sums in a fixed order.
+
+use super::{KernelSpec, Recorder, Tensor, params::params};
+use crate::Result;
+
+params! {
+    struct SumParams { rows: u32, columns: u32, offset: u32 }
+}
+
+/// total[offset + j] = Σ_i rows[i, j]; `rows` holds at least `count`·`columns` elements.
+pub fn sum_rows(
+    recorder: &mut Recorder,
+    rows: &Tensor,
+    count: usize,
+    columns: usize,
+    total: &Tensor,
+    offset: usize,
+) -> Result<()> {
+    /// As in the shader.
+    const COLUMNS: usize = 32;
+    let spec = KernelSpec {
+        name: "sum_rows".to_owned(),
+        files: vec![include_str!("../../shaders/sum_rows.wgsl")],
+        constants: vec![],
+    };
+    let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
+    let buffers = [("rows", rows, count * columns), ("total", total, offset + columns)];
+    recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])
+}

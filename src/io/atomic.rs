@@ -1,0 +1,116 @@
+//! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final name.
+
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::Path;
+
+use crate::{Error, Result};
+
+/// Writes `path` through a temporary file in the same folder that is renamed once its bytes are on the disk.
+///
+/// A file already at `path` is replaced in one step; a reader sees the old one or the new one.
+/// `contents` writes the bytes into a buffer.
+///
+/// # Errors
+/// [`Error::Io`] when the folder is missing or not writable, the disk is full, or `contents` fails. Nothing is
+/// left behind then, and a file that was at `path` before is untouched.
+pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    let folder = folder_of(path);
+    // From here to `persist`, dropping `file` removes the temporary file.
+    let file = temporary_in(folder)
+        .map_err(Error::io(path, "cannot write (does the folder exist, is it writable?)"))?;
+    fill(file.as_file(), contents).map_err(Error::io(path, "cannot write"))?;
+    file.persist(path)
+        .map_err(|refused| Error::io(path, "cannot move the finished file here")(refused.error))?;
+    sync_folder(folder);
+    Ok(())
+}
+
+fn folder_of(path: &Path) -> &Path {
+    // The parent of a bare file name is the empty path, which no system call accepts.
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".unheat-").suffix(".part");
+    #[cfg(unix)]
+    {
+        // tempfile defaults to 0600. These files are results to share: 0666 less the umask, like any new file.
+        use std::os::unix::fs::PermissionsExt;
+        builder.permissions(std::fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(folder)
+}
+
+fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut buffer = BufWriter::with_capacity(1 << 16, file);
+    contents(&mut buffer)?;
+    buffer.flush()?;
+    file.sync_all()
+}
+
+/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems refuse
+/// to sync them. The file is in place and whole by then, so a refusal is no error.
+fn sync_folder(folder: &Path) {
+    if cfg!(unix) {
+        let _ = File::open(folder).and_then(|folder| folder.sync_all());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = std::fs::read_dir(folder).unwrap();
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn replaces_a_file_whole() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write(&path, |out| out.write_all(b"first, and longer")).unwrap();
+        write(&path, |out| out.write_all(b"second")).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"second");
+        assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_file_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.bin");
+        write(&path, |out| out.write_all(b"old")).unwrap();
+        let failed = write(&path, |out| {
+            out.write_all(&vec![1; 1 << 20])?;
+            Err(io::Error::other("the pen broke"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("the pen broke"));
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn a_missing_folder_and_a_folder_in_the_way_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let missing = folder.path().join("no/such/a.bin");
+        assert!(matches!(write(&missing, |_| Ok(())), Err(Error::Io { .. })));
+        let taken = folder.path().join("taken");
+        std::fs::create_dir_all(taken.join("inside")).unwrap();
+        assert!(matches!(write(&taken, |_| Ok(())), Err(Error::Io { .. })));
+        assert_eq!(names(folder.path()), ["taken"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_an_ordinary_new_file() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let folder = tempfile::tempdir().unwrap();
+        let (ours, ordinary) = (folder.path().join("ours"), folder.path().join("ordinary"));
+        write(&ours, |_| Ok(())).unwrap();
+        File::create(&ordinary).unwrap();
+        assert_eq!(mode(&ours), mode(&ordinary));
+    }
+}

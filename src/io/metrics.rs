@@ -1,0 +1,161 @@
+//! `metrics.csv`: one line per reported step, readable by any spreadsheet while training goes on.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+/// The first line of the file.
+pub const HEADER: &str = "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_l2_mean,seconds";
+
+/// One line of the table.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Row {
+    /// The training step, counted from 0.
+    pub step: u64,
+    /// The mean over the batch of the loss that was differentiated.
+    pub loss_mean: f64,
+    /// The mean over the batch of ½ Σ (x* − x)², summed over the cells (SPEC section 4).
+    pub x_l2_mean: f64,
+    /// Its standard deviation over the batch.
+    pub x_l2_std: f64,
+    /// Its minimum over the batch.
+    pub x_l2_min: f64,
+    /// Its maximum over the batch.
+    pub x_l2_max: f64,
+    /// The mean over the batch of ½ Σ (y − y*)², summed over the cells.
+    pub y_l2_mean: f64,
+    /// Seconds since training started.
+    pub seconds: f64,
+}
+
+/// The file while it grows.
+#[derive(Debug)]
+pub struct MetricsFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl MetricsFile {
+    /// Creates the file with its header. A file already there is emptied.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn create(path: &Path) -> Result<Self> {
+        let mut file = File::create(path).map_err(Error::io(path, "cannot create"))?;
+        file.write_all(format!("{HEADER}\n").as_bytes()).map_err(Error::io(path, "cannot write"))?;
+        Ok(Self { file, path: path.to_owned() })
+    }
+
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written.
+    pub fn append(&mut self, row: &Row) -> Result<()> {
+        self.file.write_all(line(row).as_bytes()).map_err(Error::io(&self.path, "cannot write"))
+    }
+}
+
+/// `{:?}` prints the fewest digits that read back as the same f64, with an exponent where that is shorter.
+fn line(row: &Row) -> String {
+    let Row { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds } = row;
+    format!(
+        "{step},{loss_mean:?},{x_l2_mean:?},{x_l2_std:?},{x_l2_min:?},{x_l2_max:?},{y_l2_mean:?},{seconds:?}\n"
+    )
+}
+
+/// Reads the rows of a metrics file; their numbers are exactly those that were written.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::File`], naming the line, when the header is another
+/// one, a line does not hold eight numbers, or the last line was cut short.
+pub fn read(path: &Path) -> Result<Vec<Row>> {
+    let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
+    let mut lines = text.lines();
+    if lines.next() != Some(HEADER) {
+        return Err(Error::file(path, format!("line 1 must be `{HEADER}`; is this a metrics file?")));
+    }
+    if !text.ends_with('\n') {
+        return Err(Error::file(path, "the last line was cut short; delete it"));
+    }
+    let rows = lines.enumerate().map(|(index, line)| {
+        let what = || format!("line {} must hold a step and seven numbers; mend or delete it", index + 2);
+        parse(line).ok_or_else(|| Error::file(path, what()))
+    });
+    rows.collect()
+}
+
+fn parse(line: &str) -> Option<Row> {
+    let (step, numbers) = line.split_once(',')?;
+    let numbers: Vec<f64> = numbers.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
+    let [loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds] = numbers.try_into().ok()?;
+    let step = step.parse().ok()?;
+    Some(Row { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(step: u64) -> Row {
+        let third = step as f64 / 3.0;
+        Row {
+            step,
+            loss_mean: third,
+            x_l2_mean: 812.25,
+            x_l2_std: 1e-300,
+            x_l2_min: 0.1f32.into(),
+            x_l2_max: f64::INFINITY,
+            y_l2_mean: 1e21,
+            seconds: 0.5,
+        }
+    }
+
+    #[test]
+    fn what_is_appended_is_read_exactly() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let mut file = MetricsFile::create(&path).unwrap();
+        assert_eq!(read(&path).unwrap(), []);
+        for step in [0, 1, u64::MAX] {
+            file.append(&row(step)).unwrap();
+        }
+        // Read while the file is still open: nothing waits in a buffer.
+        assert_eq!(read(&path).unwrap(), [row(0), row(1), row(u64::MAX)]);
+        let text = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(
+            text.lines().nth(2).unwrap(),
+            "1,0.3333333333333333,812.25,1e-300,0.10000000149011612,inf,1e21,0.5"
+        );
+    }
+
+    #[test]
+    fn not_a_number_survives() {
+        let nan = Row { loss_mean: f64::NAN, ..row(2) };
+        assert!(parse(line(&nan).trim_end()).unwrap().loss_mean.is_nan());
+    }
+
+    #[test]
+    fn damage_is_named_by_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
+        let good = "1,1,1,1,1,1,1,1\n";
+        for (body, complaint) in [
+            (format!("{good}2,1,1\n"), "line 3"),
+            (format!("{good}{good}2,1,1,1,1,1,1,1,1\n"), "line 4"),
+            ("x,1,1,1,1,1,1,1\n".to_owned(), "line 2"),
+            ("1,1,1,one,1,1,1,1\n".to_owned(), "line 2"),
+            (format!("{good}\n"), "line 3"),
+            (format!("{good}2,1,1,1,1,1,1,1"), "cut short"),
+        ] {
+            std::fs::write(&path, format!("{HEADER}\n{body}")).unwrap();
+            let message = read(&path).unwrap_err().to_string();
+            assert!(message.contains(complaint), "{message}");
+        }
+        std::fs::write(&path, "step,loss\n").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("line 1"));
+        assert!(matches!(read(&folder.path().join("none")), Err(Error::Io { .. })));
+        assert!(matches!(MetricsFile::create(&folder.path().join("no/m.csv")), Err(Error::Io { .. })));
+    }
+}

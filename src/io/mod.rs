@@ -1,0 +1,16 @@
+//! Files in and out: fields, tensors, the metrics table, curves and pictures.
+//!
+//! Every file but the growing metrics table appears whole or not at all ([`atomic`]). Readers take nothing on
+//! trust: a size claimed by a header is compared with the length of the file before memory is asked for.
+
+pub mod atomic;
+mod canvas;
+mod font;
+pub mod metrics;
+pub mod npy;
+pub mod picture;
+pub mod plot;
+pub mod run_folder;
+pub mod tensors;
+mod ticks;
+pub mod weights;

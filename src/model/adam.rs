@@ -1,0 +1,32 @@
+//! The Adam optimiser's constants and its per-step scalars (SPEC 6).
+
+/// Adam's settings. The defaults are the reference system's, ε = 1e-7 included.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Adam {
+    /// Learning rate.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+}
+
+impl Default for Adam {
+    fn default() -> Self {
+        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }
+    }
+}
+
+impl Adam {
+    /// lr / (1 - β1^t): the factor of the first moment at update `t` = 1, 2, …
+    pub fn step_size(&self, t: u64) -> f64 {
+        self.learning_rate / (1.0 - self.beta1.powf(t as f64))
+    }
+
+    /// 1 / √(1 - β2^t): the factor of √v at update `t` = 1, 2, …
+    pub fn root_scale(&self, t: u64) -> f64 {
+        1.0 / (1.0 - self.beta2.powf(t as f64)).sqrt()
+    }
+}

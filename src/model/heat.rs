@@ -1,0 +1,123 @@
+//! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (SPEC 2 and 3).
+
+use super::fourier::frequency;
+use crate::{Error, Result};
+use std::f64::consts::PI;
+
+/// Relative uncertainty of an observation, as the reference system sees it: 1e-6 rounded to f32 (SPEC 3).
+pub const UNCERTAINTY: f64 = 1e-6_f32 as f64;
+
+/// Below this signal probability a Fourier mode counts as noise and is damped (SPEC 3, inclusive).
+pub const DAMP_BELOW: f64 = 0.5;
+
+/// From this signal probability on a Fourier mode is inverted (SPEC 3, inclusive).
+pub const INVERT_ABOVE: f64 = 0.68;
+
+/// exp(-x) underflows to zero in f64 beyond this x: there the reference drops the signal likelihood (SPEC 3b).
+pub const UNDERFLOW: f64 = 745.13;
+
+/// The smallest and largest grid length along an axis; every power of two between them works.
+pub const AXIS_RANGE: std::ops::RangeInclusive<usize> = 8..=2048;
+
+/// The training signal that is sent back through the network (SPEC 4).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
+    Sip,
+    /// Plain gradient of the observation error, through the simulator.
+    Gd,
+}
+
+impl Method {
+    /// The name used in files and on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sip => "sip",
+            Self::Gd => "gd",
+        }
+    }
+}
+
+/// Diffusion by `amount` (diffusivity × time, in cells²) on a periodic `nx` × `ny` grid of unit cells.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct HeatEquation {
+    /// Cells along the first axis, x.
+    pub nx: usize,
+    /// Cells along the second, contiguous axis, y.
+    pub ny: usize,
+    /// Diffusivity × time in cells², at least 0.
+    pub amount: f64,
+}
+
+impl HeatEquation {
+    /// Checks the ranges: powers of two in [`AXIS_RANGE`], a finite amount of at least 0.
+    pub fn new(nx: usize, ny: usize, amount: f64) -> Result<Self> {
+        for n in [nx, ny] {
+            if !n.is_power_of_two() || !AXIS_RANGE.contains(&n) {
+                let below = (1 << n.max(1).ilog2()).clamp(*AXIS_RANGE.start(), *AXIS_RANGE.end());
+                let above = n.next_power_of_two().clamp(*AXIS_RANGE.start(), *AXIS_RANGE.end());
+                let nearest = if below == above { format!("{below}") } else { format!("{below} or {above}") };
+                return Err(Error::usage(format!(
+                    "size {nx}x{ny}: each side must be a power of two from {} to {}; {nearest} would do for {n}",
+                    AXIS_RANGE.start(),
+                    AXIS_RANGE.end()
+                )));
+            }
+        }
+        if !amount.is_finite() || amount < 0.0 {
+            return Err(Error::usage(format!("amount {amount}: must be a number of at least 0 (in cells²)")));
+        }
+        Ok(Self { nx, ny, amount })
+    }
+
+    /// Number of cells, N.
+    pub fn cells(&self) -> usize {
+        self.nx * self.ny
+    }
+
+    /// Λ = (2π)²·amount·(f_x² + f_y²) ≥ 0 for every Fourier mode, `[nx, ny]` in unshifted FFT order (SPEC 2).
+    pub fn log_kernel(&self) -> Vec<f64> {
+        let scale = (2.0 * PI).powi(2) * self.amount;
+        let mut table = Vec::with_capacity(self.cells());
+        for kx in 0..self.nx {
+            let fx = frequency(kx, self.nx);
+            for ky in 0..self.ny {
+                let fy = frequency(ky, self.ny);
+                table.push(scale * (fx * fx + fy * fy));
+            }
+        }
+        table
+    }
+
+    /// K = exp(-Λ), the factor by which diffusion shrinks every mode, `[nx, ny]` (SPEC 2).
+    pub fn kernel(&self) -> Vec<f64> {
+        self.log_kernel().into_iter().map(|log_kernel| (-log_kernel).exp()).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_kernel_matches_the_figures_of_the_spec() {
+        let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+        let log_kernel = heat.log_kernel();
+        assert_eq!(log_kernel[0], 0.0);
+        assert!((log_kernel[1] - 0.077106).abs() < 1e-6);
+        assert!((log_kernel[32 * 64 + 32] - 157.91).abs() < 1e-2);
+        assert_eq!(log_kernel[3], log_kernel[64 - 3]);
+        assert!(heat.kernel().iter().all(|&k| k > 0.0 && k <= 1.0));
+    }
+
+    #[test]
+    fn impossible_sizes_name_the_nearest_that_work() {
+        let message = HeatEquation::new(100, 64, 8.0).unwrap_err().to_string();
+        assert!(message.contains("64 or 128"), "{message}");
+        assert!(HeatEquation::new(4096, 64, 8.0).is_err());
+        assert!(HeatEquation::new(64, 0, 8.0).is_err());
+        assert!(HeatEquation::new(64, 64, f64::NAN).is_err());
+        assert!(HeatEquation::new(64, 64, -1.0).is_err());
+    }
+}

@@ -1,0 +1,19 @@
+//! What a training step measures.
+
+/// Losses before the step's update, one value per sample (SPEC 4).
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Losses {
+    /// The training loss: ½‖dx‖² for SIP, `y_l2` for GD.
+    pub loss: Vec<f64>,
+    /// ½‖x* - x‖².
+    pub x_l2: Vec<f64>,
+    /// ½‖y* - y‖².
+    pub y_l2: Vec<f64>,
+}
+
+impl Losses {
+    /// Whether every value is a finite number.
+    pub fn is_finite(&self) -> bool {
+        [&self.loss, &self.x_l2, &self.y_l2].into_iter().flatten().all(|v| v.is_finite())
+    }
+}

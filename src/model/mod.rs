@@ -1,0 +1,17 @@
+//! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
+//! Nothing here knows of a GPU or of files.
+
+pub mod adam;
+pub mod fourier;
+pub mod heat;
+pub mod init;
+pub mod losses;
+pub mod rectangles;
+pub mod rng;
+pub mod unet;
+
+pub use adam::Adam;
+pub use heat::{HeatEquation, Method};
+pub use losses::Losses;
+pub use rectangles::Rectangle;
+pub use unet::{UNet, UNetConfig};

@@ -1,0 +1,59 @@
+//! The files that a run leaves in its folder besides the metrics.
+
+use super::config::TrainConfig;
+use crate::io::metrics::Row;
+use crate::io::picture::Panel as Picture;
+use crate::io::plot::{Panel, Series};
+use crate::io::{atomic, picture, plot};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Writes `config.toml`: the settings that reproduce the run.
+pub fn config(path: &Path, config: &TrainConfig) -> Result<()> {
+    let text = toml::to_string(config).map_err(|e| Error::file(path, e.to_string()))?;
+    let note = format!("# Settings of this run, named like the flags of `unheat train`.\n{text}");
+    atomic::write(path, |file| file.write_all(note.as_bytes()))
+}
+
+/// Draws `curves.png`: x loss with its range over the batch, y loss, both over steps on a log scale.
+pub fn curves(path: &Path, config: &TrainConfig, rows: &[Row]) -> Result<()> {
+    let steps: Vec<u64> = rows.iter().map(|r| r.step).collect();
+    let column = |pick: fn(&Row) -> f64| rows.iter().map(pick).collect::<Vec<f64>>();
+    let label = config.method.name().to_uppercase();
+    let x_loss = Series {
+        label: label.clone(),
+        steps: steps.clone(),
+        values: column(|r| r.x_l2_mean),
+        band: Some((column(|r| r.x_l2_min), column(|r| r.x_l2_max))),
+    };
+    let y_loss = Series { label: label.clone(), steps, values: column(|r| r.y_l2_mean), band: None };
+    let panel = |title: &str, y_label: &str, series| Panel {
+        title: title.to_owned(),
+        y_label: y_label.to_owned(),
+        series: vec![series],
+    };
+    let panels = [
+        panel("x loss (mean, min to max of the batch)", "½‖x* − x‖²", x_loss),
+        panel("y loss (mean)", "½‖y* − y‖²", y_loss),
+    ];
+    let title = format!("{label}, batch {}, {}, seed {}", config.batch, config.size, config.seed);
+    plot::curves(path, &title, &panels)
+}
+
+/// Draws `reconstruction.png`: truth, observation and prediction of the first two examples, on one colour scale.
+pub fn reconstruction(path: &Path, config: &TrainConfig, fields: &[Vec<f32>; 3]) -> Result<()> {
+    let (nx, ny) = (config.size.nx, config.size.ny);
+    let titles = ["Ground truth", "Observation", "Prediction"];
+    let rows: Vec<Vec<Picture>> = (0..config.batch.min(2))
+        .map(|sample| {
+            let panel = |(title, field): (&str, &Vec<f32>)| Picture {
+                title: title.to_owned(),
+                field: field[sample * nx * ny..][..nx * ny].to_vec(),
+                nx,
+                ny,
+            };
+            titles.into_iter().zip(fields).map(panel).collect()
+        })
+        .collect();
+    picture::panels(path, &rows)
+}

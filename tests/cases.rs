@@ -1,0 +1,36 @@
+//! The one case list on every adapter, with injected checks and without.
+
+use std::sync::Arc;
+use unheat::cases;
+use unheat::gpu::{Checks, Gpu, device};
+
+fn run(checks: Checks) {
+    let adapters = device::adapters();
+    assert!(
+        !adapters.is_empty(),
+        "no Vulkan, Metal or DX12 adapter: run scripts/setup, which installs Mesa's software Vulkan driver"
+    );
+    for adapter in adapters {
+        let gpu = Arc::new(Gpu::open(&adapter, checks).unwrap());
+        let mut failures = Vec::new();
+        for case in cases::all() {
+            match case.error(&gpu, false) {
+                Ok(error) if case.passes(error) => {}
+                Ok(error) => failures
+                    .push(format!("{} {}: {error:.1e} > {:.0e}", case.name, case.shape, case.tolerance)),
+                Err(error) => failures.push(format!("{} {}: {error}", case.name, case.shape)),
+            }
+        }
+        assert!(failures.is_empty(), "on {}:\n{}", gpu.name(), failures.join("\n"));
+    }
+}
+
+#[test]
+fn every_case_agrees_with_the_reference_trusted() {
+    run(Checks::Trusted);
+}
+
+#[test]
+fn every_case_agrees_with_the_reference_checked() {
+    run(Checks::Checked);
+}
