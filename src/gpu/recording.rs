@@ -63,8 +63,12 @@ impl Recording {
 
     /// Writes the dispatches into `encoder` as one compute pass; each sees what those before it wrote.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        Self::encode_dispatches(&self.dispatches, encoder);
+    }
+
+    fn encode_dispatches(dispatches: &[Dispatch], encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        for dispatch in &self.dispatches {
+        for dispatch in dispatches {
             pass.set_pipeline(dispatch.kernel.pipeline());
             for (group, bind_group) in dispatch.bind_groups.iter().enumerate() {
                 pass.set_bind_group(group as u32, bind_group, &[]);
@@ -72,6 +76,22 @@ impl Recording {
             let [x, y, z] = dispatch.workgroups;
             pass.dispatch_workgroups(x, y, z);
         }
+    }
+
+    /// Runs the dispatches one by one, waiting for each; returns names and seconds. For finding out where time
+    /// goes: the sum is larger than what the list takes as a whole.
+    pub fn time_each(&self, gpu: &Gpu) -> Result<Vec<(String, f64)>> {
+        gpu.wait()?;
+        let mut times = Vec::with_capacity(self.dispatches.len());
+        for dispatch in &self.dispatches {
+            let start = std::time::Instant::now();
+            let mut encoder = gpu.device.create_command_encoder(&Default::default());
+            Self::encode_dispatches(std::slice::from_ref(dispatch), &mut encoder);
+            gpu.queue.submit([encoder.finish()]);
+            gpu.wait()?;
+            times.push((dispatch.kernel.spec().name.clone(), start.elapsed().as_secs_f64()));
+        }
+        Ok(times)
     }
 
     /// Submits the list once, without waiting.

@@ -178,6 +178,13 @@ impl Step {
         self.rasterise.len() + self.forward_backward.len() + self.update.len()
     }
 
+    /// Names and seconds of every dispatch of a step, run one by one; see [`Recording::time_each`].
+    pub fn time_each(&self) -> Result<Vec<(String, f64)>> {
+        let parts = [&self.rasterise, &self.forward_backward, &self.update];
+        let times = parts.map(|part| part.time_each(&self.gpu)).into_iter().collect::<Result<Vec<_>>>()?;
+        Ok(times.into_iter().flatten().collect())
+    }
+
     /// Submits one step on rectangles, [`PER_SAMPLE`] for each sample.
     pub fn submit_rectangles(&mut self, rectangles: &[Rectangle]) -> Result<()> {
         self.gpu.write(&self.rectangles, &flatten(rectangles));
