@@ -29,6 +29,9 @@ pub enum Error {
     /// The GPU, its driver or a shader failed.
     #[error("{0}")]
     Device(String),
+    /// A device has not enough memory for what was asked.
+    #[error("{0}")]
+    OutOfMemory(String),
     /// Training produced a loss that is not a finite number.
     #[error("the loss at step {step} is not finite; {hint}")]
     NonFinite {

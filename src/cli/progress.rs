@@ -39,7 +39,7 @@ impl Progress for Display {
                 bar.set_position(done);
                 bar.set_message(format!("x loss {:.2}  {speed:.2} steps/s", row.x_l2_mean));
             }
-            None if row.step % steps.div_ceil(LINES) == 0 || done == steps => {
+            None if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
                 let left = (steps - done) as f64 / speed;
                 eprintln!(
                     "step {:>4} of {steps}: x loss {:8.3}, {speed:.2} steps/s, {left:.0} s left",

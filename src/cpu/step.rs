@@ -10,26 +10,7 @@ use super::reduce::sum;
 use super::unet::Network;
 use crate::model::rectangles::PER_SAMPLE;
 use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
-use crate::{Error, Result};
 use rayon::prelude::*;
-
-/// Refuses a batch whose arrays (in f32) would not fit into the memory that is available now.
-pub fn check_memory(net: &UNet, heat: &HeatEquation, batch: usize) -> Result<()> {
-    let values = |level: usize, channels: usize| (channels * (heat.cells() >> (2 * level))) as u64;
-    let layers: u64 = net.convs.iter().map(|c| 2 * values(c.level, c.c_out)).sum();
-    let per_sample = 4 * (layers + values(0, 8));
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let fits = system.available_memory() / per_sample;
-    if batch as u64 > fits {
-        return Err(Error::usage(format!(
-            "batch {batch}: needs {} MiB of memory, {} MiB are available; the largest batch that fits is {fits}",
-            (per_sample as u128 * batch as u128) >> 20,
-            system.available_memory() >> 20,
-        )));
-    }
-    Ok(())
-}
 
 /// The network, the optimiser's state and every array of a step for a fixed batch.
 pub struct Step<N, P> {

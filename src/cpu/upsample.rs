@@ -1,6 +1,6 @@
 //! Bilinear ×2 upsampling, corners not aligned, border clamped (SPEC 5), and its exact adjoint.
 //!
-//! Per axis: out[2i] = ¼·in[i-1] + ¾·in[i] and out[2i+1] = ¾·in[i] + ¼·in[i+1].
+//! Per axis: `out[2i] = ¼·in[i-1] + ¾·in[i]` and `out[2i+1] = ¾·in[i] + ¼·in[i+1]`.
 
 use super::Real;
 
@@ -48,7 +48,7 @@ pub fn upsample_backward<T: Real>(gradient: &[T], coarse: &mut [T], nx: usize, n
 /// The coarse cell that a fine cell lies in, and the neighbour it leans towards, clamped at the border.
 fn taps(fine: usize, n: usize) -> (usize, usize) {
     let cell = fine / 2;
-    let neighbour = if fine % 2 == 0 { cell.saturating_sub(1) } else { (cell + 1).min(n - 1) };
+    let neighbour = if fine.is_multiple_of(2) { cell.saturating_sub(1) } else { (cell + 1).min(n - 1) };
     (cell, neighbour)
 }
 

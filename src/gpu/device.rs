@@ -138,7 +138,7 @@ impl Gpu {
         match error {
             None => Ok(result),
             Some(wgpu::Error::OutOfMemory { .. }) => {
-                Err(Error::Device(format!("{}: out of memory for {what}; use a smaller batch", self.name())))
+                Err(Error::OutOfMemory(format!("{} has not enough memory for {what}", self.name())))
             }
             Some(error) => Err(Error::Device(format!("{}: {what}: {}", self.name(), one_line(&error)))),
         }

@@ -12,7 +12,7 @@ pub struct Field {
     pub kind: &'static str,
 }
 
-/// A parameter struct with the layout of its WGSL twin; [`params!`](crate::gpu::params::params) makes them.
+/// A parameter struct with the layout of its WGSL twin; the macro `params!` makes them.
 pub trait Params: bytemuck::Pod {
     /// Every field in order.
     const FIELDS: &'static [Field];

@@ -49,7 +49,7 @@ impl UNetConfig {
     /// one value per channel at the bottom, since batch normalisation of a single value has no variance.
     pub fn check_input(&self, batch: usize, nx: usize, ny: usize) -> Result<()> {
         let divisor = 1 << (self.levels() - 1);
-        if nx % divisor != 0 || ny % divisor != 0 {
+        if !nx.is_multiple_of(divisor) || !ny.is_multiple_of(divisor) {
             return Err(Error::usage(format!(
                 "size {nx}x{ny}: each side must be divisible by {divisor} for {} levels; use fewer levels or a larger size",
                 self.levels()

@@ -2,6 +2,7 @@
 
 use super::compute::Compute;
 use super::config::Plan;
+use super::memory;
 use crate::model::init::State;
 use crate::model::{Losses, Method, Rectangle};
 use crate::{Result, cpu, gpu};
@@ -30,11 +31,16 @@ impl Engine {
     /// Builds the engine for `batch` samples per step, starting from `state`.
     pub fn new(compute: &Compute, plan: &Plan, method: Method, batch: usize, state: &State) -> Result<Self> {
         let backend = match compute {
-            Compute::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Step::new(
-                gpu, &plan.net, &plan.heat, method, plan.adam, batch, state,
-            )?)),
+            Compute::Gpu(gpu) => {
+                if gpu.info().device_type == wgpu::DeviceType::Cpu {
+                    memory::check_system(&plan.net, &plan.heat, batch)?;
+                }
+                let build =
+                    |batch| gpu::Step::new(gpu, &plan.net, &plan.heat, method, plan.adam, batch, state);
+                Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
+            }
             Compute::Cpu => {
-                cpu::step::check_memory(&plan.net, &plan.heat, batch)?;
+                memory::check_system(&plan.net, &plan.heat, batch)?;
                 let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
                 step.params.copy_from_slice(&state.params);
                 step.running.copy_from_slice(&state.buffers);

@@ -3,6 +3,7 @@
 pub mod compute;
 pub mod config;
 pub mod engine;
+pub mod memory;
 pub mod report;
 pub mod run;
 pub mod summary;

@@ -1,0 +1,236 @@
+//! The program as a person uses it: what it writes, what it refuses, and that runs repeat bit for bit.
+
+use std::path::Path;
+use std::process::{Command, Output};
+use tempfile::tempdir;
+
+fn unheat(arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_unheat")).args(arguments).output().unwrap()
+}
+
+/// Runs, and expects success.
+#[track_caller]
+fn succeed(arguments: &[&str]) -> Output {
+    let output = unheat(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// What the program itself said on stderr; drivers may add lines of their own.
+fn complaints(output: &Output) -> Vec<String> {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    text.lines().filter(|line| line.starts_with("unheat: ")).map(str::to_owned).collect()
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// `metrics.csv` without its time column.
+fn metrics(folder: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(folder.join("metrics.csv")).unwrap();
+    text.lines().map(|line| line.rsplit_once(',').unwrap().0.to_owned()).collect()
+}
+
+const SMALL: [&str; 11] =
+    ["train", "--steps", "3", "--batch", "3", "--size", "16x32", "--levels", "3", "--filters", "8,16,24"];
+
+fn train(device: &str, seed: &str, folder: &Path) {
+    succeed(&[&SMALL[..], &["--device", device, "--seed", seed, "-o", text(folder)]].concat());
+}
+
+fn a_run_is_complete_and_repeats(device: &str) {
+    let root = tempdir().unwrap();
+    let folders = ["a", "b", "c"].map(|name| root.path().join(name));
+    for (folder, seed) in folders.iter().zip(["1", "1", "2"]) {
+        train(device, seed, folder);
+    }
+    for file in ["config.toml", "metrics.csv", "weights.safetensors", "curves.png", "reconstruction.png"] {
+        assert!(std::fs::metadata(folders[0].join(file)).unwrap().len() > 100, "{file}");
+    }
+    let weights = folders.each_ref().map(|folder| std::fs::read(folder.join("weights.safetensors")).unwrap());
+    assert_eq!(weights[0], weights[1], "same seed, same bytes");
+    assert_ne!(weights[0], weights[2], "another seed, other weights");
+    assert_eq!(metrics(&folders[0]), metrics(&folders[1]));
+    assert_ne!(metrics(&folders[0]), metrics(&folders[2]));
+    assert_eq!(metrics(&folders[0]).len(), 4);
+    assert_eq!(metrics(&folders[0])[0], "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_l2_mean");
+}
+
+#[test]
+fn a_run_on_the_cpu_is_complete_and_repeats() {
+    a_run_is_complete_and_repeats("cpu");
+}
+
+/// The first adapter; a machine without one fails with the hint of how to get one.
+#[test]
+fn a_run_on_a_gpu_is_complete_and_repeats() {
+    succeed(&["devices"]);
+    a_run_is_complete_and_repeats("0");
+}
+
+#[test]
+fn both_engines_learn_the_same_thing() {
+    let root = tempdir().unwrap();
+    let folders = ["cpu", "0"].map(|device| {
+        let folder = root.path().join(format!("on-{device}"));
+        train(device, "4", &folder);
+        folder
+    });
+    let first_loss =
+        |folder: &Path| -> f64 { metrics(folder)[1].split(',').nth(2).unwrap().parse().unwrap() };
+    let [cpu, gpu] = folders.each_ref().map(|folder| first_loss(folder));
+    assert!((cpu / gpu - 1.0).abs() < 1e-5, "{cpu} {gpu}");
+}
+
+#[test]
+fn impossible_requests_get_one_line_and_leave_nothing() {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("run");
+    for (flags, expected) in [
+        (vec!["--size", "60x64"], "32 or 64"),
+        (vec!["--size", "8x8", "--levels", "5"], "divisible by 16"),
+        (vec!["--size", "4096x64"], "2048"),
+        (vec!["--batch", "0"], "batch 0"),
+        (vec!["--batch", "1", "--size", "8x8"], "more than one value"),
+        (vec!["--batch", "100000000"], "largest batch that fits"),
+        (vec!["--lr", "NaN"], "lr NaN"),
+        (vec!["--lr", "-0.1"], "lr -0.1"),
+        (vec!["--steps", "0"], "steps 0"),
+        (vec!["--amount", "-1"], "amount -1"),
+        (vec!["--levels", "7"], "levels 7"),
+        (vec!["--filters", "12"], "multiple of 8"),
+        (vec!["--filters", "8,16"], "4 levels"),
+        (vec!["--device", "no such thing"], "no such"),
+        (vec!["--device", "99"], "99"),
+    ] {
+        let mut arguments = vec!["train", "-o", text(&folder)];
+        if !flags.contains(&"--device") {
+            arguments.extend(["--device", "cpu"]);
+        }
+        arguments.extend(&flags);
+        let output = unheat(&arguments);
+        let said = complaints(&output);
+        assert_eq!(output.status.code(), Some(2), "{flags:?}: {said:?}");
+        assert_eq!(said.len(), 1, "{flags:?}: {said:?}");
+        assert!(said[0].contains(expected), "{flags:?}: {said:?}");
+        assert!(!folder.exists(), "{flags:?} left something behind");
+    }
+    for flags in
+        [vec!["--size", "64"], vec!["--method", "sgd"], vec!["--stepz", "3"], vec!["--batch", "many"]]
+    {
+        let output = unheat(&[&["train", "-o", text(&folder)][..], &flags].concat());
+        assert_eq!(output.status.code(), Some(2), "{flags:?}");
+        assert!(!folder.exists());
+    }
+}
+
+#[test]
+fn a_batch_beyond_the_binding_limit_names_the_largest_that_fits() {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("run");
+    let output =
+        unheat(&["train", "--device", "0", "--batch", "60000", "--size", "512x512", "-o", text(&folder)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaints(&output)[0].contains("the largest batch that fits is"), "{:?}", complaints(&output));
+    assert!(!folder.exists());
+}
+
+#[test]
+fn an_output_folder_is_never_overwritten() {
+    let root = tempdir().unwrap();
+    let output = unheat(&[&SMALL[..], &["--device", "cpu", "-o", text(root.path())]].concat());
+    assert_eq!(output.status.code(), Some(2));
+    assert!(complaints(&output)[0].contains("exists"));
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
+
+    let file = root.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
+    let inside = file.join("run");
+    let output = unheat(&[&SMALL[..], &["--device", "cpu", "-o", text(&inside)]].concat());
+    assert_eq!(output.status.code(), Some(1), "{:?}", complaints(&output));
+    assert_eq!(std::fs::read(&file).unwrap(), b"precious");
+}
+
+fn a_loss_that_explodes_stops_the_run(device: &str) {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("run");
+    let output = unheat(&[
+        "train",
+        "--steps",
+        "30",
+        "--batch",
+        "2",
+        "--size",
+        "16x16",
+        "--levels",
+        "2",
+        "--filters",
+        "8",
+        "--lr",
+        "1e30",
+        "--device",
+        device,
+        "-o",
+        text(&folder),
+    ]);
+    assert_eq!(output.status.code(), Some(1), "{:?}", complaints(&output));
+    let said = &complaints(&output)[0];
+    assert!(said.contains("not finite") && said.contains("weights.safetensors"), "{said}");
+    let rows = metrics(&folder).len() - 1;
+    assert!(said.contains(&format!("step {rows} ")), "{said}: {rows} rows");
+    assert!((1..30).contains(&rows));
+    let (tensors, _) = unheat::io::tensors::read(&folder.join("weights.safetensors")).unwrap();
+    for tensor in tensors {
+        if let unheat::io::tensors::Data::F32(values) = tensor.data {
+            assert!(values.iter().all(|v| v.is_finite()), "{}", tensor.name);
+        }
+    }
+}
+
+#[test]
+fn a_loss_that_explodes_stops_the_run_on_the_cpu() {
+    a_loss_that_explodes_stops_the_run("cpu");
+}
+
+#[test]
+fn a_loss_that_explodes_stops_the_run_on_a_gpu() {
+    a_loss_that_explodes_stops_the_run("0");
+}
+
+#[test]
+fn generate_writes_the_fields_and_pictures_that_training_sees() {
+    let root = tempdir().unwrap();
+    let (array, pictures) = (root.path().join("x.npy"), root.path().join("png"));
+    std::fs::write(&array, "replaced").unwrap();
+    succeed(&[
+        "generate",
+        "--count",
+        "3",
+        "--size",
+        "32x64",
+        "--seed",
+        "7",
+        "-o",
+        text(&array),
+        "--png",
+        text(&pictures),
+    ]);
+    let fields = unheat::io::npy::read(&array).unwrap();
+    assert_eq!(fields.shape, [3, 32, 64]);
+    assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), 3);
+    let output = unheat(&["generate", "--count", "0", "-o", text(&array)]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(unheat::io::npy::read(&array).unwrap(), fields, "a refused request replaces nothing");
+}
+
+#[test]
+fn check_fails_on_a_perturbed_kernel_and_never_takes_the_cpu_engine() {
+    let output = unheat(&["check", "--device", "0", "--perturb", "max_pool_backward"]);
+    assert_eq!(output.status.code(), Some(1));
+    let table = String::from_utf8_lossy(&output.stdout).into_owned();
+    let failed: Vec<&str> = table.lines().filter(|line| line.ends_with("FAIL")).collect();
+    assert_eq!(failed.len(), 2, "{table}");
+    assert!(failed.iter().all(|line| line.starts_with("max_pool_backward")));
+    assert_eq!(unheat(&["check", "--device", "cpu"]).status.code(), Some(2));
+}

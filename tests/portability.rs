@@ -1,0 +1,109 @@
+//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers and within
+//! WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
+
+use naga::back::{hlsl, msl, spv};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use unheat::gpu::kernel::validate;
+use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
+use unheat::model::init::State;
+use unheat::model::{Adam, HeatEquation, Method, UNet, UNetConfig};
+
+/// The kernels of training steps that differ in sizes, levels and widths.
+fn specs() -> BTreeMap<String, KernelSpec> {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let info = device.adapter_info();
+    let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Checked));
+    for (filters, batch, nx, ny) in [
+        (vec![16; 4], 128, 64, 64),
+        (vec![8], 1, 8, 8),
+        (vec![8; 4], 2, 8, 16),
+        (vec![8, 16, 24], 3, 32, 128),
+        (vec![64, 128], 1, 256, 512),
+        (vec![8; 6], 1, 1024, 2048),
+    ] {
+        for method in [Method::Sip, Method::Gd] {
+            let net = UNet::new(&UNetConfig { filters: filters.clone() });
+            let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
+            Step::new(&gpu, &net, &heat, method, Adam::default(), batch, &State::new(&net, 0)).unwrap();
+        }
+    }
+    gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
+}
+
+#[test]
+fn every_shader_passes_every_back_end() {
+    let specs = specs();
+    assert!(specs.len() > 40, "only {} kernels", specs.len());
+    for spec in specs.values() {
+        let (module, info) = validate(spec).unwrap();
+        spv::write_vec(&module, &info, &spv::Options::default(), None)
+            .unwrap_or_else(|e| panic!("{} in SPIR-V: {e}", spec.name));
+        // MSL 2.1 came with macOS 10.14, which is older than any Mac that wgpu's Metal back end accepts.
+        let options = msl::Options { lang_version: (2, 1), ..Default::default() };
+        msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
+            .unwrap_or_else(|e| panic!("{} in MSL: {e}", spec.name));
+        let mut text = String::new();
+        hlsl::Writer::new(&mut text, &hlsl::Options::default(), &hlsl::PipelineOptions::default())
+            .write(&module, &info, None)
+            .unwrap_or_else(|e| panic!("{} in HLSL: {e}", spec.name));
+    }
+}
+
+#[test]
+fn every_shader_stays_within_the_default_limits() {
+    let limits = wgpu::Limits::default();
+    for spec in specs().values() {
+        let (module, _) = validate(spec).unwrap();
+        let mut layouter = naga::proc::Layouter::default();
+        layouter.update(module.to_ctx()).unwrap();
+        let (mut buffers, mut workgroup_bytes) = (0, 0);
+        for (_, variable) in module.global_variables.iter() {
+            match variable.space {
+                naga::AddressSpace::Storage { .. } => buffers += 1,
+                naga::AddressSpace::WorkGroup => workgroup_bytes += layouter[variable.ty].size,
+                _ => {}
+            }
+        }
+        let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
+        assert!(buffers <= limits.max_storage_buffers_per_shader_stage, "{}: {buffers} buffers", spec.name);
+        assert!(
+            workgroup_bytes <= limits.max_compute_workgroup_storage_size,
+            "{}: {workgroup_bytes} bytes of workgroup memory",
+            spec.name
+        );
+        assert!(
+            invocations <= limits.max_compute_invocations_per_workgroup,
+            "{}: {invocations} invocations",
+            spec.name
+        );
+    }
+}
+
+#[test]
+fn every_shader_file_is_used() {
+    let specs = specs();
+    let mut files = Vec::new();
+    collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"), &mut files);
+    assert!(files.len() > 25);
+    for file in files {
+        let text = std::fs::read_to_string(&file).unwrap();
+        assert!(
+            specs.values().any(|spec| spec.source().contains(&text)),
+            "no kernel uses {}",
+            file.display()
+        );
+    }
+}
+
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, files);
+        } else {
+            files.push(path);
+        }
+    }
+}
