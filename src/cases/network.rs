@@ -57,7 +57,7 @@ pub(super) fn cases() -> Vec<Case> {
         cases.push(conv1x1_backward_case(shape));
     }
     for (filters, batch, nx, ny) in
-        [(vec![8], 2, 8, 16), (vec![8, 16, 24], 3, 16, 32), (vec![16; 4], 2, 32, 32)]
+        [(vec![8], 2, 8, 16), (vec![8, 16, 24], 3, 16, 32), (vec![16; 4], 2, 32, 32), (vec![8; 6], 2, 32, 64)]
     {
         cases.push(network_case(filters, batch, nx, ny));
     }

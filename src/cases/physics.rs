@@ -15,7 +15,9 @@ pub(super) fn cases() -> Vec<Case> {
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16), (1, 128, 64)] {
         cases.push(rasterise_case(batch, nx, ny));
     }
-    for (count, nx, ny) in [(3, 8, 8), (2, 64, 64), (3, 16, 128), (1, 8, 2048), (1, 2048, 8), (1, 512, 256)] {
+    for (count, nx, ny) in
+        [(3, 8, 8), (2, 64, 64), (3, 16, 128), (1, 8, 2048), (1, 2048, 8), (1, 512, 256), (1, 32, 1024)]
+    {
         cases.push(fft_case(count, nx, ny, false));
         cases.push(fft_case(count, nx, ny, true));
     }

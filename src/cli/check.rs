@@ -1,6 +1,7 @@
 //! `unheat check`: the case list on one adapter or on all.
 
 use super::Outcome;
+use super::say::say;
 use crate::cases;
 use crate::gpu::{Checks, Gpu, device};
 use crate::train::DeviceChoice;
@@ -43,7 +44,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     match failures {
         0 => Ok(ExitCode::SUCCESS),
         n => {
-            println!("{n} FAILED");
+            say!("{n} FAILED");
             Ok(ExitCode::FAILURE)
         }
     }
@@ -54,8 +55,8 @@ fn check(adapter: &wgpu::Adapter, perturb: Option<&str>) -> Result<usize> {
     let trusted = Arc::new(Gpu::open(adapter, Checks::Trusted)?);
     let checked = Arc::new(Gpu::open(adapter, Checks::Checked)?);
     let info = trusted.info();
-    println!("{} ({}, {})", info.name, info.backend, info.driver_info);
-    println!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
+    say!("{} ({}, {})", info.name, info.backend, info.driver_info);
+    say!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
     for case in cases::all() {
@@ -64,7 +65,7 @@ fn check(adapter: &wgpu::Adapter, perturb: Option<&str>) -> Result<usize> {
         let ok = errors.iter().all(|&error| case.passes(error));
         failures += usize::from(!ok);
         count += 1;
-        println!(
+        say!(
             "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
             case.name,
             case.shape,
@@ -74,6 +75,6 @@ fn check(adapter: &wgpu::Adapter, perturb: Option<&str>) -> Result<usize> {
             if ok { "ok" } else { "FAIL" }
         );
     }
-    println!("{} of {count} cases agree with the CPU reference\n", count - failures);
+    say!("{} of {count} cases agree with the CPU reference\n", count - failures);
     Ok(failures)
 }

@@ -1,6 +1,7 @@
 //! `unheat devices`.
 
 use super::Outcome;
+use super::say::say;
 use crate::Error;
 use crate::gpu::device::adapters;
 use crate::train::compute::NO_ADAPTER;
@@ -18,25 +19,21 @@ pub(super) fn run(_: Arguments) -> Outcome {
     for (index, adapter) in adapters.iter().enumerate() {
         let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
         let yes = |feature| if features.contains(feature) { "yes" } else { "no" };
-        println!("{index}: {}", info.name);
-        println!("   kind             {:?} through {}", info.device_type, info.backend);
-        println!("   driver           {} {}", info.driver, info.driver_info);
-        println!(
-            "   f16 / f64        {} / {}",
-            yes(wgpu::Features::SHADER_F16),
-            yes(wgpu::Features::SHADER_F64)
-        );
-        println!("   timestamps       {}", yes(wgpu::Features::TIMESTAMP_QUERY));
-        println!(
+        say!("{index}: {}", info.name);
+        say!("   kind             {:?} through {}", info.device_type, info.backend);
+        say!("   driver           {} {}", info.driver, info.driver_info);
+        say!("   f16 / f64        {} / {}", yes(wgpu::Features::SHADER_F16), yes(wgpu::Features::SHADER_F64));
+        say!("   timestamps       {}", yes(wgpu::Features::TIMESTAMP_QUERY));
+        say!(
             "   subgroups        {} ({} to {})",
             yes(wgpu::Features::SUBGROUP),
             info.subgroup_min_size,
             info.subgroup_max_size
         );
-        println!("   largest binding  {} MiB", limits.max_storage_buffer_binding_size >> 20);
-        println!("   largest buffer   {} MiB", limits.max_buffer_size >> 20);
-        println!("   workgroup memory {} KiB", limits.max_compute_workgroup_storage_size >> 10);
-        println!("   invocations      {} per workgroup", limits.max_compute_invocations_per_workgroup);
+        say!("   largest binding  {} MiB", limits.max_storage_buffer_binding_size >> 20);
+        say!("   largest buffer   {} MiB", limits.max_buffer_size >> 20);
+        say!("   workgroup memory {} KiB", limits.max_compute_workgroup_storage_size >> 10);
+        say!("   invocations      {} per workgroup", limits.max_compute_invocations_per_workgroup);
     }
     Ok(ExitCode::SUCCESS)
 }

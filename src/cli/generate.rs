@@ -1,6 +1,7 @@
 //! `unheat generate`.
 
 use super::Outcome;
+use super::say::say;
 use crate::cpu::rasterise::rasterise;
 use crate::io::{npy, picture};
 use crate::model::HeatEquation;
@@ -51,7 +52,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let fields =
         npy::Fields { shape: [arguments.count, nx, ny], data: npy::FieldData::F32(data), rank2: false };
     npy::write(&arguments.output, &fields)?;
-    println!("{} fields of {} cells are in {}", arguments.count, arguments.size, arguments.output.display());
+    say!("{} fields of {} cells are in {}", arguments.count, arguments.size, arguments.output.display());
     Ok(ExitCode::SUCCESS)
 }
 

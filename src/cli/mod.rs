@@ -4,6 +4,7 @@ mod check;
 mod devices;
 mod generate;
 mod progress;
+mod say;
 mod train;
 
 use crate::{Error, Result};

@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::progress::Display;
+use super::say::say;
 use crate::model::Method;
 use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
 use clap::{Args, ValueEnum};
@@ -88,8 +89,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let outcome = train(&config, &compute, arguments.output.as_deref(), &mut display);
     display.finish();
     let outcome = outcome?;
-    println!("x loss of the last step: {}", outcome.x_l2);
-    println!(
+    say!("x loss of the last step: {}", outcome.x_l2);
+    say!(
         "{} steps in {:.1} s; weights, metrics and pictures are in {}",
         config.steps,
         outcome.seconds,

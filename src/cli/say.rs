@@ -1,0 +1,17 @@
+//! Printing that survives a reader who has left: `unheat devices | head -1` must not end in a panic.
+
+use std::fmt::Arguments;
+use std::io::Write;
+
+/// Writes a line to standard output; ends the program quietly where nobody reads on.
+pub(super) fn line(text: Arguments) {
+    if writeln!(std::io::stdout(), "{text}").is_err() {
+        std::process::exit(1);
+    }
+}
+
+/// `println!`, but see [`line`].
+macro_rules! say {
+    ($($text:tt)*) => { crate::cli::say::line(format_args!($($text)*)) };
+}
+pub(super) use say;
