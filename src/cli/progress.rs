@@ -16,7 +16,7 @@ impl Display {
     pub(super) fn new(steps: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(steps);
-            let template = "{bar:30} step {pos}/{len}  {msg}  {elapsed} elapsed, {eta} left";
+            let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
             bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
             bar
         });
@@ -37,7 +37,7 @@ impl Progress for Display {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(done);
-                bar.set_message(format!("x loss {:.2}  {speed:.2} steps/s", row.x_l2_mean));
+                bar.set_message(format!("x loss {:.2}, {speed:.2} steps/s", row.x_l2_mean));
             }
             None if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
                 let left = (steps - done) as f64 / speed;
