@@ -65,6 +65,7 @@ impl Arguments {
             lr: self.lr,
             levels: self.levels,
             filters: self.filters.clone(),
+            padding: crate::model::Padding::Circular,
             seed: self.seed,
             device: self.device.clone(),
         }

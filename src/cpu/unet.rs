@@ -6,7 +6,7 @@
 use super::Real;
 use super::batch_norm::{self, Moments, Norm};
 use super::conv1x1::{conv1x1, conv1x1_backward};
-use super::conv3x3::{conv3x3, conv3x3_weight_gradient, flip_weights, pad_circular, wrap_border};
+use super::conv3x3::{conv3x3, conv3x3_weight_gradient, fill_border, flip_weights, pad};
 use super::max_pool::{max_pool, max_pool_backward};
 use super::reduce::sum_rows;
 use super::upsample::{upsample, upsample_backward};
@@ -134,7 +134,7 @@ impl<T: Real> Network<T> {
         padded.resize(conv.c_in * (nx + 2) * (ny + 2), T::zero());
         match conv.source {
             Source::Field => {
-                pad_circular(&input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
+                pad(self.net.config.padding, &input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
                 return;
             }
             Source::Activation(j) => {
@@ -168,7 +168,7 @@ impl<T: Real> Network<T> {
                 }
             }
         }
-        wrap_border(padded, conv.c_in, nx, ny);
+        fill_border(self.net.config.padding, padded, conv.c_in, nx, ny);
     }
 
     /// Writes the activation of layer j, sample n, channel c, row by row.
@@ -257,7 +257,7 @@ impl<T: Real> Network<T> {
             let mut share = vec![T::zero(); weight_len];
             conv3x3_weight_gradient(&scratch.padded, g, &mut share, conv.c_in, conv.c_out, nx, ny);
             scratch.padded.resize(conv.c_out * (nx + 2) * (ny + 2), T::zero());
-            pad_circular(g, &mut scratch.padded, conv.c_out, nx, ny);
+            pad(this.net.config.padding, g, &mut scratch.padded, conv.c_out, nx, ny);
             share
         };
         let adjoint =
@@ -351,14 +351,21 @@ mod tests {
     use super::*;
     use crate::model::init::State;
     use crate::model::rng::{Purpose, Random};
-    use crate::model::unet::{Place, UNetConfig};
+    use crate::model::unet::{Padding, Place, UNetConfig};
 
     /// Every kind of parameter and the input against central differences, in f64.
     #[test]
     fn backward_matches_central_differences() {
-        for (filters, batch, nx, ny) in [(vec![8], 1, 4, 2), (vec![8, 16], 2, 4, 8), (vec![8, 8, 8], 2, 8, 4)]
-        {
-            let net = UNet::new(&UNetConfig { filters });
+        use Padding::{Circular, Zero};
+        for (padding, filters, batch, nx, ny) in [
+            (Circular, vec![8], 1, 4, 2),
+            (Circular, vec![8, 16], 2, 4, 8),
+            (Circular, vec![8, 8, 8], 2, 8, 4),
+            (Zero, vec![8], 1, 4, 2),
+            (Zero, vec![8, 16], 2, 4, 8),
+            (Zero, vec![8, 8, 8], 2, 8, 4),
+        ] {
+            let net = UNet::new(&UNetConfig { filters, padding });
             let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
             let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
             let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();

@@ -177,7 +177,8 @@ impl Network {
     }
 
     fn weights<'a>(&self, conv: &Conv, buffer: &'a Tensor) -> Weights<'a> {
-        Weights { buffer, offset: conv.weight, c_out: conv.c_out, c_in: conv.c_in }
+        let padding = self.net.config.padding;
+        Weights { buffer, offset: conv.weight, c_out: conv.c_out, c_in: conv.c_in, padding }
     }
 
     fn last_layer(&self) -> &Layer {

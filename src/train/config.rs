@@ -1,6 +1,6 @@
 //! The settings of a run: what `config.toml` holds.
 
-use crate::model::{Adam, HeatEquation, Method, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Method, Padding, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -68,6 +68,9 @@ pub struct TrainConfig {
     pub levels: usize,
     /// Filters of all levels, or of each from the finest to the coarsest.
     pub filters: Vec<usize>,
+    /// What the network's convolutions read beyond the border.
+    #[serde(default)]
+    pub padding: Padding,
     /// Seed of weights and data.
     pub seed: u64,
     /// `auto`, `cpu`, an adapter's number or a part of its name.
@@ -85,6 +88,7 @@ impl Default for TrainConfig {
             lr: 1e-3,
             levels: 4,
             filters: vec![16],
+            padding: Padding::Circular,
             seed: 0,
             device: "auto".to_owned(),
         }
@@ -105,7 +109,7 @@ impl TrainConfig {
     /// Checks every value; the error names the first that is impossible.
     pub fn plan(&self) -> Result<Plan> {
         let heat = HeatEquation::new(self.size.nx, self.size.ny, self.amount)?;
-        let unet = UNetConfig::new(self.levels, &self.filters)?;
+        let unet = UNetConfig::new(self.levels, &self.filters, self.padding)?;
         unet.check_input(self.batch, heat.nx, heat.ny)?;
         if self.steps == 0 {
             return Err(Error::usage("steps 0: must be at least 1"));
