@@ -2,6 +2,7 @@
 
 pub mod compute;
 pub mod config;
+pub mod data;
 pub mod engine;
 pub mod report;
 pub mod run;
@@ -9,5 +10,6 @@ pub mod summary;
 
 pub use compute::{Compute, DeviceChoice};
 pub use config::{Size, TrainConfig};
+pub use data::Data;
 pub use engine::Engine;
 pub use run::{Outcome, Progress, train};
