@@ -126,7 +126,7 @@ impl Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let config = arguments.config()?;
-    config.check()?; // impossible settings are refused before any device is opened
+    let plan = config.plan()?; // impossible settings are refused before any device is opened
     let Ok(choice) = config.device.parse::<DeviceChoice>();
     let compute = Compute::open(&choice)?;
     if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
@@ -138,7 +138,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         eprintln!("training on {}", compute.describe());
     }
     let mut display = Display::new(config.steps);
-    let outcome = train(&config, &compute, arguments.output.as_deref(), &mut display);
+    let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
     display.finish();
     let outcome = outcome?;
     println!("x loss of the last step: {}", outcome.x_l2);

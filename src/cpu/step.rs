@@ -15,9 +15,20 @@ use rayon::prelude::*;
 
 /// Refuses a batch whose arrays (in f32) would not fit into the memory that is available now.
 pub fn check_memory(net: &UNet, heat: &HeatEquation, batch: usize) -> Result<()> {
-    let values = |level: usize, channels: usize| (channels * (heat.cells() >> (2 * level))) as u64;
-    let layers: u64 = net.convs.iter().map(|c| 2 * values(c.level, c.c_out)).sum();
-    let per_sample = 4 * (layers + values(0, 8));
+    check_fit(batch, 4 * (2 * layer_values(net, heat.cells()) + 8 * heat.cells() as u64))
+}
+
+/// As [`check_memory`], for the forward pass alone.
+pub fn check_forward_memory(net: &UNet, cells: usize, batch: usize) -> Result<()> {
+    check_fit(batch, 4 * (layer_values(net, cells) + 3 * cells as u64))
+}
+
+/// Values of all layers for one sample of `cells` cells.
+fn layer_values(net: &UNet, cells: usize) -> u64 {
+    net.convs.iter().map(|c| (c.c_out * (cells >> (2 * c.level))) as u64).sum()
+}
+
+fn check_fit(batch: usize, per_sample: u64) -> Result<()> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let fits = system.available_memory() / per_sample;

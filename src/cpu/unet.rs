@@ -39,10 +39,17 @@ struct Scratch<T> {
 impl<T: Real> Network<T> {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
+        let mut network = Self::forward_only(net, batch, nx, ny);
+        network.gradients = network.z.clone();
+        network
+    }
+
+    /// As [`Network::new`], with half the memory: [`Network::backward`] must not be called.
+    pub fn forward_only(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
         let sizes = net.convs.iter().map(|c| batch * c.c_out * (nx >> c.level) * (ny >> c.level));
         let z: Vec<Vec<T>> = sizes.map(|len| vec![T::zero(); len]).collect();
         let norms = net.convs.iter().map(|c| vec![Norm::default(); c.c_out]).collect();
-        Self { net: net.clone(), batch, nx, ny, gradients: z.clone(), z, norms }
+        Self { net: net.clone(), batch, nx, ny, gradients: Vec::new(), z, norms }
     }
 
     /// Predictions `[batch, nx, ny]` for `input` of the same shape, with batch statistics.
@@ -53,14 +60,16 @@ impl<T: Real> Network<T> {
             self.convolve(i, params, input);
             self.normalise(i, params, running);
         }
-        let cells = self.nx * self.ny;
-        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
-        let weights = &params[self.net.out_weight..][..self.net.out_channels];
-        let bias = params[self.net.out_bias];
-        output
-            .par_chunks_mut(cells)
-            .zip(z.par_chunks(self.net.out_channels * cells))
-            .for_each(|(out, z)| conv1x1(norms, z, weights, bias, out));
+        self.convolve_out(params, output);
+    }
+
+    /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
+    pub fn forward_running(&mut self, params: &[T], running: &[T], input: &[T], output: &mut [T]) {
+        for i in 0..self.net.convs.len() {
+            self.convolve(i, params, input);
+            self.norms[i] = running_norms(&self.net.convs[i], params, running);
+        }
+        self.convolve_out(params, output);
     }
 
     /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward`] with the same
@@ -87,6 +96,17 @@ impl<T: Real> Network<T> {
             let wanted = input_gradient.as_deref_mut();
             self.conv_backward(&conv, i, params, input, &sums, gradients, wanted);
         }
+    }
+
+    fn convolve_out(&self, params: &[T], output: &mut [T]) {
+        let cells = self.nx * self.ny;
+        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
+        let weights = &params[self.net.out_weight..][..self.net.out_channels];
+        let bias = params[self.net.out_bias];
+        output
+            .par_chunks_mut(cells)
+            .zip(z.par_chunks(self.net.out_channels * cells))
+            .for_each(|(out, z)| conv1x1(norms, z, weights, bias, out));
     }
 
     fn grid(&self, level: usize) -> (usize, usize) {
@@ -334,6 +354,15 @@ impl<T: Real> Network<T> {
             }
         }
     }
+}
+
+/// The normalisations of a layer that its running statistics give.
+pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<Norm<T>> {
+    let norm = |c: usize| {
+        let (mean, var) = (running[conv.running_mean + c], running[conv.running_var + c]);
+        Norm::running(mean, var, params[conv.bias + c], params[conv.gamma + c], params[conv.beta + c])
+    };
+    (0..conv.c_out).map(norm).collect()
 }
 
 /// The planes `[nx+2, ny+2]` of a padded stack.

@@ -91,14 +91,7 @@ impl Step {
         state: &State,
     ) -> Result<Self> {
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
-        let largest = Network::largest_tensor_per_sample(net, nx, ny).max(4 * cells as u64);
-        if largest * batch as u64 > gpu.max_tensor_bytes() {
-            return Err(Error::usage(format!(
-                "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
-                gpu.name(),
-                gpu.max_tensor_bytes() / largest
-            )));
-        }
+        Network::check_batch(gpu, net, batch, nx, ny)?;
         let network = Network::new(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);

@@ -115,7 +115,7 @@ impl Default for TrainConfig {
     }
 }
 
-/// A configuration that has passed every check.
+/// A configuration that has passed every check, with its files read.
 pub struct Plan {
     /// The physics.
     pub heat: HeatEquation,
@@ -149,14 +149,6 @@ impl TrainConfig {
             }
         };
         Ok(Plan { heat, net, adam, start, data })
-    }
-
-    /// As [`TrainConfig::plan`], but for the numbers in the data file, which may be large.
-    ///
-    /// # Errors
-    /// Those of [`TrainConfig::plan`].
-    pub fn check(&self) -> Result<()> {
-        self.model().map(drop)
     }
 
     fn model(&self) -> Result<(HeatEquation, UNet, State)> {

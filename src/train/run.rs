@@ -1,7 +1,7 @@
 //! The training loop: takes data, keeps the engine busy, writes what arrives.
 
 use super::compute::Compute;
-use super::config::TrainConfig;
+use super::config::{Plan, TrainConfig};
 use super::data::Batch;
 use super::engine::Engine;
 use super::report;
@@ -31,19 +31,19 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Trains as `config` says and leaves everything in `folder`, which must not exist (none: a new one in `runs/`).
+/// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one in `runs/`).
 ///
 /// # Errors
-/// [`Error::Usage`] for impossible settings, [`Error::Io`] and [`Error::File`] for files that cannot be used, before
-/// anything is written. [`Error::NonFinite`] when a loss is not
-/// finite: the folder then holds the metrics so far and the last good weights.
+/// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
+/// missing. [`Error::NonFinite`] when a loss is not finite: the folder then holds the metrics so far and the last
+/// good weights.
 pub fn train(
     config: &TrainConfig,
+    mut plan: Plan,
     compute: &Compute,
     folder: Option<&Path>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
-    let mut plan = config.plan()?;
     if let Some(path) = &config.save_gradients {
         check_parent(path, folder)?;
     }
