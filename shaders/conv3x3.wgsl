@@ -1,5 +1,6 @@
-// Circular 3×3 convolution: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1] (SPEC 5), no bias.
-// With flipped, transposed weights the same kernel is the adjoint, the gradient of the input.
+// 3×3 convolution: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1] (SPEC 5), no bias.
+// With flipped, transposed weights the same kernel is the adjoint, the gradient of the input. Beyond the border
+// lies the opposite side, or zero where ZERO_PADDING is 1.
 //
 // A workgroup computes 4·QUADS output channels on TILE_N samples' TILE_X × TILE_Y pixels. Each invocation owns
 // four pixels along y and all those channels: per input channel 18 inputs and 9·QUADS weight vectors from
@@ -96,10 +97,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let n = n0 + at / PLANE % TILE_N;
             var value = 0.0;
             if i < params.c_in && n < params.batch {
-                // The border wraps around; sides are powers of two. Tiles wider than the grid wrap too.
-                let x = (x0 + at / PADDED_Y % (TILE_X + 2u) + params.nx - 1u) & (params.nx - 1u);
-                let y = (y0 + at % PADDED_Y + params.ny - 1u) & (params.ny - 1u);
-                value = load(n, i, x, y);
+                // One grid ahead, so that the cell before the first does not fall below zero; sides are powers of
+                // two. Tiles may be wider than the grid.
+                let x = x0 + at / PADDED_Y % (TILE_X + 2u) + params.nx - 1u;
+                let y = y0 + at % PADDED_Y + params.ny - 1u;
+                if ZERO_PADDING == 0u || (x - params.nx < params.nx && y - params.ny < params.ny) {
+                    value = load(n, i, x & (params.nx - 1u), y & (params.ny - 1u));
+                }
             }
             tile[at] = value;
         }

@@ -1,4 +1,5 @@
-// Weight gradient of the circular 3×3 convolution: dw[o,i,kx,ky] = Σ_{n,x,y} g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1].
+// Weight gradient of the 3×3 convolution: dw[o,i,kx,ky] = Σ_{n,x,y} g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1].
+// Beyond the border lies the opposite side, or zero where ZERO_PADDING is 1.
 //
 // A workgroup takes 4·QUADS output and CHANNELS input channels and one chunk of tiles, TILE_N samples of
 // TILE_X × TILE_Y pixels each. An invocation owns one input channel, four output channels, all nine taps, and
@@ -70,9 +71,12 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let n = n0 + within / PLANE;
             var value = 0.0;
             if i0 + c < params.c_in && n < params.batch {
-                let x = (x0 + within / PADDED_Y % (TILE_X + 2u) + params.nx - 1u) & (params.nx - 1u);
-                let y = (y0 + within % PADDED_Y + params.ny - 1u) & (params.ny - 1u);
-                value = load(n, i0 + c, x, y);
+                // One grid ahead, so that the cell before the first does not fall below zero.
+                let x = x0 + within / PADDED_Y % (TILE_X + 2u) + params.nx - 1u;
+                let y = y0 + within % PADDED_Y + params.ny - 1u;
+                if ZERO_PADDING == 0u || (x - params.nx < params.nx && y - params.ny < params.ny) {
+                    value = load(n, i0 + c, x & (params.nx - 1u), y & (params.ny - 1u));
+                }
             }
             tile[c * CHANNEL_STRIDE + within] = value;
         }

@@ -2,24 +2,11 @@
 
 mod support;
 
-use support::{Golden, check, live_errors, net, relative, widen};
+use support::{Golden, check, live_errors, net, rasterised, relative, widen};
 use unheat::cpu::physics::Physics;
-use unheat::cpu::rasterise::rasterise;
 use unheat::cpu::unet::Network;
 use unheat::cpu::{Real, Step};
-use unheat::model::rectangles::PER_SAMPLE;
-use unheat::model::{Adam, HeatEquation, Method, Rectangle};
-
-fn rasterised<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize) -> Vec<f64> {
-    let mut field = vec![T::zero(); nx * ny];
-    let samples = rectangles.chunks_exact(PER_SAMPLE);
-    samples
-        .flat_map(|sample| {
-            rasterise(sample, nx, ny, &mut field);
-            field.iter().map(|v| v.f64()).collect::<Vec<_>>()
-        })
-        .collect()
-}
+use unheat::model::{Adam, HeatEquation, Method};
 
 #[test]
 fn rasterised_fields() {

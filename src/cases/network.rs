@@ -3,7 +3,7 @@
 use super::{Case, garbage, noise, recorded, widen};
 use crate::Result;
 use crate::cpu::batch_norm::{self as reference_norm, Moments, Norm};
-use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad_circular};
+use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad};
 use crate::cpu::{self, max_pool, upsample};
 use crate::gpu::batch_norm::{self, batch_norm, batch_norm_backward};
 use crate::gpu::conv1x1::{self, conv1x1, conv1x1_backward};
@@ -12,7 +12,7 @@ use crate::gpu::source::{Layer, Source};
 use crate::gpu::{Gpu, Recorder};
 use crate::model::init::State;
 use crate::model::unet::Conv;
-use crate::model::{UNet, UNetConfig};
+use crate::model::{Padding, UNet, UNetConfig};
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
@@ -31,8 +31,10 @@ pub(super) fn cases() -> Vec<Case> {
                 continue;
             }
             let shape = Shape { batch, nx, ny };
-            cases.push(conv_case(kind, channels, c_out, shape));
-            cases.push(weight_gradient_case(kind, channels, c_out, shape));
+            for padding in [Padding::Circular, Padding::Zero] {
+                cases.push(conv_case(kind, channels, c_out, shape, padding));
+                cases.push(weight_gradient_case(kind, channels, c_out, shape, padding));
+            }
         }
     }
     for (c_in, c_out, split, shape) in [
@@ -40,7 +42,9 @@ pub(super) fn cases() -> Vec<Case> {
         (24, 12, 8, Shape { batch: 3, nx: 16, ny: 8 }),
         (32, 16, 16, Shape { batch: 2, nx: 4, ny: 2 }),
     ] {
-        cases.push(input_gradient_case(c_in, c_out, split, shape));
+        for padding in [Padding::Circular, Padding::Zero] {
+            cases.push(input_gradient_case(c_in, c_out, split, shape, padding));
+        }
     }
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
@@ -59,7 +63,9 @@ pub(super) fn cases() -> Vec<Case> {
     for (filters, batch, nx, ny) in
         [(vec![8], 2, 8, 16), (vec![8, 16, 24], 3, 16, 32), (vec![16; 4], 2, 32, 32), (vec![8; 6], 2, 32, 64)]
     {
-        cases.push(network_case(filters, batch, nx, ny));
+        for padding in [Padding::Circular, Padding::Zero] {
+            cases.push(network_case(filters.clone(), padding, batch, nx, ny));
+        }
     }
     cases
 }
@@ -141,8 +147,8 @@ impl Input {
         }
     }
 
-    fn text(&self, c_out: usize) -> String {
-        format!("{} {}->{c_out}", text(self.shape), self.c_in())
+    fn text(&self, c_out: usize, padding: Padding) -> String {
+        format!("{} {}->{c_out} {padding}", text(self.shape), self.c_in())
     }
 }
 
@@ -175,54 +181,70 @@ fn layer(gpu: &Gpu, z: &[f32], norms: &[Norm<f32>]) -> Result<Layer> {
 /// Weights somewhere inside a flat buffer, as in a network.
 const WEIGHT_OFFSET: usize = 12;
 
-fn conv_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape) -> Case {
+fn conv_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape, padding: Padding) -> Case {
     let input = Input::new(kind, channels, shape);
     let c_in = input.c_in();
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let (name, described) = (format!("conv3x3/{kind:?}").to_lowercase(), input.text(c_out));
+    let (name, described) = (format!("conv3x3/{kind:?}").to_lowercase(), input.text(c_out, padding));
     let (on_gpu, params) = (input.clone(), flat.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "out", shape.batch * c_out * shape.cells())?;
         let unused = garbage(r.gpu, "unused", 1)?;
         let buffer = r.gpu.tensor_from("weights", &params)?;
         on_gpu.with_source(r.gpu, |source| {
-            let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in };
+            let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in, padding };
             conv3x3::conv3x3(r, shape, source, weights, Target { first: (&out, c_out), second: (&unused, 0) })
         })?;
         Ok(vec![out])
     };
-    let reference =
-        move || vec![reference_conv3x3(&input.planes(), &widen(&flat[WEIGHT_OFFSET..]), c_in, c_out, shape)];
+    let reference = move || {
+        let weights = widen(&flat[WEIGHT_OFFSET..]);
+        vec![reference_conv3x3(&input.planes(), &weights, c_in, c_out, shape, padding)]
+    };
     recorded(&name, described, 1e-5, prepare, reference)
 }
 
-fn reference_conv3x3(planes: &[f64], weights: &[f64], c_in: usize, c_out: usize, shape: Shape) -> Vec<f64> {
+fn reference_conv3x3(
+    planes: &[f64],
+    weights: &[f64],
+    c_in: usize,
+    c_out: usize,
+    shape: Shape,
+    padding: Padding,
+) -> Vec<f64> {
     let Shape { batch, nx, ny } = shape;
     let mut out = vec![0.0; batch * c_out * nx * ny];
     for (out, planes) in out.chunks_exact_mut(c_out * nx * ny).zip(planes.chunks_exact(c_in * nx * ny)) {
-        reference_conv::conv3x3(&padded(planes, c_in, shape), weights, out, c_in, c_out, nx, ny);
+        reference_conv::conv3x3(&padded(planes, c_in, shape, padding), weights, out, c_in, c_out, nx, ny);
     }
     out
 }
 
-fn padded(planes: &[f64], channels: usize, shape: Shape) -> Vec<f64> {
+fn padded(planes: &[f64], channels: usize, shape: Shape, padding: Padding) -> Vec<f64> {
     let mut padded = vec![0.0; channels * (shape.nx + 2) * (shape.ny + 2)];
-    pad_circular(planes, &mut padded, channels, shape.nx, shape.ny);
+    pad(padding, planes, &mut padded, channels, shape.nx, shape.ny);
     padded
 }
 
-fn weight_gradient_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape) -> Case {
+fn weight_gradient_case(
+    kind: Kind,
+    channels: [usize; 2],
+    c_out: usize,
+    shape: Shape,
+    padding: Padding,
+) -> Case {
     let input = Input::new(kind, channels, shape);
     let c_in = input.c_in();
     let gradient = noise(31, shape.batch * c_out * shape.cells());
-    let (name, described) = (format!("conv3x3_weight_gradient/{kind:?}").to_lowercase(), input.text(c_out));
+    let (name, described) =
+        (format!("conv3x3_weight_gradient/{kind:?}").to_lowercase(), input.text(c_out, padding));
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let gradient = r.gpu.tensor_from("gradient", &g)?;
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
         let partial = garbage(r.gpu, "partial", conv3x3::partial_len(shape, c_in, c_out))?;
         on_gpu.with_source(r.gpu, |source| {
-            let weights = Weights { buffer: &out, offset: 0, c_out, c_in };
+            let weights = Weights { buffer: &out, offset: 0, c_out, c_in, padding };
             conv3x3::conv3x3_weight_gradient(r, shape, source, &gradient, weights, &partial)
         })?;
         Ok(vec![out])
@@ -234,7 +256,7 @@ fn weight_gradient_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: S
         let gradient = widen(&gradient);
         let samples = input.planes();
         for (planes, g) in samples.chunks_exact(c_in * nx * ny).zip(gradient.chunks_exact(c_out * nx * ny)) {
-            let padded = padded(planes, c_in, shape);
+            let padded = padded(planes, c_in, shape, padding);
             reference_conv::conv3x3_weight_gradient(&padded, g, &mut share, c_in, c_out, nx, ny);
             total.iter_mut().zip(&share).for_each(|(t, s)| *t += s);
         }
@@ -243,7 +265,7 @@ fn weight_gradient_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: S
     recorded(&name, described, 1e-5, prepare, reference)
 }
 
-fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape) -> Case {
+fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape, padding: Padding) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = noise(31, shape.batch * c_out * shape.cells());
     let (params, g) = (flat.clone(), gradient.clone());
@@ -253,14 +275,14 @@ fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape) ->
         let first = garbage(r.gpu, "first", len(split))?;
         let second = garbage(r.gpu, "second", len(c_in - split))?;
         let buffer = r.gpu.tensor_from("weights", &params)?;
-        let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in };
+        let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in, padding };
         let target = Target { first: (&first, split), second: (&second, c_in - split) };
         conv3x3::conv3x3_input_gradient(r, shape, &gradient, weights, target)?;
         Ok(if split == c_in { vec![first] } else { vec![first, second] })
     };
     let reference = move || {
         let flipped = flip_weights(&widen(&flat[WEIGHT_OFFSET..]), c_in, c_out);
-        let whole = reference_conv3x3(&widen(&gradient), &flipped, c_out, c_in, shape);
+        let whole = reference_conv3x3(&widen(&gradient), &flipped, c_out, c_in, shape, padding);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for sample in whole.chunks_exact(c_in * shape.cells()) {
             let (a, b) = sample.split_at(split * shape.cells());
@@ -269,12 +291,18 @@ fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape) ->
         }
         if split == c_in { vec![first] } else { vec![first, second] }
     };
-    recorded("conv3x3_input_gradient", format!("{} {c_in}<-{c_out}", text(shape)), 1e-5, prepare, reference)
+    recorded(
+        "conv3x3_input_gradient",
+        format!("{} {c_in}<-{c_out} {padding}", text(shape)),
+        1e-5,
+        prepare,
+        reference,
+    )
 }
 
 /// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
 fn lone_conv(channels: usize) -> Conv {
-    let mut conv = UNet::new(&UNetConfig { filters: vec![8] }).convs[0].clone();
+    let mut conv = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() }).convs[0].clone();
     conv.c_out = channels;
     [conv.gamma, conv.beta, conv.bias] = [0, channels, 2 * channels];
     [conv.running_mean, conv.running_var] = [0, channels];
@@ -456,11 +484,11 @@ fn conv1x1_backward_case(shape: Shape) -> Case {
 }
 
 /// The whole network, forward and backward, with ties as rare as random numbers make them.
-fn network_case(filters: Vec<usize>, batch: usize, nx: usize, ny: usize) -> Case {
-    let net = UNet::new(&UNetConfig { filters });
+fn network_case(filters: Vec<usize>, padding: Padding, batch: usize, nx: usize, ny: usize) -> Case {
+    let net = UNet::new(&UNetConfig { filters, padding });
     let state = State::new(&net, 3);
     let (input, gradient) = (noise(46, batch * nx * ny), noise(47, batch * nx * ny));
-    let described = format!("{batch}x{nx}x{ny} {:?}", net.config.filters);
+    let described = format!("{batch}x{nx}x{ny} {:?} {padding}", net.config.filters);
     let (on_gpu, start, x, g) = (net.clone(), state.clone(), input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let network = crate::gpu::unet::Network::new(r.gpu, &on_gpu, batch, nx, ny)?;

@@ -45,7 +45,7 @@ struct Lockstep {
 
 impl Lockstep {
     fn net(&self) -> UNet {
-        UNet::new(&UNetConfig { filters: self.filters.clone() })
+        UNet::new(&UNetConfig { filters: self.filters.clone(), ..Default::default() })
     }
 
     fn rectangles(&self, step: u64) -> Vec<crate::model::Rectangle> {

@@ -4,6 +4,7 @@ mod check;
 mod devices;
 mod generate;
 mod progress;
+mod reconstruct;
 mod say;
 mod train;
 
@@ -23,6 +24,8 @@ struct Cli {
 enum Command {
     /// Train a network and draw what it learned
     Train(train::Arguments),
+    /// Undo the diffusion of observed fields with a trained network
+    Reconstruct(reconstruct::Arguments),
     /// List the GPUs and what matters about them
     Devices(devices::Arguments),
     /// Is this GPU and driver right? Compare every kernel with the CPU reference
@@ -37,6 +40,7 @@ pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
     let result = match Cli::parse().command {
         Command::Train(arguments) => train::run(arguments),
+        Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),

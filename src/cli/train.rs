@@ -3,7 +3,9 @@
 use super::Outcome;
 use super::progress::Display;
 use super::say::say;
-use crate::model::Method;
+use crate::Result;
+use crate::io::{npy, weights};
+use crate::model::{Method, Padding, UNetConfig};
 use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -20,22 +22,40 @@ pub(super) struct Arguments {
     /// Samples per step
     #[arg(long, default_value_t = 128)]
     batch: usize,
-    /// Cells along x and y, powers of two from 8 to 2048
-    #[arg(long, default_value = "64x64")]
-    size: Size,
+    /// Cells along x and y, powers of two from 8 to 2048 [default: 64x64, or that of the data]
+    #[arg(long)]
+    size: Option<Size>,
     /// Diffusion to undo: diffusivity × time, in cells²
     #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
     amount: f64,
     /// Learning rate of Adam
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     lr: f64,
-    /// Levels of the U-Net, 1 to 6
-    #[arg(long, default_value_t = 4)]
-    levels: usize,
+    /// Levels of the U-Net, 1 to 6 [default: 4, or those of the weights]
+    #[arg(long)]
+    levels: Option<usize>,
     /// Filters of all levels, or a list from the finest to the coarsest such as 16,32,48,64 (multiples of 8)
-    #[arg(long, value_delimiter = ',', default_value = "16")]
-    filters: Vec<usize>,
-    /// Seed of the initial weights and of the data
+    /// [default: 16, or those of the weights]
+    #[arg(long, value_delimiter = ',')]
+    filters: Option<Vec<usize>>,
+    /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3) [default: circular, or
+    /// that of the weights]
+    #[arg(long, value_enum)]
+    padding: Option<PaddingName>,
+    /// Start from these weights, unheat's or PyTorch's, instead of drawing them; Adam starts afresh
+    #[arg(long, value_name = "FILE.safetensors")]
+    weights: Option<PathBuf>,
+    /// Train on these fields, [count, x, y] or [x, y], in order and again from the start at the end, instead of
+    /// random rectangles
+    #[arg(long, value_name = "FILE.npy")]
+    data: Option<PathBuf>,
+    /// Take the fields of --data in a random order, a new one for every pass
+    #[arg(long)]
+    shuffle: bool,
+    /// Also write the parameter gradients of the last step, named like the parameters
+    #[arg(long, value_name = "FILE.safetensors")]
+    save_gradients: Option<PathBuf>,
+    /// Seed of the initial weights, the rectangles and the shuffling
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
@@ -52,29 +72,62 @@ enum MethodName {
     Gd,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum PaddingName {
+    Circular,
+    Zero,
+}
+
 impl Arguments {
-    fn config(&self) -> TrainConfig {
-        TrainConfig {
+    /// What is not said comes from the files, or is the default.
+    fn config(&self) -> Result<TrainConfig> {
+        let architecture = match &self.weights {
+            Some(path) => weights::read(path)?.0.config,
+            None => UNetConfig::default(),
+        };
+        let size = match (self.size, &self.data) {
+            (Some(size), _) => size,
+            (None, Some(path)) => {
+                let [_, nx, ny] = npy::shape(path)?;
+                Size { nx, ny }
+            }
+            (None, None) => TrainConfig::default().size,
+        };
+        let filters = match (&self.filters, &self.weights) {
+            (Some(filters), _) => filters.clone(),
+            (None, Some(_)) => architecture.filters.clone(),
+            (None, None) => TrainConfig::default().filters,
+        };
+        Ok(TrainConfig {
             method: match self.method {
                 MethodName::Sip => Method::Sip,
                 MethodName::Gd => Method::Gd,
             },
             steps: self.steps,
             batch: self.batch,
-            size: self.size,
+            size,
             amount: self.amount,
             lr: self.lr,
-            levels: self.levels,
-            filters: self.filters.clone(),
+            levels: self.levels.unwrap_or(architecture.levels()),
+            filters,
+            padding: match self.padding {
+                Some(PaddingName::Circular) => Padding::Circular,
+                Some(PaddingName::Zero) => Padding::Zero,
+                None => architecture.padding,
+            },
+            weights: self.weights.clone(),
+            data: self.data.clone(),
+            shuffle: self.shuffle,
+            save_gradients: self.save_gradients.clone(),
             seed: self.seed,
             device: self.device.clone(),
-        }
+        })
     }
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let config = arguments.config();
-    config.plan()?; // impossible settings are refused before any device is opened
+    let config = arguments.config()?;
+    let plan = config.plan()?; // impossible settings are refused before any device is opened
     let Ok(choice) = config.device.parse::<DeviceChoice>();
     let compute = Compute::open(&choice)?;
     if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
@@ -86,7 +139,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         eprintln!("training on {}", compute.describe());
     }
     let mut display = Display::new(config.steps);
-    let outcome = train(&config, &compute, arguments.output.as_deref(), &mut display);
+    let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
     display.finish();
     let outcome = outcome?;
     say!("x loss of the last step: {}", outcome.x_l2);

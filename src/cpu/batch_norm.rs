@@ -62,6 +62,15 @@ impl<T: Real> Norm<T> {
         Self { mean: moments.mean, rstd, scale, shift: beta - moments.mean * scale }
     }
 
+    /// From the running statistics, as PyTorch in eval mode. z is stored without the convolution's `bias`, the
+    /// running mean includes it.
+    pub fn running(mean: T, var: T, bias: T, gamma: T, beta: T) -> Self {
+        let mean = mean - bias;
+        let rstd = T::one() / (var + T::of(NORM_EPSILON)).sqrt();
+        let scale = gamma * rstd;
+        Self { mean, rstd, scale, shift: beta - mean * scale }
+    }
+
     /// ReLU(scale·z + shift).
     #[inline(always)]
     pub fn activate(&self, z: T) -> T {

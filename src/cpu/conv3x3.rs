@@ -1,4 +1,4 @@
-//! The 3×3 convolution over periodic planes and its two gradients, for one sample.
+//! The 3×3 convolution over periodic or zero-padded planes and its two gradients, for one sample.
 //!
 //! Every plane is padded by one cell, so that a padded plane read as one line of pitch `ny + 2` turns each
 //! of the nine taps into a shift: output cell `p = x (ny + 2) + y` needs `line[p + kx (ny + 2) + ky]`. All
@@ -7,6 +7,7 @@
 //! registers; a few channels share each load.
 
 use crate::cpu::real::Real;
+use crate::model::Padding;
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
@@ -16,8 +17,8 @@ const CHANNELS: usize = 4;
 /// Strips after which the weight gradient folds its partial sums: accuracy, and gradients that stay in cache.
 const BLOCK: usize = 128;
 
-/// Copies `planes` `[c][nx][ny]` into the interior of `padded` `[c][nx + 2][ny + 2]` and wraps the border.
-pub fn pad_circular<T: Copy>(planes: &[T], padded: &mut [T], c: usize, nx: usize, ny: usize) {
+/// Copies `planes` `[c][nx][ny]` into the interior of `padded` `[c][nx + 2][ny + 2]` and fills the border.
+pub fn pad<T: Real>(padding: Padding, planes: &[T], padded: &mut [T], c: usize, nx: usize, ny: usize) {
     assert_eq!(planes.len(), c * nx * ny);
     assert_eq!(padded.len(), c * (nx + 2) * (ny + 2));
     for (plane, padded) in planes.chunks_exact(nx * ny).zip(padded.chunks_exact_mut((nx + 2) * (ny + 2))) {
@@ -25,20 +26,32 @@ pub fn pad_circular<T: Copy>(planes: &[T], padded: &mut [T], c: usize, nx: usize
             padded[1..=ny].copy_from_slice(row);
         }
     }
-    wrap_border(padded, c, nx, ny);
+    fill_border(padding, padded, c, nx, ny);
 }
 
-/// Fills the border of `padded` `[c][nx + 2][ny + 2]` from its interior, as on a torus.
-pub fn wrap_border<T: Copy>(padded: &mut [T], c: usize, nx: usize, ny: usize) {
+/// Fills the border of `padded` `[c][nx + 2][ny + 2]`: from its interior as on a torus, or with zeros.
+///
+/// Both paddings are their own adjoint: the gradient of the input pads the output's gradient alike.
+pub fn fill_border<T: Real>(padding: Padding, padded: &mut [T], c: usize, nx: usize, ny: usize) {
     let pitch = ny + 2;
     assert_eq!(padded.len(), c * (nx + 2) * pitch);
     for plane in padded.chunks_exact_mut((nx + 2) * pitch) {
         for row in plane.chunks_exact_mut(pitch) {
-            row[0] = row[ny];
-            row[ny + 1] = row[1];
+            (row[0], row[ny + 1]) = match padding {
+                Padding::Circular => (row[ny], row[1]),
+                Padding::Zero => (T::zero(), T::zero()),
+            };
         }
-        plane.copy_within(nx * pitch..(nx + 1) * pitch, 0);
-        plane.copy_within(pitch..2 * pitch, (nx + 1) * pitch);
+        match padding {
+            Padding::Circular => {
+                plane.copy_within(nx * pitch..(nx + 1) * pitch, 0);
+                plane.copy_within(pitch..2 * pitch, (nx + 1) * pitch);
+            }
+            Padding::Zero => {
+                plane[..pitch].fill(T::zero());
+                plane[(nx + 1) * pitch..].fill(T::zero());
+            }
+        }
     }
 }
 
@@ -314,7 +327,7 @@ mod tests {
     }
 
     /// Checks forward, both gradients, and the adjoint identities for one shape.
-    fn check<T: Real>(c_in: usize, c_out: usize, nx: usize, ny: usize, tolerance: f64) {
+    fn check<T: Real>(padding: Padding, c_in: usize, c_out: usize, nx: usize, ny: usize, tolerance: f64) {
         let n = nx * ny;
         let input: Vec<T> = noise(c_in * n, 1);
         let weights: Vec<T> = noise(c_out * c_in * 9, 2);
@@ -324,28 +337,32 @@ mod tests {
         for (tap, w) in weights.iter().enumerate() {
             let (o, i, kx, ky) = (tap / (c_in * 9), tap / 9 % c_in, tap % 9 / 3, tap % 3);
             for p in 0..n {
+                let inside = |at: usize, k: usize, n: usize| (1..=n).contains(&(at + k));
+                if padding == Padding::Zero && !(inside(p / ny, kx, nx) && inside(p % ny, ky, ny)) {
+                    continue;
+                }
                 let from = i * n + (p / ny + kx + nx - 1) % nx * ny + (p % ny + ky + ny - 1) % ny;
                 want_out[o * n + p] += w.f64() * input[from].f64();
                 want_dw[tap] += grad[o * n + p].f64() * input[from].f64();
                 want_dx[from] += w.f64() * grad[o * n + p].f64();
             }
         }
-        let pad = |planes: &[T], c| {
+        let pad_all = |planes: &[T], c| {
             let mut padded = vec![T::nan(); c * (nx + 2) * (ny + 2)];
-            pad_circular(planes, &mut padded, c, nx, ny);
+            pad(padding, planes, &mut padded, c, nx, ny);
             padded
         };
         let mut out = vec![T::nan(); c_out * n];
         let mut dx = vec![T::nan(); c_in * n];
         let mut dw = vec![T::nan(); weights.len()];
-        let padded = pad(&input, c_in);
+        let padded = pad_all(&input, c_in);
         conv3x3(&padded, &weights, &mut out, c_in, c_out, nx, ny);
         let flipped = flip_weights(&weights, c_in, c_out);
-        conv3x3(&pad(&grad, c_out), &flipped, &mut dx, c_out, c_in, nx, ny);
+        conv3x3(&pad_all(&grad, c_out), &flipped, &mut dx, c_out, c_in, nx, ny);
         conv3x3_weight_gradient(&padded, &grad, &mut dw, c_in, c_out, nx, ny);
 
         let (forward, product) = (dot(&out, &grad), (dot(&out, &out) * dot(&grad, &grad)).sqrt());
-        let shape = format!("{c_in} -> {c_out}, {nx} x {ny}");
+        let shape = format!("{c_in} -> {c_out}, {nx} x {ny}, {padding}");
         for (name, error) in [
             ("out", error(&out, &want_out)),
             ("dx", error(&dx, &want_dx)),
@@ -361,13 +378,15 @@ mod tests {
 
     #[test]
     fn matches_the_naive_sum() {
-        for (nx, ny) in [(1, 1), (1, 8), (8, 1), (2, 2), (2, 8), (4, 16), (8, 8), (32, 4), (16, 64)] {
-            for (c_in, c_out) in [(1, 1), (1, 4), (3, 5), (5, 3), (2, 8)] {
-                check::<f32>(c_in, c_out, nx, ny, 1e-6);
-                check::<f64>(c_in, c_out, nx, ny, 1e-14);
+        for padding in [Padding::Circular, Padding::Zero] {
+            for (nx, ny) in [(1, 1), (1, 8), (8, 1), (2, 2), (2, 8), (4, 16), (8, 8), (32, 4), (16, 64)] {
+                for (c_in, c_out) in [(1, 1), (1, 4), (3, 5), (5, 3), (2, 8)] {
+                    check::<f32>(padding, c_in, c_out, nx, ny, 1e-6);
+                    check::<f64>(padding, c_in, c_out, nx, ny, 1e-14);
+                }
             }
+            check::<f32>(padding, 16, 16, 64, 64, 1e-6);
+            check::<f64>(padding, 16, 16, 64, 64, 1e-14);
         }
-        check::<f32>(16, 16, 64, 64, 1e-6);
-        check::<f64>(16, 16, 64, 64, 1e-14);
     }
 }

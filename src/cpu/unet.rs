@@ -6,7 +6,7 @@
 use super::Real;
 use super::batch_norm::{self, Moments, Norm};
 use super::conv1x1::{conv1x1, conv1x1_backward};
-use super::conv3x3::{conv3x3, conv3x3_weight_gradient, flip_weights, pad_circular, wrap_border};
+use super::conv3x3::{conv3x3, conv3x3_weight_gradient, fill_border, flip_weights, pad};
 use super::max_pool::{max_pool, max_pool_backward};
 use super::reduce::sum_rows;
 use super::upsample::{upsample, upsample_backward};
@@ -39,10 +39,17 @@ struct Scratch<T> {
 impl<T: Real> Network<T> {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
+        let mut network = Self::forward_only(net, batch, nx, ny);
+        network.gradients = network.z.clone();
+        network
+    }
+
+    /// As [`Network::new`], with half the memory: [`Network::backward`] must not be called.
+    pub fn forward_only(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
         let sizes = net.convs.iter().map(|c| batch * c.c_out * (nx >> c.level) * (ny >> c.level));
         let z: Vec<Vec<T>> = sizes.map(|len| vec![T::zero(); len]).collect();
         let norms = net.convs.iter().map(|c| vec![Norm::default(); c.c_out]).collect();
-        Self { net: net.clone(), batch, nx, ny, gradients: z.clone(), z, norms }
+        Self { net: net.clone(), batch, nx, ny, gradients: Vec::new(), z, norms }
     }
 
     /// Predictions `[batch, nx, ny]` for `input` of the same shape, with batch statistics.
@@ -53,14 +60,16 @@ impl<T: Real> Network<T> {
             self.convolve(i, params, input);
             self.normalise(i, params, running);
         }
-        let cells = self.nx * self.ny;
-        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
-        let weights = &params[self.net.out_weight..][..self.net.out_channels];
-        let bias = params[self.net.out_bias];
-        output
-            .par_chunks_mut(cells)
-            .zip(z.par_chunks(self.net.out_channels * cells))
-            .for_each(|(out, z)| conv1x1(norms, z, weights, bias, out));
+        self.convolve_out(params, output);
+    }
+
+    /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
+    pub fn forward_running(&mut self, params: &[T], running: &[T], input: &[T], output: &mut [T]) {
+        for i in 0..self.net.convs.len() {
+            self.convolve(i, params, input);
+            self.norms[i] = running_norms(&self.net.convs[i], params, running);
+        }
+        self.convolve_out(params, output);
     }
 
     /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward`] with the same
@@ -87,6 +96,17 @@ impl<T: Real> Network<T> {
             let wanted = input_gradient.as_deref_mut();
             self.conv_backward(&conv, i, params, input, &sums, gradients, wanted);
         }
+    }
+
+    fn convolve_out(&self, params: &[T], output: &mut [T]) {
+        let cells = self.nx * self.ny;
+        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
+        let weights = &params[self.net.out_weight..][..self.net.out_channels];
+        let bias = params[self.net.out_bias];
+        output
+            .par_chunks_mut(cells)
+            .zip(z.par_chunks(self.net.out_channels * cells))
+            .for_each(|(out, z)| conv1x1(norms, z, weights, bias, out));
     }
 
     fn grid(&self, level: usize) -> (usize, usize) {
@@ -134,7 +154,7 @@ impl<T: Real> Network<T> {
         padded.resize(conv.c_in * (nx + 2) * (ny + 2), T::zero());
         match conv.source {
             Source::Field => {
-                pad_circular(&input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
+                pad(self.net.config.padding, &input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
                 return;
             }
             Source::Activation(j) => {
@@ -168,7 +188,7 @@ impl<T: Real> Network<T> {
                 }
             }
         }
-        wrap_border(padded, conv.c_in, nx, ny);
+        fill_border(self.net.config.padding, padded, conv.c_in, nx, ny);
     }
 
     /// Writes the activation of layer j, sample n, channel c, row by row.
@@ -257,7 +277,7 @@ impl<T: Real> Network<T> {
             let mut share = vec![T::zero(); weight_len];
             conv3x3_weight_gradient(&scratch.padded, g, &mut share, conv.c_in, conv.c_out, nx, ny);
             scratch.padded.resize(conv.c_out * (nx + 2) * (ny + 2), T::zero());
-            pad_circular(g, &mut scratch.padded, conv.c_out, nx, ny);
+            pad(this.net.config.padding, g, &mut scratch.padded, conv.c_out, nx, ny);
             share
         };
         let adjoint =
@@ -336,6 +356,15 @@ impl<T: Real> Network<T> {
     }
 }
 
+/// The normalisations of a layer that its running statistics give.
+pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<Norm<T>> {
+    let norm = |c: usize| {
+        let (mean, var) = (running[conv.running_mean + c], running[conv.running_var + c]);
+        Norm::running(mean, var, params[conv.bias + c], params[conv.gamma + c], params[conv.beta + c])
+    };
+    (0..conv.c_out).map(norm).collect()
+}
+
 /// The planes `[nx+2, ny+2]` of a padded stack.
 fn planes_mut<T>(padded: &mut [T], nx: usize, ny: usize) -> impl Iterator<Item = &mut [T]> {
     padded.chunks_exact_mut((nx + 2) * (ny + 2))
@@ -351,14 +380,21 @@ mod tests {
     use super::*;
     use crate::model::init::State;
     use crate::model::rng::{Purpose, Random};
-    use crate::model::unet::{Place, UNetConfig};
+    use crate::model::unet::{Padding, Place, UNetConfig};
 
     /// Every kind of parameter and the input against central differences, in f64.
     #[test]
     fn backward_matches_central_differences() {
-        for (filters, batch, nx, ny) in [(vec![8], 1, 4, 2), (vec![8, 16], 2, 4, 8), (vec![8, 8, 8], 2, 8, 4)]
-        {
-            let net = UNet::new(&UNetConfig { filters });
+        use Padding::{Circular, Zero};
+        for (padding, filters, batch, nx, ny) in [
+            (Circular, vec![8], 1, 4, 2),
+            (Circular, vec![8, 16], 2, 4, 8),
+            (Circular, vec![8, 8, 8], 2, 8, 4),
+            (Zero, vec![8], 1, 4, 2),
+            (Zero, vec![8, 16], 2, 4, 8),
+            (Zero, vec![8, 8, 8], 2, 8, 4),
+        ] {
+            let net = UNet::new(&UNetConfig { filters, padding });
             let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
             let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
             let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();

@@ -1,9 +1,10 @@
-//! Circular 3×3 convolution on the GPU: forward, input gradient, weight gradient (SPEC 5).
+//! 3×3 convolution, circular or zero-padded, on the GPU: forward, input gradient, weight gradient (SPEC 5).
 
 use super::recording::Recorder;
 use super::source::Source;
 use super::{KernelSpec, Tensor, params::params, sum_rows::sum_rows};
 use crate::Result;
+use crate::model::Padding;
 
 params! {
     struct ConvParams {
@@ -64,6 +65,8 @@ pub struct Weights<'a> {
     pub c_out: usize,
     /// Input channels.
     pub c_in: usize,
+    /// What they meet beyond the border.
+    pub padding: Padding,
 }
 
 /// Where a convolution's output goes: channels below `first.1` to `first.0`, the rest to `second.0`.
@@ -151,6 +154,7 @@ fn record(
         include_str!("../../shaders/conv3x3.wgsl"),
         source,
         tile,
+        weights.padding,
         &[("QUADS", quads), ("CHANNELS", channels)],
     );
     let workgroups =
@@ -190,6 +194,7 @@ pub fn conv3x3_weight_gradient(
         file,
         source,
         plan.tile,
+        weights.padding,
         &[("QUADS", plan.quads), ("CHANNELS", plan.channels), ("PHASES", plan.phases)],
     );
     let blocks = weights.c_in.div_ceil(plan.channels) * weights.c_out.div_ceil(4 * plan.quads);
@@ -269,10 +274,12 @@ fn spec(
     file: &'static str,
     source: Source,
     tile: Tile,
+    padding: Padding,
     constants: &[(&'static str, usize)],
 ) -> KernelSpec {
-    let tiles = [("TILE_N", tile.n), ("TILE_X", tile.x), ("TILE_Y", tile.y)];
-    let all = tiles.iter().chain(constants);
+    let zero_padding = usize::from(padding == Padding::Zero);
+    let common = [("TILE_N", tile.n), ("TILE_X", tile.x), ("TILE_Y", tile.y), ("ZERO_PADDING", zero_padding)];
+    let all = common.iter().chain(constants);
     let mut files = source.files();
     files.push(file);
     KernelSpec {

@@ -91,14 +91,7 @@ impl Step {
         state: &State,
     ) -> Result<Self> {
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
-        let largest = Network::largest_tensor_per_sample(net, nx, ny).max(4 * cells as u64);
-        if largest * batch as u64 > gpu.max_tensor_bytes() {
-            return Err(Error::usage(format!(
-                "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
-                gpu.name(),
-                gpu.max_tensor_bytes() / largest
-            )));
-        }
+        Network::check_batch(gpu, net, batch, nx, ny)?;
         let network = Network::new(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
@@ -249,11 +242,21 @@ impl Step {
         self.gpu.read(&self.network.gradients)
     }
 
-    /// Runs the forward part on `truth` and returns observation and prediction, all `[batch, nx, ny]`. The
-    /// running statistics see this batch too, as in the reference system; parameters do not change.
+    /// Runs the forward part on rectangles and returns truth, observation and prediction, all `[batch, nx, ny]`.
+    /// The running statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, rectangles: &[Rectangle]) -> Result<[Vec<f32>; 3]> {
         self.gpu.write(&self.rectangles, &flatten(rectangles));
         self.rasterise.submit(&self.gpu);
+        self.predicted()
+    }
+
+    /// As [`Step::predict`], on given fields x* `[batch, nx, ny]`.
+    pub fn predict_fields(&mut self, truth: &[f32]) -> Result<[Vec<f32>; 3]> {
+        self.gpu.write(&self.fields.truth, truth);
+        self.predicted()
+    }
+
+    fn predicted(&mut self) -> Result<[Vec<f32>; 3]> {
         self.forward_backward.submit(&self.gpu);
         let f = &self.fields;
         let fields = [&f.truth, &f.observation, &f.prediction].map(|field| self.gpu.read(field));

@@ -9,9 +9,9 @@ use super::max_pool::max_pool_backward;
 use super::source::{Layer, Source};
 use super::upsample::upsample_backward;
 use super::{Gpu, Recorder, Tensor};
-use crate::Result;
 use crate::model::UNet;
 use crate::model::unet::{Conv, Source as From};
+use crate::{Error, Result};
 
 /// Parameters, activations and gradients of one network for one batch.
 pub struct Network {
@@ -39,21 +39,12 @@ pub struct Network {
 impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        let mut network = Self::forward_only(gpu, net, batch, nx, ny)?;
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
-        let mut layers = Vec::new();
-        let mut layer_gradients = Vec::new();
-        let mut partial_len = batch * (net.out_channels + 1);
-        for conv in &net.convs {
-            let len = batch * conv.c_out * shape(conv.level).cells();
-            layers.push(Layer {
-                z: gpu.tensor(&format!("{} output", conv.name), len)?,
-                norm: gpu.tensor(&format!("{} norm", conv.name), 4 * conv.c_out)?,
-                channels: conv.c_out,
-            });
-            layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), len)?);
-            partial_len = partial_len
-                .max(batch_norm::partial_len(shape(conv.level), conv.c_out))
-                .max(conv3x3::partial_len(shape(conv.level), conv.c_in, conv.c_out));
+        let mut partial_len = network.partial.len().max(batch * (net.out_channels + 1));
+        for (conv, layer) in net.convs.iter().zip(&network.layers) {
+            network.layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), layer.z.len())?);
+            partial_len = partial_len.max(conv3x3::partial_len(shape(conv.level), conv.c_in, conv.c_out));
         }
         let widest = |level: usize| {
             let scattered = net.convs.iter().filter(|c| c.level == level).map(|c| match c.source {
@@ -63,26 +54,59 @@ impl Network {
             });
             scattered.max().unwrap_or(1)
         };
-        let input_gradients = (0..net.config.levels())
+        network.input_gradients = (0..net.config.levels())
             .map(|level| {
                 gpu.tensor(&format!("input gradient {level}"), batch * widest(level) * shape(level).cells())
             })
             .collect::<Result<_>>()?;
         let widest_layer = net.convs.iter().map(|c| c.c_out).max().unwrap_or(1);
+        network.gradients = gpu.tensor("parameter gradients", net.param_count)?;
+        network.means = gpu.tensor("gradient means", 2 * widest_layer)?;
+        network.partial = gpu.tensor("partial sums", partial_len)?;
+        Ok(network)
+    }
+
+    /// As [`Network::new`], without the memory of [`Network::backward`], which must not be called.
+    pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
+        let mut layers = Vec::new();
+        let mut partial_len = 1;
+        for conv in &net.convs {
+            let len = batch * conv.c_out * shape(conv.level).cells();
+            layers.push(Layer {
+                z: gpu.tensor(&format!("{} output", conv.name), len)?,
+                norm: gpu.tensor(&format!("{} norm", conv.name), 4 * conv.c_out)?,
+                channels: conv.c_out,
+            });
+            partial_len = partial_len.max(batch_norm::partial_len(shape(conv.level), conv.c_out));
+        }
         Ok(Self {
             net: net.clone(),
             batch,
             nx,
             ny,
             params: gpu.tensor("parameters", net.param_count)?,
-            gradients: gpu.tensor("parameter gradients", net.param_count)?,
+            gradients: gpu.tensor("no parameter gradients", 1)?,
             running: gpu.tensor("running statistics", net.buffer_count)?,
             layers,
-            layer_gradients,
-            input_gradients,
-            means: gpu.tensor("gradient means", 2 * widest_layer)?,
+            layer_gradients: Vec::new(),
+            input_gradients: Vec::new(),
+            means: gpu.tensor("no gradient means", 1)?,
             partial: gpu.tensor("partial sums", partial_len)?,
         })
+    }
+
+    /// Refuses a batch whose largest array does not fit into one binding, naming the largest batch that does.
+    pub fn check_batch(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<()> {
+        let largest = Self::largest_tensor_per_sample(net, nx, ny).max(4 * (nx * ny) as u64);
+        if largest * batch as u64 > gpu.max_tensor_bytes() {
+            return Err(Error::usage(format!(
+                "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
+                gpu.name(),
+                gpu.max_tensor_bytes() / largest
+            )));
+        }
+        Ok(())
     }
 
     /// Bytes of the largest tensor for a batch of one: what limits the batch through the binding size.
@@ -94,12 +118,34 @@ impl Network {
     /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
     pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
         for (conv, layer) in self.net.convs.iter().zip(&self.layers) {
+            self.convolve(recorder, conv, layer, input)?;
             let shape = self.shape(conv.level);
-            // No second target: any other writable buffer stands in.
-            let target = Target { first: (&layer.z, conv.c_out), second: (&self.partial, 0) };
-            conv3x3(recorder, shape, self.source(conv, input), self.weights(conv, &self.params), target)?;
             batch_norm(recorder, shape, conv, layer, &self.params, &self.running, &self.partial)?;
         }
+        self.convolve_out(recorder, output)
+    }
+
+    /// As [`Network::forward`], normalised with what [`Network::set_norms`] has set.
+    pub fn forward_normed(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
+        for (conv, layer) in self.net.convs.iter().zip(&self.layers) {
+            self.convolve(recorder, conv, layer, input)?;
+        }
+        self.convolve_out(recorder, output)
+    }
+
+    /// Sets the normalisation (mean, rstd, scale, shift) of every channel of layer `layer`.
+    pub fn set_norms(&self, gpu: &Gpu, layer: usize, norms: &[[f32; 4]]) {
+        gpu.write(&self.layers[layer].norm, norms.as_flattened());
+    }
+
+    fn convolve(&self, recorder: &mut Recorder, conv: &Conv, layer: &Layer, input: &Tensor) -> Result<()> {
+        // No second target: any other writable buffer stands in.
+        let target = Target { first: (&layer.z, conv.c_out), second: (&self.partial, 0) };
+        let weights = self.weights(conv, &self.params);
+        conv3x3(recorder, self.shape(conv.level), self.source(conv, input), weights, target)
+    }
+
+    fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
         let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
         conv1x1(recorder, self.shape(0), self.last_layer(), weights, output)
     }
@@ -177,7 +223,8 @@ impl Network {
     }
 
     fn weights<'a>(&self, conv: &Conv, buffer: &'a Tensor) -> Weights<'a> {
-        Weights { buffer, offset: conv.weight, c_out: conv.c_out, c_in: conv.c_in }
+        let padding = self.net.config.padding;
+        Weights { buffer, offset: conv.weight, c_out: conv.c_out, c_in: conv.c_in, padding }
     }
 
     fn last_layer(&self) -> &Layer {

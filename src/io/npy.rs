@@ -42,16 +42,7 @@ pub enum FieldData {
 /// first one in file order is named by its index). The size is compared with the length of the file before
 /// memory is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
-    let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
-    let facts = file.metadata().map_err(Error::io(path, "cannot read"))?;
-    if !facts.is_file() {
-        return Err(Error::file(path, "not a regular file; name a .npy file"));
-    }
-    let mut file = BufReader::with_capacity(1 << 16, file);
-    let (text, start) = read_header(&mut file).map_err(|what| Error::file(path, what))?;
-    let header = Header::parse(&text).map_err(|what| Error::file(path, what))?;
-    let count =
-        header.checked_count(facts.len().saturating_sub(start)).map_err(|what| Error::file(path, what))?;
+    let (mut file, header, count) = open(path)?;
     let data = match header.float {
         Float::F32 => {
             header.numbers(&mut file, count, f32::from_le_bytes, f32::from_be_bytes).map(FieldData::F32)
@@ -62,6 +53,29 @@ pub fn read(path: &Path) -> Result<Fields> {
     };
     let data = data.map_err(|what| Error::file(path, what))?;
     Ok(Fields { shape: header.shape, data, rank2: header.rank2 })
+}
+
+/// The shape `[batch, x, y]` that [`read`] would return, without reading the numbers.
+///
+/// # Errors
+/// As [`read`], but for numbers that are not finite.
+pub fn shape(path: &Path) -> Result<[usize; 3]> {
+    open(path).map(|(_, header, _)| header.shape)
+}
+
+/// The file at the start of its data, what its header says, and the number of elements.
+fn open(path: &Path) -> Result<(BufReader<File>, Header, usize)> {
+    let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
+    let facts = file.metadata().map_err(Error::io(path, "cannot read"))?;
+    if !facts.is_file() {
+        return Err(Error::file(path, "not a regular file; name a .npy file"));
+    }
+    let mut file = BufReader::with_capacity(1 << 16, file);
+    let (text, start) = read_header(&mut file).map_err(|what| Error::file(path, what))?;
+    let header = Header::parse(&text).map_err(|what| Error::file(path, what))?;
+    let count =
+        header.checked_count(facts.len().saturating_sub(start)).map_err(|what| Error::file(path, what))?;
+    Ok((file, header, count))
 }
 
 /// Writes fields atomically, little endian, in C order; rank 2 if `fields.rank2`.

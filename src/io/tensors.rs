@@ -148,6 +148,16 @@ impl Data {
         self.len() == 0
     }
 
+    /// The type as safetensors files name it.
+    pub fn type_name(&self) -> &'static str {
+        match self {
+            Self::F32(_) => "F32",
+            Self::F64(_) => "F64",
+            Self::I32(_) => "I32",
+            Self::I64(_) => "I64",
+        }
+    }
+
     fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),

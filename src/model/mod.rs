@@ -14,4 +14,4 @@ pub use adam::Adam;
 pub use heat::{HeatEquation, Method};
 pub use losses::Losses;
 pub use rectangles::Rectangle;
-pub use unet::{UNet, UNetConfig};
+pub use unet::{Padding, UNet, UNetConfig};

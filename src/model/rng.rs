@@ -16,6 +16,8 @@ pub enum Purpose {
     Examples = 3,
     /// Inputs of tests, checks and benchmarks.
     Cases = 4,
+    /// The order of fields from a file in one pass.
+    Shuffle = 5,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.

@@ -1,6 +1,7 @@
 //! The U-Net as a list of layers and a table of parameters: what to compute and where its numbers lie (SPEC 5, 8).
 
 use crate::{Error, Result};
+use std::fmt;
 
 /// ε of batch normalisation.
 pub const NORM_EPSILON: f64 = 1e-5;
@@ -8,22 +9,44 @@ pub const NORM_EPSILON: f64 = 1e-5;
 /// Weight of the newest batch in the running statistics.
 pub const NORM_MOMENTUM: f64 = 0.1;
 
-/// Filters of every level from the finest to the coarsest; its length is the number of levels.
+/// What a 3×3 convolution reads beyond the border.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// The opposite side, as on a torus: PhiFlow 2's network.
+    #[default]
+    Circular,
+    /// Zeros: PhiFlow 3's network.
+    Zero,
+}
+
+impl fmt::Display for Padding {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::Circular => "circular",
+            Self::Zero => "zero",
+        })
+    }
+}
+
+/// The architecture: filters of every level from the finest to the coarsest, and what lies beyond the border.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UNetConfig {
     /// Channels per level: 1 to 6 entries, each a positive multiple of 8.
     pub filters: Vec<usize>,
+    /// Padding of every 3×3 convolution.
+    pub padding: Padding,
 }
 
 impl Default for UNetConfig {
     fn default() -> Self {
-        Self { filters: vec![16; 4] }
+        Self { filters: vec![16; 4], padding: Padding::Circular }
     }
 }
 
 impl UNetConfig {
     /// A network of `levels` levels; `filters` holds one number for all levels or one for each.
-    pub fn new(levels: usize, filters: &[usize]) -> Result<Self> {
+    pub fn new(levels: usize, filters: &[usize], padding: Padding) -> Result<Self> {
         if !(1..=6).contains(&levels) {
             return Err(Error::usage(format!("levels {levels}: must be from 1 to 6")));
         }
@@ -31,8 +54,8 @@ impl UNetConfig {
             return Err(Error::usage(format!("filters {bad}: must be a multiple of 8 from 8 to 1024")));
         }
         match filters {
-            [one] => Ok(Self { filters: vec![*one; levels] }),
-            list if list.len() == levels => Ok(Self { filters: list.to_vec() }),
+            [one] => Ok(Self { filters: vec![*one; levels], padding }),
+            list if list.len() == levels => Ok(Self { filters: list.to_vec(), padding }),
             list => Err(Error::usage(format!(
                 "filters: {} numbers for {levels} levels; give one number, or one for each level",
                 list.len()
@@ -155,7 +178,7 @@ impl Entry {
 /// A U-Net with one input and one output channel.
 #[derive(Clone, Debug)]
 pub struct UNet {
-    /// Levels and filters.
+    /// Levels, filters and padding.
     pub config: UNetConfig,
     /// The 3×3 convolutions in the order of execution.
     pub convs: Vec<Conv>,
@@ -305,7 +328,7 @@ mod tests {
 
     #[test]
     fn sources_follow_the_u() {
-        let net = UNet::new(&UNetConfig { filters: vec![8, 16, 24] });
+        let net = UNet::new(&UNetConfig { filters: vec![8, 16, 24], ..Default::default() });
         let sources: Vec<Source> = net.convs.iter().map(|c| c.source).collect();
         use Source::*;
         assert_eq!(
@@ -329,22 +352,22 @@ mod tests {
 
     #[test]
     fn a_single_level_is_a_plain_stack() {
-        let net = UNet::new(&UNetConfig::new(1, &[8]).unwrap());
+        let net = UNet::new(&UNetConfig::new(1, &[8], Padding::Circular).unwrap());
         assert_eq!(net.convs.len(), 2);
         assert_eq!(net.entries.last().unwrap().name, "outc.bias");
     }
 
     #[test]
     fn impossible_requests_are_refused() {
-        assert!(UNetConfig::new(0, &[16]).is_err());
-        assert!(UNetConfig::new(7, &[16]).is_err());
-        assert!(UNetConfig::new(4, &[12]).is_err());
-        assert!(UNetConfig::new(4, &[16, 16]).is_err());
+        assert!(UNetConfig::new(0, &[16], Padding::Circular).is_err());
+        assert!(UNetConfig::new(7, &[16], Padding::Circular).is_err());
+        assert!(UNetConfig::new(4, &[12], Padding::Circular).is_err());
+        assert!(UNetConfig::new(4, &[16, 16], Padding::Circular).is_err());
         let net = UNetConfig::default();
         assert!(net.check_input(1, 64, 64).is_ok());
         assert!(net.check_input(1, 8, 8).is_err());
         assert!(net.check_input(2, 8, 8).is_ok());
         assert!(net.check_input(0, 64, 64).is_err());
-        assert!(UNetConfig::new(5, &[16]).unwrap().check_input(4, 8, 8).is_err());
+        assert!(UNetConfig::new(5, &[16], Padding::Circular).unwrap().check_input(4, 8, 8).is_err());
     }
 }

@@ -1,9 +1,13 @@
 //! The settings of a run: what `config.toml` holds.
 
-use crate::model::{Adam, HeatEquation, Method, UNet, UNetConfig};
+use super::data::{self, Data};
+use crate::io::{npy, weights};
+use crate::model::init::State;
+use crate::model::{Adam, HeatEquation, Method, Padding, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// A grid's size, written `64x64`: cells along x, then along y.
@@ -68,6 +72,21 @@ pub struct TrainConfig {
     pub levels: usize,
     /// Filters of all levels, or of each from the finest to the coarsest.
     pub filters: Vec<usize>,
+    /// What the network's convolutions read beyond the border.
+    #[serde(default)]
+    pub padding: Padding,
+    /// Weights to start from, which have the levels, filters and padding above; none: drawn from the seed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<PathBuf>,
+    /// Fields to train on, which have the size above; none: random rectangles.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<PathBuf>,
+    /// Whether the fields of the file are taken in a random order, a new one for every pass.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shuffle: bool,
+    /// Where the parameter gradients of the last step go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub save_gradients: Option<PathBuf>,
     /// Seed of weights and data.
     pub seed: u64,
     /// `auto`, `cpu`, an adapter's number or a part of its name.
@@ -85,13 +104,18 @@ impl Default for TrainConfig {
             lr: 1e-3,
             levels: 4,
             filters: vec![16],
+            padding: Padding::Circular,
+            weights: None,
+            data: None,
+            shuffle: false,
+            save_gradients: None,
             seed: 0,
             device: "auto".to_owned(),
         }
     }
 }
 
-/// A configuration that has passed every check.
+/// A configuration that has passed every check, with its files read.
 pub struct Plan {
     /// The physics.
     pub heat: HeatEquation,
@@ -99,22 +123,99 @@ pub struct Plan {
     pub net: UNet,
     /// The optimiser.
     pub adam: Adam,
+    /// Weights before the first step.
+    pub start: State,
+    /// The fields x*.
+    pub data: Data,
 }
 
 impl TrainConfig {
-    /// Checks every value; the error names the first that is impossible.
+    /// Checks every value and reads the files; the error names the first that is impossible.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and [`Error::File`]
+    /// for files.
     pub fn plan(&self) -> Result<Plan> {
-        let heat = HeatEquation::new(self.size.nx, self.size.ny, self.amount)?;
-        let unet = UNetConfig::new(self.levels, &self.filters)?;
-        unet.check_input(self.batch, heat.nx, heat.ny)?;
+        let (heat, net, start) = self.model()?;
+        let adam = Adam { learning_rate: self.lr, ..Adam::default() };
+        let data = match &self.data {
+            None => {
+                let Size { nx, ny } = self.size;
+                Data::Drawn(data::Drawn { seed: self.seed, batch: self.batch, nx, ny })
+            }
+            Some(path) => {
+                let shuffle = self.shuffle.then_some(self.seed);
+                Data::File(data::File::new(npy::read(path)?, self.batch, shuffle))
+            }
+        };
+        Ok(Plan { heat, net, adam, start, data })
+    }
+
+    fn model(&self) -> Result<(HeatEquation, UNet, State)> {
+        let heat = self.heat()?;
+        let (net, start) = self.network()?;
+        net.config.check_input(self.batch, heat.nx, heat.ny)?;
         if self.steps == 0 {
             return Err(Error::usage("steps 0: must be at least 1"));
         }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
         }
-        let adam = Adam { learning_rate: self.lr, ..Adam::default() };
-        Ok(Plan { heat, net: UNet::new(&unet), adam })
+        if self.shuffle && self.data.is_none() {
+            return Err(Error::usage(
+                "shuffle: needs fields from a file; add --data, or leave --shuffle out",
+            ));
+        }
+        let paths = [&self.weights, &self.data, &self.save_gradients];
+        if let Some(path) = paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
+            let path = path.display();
+            return Err(Error::usage(format!(
+                "{path}: the name is not UTF-8, so config.toml cannot hold it"
+            )));
+        }
+        Ok((heat, net, start))
+    }
+
+    fn heat(&self) -> Result<HeatEquation> {
+        let new = || HeatEquation::new(self.size.nx, self.size.ny, self.amount);
+        let Some(path) = &self.data else { return new() };
+        let [_, nx, ny] = npy::shape(path)?;
+        let found = Size { nx, ny };
+        if found != self.size {
+            let (size, path) = (self.size, path.display());
+            return Err(Error::usage(format!(
+                "size {size}: {path} holds fields of {found}; leave --size out, or name another file"
+            )));
+        }
+        HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
+        new()
+    }
+
+    fn network(&self) -> Result<(UNet, State)> {
+        let Some(path) = &self.weights else {
+            let net = UNet::new(&UNetConfig::new(self.levels, &self.filters, self.padding)?);
+            let start = State::new(&net, self.seed);
+            return Ok((net, start));
+        };
+        let (net, start) = weights::read(path)?;
+        let list = |filters: &[usize]| filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let filters = match self.filters[..] {
+            [one] => vec![one; net.config.levels()],
+            _ => self.filters.clone(),
+        };
+        for (flag, wanted, found) in [
+            ("levels", self.levels.to_string(), net.config.levels().to_string()),
+            ("filters", list(&filters), list(&net.config.filters)),
+            ("padding", self.padding.to_string(), net.config.padding.to_string()),
+        ] {
+            if wanted != found {
+                let path = path.display();
+                return Err(Error::usage(format!(
+                    "{flag} {wanted}: the network in {path} has {found}; leave --{flag} out, or name another file"
+                )));
+            }
+        }
+        Ok((net, start))
     }
 }
 

@@ -32,15 +32,15 @@ impl Engine {
     pub fn new(compute: &Compute, plan: &Plan, method: Method, batch: usize, state: &State) -> Result<Self> {
         let backend = match compute {
             Compute::Gpu(gpu) => {
-                if gpu.info().device_type == wgpu::DeviceType::Cpu {
-                    memory::check_system(&plan.net, &plan.heat, batch)?;
+                if gpu.is_software() {
+                    memory::check_system(&plan.net, plan.heat.cells(), batch, memory::Purpose::Training)?;
                 }
                 let build =
                     |batch| gpu::Step::new(gpu, &plan.net, &plan.heat, method, plan.adam, batch, state);
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
             Compute::Cpu => {
-                memory::check_system(&plan.net, &plan.heat, batch)?;
+                memory::check_system(&plan.net, plan.heat.cells(), batch, memory::Purpose::Training)?;
                 let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
                 step.params.copy_from_slice(&state.params);
                 step.running.copy_from_slice(&state.buffers);
@@ -65,7 +65,22 @@ impl Engine {
         match &mut self.backend {
             Backend::Gpu(step) => step.submit_rectangles(rectangles),
             Backend::Cpu(engine) => {
-                engine.advance(rectangles);
+                engine.step.set_rectangles(rectangles);
+                engine.advance();
+                Ok(())
+            }
+        }
+    }
+
+    /// Starts a step on given fields x* `[batch, nx, ny]`; otherwise as [`Engine::submit`].
+    pub fn submit_fields(&mut self, truth: &[f64]) -> Result<()> {
+        self.batches += 1;
+        let truth = narrow(truth);
+        match &mut self.backend {
+            Backend::Gpu(step) => step.submit_fields(&truth),
+            Backend::Cpu(engine) => {
+                engine.step.set_truth(&truth);
+                engine.advance();
                 Ok(())
             }
         }
@@ -102,7 +117,16 @@ impl Engine {
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
-    /// Weights and running statistics of the last step whose loss was finite, number `step` from 0.
+    /// The flat parameter gradients of the last step.
+    pub fn gradients(&self) -> Result<Vec<f32>> {
+        match &self.backend {
+            Backend::Gpu(step) => step.gradients(),
+            Backend::Cpu(engine) => Ok(engine.step.gradients.clone()),
+        }
+    }
+
+    /// Weights and running statistics of the last step whose loss was finite, which had seen `batches_tracked`
+    /// batches.
     pub fn kept_state(&self, batches_tracked: i64) -> Result<State> {
         let (params, buffers) = match &self.backend {
             Backend::Gpu(step) => step.kept_weights()?,
@@ -119,9 +143,20 @@ impl Engine {
             Backend::Gpu(step) => step.predict(rectangles),
             Backend::Cpu(engine) => {
                 engine.step.set_rectangles(rectangles);
-                engine.step.forward_backward();
-                let (truth, observation, prediction) = engine.step.fields();
-                Ok([truth, observation, prediction].map(<[f32]>::to_vec))
+                Ok(engine.predict())
+            }
+        }
+    }
+
+    /// As [`Engine::predict`], for given fields x* `[batch, nx, ny]`.
+    pub fn predict_fields(&mut self, truth: &[f64]) -> Result<[Vec<f32>; 3]> {
+        self.batches += 1;
+        let truth = narrow(truth);
+        match &mut self.backend {
+            Backend::Gpu(step) => step.predict_fields(&truth),
+            Backend::Cpu(engine) => {
+                engine.step.set_truth(&truth);
+                Ok(engine.predict())
             }
         }
     }
@@ -136,8 +171,8 @@ impl Engine {
 }
 
 impl CpuEngine {
-    fn advance(&mut self, rectangles: &[Rectangle]) {
-        self.step.set_rectangles(rectangles);
+    /// One step on the fields that are set.
+    fn advance(&mut self) {
         let losses = self.step.forward_backward();
         self.frozen |= !losses.is_finite();
         if !self.frozen {
@@ -148,4 +183,15 @@ impl CpuEngine {
         }
         self.finished.push(losses);
     }
+
+    /// Truth, observation and prediction of the fields that are set.
+    fn predict(&mut self) -> [Vec<f32>; 3] {
+        self.step.forward_backward();
+        let (truth, observation, prediction) = self.step.fields();
+        [truth, observation, prediction].map(<[f32]>::to_vec)
+    }
+}
+
+fn narrow(values: &[f64]) -> Vec<f32> {
+    values.iter().map(|&v| v as f32).collect()
 }

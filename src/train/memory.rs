@@ -1,28 +1,56 @@
 //! Whether a batch fits into memory, and which would.
 
-use crate::model::{HeatEquation, UNet};
+use crate::model::UNet;
 use crate::{Error, Result};
 
-/// Refuses a batch whose arrays would not fit into the memory that the system has available now. For the CPU
-/// engine and software GPUs; their allocations succeed and the system runs out later.
-pub fn check_system(net: &UNet, heat: &HeatEquation, batch: usize) -> Result<()> {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let fits = system.available_memory() / bytes_per_sample(net, heat);
+/// What is going to be allocated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Layers, their gradients, the fields around the network, a weight gradient per sample.
+    Training,
+    /// The layers and the network's input and output.
+    Prediction,
+}
+
+/// Refuses a batch of `cells` cells per sample whose arrays would not fit into the memory that the system has
+/// available now. For the CPU engine and software GPUs: their allocations succeed and the system runs out later.
+pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> Result<()> {
+    let Some(available) = available() else { return Ok(()) };
+    let fits = available.saturating_sub(fixed_bytes(net)) / bytes_per_sample(net, cells, purpose);
     if batch as u64 <= fits {
         return Ok(());
     }
+    let advice = match fits {
+        0 => "even a batch of 1 does not fit; use fewer filters or a smaller size".to_owned(),
+        fits => format!("the largest batch that fits is {fits}"),
+    };
     Err(Error::usage(format!(
-        "batch {batch}: does not fit into the {} MiB of memory that are available; the largest batch that fits is {fits}",
-        system.available_memory() >> 20,
+        "batch {batch}: does not fit into the {} MiB of memory that are available; {advice}",
+        available >> 20
     )))
 }
 
-/// Output and gradient of every layer, and the fields around the network, in f32.
-fn bytes_per_sample(net: &UNet, heat: &HeatEquation) -> u64 {
-    let values = |level: usize, channels: usize| (channels * (heat.cells() >> (2 * level))) as u64;
-    let layers: u64 = net.convs.iter().map(|c| 2 * values(c.level, c.c_out)).sum();
-    4 * (layers + values(0, 10))
+/// Bytes that this process may still take; none where the system does not say.
+fn available() -> Option<u64> {
+    let mut system = sysinfo::System::new();
+    system.refresh_memory();
+    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
+    Some(system.available_memory().min(limit)).filter(|&bytes| bytes > 0)
+}
+
+/// Parameters, gradients, moments and the copy of the last good ones.
+fn fixed_bytes(net: &UNet) -> u64 {
+    4 * 5 * net.param_count as u64
+}
+
+/// In f64 where the physics may be, else in f32.
+fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
+    let layers: u64 = net.convs.iter().map(|c| (c.c_out * (cells >> (2 * c.level))) as u64).sum();
+    let widest = net.convs.iter().map(|c| c.c_in * c.c_out).max().unwrap_or(0) as u64;
+    match purpose {
+        Purpose::Training => 4 * (3 * layers + 9 * widest) + 8 * 10 * cells as u64,
+        Purpose::Prediction => 4 * (layers + 3 * cells as u64),
+    }
 }
 
 /// Builds for `batch`; where the device runs out of memory, finds the largest batch that builds and names it.
@@ -40,7 +68,10 @@ pub fn build_or_name_largest<T>(batch: usize, build: impl Fn(usize) -> Result<T>
             Err(other) => return Err(other),
         }
     }
-    Err(Error::usage(format!("batch {batch}: {message}; the largest batch that fits is {fits}")))
+    match fits {
+        0 => Err(Error::OutOfMemory(format!("{message}, even for a batch of 1; use fewer filters or a smaller size"))),
+        fits => Err(Error::usage(format!("batch {batch}: {message}; the largest batch that fits is {fits}"))),
+    }
 }
 
 #[cfg(test)]
@@ -51,10 +82,11 @@ mod tests {
     #[test]
     fn an_absurd_batch_is_refused_and_a_small_one_passes() {
         let net = UNet::new(&UNetConfig::default());
-        let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-        check_system(&net, &heat, 1).unwrap();
-        let message = check_system(&net, &heat, 1 << 40).unwrap_err().to_string();
-        assert!(message.contains("largest batch that fits is"), "{message}");
+        for purpose in [Purpose::Training, Purpose::Prediction] {
+            check_system(&net, 4096, 1, purpose).unwrap();
+            let message = check_system(&net, 4096, 1 << 40, purpose).unwrap_err().to_string();
+            assert!(message.contains("largest batch that fits is"), "{message}");
+        }
     }
 
     #[test]
@@ -66,5 +98,7 @@ mod tests {
             let message = build_or_name_largest(batch, build).unwrap_err().to_string();
             assert!(message.ends_with("the largest batch that fits is 77"), "{message}");
         }
+        let never = |_| -> Result<()> { Err(Error::OutOfMemory("full".to_owned())) };
+        assert!(build_or_name_largest(9, never).unwrap_err().to_string().contains("even for a batch of 1"));
     }
 }

@@ -2,13 +2,17 @@
 
 pub mod compute;
 pub mod config;
+pub mod data;
 pub mod engine;
 pub mod memory;
+pub mod reconstruct;
 pub mod report;
 pub mod run;
 pub mod summary;
 
 pub use compute::{Compute, DeviceChoice};
 pub use config::{Size, TrainConfig};
+pub use data::Data;
 pub use engine::Engine;
+pub use reconstruct::{Norm, Reconstructor};
 pub use run::{Outcome, Progress, train};

@@ -1,15 +1,13 @@
-//! The training loop: draws data, keeps the engine busy, writes what arrives.
+//! The training loop: takes data, keeps the engine busy, writes what arrives.
 
 use super::compute::Compute;
-use super::config::TrainConfig;
+use super::config::{Plan, TrainConfig};
+use super::data::Batch;
 use super::engine::Engine;
 use super::report;
 use super::summary::{Statistics, row};
 use crate::io::metrics::{MetricsFile, Row};
 use crate::io::{run_folder, weights};
-use crate::model::init::State;
-use crate::model::rectangles::draw_batch;
-use crate::model::rng::Purpose;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -33,29 +31,33 @@ pub struct Outcome {
     pub seconds: f64,
 }
 
-/// Trains as `config` says and leaves everything in `folder`, which must not exist (none: a new one in `runs/`).
+/// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one in `runs/`).
 ///
 /// # Errors
-/// [`Error::Usage`] for impossible settings, before anything is written. [`Error::NonFinite`] when a loss is not
-/// finite: the folder then holds the metrics so far and the last good weights.
+/// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
+/// missing. [`Error::NonFinite`] when a loss is not finite: the folder then holds the metrics so far and the last
+/// good weights.
 pub fn train(
     config: &TrainConfig,
+    mut plan: Plan,
     compute: &Compute,
     folder: Option<&Path>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
-    let plan = config.plan()?;
-    let mut engine =
-        Engine::new(compute, &plan, config.method, config.batch, &State::new(&plan.net, config.seed))?;
+    if let Some(path) = &config.save_gradients {
+        check_parent(path, folder)?;
+    }
+    let mut engine = Engine::new(compute, &plan, config.method, config.batch, &plan.start)?;
     let folder = run_folder::create(folder, config.method.name())?;
     report::config(&folder.join("config.toml"), config)?;
 
-    let (nx, ny) = (plan.heat.nx, plan.heat.ny);
-    let draw = |purpose, step| draw_batch(purpose, config.seed, step, config.batch, nx, ny);
     let mut journal = Journal::new(&folder, config.steps)?;
     let mut last_request = Instant::now();
     for step in 0..config.steps {
-        engine.submit(&draw(Purpose::Rectangles, step))?;
+        match plan.data.batch(step) {
+            Batch::Rectangles(rectangles) => engine.submit(&rectangles)?,
+            Batch::Fields(truth) => engine.submit_fields(&truth)?,
+        }
         if last_request.elapsed() > REFRESH {
             engine.request_losses()?;
             last_request = Instant::now();
@@ -70,17 +72,39 @@ pub fn train(
     let weights_path = folder.join("weights.safetensors");
     if journal.failed {
         let step = journal.rows.len() as u64;
-        weights::write(&weights_path, &plan.net, &engine.kept_state(step as i64)?)?;
+        weights::write(
+            &weights_path,
+            &plan.net,
+            &engine.kept_state(plan.start.batches_tracked + step as i64)?,
+        )?;
         report::curves(&folder.join("curves.png"), config, &journal.rows)?;
         let hint = format!("the last good weights are in {}; try a smaller --lr", weights_path.display());
         return Err(Error::NonFinite { step, hint });
     }
     weights::write(&weights_path, &plan.net, &engine.state()?)?;
+    if let Some(path) = &config.save_gradients {
+        weights::write_gradients(path, &plan.net, &engine.gradients()?)?;
+    }
     report::curves(&folder.join("curves.png"), config, &journal.rows)?;
-    let examples = engine.predict(&draw(Purpose::Examples, 0))?;
+    let examples = match plan.data.examples() {
+        Batch::Rectangles(rectangles) => engine.predict(&rectangles)?,
+        Batch::Fields(truth) => engine.predict_fields(&truth)?,
+    };
     report::reconstruction(&folder.join("reconstruction.png"), config, &examples)?;
     let seconds = journal.rows.last().map_or(0.0, |row| row.seconds);
     Ok(Outcome { folder, x_l2: journal.last, seconds })
+}
+
+/// A file in a folder that is missing would fail after hours of training; the run's own folder is about to be made.
+fn check_parent(path: &Path, run: Option<&Path>) -> Result<()> {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    match parent.filter(|parent| Some(*parent) != run && !parent.is_dir()) {
+        None => Ok(()),
+        Some(parent) => {
+            let (path, parent) = (path.display(), parent.display());
+            Err(Error::usage(format!("{path}: there is no folder {parent}; create it, or name another file")))
+        }
+    }
 }
 
 /// Turns losses into rows of `metrics.csv`, as they arrive.

@@ -3,6 +3,8 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use unheat::cpu::Real;
+use unheat::cpu::rasterise::rasterise;
 use unheat::io::tensors::{self, Data, Tensor};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::{Entry, Place};
@@ -73,6 +75,31 @@ impl Golden {
         }
         flat
     }
+}
+
+/// Rectangles rasterised by the CPU twin, `[batch, nx, ny]`.
+pub fn rasterised<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize) -> Vec<f64> {
+    let mut field = vec![T::zero(); nx * ny];
+    let samples = rectangles.chunks_exact(PER_SAMPLE);
+    samples
+        .flat_map(|sample| {
+            rasterise(sample, nx, ny, &mut field);
+            field.iter().map(|v| v.f64()).collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Every adapter; none is a failure, never a silent pass.
+pub fn adapters() -> Vec<wgpu::Adapter> {
+    let adapters = unheat::gpu::device::adapters();
+    assert!(!adapters.is_empty(), "{}", unheat::train::compute::NO_ADAPTER);
+    adapters
+}
+
+/// What `--device` can be on this machine: the CPU engine and the number of every adapter.
+pub fn devices() -> Vec<String> {
+    let numbers = (0..adapters().len()).map(|i| i.to_string());
+    std::iter::once("cpu".to_owned()).chain(numbers).collect()
 }
 
 /// The reference network.
