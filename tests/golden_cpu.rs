@@ -77,8 +77,7 @@ fn sip_updates_in_training_form() {
         let ours: Vec<f64> = signal.iter().map(|s| -s).collect();
         let poor = case.contains("poor");
         check(&format!("dx {case} f64"), relative(&ours, &dx), if poor { 1e-9 } else { 1e-6 });
-        let error: Vec<f32> =
-            truth.iter().zip(&prediction).map(|(&t, &p)| t as f32 - p as f32).collect();
+        let error: Vec<f32> = truth.iter().zip(&prediction).map(|(&t, &p)| t as f32 - p as f32).collect();
         let mut signal = vec![0.0; dx.len()];
         Physics::<f32>::new(&heat).training_signal(Method::Sip, &error, &mut signal);
         let ours: Vec<f64> = signal.iter().map(|&s| f64::from(-s)).collect();
@@ -107,7 +106,11 @@ fn unet_io<T: Real>(kind: &str, tolerances: [f64; 2]) {
     if kind == "f64" {
         check("running", relative(&wide(&running), &golden.buffers(&net, "f64.after.")), tolerances[0]);
     } else {
-        check("input gradient", relative(&wide(&input_gradient), &golden.f64("f32.grad_input")), tolerances[1]);
+        check(
+            "input gradient",
+            relative(&wide(&input_gradient), &golden.f64("f32.grad_input")),
+            tolerances[1],
+        );
     }
 }
 
@@ -131,7 +134,11 @@ fn losses<N: Real, P: Real>(method: Method, golden_kind: &str, tolerances: [f64;
     let losses = step.forward_backward();
     let prefix = format!("{}.{golden_kind}", method.name());
     for (name, values) in [("loss", &losses.loss), ("x_l2", &losses.x_l2), ("y_l2", &losses.y_l2)] {
-        check(&format!("{prefix}{name}"), relative(values, &golden.f64(&format!("{prefix}{name}"))), tolerances[0]);
+        check(
+            &format!("{prefix}{name}"),
+            relative(values, &golden.f64(&format!("{prefix}{name}"))),
+            tolerances[0],
+        );
     }
     let gradients: Vec<f64> = step.gradients.iter().map(|g| g.f64()).collect();
     let (worst, together) = live_errors(&net, &gradients, &golden.params(&net, &format!("{prefix}grad.")));

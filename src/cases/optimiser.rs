@@ -4,7 +4,7 @@ use super::{Case, noise, widen};
 use crate::cpu;
 use crate::gpu::adam::Optimiser;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::Adam;
+use crate::model::{Adam, Precision};
 use std::sync::Arc;
 
 const UPDATES: u64 = 5;
@@ -41,7 +41,7 @@ fn adam_case(bad: Option<f32>) -> Case {
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &kept].map(|tensor| gpu.read(tensor)).into_iter().collect()
+        [&weights, &optimiser.m, &optimiser.v, &kept].map(|tensor| gpu.read_f64(tensor)).into_iter().collect()
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
@@ -57,6 +57,7 @@ fn adam_case(bad: Option<f32>) -> Case {
         name,
         shape: format!("{len}"),
         tolerance: 1e-6,
+        precision: Precision::F32,
         run: Box::new(run),
         reference: Box::new(reference),
     }

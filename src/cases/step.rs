@@ -6,16 +6,20 @@ use crate::gpu::{Gpu, Step};
 use crate::model::init::State;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
-use crate::model::{Adam, HeatEquation, Losses, Method, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Losses, Method, Precision, UNet, UNetConfig};
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for method in [Method::Sip, Method::Gd] {
-        for (filters, batch, nx, ny) in
-            [(vec![8], 2, 8, 8), (vec![8, 16], 3, 16, 32), (vec![16; 4], 2, 32, 32)]
-        {
-            let lockstep = Lockstep { method, filters, batch, heat: HeatEquation { nx, ny, amount: 8.0 } };
+        for (precision, filters, batch, nx, ny) in [
+            (Precision::F32, vec![8], 2, 8, 8),
+            (Precision::F32, vec![8, 16], 3, 16, 32),
+            (Precision::F32, vec![16; 4], 2, 32, 32),
+            (Precision::F64, vec![8, 16], 3, 16, 32),
+        ] {
+            let heat = HeatEquation { nx, ny, amount: 8.0 };
+            let lockstep = Lockstep { method, precision, filters, batch, heat };
             for (part, tolerance) in [(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)] {
                 cases.push(lockstep.case(part, tolerance));
             }
@@ -38,6 +42,7 @@ enum Part {
 #[derive(Clone)]
 struct Lockstep {
     method: Method,
+    precision: Precision,
     filters: Vec<usize>,
     batch: usize,
     heat: HeatEquation,
@@ -72,18 +77,26 @@ impl Lockstep {
         }
     }
 
-    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f32>>> {
+    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
         let net = self.net();
         let start = State::new(&net, 5);
-        let mut step = Step::new(gpu, &net, &self.heat, self.method, Adam::default(), self.batch, &start)?;
+        let mut step = Step::new(
+            gpu,
+            &net,
+            &self.heat,
+            self.method,
+            self.precision,
+            Adam::default(),
+            self.batch,
+            &start,
+        )?;
         step.submit_rectangles(&self.rectangles(0))?;
         let gradients = step.gradients()?;
         step.submit_rectangles(&self.rectangles(1))?;
         step.request_losses()?;
         let losses = step.losses(true)?;
         let (weights, _) = step.weights()?;
-        let picked = self.pick(part, &losses[0], &widen(&gradients), &widen(&weights));
-        Ok(picked.into_iter().map(|values| values.into_iter().map(|v| v as f32).collect()).collect())
+        Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 
     fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
@@ -105,7 +118,11 @@ impl Lockstep {
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
         Case {
-            name: format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
+            name: match self.precision {
+                Precision::F32 => format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
+                Precision::F64 => format!("step/{}/{part:?}/f64", self.method.name()).to_lowercase(),
+            },
+            precision: self.precision,
             shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
             tolerance,
             run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),

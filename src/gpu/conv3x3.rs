@@ -4,6 +4,7 @@ use super::recording::Recorder;
 use super::source::Source;
 use super::{KernelSpec, Tensor, params::params, sum_rows::sum_rows};
 use crate::Result;
+use crate::model::Precision;
 
 params! {
     struct ConvParams {
@@ -279,5 +280,6 @@ fn spec(
         name: format!("{name}/{}", source.name()),
         files,
         constants: all.map(|&(name, value)| (name, value as u32)).collect(),
+        precision: Precision::F32,
     }
 }

@@ -1,6 +1,7 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
 use super::kernel::{Kernel, KernelSpec};
+use crate::model::Precision;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -55,15 +56,24 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers.
+    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 64-bit floats in
+    /// shaders where it has them.
     pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         let info = adapter.get_info();
         let offered = adapter.limits();
+        let features = adapter.features() & wgpu::Features::SHADER_F64;
+        let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
+        if !features.is_empty() {
+            // A line of 2048 complex numbers, the longest of `fft.wgsl`, takes 32 KiB in 64 bits.
+            workgroup_memory = offered.max_compute_workgroup_storage_size.clamp(workgroup_memory, 32 << 10);
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unheat"),
+            required_features: features,
             required_limits: wgpu::Limits {
                 max_buffer_size: offered.max_buffer_size,
                 max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                max_compute_workgroup_storage_size: workgroup_memory,
                 ..Default::default()
             },
             ..Default::default()
@@ -101,6 +111,14 @@ impl Gpu {
     /// The adapter's description.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.info
+    }
+
+    /// Whether kernels may compute in this precision.
+    pub fn computes_in(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 => true,
+            Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
+        }
     }
 
     /// The largest tensor that a kernel can bind.

@@ -5,11 +5,13 @@ use super::device::{Checks, one_line};
 use super::params::{Field, Params};
 use super::recording::Dispatch;
 use super::{Gpu, Tensor};
+use crate::model::Precision;
 use crate::{Error, Result};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 use std::sync::Arc;
 
-/// What a kernel is made of: constants, then WGSL files one after the other. The entry point is `main`.
+/// What a kernel is made of: constants, the scalar `real`, then WGSL files one after the other. The entry point is
+/// `main`.
 ///
 /// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
 /// registers, and wgpu does not check the limits of what they resolve to.)
@@ -21,6 +23,8 @@ pub struct KernelSpec {
     pub files: Vec<&'static str>,
     /// Values of the constants that the files leave open.
     pub constants: Vec<(&'static str, u32)>,
+    /// What `real` means in the files.
+    pub precision: Precision,
 }
 
 impl KernelSpec {
@@ -30,7 +34,13 @@ impl KernelSpec {
         for (name, value) in &self.constants {
             text += &format!("const {name}: u32 = {value}u;\n");
         }
-        for file in &self.files {
+        let prelude: &[&str] = match self.precision {
+            Precision::F32 => &[include_str!("../../shaders/lib/real32.wgsl")],
+            Precision::F64 => {
+                &[include_str!("../../shaders/lib/exp64.wgsl"), include_str!("../../shaders/lib/real64.wgsl")]
+            }
+        };
+        for file in prelude.iter().chain(&self.files) {
             text += file;
         }
         text
@@ -44,6 +54,8 @@ struct Binding {
     group: u32,
     binding: u32,
     writable: bool,
+    /// Bytes of one number in a storage array.
+    width: Option<u8>,
     uniform: Option<Vec<(String, u32, String)>>,
 }
 
@@ -117,7 +129,13 @@ impl Kernel {
                     &uniform
                 }
                 None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
-                    Some((_, tensor, _)) => &tensor.buffer,
+                    Some((_, tensor, _)) => {
+                        let (wants, has) = (binding.width, tensor.precision().bytes());
+                        if wants.is_some_and(|width| usize::from(width) != has) {
+                            return fail(format!("{} holds numbers of {has} bytes", tensor.label()));
+                        }
+                        &tensor.buffer
+                    }
                     None => return fail(format!("{} is not bound", binding.name)),
                 },
             };
@@ -209,10 +227,17 @@ fn reflect(module: &naga::Module) -> Vec<Binding> {
             group: place.group,
             binding: place.binding,
             writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            width: width(module, variable.ty),
             uniform,
         });
     }
     bindings
+}
+
+/// Bytes of one number of an array of scalars or vectors.
+fn width(module: &naga::Module, array: naga::Handle<naga::Type>) -> Option<u8> {
+    let TypeInner::Array { base, .. } = module.types[array].inner else { return None };
+    Some(module.types[base].inner.scalar()?.width)
 }
 
 /// The host's struct must be the shader's, field by field.
@@ -237,8 +262,11 @@ pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleI
     let source = spec.source();
     let module = naga::front::wgsl::parse_str(&source)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let capabilities = match spec.precision {
+        Precision::F32 => naga::valid::Capabilities::empty(),
+        Precision::F64 => naga::valid::Capabilities::FLOAT64,
+    };
+    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, one_line(&e.into_inner()))))?;

@@ -4,6 +4,7 @@ use super::kernel::{Kernel, KernelSpec};
 use super::params::Params;
 use super::{Gpu, Tensor};
 use crate::Result;
+use crate::model::Precision;
 use std::sync::Arc;
 
 /// One kernel with everything bound.
@@ -114,5 +115,18 @@ pub(crate) fn flat_workgroups(len: usize) -> [u32; 3] {
 
 /// The spec of a kernel that uses [`WORKGROUP`].
 pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
-    KernelSpec { name: name.to_owned(), files: files.to_vec(), constants: vec![("WORKGROUP", WORKGROUP)] }
+    real_spec(name, files, Precision::F32)
+}
+
+/// The spec of a kernel written in `real`s that uses [`WORKGROUP`].
+pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision) -> KernelSpec {
+    KernelSpec {
+        name: match precision {
+            Precision::F32 => name.to_owned(),
+            Precision::F64 => format!("{name}/f64"),
+        },
+        files: files.to_vec(),
+        constants: vec![("WORKGROUP", WORKGROUP)],
+        precision,
+    }
 }

@@ -6,13 +6,14 @@
 use super::adam::Optimiser;
 use super::fft::pairs;
 use super::mean_shift::{self, MeanShift};
+use super::narrow::narrow;
 use super::physics::Physics;
 use super::rasterise::{NUMBERS, flatten, rasterise};
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::model::{Adam, HeatEquation, Losses, Method, Precision, Rectangle, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -44,10 +45,13 @@ pub struct Step {
     ring: Ring,
 }
 
-/// The arrays of a step outside the network, `[batch, nx, ny]` unless said.
+/// The arrays of a step outside the network, `[batch, nx, ny]` unless said. Truth, observation, error, signal and
+/// energy have the physics' precision, the others 32 bits (SPEC 0).
 struct Fields {
     truth: Tensor,
     observation: Tensor,
+    /// The observation in 32 bits: the same tensor if that is the physics' precision.
+    input: Tensor,
     output: Tensor,
     prediction: Tensor,
     error: Tensor,
@@ -62,17 +66,23 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(gpu: &Gpu, batch: usize, cells: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, batch: usize, cells: usize, precision: Precision) -> Result<Self> {
         let field = |label| gpu.tensor(label, batch * cells);
+        let physical = |label| gpu.tensor_in(label, batch * cells, precision);
+        let observation = physical("observation")?;
         Ok(Self {
-            truth: field("truth")?,
-            observation: field("observation")?,
+            truth: physical("truth")?,
+            input: match precision {
+                Precision::F32 => observation.clone(),
+                Precision::F64 => field("network input")?,
+            },
+            observation,
             output: field("network output")?,
             prediction: field("prediction")?,
-            error: field("error")?,
-            signal: field("training signal")?,
+            error: physical("error")?,
+            signal: physical("training signal")?,
             output_gradient: field("output gradient")?,
-            energy: gpu.tensor("residual energy", 2 * pairs(batch))?,
+            energy: gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?,
             x_l2: gpu.tensor("x_l2", batch)?,
             losses: gpu.tensor("losses", 2 * batch)?,
         })
@@ -86,12 +96,21 @@ impl Step {
         net: &UNet,
         heat: &HeatEquation,
         method: Method,
+        precision: Precision,
         adam: Adam,
         batch: usize,
         state: &State,
     ) -> Result<Self> {
+        if !gpu.computes_in(precision) {
+            return Err(Error::usage(format!(
+                "physics f64: {} has no 64-bit floats in shaders; use --physics f32, whose Fourier form is as \
+                 accurate for training (docs/numerics.md), or --device cpu",
+                gpu.name()
+            )));
+        }
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
-        let largest = Network::largest_tensor_per_sample(net, nx, ny).max(4 * cells as u64);
+        let spectrum = 2 * (precision.bytes() * cells) as u64;
+        let largest = Network::largest_tensor_per_sample(net, nx, ny).max(spectrum);
         if largest * batch as u64 > gpu.max_tensor_bytes() {
             return Err(Error::usage(format!(
                 "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
@@ -103,21 +122,24 @@ impl Step {
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
         let optimiser = Optimiser::new(gpu, adam, net.param_count)?;
-        let physics = Physics::new(gpu, heat, batch)?;
-        let f = Fields::new(gpu, batch, cells)?;
-        let rectangles = gpu.tensor("rectangles", batch * PER_SAMPLE * NUMBERS)?;
+        let physics = Physics::new(gpu, heat, batch, precision)?;
+        let f = Fields::new(gpu, batch, cells, precision)?;
+        let rectangles = gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, precision)?;
         let kept_params = gpu.tensor_from("kept parameters", &state.params)?;
         let kept_running = gpu.tensor_from("kept running statistics", &state.buffers)?;
 
         // rectangles -> field x*
         let mut record = Recorder::new(gpu);
-        rasterise(&mut record, &rectangles, &f.truth, batch, nx, ny)?;
+        rasterise(&mut record, &rectangles, &f.truth, PER_SAMPLE, batch, nx, ny)?;
         let rasterise = record.finish();
 
         // x* -> FFT -> diffusion -> observation y* -> U-Net -> prediction x
         let mut record = Recorder::new(gpu);
         physics.diffuse(&mut record, &f.truth, &f.observation)?;
-        network.forward(&mut record, &f.observation, &f.output)?;
+        if precision != Precision::F32 {
+            narrow(&mut record, &f.observation, &f.input, batch * cells)?;
+        }
+        network.forward(&mut record, &f.input, &f.output)?;
         let shift = MeanShift {
             output: &f.output,
             truth: &f.truth,
@@ -141,7 +163,7 @@ impl Step {
             batch,
             cells,
         )?;
-        network.backward(&mut record, &f.observation, &f.output_gradient)?;
+        network.backward(&mut record, &f.input, &f.output_gradient)?;
         let forward_backward = record.finish();
 
         // gradients -> Adam, unless the loss is not finite
@@ -187,13 +209,25 @@ impl Step {
 
     /// Submits one step on rectangles, [`PER_SAMPLE`] for each sample.
     pub fn submit_rectangles(&mut self, rectangles: &[Rectangle]) -> Result<()> {
-        self.gpu.write(&self.rectangles, &flatten(rectangles));
+        self.gpu.write_f64(&self.rectangles, &flatten(rectangles));
         self.submit(true)
     }
 
     /// Submits one step on given fields x* `[batch, nx, ny]`.
     pub fn submit_fields(&mut self, truth: &[f32]) -> Result<()> {
-        self.gpu.write(&self.fields.truth, truth);
+        match self.fields.truth.precision() {
+            Precision::F32 => self.gpu.write(&self.fields.truth, truth),
+            Precision::F64 => {
+                let wide: Vec<f64> = truth.iter().map(|&v| f64::from(v)).collect();
+                self.gpu.write_f64(&self.fields.truth, &wide);
+            }
+        }
+        self.submit(false)
+    }
+
+    /// [`Step::submit_fields`] on fields in 64 bits, rounded to the physics' precision.
+    pub fn submit_wide_fields(&mut self, truth: &[f64]) -> Result<()> {
+        self.gpu.write_f64(&self.fields.truth, truth);
         self.submit(false)
     }
 
@@ -252,13 +286,12 @@ impl Step {
     /// Runs the forward part on `truth` and returns observation and prediction, all `[batch, nx, ny]`. The
     /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, rectangles: &[Rectangle]) -> Result<[Vec<f32>; 3]> {
-        self.gpu.write(&self.rectangles, &flatten(rectangles));
+        self.gpu.write_f64(&self.rectangles, &flatten(rectangles));
         self.rasterise.submit(&self.gpu);
         self.forward_backward.submit(&self.gpu);
         let f = &self.fields;
-        let fields = [&f.truth, &f.observation, &f.prediction].map(|field| self.gpu.read(field));
-        let [truth, observation, prediction] = fields;
-        let all = [truth?, observation?, prediction?];
+        let truth = self.gpu.read_f64(&f.truth)?.into_iter().map(|v| v as f32).collect();
+        let all = [truth, self.gpu.read(&f.input)?, self.gpu.read(&f.prediction)?];
         debug_assert!(all.iter().all(|field| field.len() == self.batch * self.cells));
         Ok(all)
     }

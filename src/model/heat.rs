@@ -1,6 +1,7 @@
 //! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (SPEC 2 and 3).
 
 use super::fourier::frequency;
+use super::precision::Precision;
 use crate::{Error, Result};
 use std::f64::consts::PI;
 
@@ -15,6 +16,26 @@ pub const INVERT_ABOVE: f64 = 0.68;
 
 /// exp(-x) underflows to zero in f64 beyond this x: there the reference drops the signal likelihood (SPEC 3b).
 pub const UNDERFLOW: f64 = 745.13;
+
+/// The largest exponent that is passed to an exponential in this precision: its result is finite, and so is that
+/// of the opposite number.
+pub fn exponent_limit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 80.0,
+        Precision::F64 => 700.0,
+    }
+}
+
+/// nx·exp(-Λ): the amplitude that the reference expects of a signal in every mode of a residual, `[nx, ny]`. Only
+/// the first axis enters, also where the grid is not square (SPEC 3).
+pub fn expected_amplitude(heat: &HeatEquation) -> Vec<f64> {
+    heat.kernel().into_iter().map(|kernel| heat.nx as f64 * kernel).collect()
+}
+
+/// exp(min(Λ, 88)), the inverse of diffusion without regard to noise, `[nx, ny]` (SPEC 3, a diagnostic only).
+pub fn raw_kernel(heat: &HeatEquation) -> Vec<f64> {
+    heat.log_kernel().into_iter().map(|log_kernel| log_kernel.min(88.0).exp()).collect()
+}
 
 /// The smallest and largest grid length along an axis; every power of two between them works.
 pub const AXIS_RANGE: std::ops::RangeInclusive<usize> = 8..=2048;

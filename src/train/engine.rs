@@ -3,7 +3,7 @@
 use super::compute::Compute;
 use super::config::Plan;
 use crate::model::init::State;
-use crate::model::{Losses, Method, Rectangle};
+use crate::model::{Losses, Method, Precision, Rectangle};
 use crate::{Result, cpu, gpu};
 
 /// A network in training, on a GPU or on the CPU.
@@ -31,7 +31,14 @@ impl Engine {
     pub fn new(compute: &Compute, plan: &Plan, method: Method, batch: usize, state: &State) -> Result<Self> {
         let backend = match compute {
             Compute::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Step::new(
-                gpu, &plan.net, &plan.heat, method, plan.adam, batch, state,
+                gpu,
+                &plan.net,
+                &plan.heat,
+                method,
+                Precision::F32,
+                plan.adam,
+                batch,
+                state,
             )?)),
             Compute::Cpu => {
                 cpu::step::check_memory(&plan.net, &plan.heat, batch)?;

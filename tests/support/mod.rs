@@ -1,5 +1,5 @@
 //! Golden values of the reference system (tests/golden/README.md) and how to compare with them.
-#![allow(dead_code)] // every test binary uses its own part
+#![allow(dead_code, unreachable_pub)] // every test binary uses its own part
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,7 +13,8 @@ pub struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
     pub fn open(name: &str) -> Self {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.safetensors"));
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.safetensors"));
         let (tensors, _) = tensors::read(&path).unwrap();
         Self(tensors.into_iter().map(|t| (t.name.clone(), t)).collect())
     }
