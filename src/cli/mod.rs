@@ -1,8 +1,11 @@
 //! The command line: one file per command, each turning what a person typed into library calls.
 
+mod arrays;
 mod check;
 mod devices;
+mod diffuse;
 mod generate;
+mod invert;
 mod progress;
 mod train;
 
@@ -26,8 +29,12 @@ enum Command {
     Devices(devices::Arguments),
     /// Is this GPU and driver right? Compare every kernel with the CPU reference
     Check(check::Arguments),
-    /// Write random fields of hot rectangles to a .npy file
+    /// Write fields of hot rectangles, random or given, to a .npy file
     Generate(generate::Arguments),
+    /// Diffuse fields: what an observer sees of them
+    Diffuse(diffuse::Arguments),
+    /// Undo diffusion as far as the noise allows: the SIP update of a residual
+    Invert(invert::Arguments),
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
@@ -39,6 +46,8 @@ pub fn main() -> ExitCode {
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        Command::Diffuse(arguments) => diffuse::run(arguments),
+        Command::Invert(arguments) => invert::run(arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,5 +1,6 @@
 //! One training step on the CPU, top to bottom like the picture in the README. The network computes in N, the
-//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), the engine runs f32 throughout.
+//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), which `train --physics f64` uses. The
+//! training signal has its Fourier form in both precisions: in 64 bits it equals the literal one (SPEC 3b).
 
 use super::Real;
 use super::adam::adam;
@@ -9,15 +10,15 @@ use super::rasterise::rasterise;
 use super::reduce::sum;
 use super::unet::Network;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::model::{Adam, HeatEquation, Losses, Method, Precision, Rectangle, UNet};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// Refuses a batch whose arrays (in f32) would not fit into the memory that is available now.
-pub fn check_memory(net: &UNet, heat: &HeatEquation, batch: usize) -> Result<()> {
+/// Refuses a batch whose arrays, the network's in f32, would not fit into the memory that is available now.
+pub fn check_memory(net: &UNet, heat: &HeatEquation, physics: Precision, batch: usize) -> Result<()> {
     let values = |level: usize, channels: usize| (channels * (heat.cells() >> (2 * level))) as u64;
     let layers: u64 = net.convs.iter().map(|c| 2 * values(c.level, c.c_out)).sum();
-    let per_sample = 4 * (layers + values(0, 8));
+    let per_sample = 4 * (layers + values(0, 4)) + physics.bytes() as u64 * values(0, 4);
     let mut system = sysinfo::System::new();
     system.refresh_memory();
     let fits = system.available_memory() / per_sample;

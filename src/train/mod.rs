@@ -3,6 +3,7 @@
 pub mod compute;
 pub mod config;
 pub mod engine;
+pub mod fields;
 pub mod report;
 pub mod run;
 pub mod summary;

@@ -45,8 +45,8 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     let plan = config.plan()?;
-    let mut engine =
-        Engine::new(compute, &plan, config.method, config.batch, &State::new(&plan.net, config.seed))?;
+    let start = State::new(&plan.net, config.seed);
+    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &start)?;
     let folder = run_folder::create(folder, config.method.name())?;
     report::config(&folder.join("config.toml"), config)?;
 
