@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::progress::Display;
-use crate::model::Method;
+use crate::model::{Method, Precision};
 use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -25,6 +25,9 @@ pub(super) struct Arguments {
     /// Diffusion to undo: diffusivity × time, in cells²
     #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
     amount: f64,
+    /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good (docs/numerics.md)
+    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    physics: Precision,
     /// Learning rate of Adam
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     lr: f64,
@@ -62,6 +65,7 @@ impl Arguments {
             batch: self.batch,
             size: self.size,
             amount: self.amount,
+            physics: self.physics,
             lr: self.lr,
             levels: self.levels,
             filters: self.filters.clone(),

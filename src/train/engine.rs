@@ -4,6 +4,7 @@ use super::compute::Compute;
 use super::config::Plan;
 use crate::model::init::State;
 use crate::model::{Losses, Method, Precision, Rectangle};
+use crate::cpu::Real;
 use crate::{Result, cpu, gpu};
 
 /// A network in training, on a GPU or on the CPU.
@@ -15,11 +16,26 @@ pub struct Engine {
 
 enum Backend {
     Gpu(Box<gpu::Step>),
-    Cpu(Box<CpuEngine>),
+    Cpu(Box<dyn CpuTraining>),
 }
 
-struct CpuEngine {
-    step: cpu::Step<f32, f32>,
+/// A [`CpuEngine`], whatever the precision of its physics.
+trait CpuTraining {
+    /// One step, unless an earlier one has failed.
+    fn advance(&mut self, rectangles: &[Rectangle]);
+    /// Losses that nobody has taken yet.
+    fn take_losses(&mut self) -> Vec<Losses>;
+    /// Parameters and running statistics.
+    fn state(&self) -> (Vec<f32>, Vec<f32>);
+    /// Those of the last step whose loss was finite.
+    fn kept(&self) -> (Vec<f32>, Vec<f32>);
+    /// Truth, observation and prediction.
+    fn predict(&mut self, rectangles: &[Rectangle]) -> [Vec<f32>; 3];
+}
+
+/// The network in 32 bits, the physics in P.
+struct CpuEngine<P> {
+    step: cpu::Step<f32, P>,
     updates: u64,
     frozen: bool,
     finished: Vec<Losses>,
@@ -28,31 +44,35 @@ struct CpuEngine {
 
 impl Engine {
     /// Builds the engine for `batch` samples per step, starting from `state`.
-    pub fn new(compute: &Compute, plan: &Plan, method: Method, batch: usize, state: &State) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) where 64-bit physics is asked of a GPU without 64-bit floats, or the
+    /// batch does not fit.
+    pub fn new(
+        compute: &Compute,
+        plan: &Plan,
+        method: Method,
+        physics: Precision,
+        batch: usize,
+        state: &State,
+    ) -> Result<Self> {
         let backend = match compute {
             Compute::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Step::new(
                 gpu,
                 &plan.net,
                 &plan.heat,
                 method,
-                Precision::F32,
+                physics,
                 plan.adam,
                 batch,
                 state,
             )?)),
             Compute::Cpu => {
-                cpu::step::check_memory(&plan.net, &plan.heat, batch)?;
-                let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
-                step.params.copy_from_slice(&state.params);
-                step.running.copy_from_slice(&state.buffers);
-                let kept = (state.params.clone(), state.buffers.clone());
-                Backend::Cpu(Box::new(CpuEngine {
-                    step,
-                    updates: 0,
-                    frozen: false,
-                    finished: Vec::new(),
-                    kept,
-                }))
+                cpu::step::check_memory(&plan.net, &plan.heat, physics, batch)?;
+                Backend::Cpu(match physics {
+                    Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, method, batch, state)),
+                    Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, method, batch, state)),
+                })
             }
         };
         Ok(Self { backend, batches: state.batches_tracked })
@@ -82,7 +102,7 @@ impl Engine {
                 }
                 step.losses(all)
             }
-            Backend::Cpu(engine) => Ok(std::mem::take(&mut engine.finished)),
+            Backend::Cpu(engine) => Ok(engine.take_losses()),
         }
     }
 
@@ -98,7 +118,7 @@ impl Engine {
     pub fn state(&self) -> Result<State> {
         let (params, buffers) = match &self.backend {
             Backend::Gpu(step) => step.weights()?,
-            Backend::Cpu(engine) => (engine.step.params.clone(), engine.step.running.clone()),
+            Backend::Cpu(engine) => engine.state(),
         };
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
@@ -107,7 +127,7 @@ impl Engine {
     pub fn kept_state(&self, batches_tracked: i64) -> Result<State> {
         let (params, buffers) = match &self.backend {
             Backend::Gpu(step) => step.kept_weights()?,
-            Backend::Cpu(engine) => engine.kept.clone(),
+            Backend::Cpu(engine) => engine.kept(),
         };
         Ok(State { params, buffers, batches_tracked })
     }
@@ -118,12 +138,7 @@ impl Engine {
         self.batches += 1;
         match &mut self.backend {
             Backend::Gpu(step) => step.predict(rectangles),
-            Backend::Cpu(engine) => {
-                engine.step.set_rectangles(rectangles);
-                engine.step.forward_backward();
-                let (truth, observation, prediction) = engine.step.fields();
-                Ok([truth, observation, prediction].map(<[f32]>::to_vec))
-            }
+            Backend::Cpu(engine) => Ok(engine.predict(rectangles)),
         }
     }
 
@@ -136,7 +151,17 @@ impl Engine {
     }
 }
 
-impl CpuEngine {
+impl<P: Real> CpuEngine<P> {
+    fn new(plan: &Plan, method: Method, batch: usize, state: &State) -> Self {
+        let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
+        step.params.copy_from_slice(&state.params);
+        step.running.copy_from_slice(&state.buffers);
+        let kept = (state.params.clone(), state.buffers.clone());
+        Self { step, updates: 0, frozen: false, finished: Vec::new(), kept }
+    }
+}
+
+impl<P: Real> CpuTraining for CpuEngine<P> {
     fn advance(&mut self, rectangles: &[Rectangle]) {
         self.step.set_rectangles(rectangles);
         let losses = self.step.forward_backward();
@@ -148,5 +173,25 @@ impl CpuEngine {
             self.step.update(self.updates);
         }
         self.finished.push(losses);
+    }
+
+    fn take_losses(&mut self) -> Vec<Losses> {
+        std::mem::take(&mut self.finished)
+    }
+
+    fn state(&self) -> (Vec<f32>, Vec<f32>) {
+        (self.step.params.clone(), self.step.running.clone())
+    }
+
+    fn kept(&self) -> (Vec<f32>, Vec<f32>) {
+        self.kept.clone()
+    }
+
+    fn predict(&mut self, rectangles: &[Rectangle]) -> [Vec<f32>; 3] {
+        self.step.set_rectangles(rectangles);
+        self.step.forward_backward();
+        let (truth, observation, prediction) = self.step.fields();
+        let narrow = |field: &[P]| field.iter().map(|v| v.f64() as f32).collect();
+        [narrow(truth), narrow(observation), prediction.to_vec()]
     }
 }
