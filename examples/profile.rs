@@ -4,6 +4,8 @@
 
 use std::collections::BTreeMap;
 use unheat::gpu::Step;
+use unheat::model::Batch;
+use unheat::model::Precision;
 use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
@@ -20,8 +22,9 @@ fn main() -> unheat::Result<()> {
         return Err(unheat::Error::Usage("profile wants a GPU: name an adapter".to_owned()));
     };
     let state = State::new(&plan.net, 0);
-    let mut step = Step::new(&gpu, &plan.net, &plan.heat, config.method, plan.adam, batch, &state)?;
-    step.submit_rectangles(&draw_batch(Purpose::Rectangles, 0, 0, batch, 64, 64))?;
+    let mut step =
+        Step::new(&gpu, &plan.net, &plan.heat, config.method, Precision::F32, plan.adam, batch, &state)?;
+    step.submit(&Batch::Rectangles(draw_batch(Purpose::Rectangles, 0, 0, batch, 64, 64)))?;
     let mut by_kernel: BTreeMap<String, (usize, f64)> = BTreeMap::new();
     for (name, seconds) in step.time_each()? {
         let entry = by_kernel.entry(name).or_default();

@@ -8,46 +8,49 @@ struct Params {
     nx: u32,
     ny: u32,
     sip: u32, // 1: SIP, 0: GD
-    sigma_scale: f32, // ε²/N, so that σ² = sigma_scale·Σ|Â|²
-    signal_scale: f32, // 1/(2·nx²), so that z_s = signal_scale·|Ê|²
-    damp_below: f32,
-    invert_above: f32,
-    underflow: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> spectrum: array<vec2<f32>>; // [pairs, nx, ny]
-@group(0) @binding(2) var<storage, read> log_kernel: array<f32>; // Λ [nx, ny]
-@group(0) @binding(3) var<storage, read> kernel: array<f32>; // K [nx, ny]
-@group(0) @binding(4) var<storage, read> energy: array<f32>; // Σ|Â|² [2·pairs]
-@group(0) @binding(5) var<storage, read_write> damped: array<vec2<f32>>; // [pairs, nx, ny]
+@group(0) @binding(1) var<storage, read> spectrum: array<real2>; // [pairs, nx, ny]
+@group(0) @binding(2) var<storage, read> log_kernel: array<real>; // Λ [nx, ny]
+@group(0) @binding(3) var<storage, read> kernel: array<real>; // K [nx, ny]
+@group(0) @binding(4) var<storage, read> energy: array<real>; // Σ|Â|² [2·pairs]
+@group(0) @binding(5) var<storage, read> scalars: array<real>; // [5], see below
+@group(0) @binding(6) var<storage, read_write> damped: array<real2>; // [pairs, nx, ny]
+
+// The scalars, in a table since uniforms hold no 64-bit floats.
+const SIGMA_SCALE = 0u; // ε²/N, so that σ² = SIGMA_SCALE·Σ|Â|²
+const SIGNAL_SCALE = 1u; // 1/(2·nx²), so that z_s = SIGNAL_SCALE·|Ê|²
+const DAMP_BELOW = 2u;
+const INVERT_ABOVE = 3u;
+const UNDERFLOW = 4u;
 
 // Beyond this the logistic function is 0 or 1 to every bit, and its exponential is still finite.
-const LOGIT_LIMIT: f32 = 80.0;
+const LOGIT_LIMIT: real = 80.0;
 
 // q in [-1, 1]: 1 inverts the diffusion of this mode, 0 copies it, -1 diffuses it once more.
-fn action(mode_energy: f32, kernel: f32, residual_energy: f32) -> f32 {
-    let z_signal = params.signal_scale * mode_energy;
-    let sigma_squared = params.sigma_scale * residual_energy;
+fn action(mode_energy: real, kernel: real, residual_energy: real) -> real {
+    let z_signal = scalars[SIGNAL_SCALE] * mode_energy;
+    let sigma_squared = scalars[SIGMA_SCALE] * residual_energy;
     if sigma_squared <= 0.0 {
         return 0.0; // a perfect prediction: nothing to weigh
     }
-    if z_signal > params.underflow {
+    if z_signal > scalars[UNDERFLOW] {
         return -1.0;
     }
     let logit = kernel * kernel * mode_energy / (2.0 * sigma_squared) - z_signal;
-    let p = 1.0 / (1.0 + exp(-clamp(logit, -LOGIT_LIMIT, LOGIT_LIMIT)));
-    if p <= params.damp_below || p >= params.invert_above {
+    let p = 1.0 / (1.0 + exponential(-clamp(logit, -LOGIT_LIMIT, LOGIT_LIMIT)));
+    if p <= scalars[DAMP_BELOW] || p >= scalars[INVERT_ABOVE] {
         return 2.0 * p - 1.0;
     }
     return 0.0;
 }
 
-fn factor(mode: vec2<f32>, log_kernel: f32, kernel: f32, residual_energy: f32) -> f32 {
+fn factor(mode: real2, log_kernel: real, kernel: real, residual_energy: real) -> real {
     if params.sip == 0u {
         return -kernel * kernel;
     }
-    return -exp(log_kernel * (action(norm_squared(mode), kernel, residual_energy) - 1.0));
+    return -exponential(log_kernel * (action(norm_squared(mode), kernel, residual_energy) - 1.0));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -69,5 +72,5 @@ fn main(
     let modes = separate(spectrum[i], spectrum[pair * cells + mirrored]);
     let u = modes.xy * factor(modes.xy, log_kernel[mode], kernel[mode], energy[2u * pair]);
     let v = modes.zw * factor(modes.zw, log_kernel[mode], kernel[mode], energy[2u * pair + 1u]);
-    damped[i] = vec2(u.x - v.y, u.y + v.x); // û + i·v̂
+    damped[i] = real2(u.x - v.y, u.y + v.x); // û + i·v̂
 }

@@ -7,8 +7,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> kernel: array<f32>; // [cells]
-@group(0) @binding(2) var<storage, read_write> spectrum: array<vec2<f32>>; // [modes]
+@group(0) @binding(1) var<storage, read> kernel: array<real>; // [cells]
+@group(0) @binding(2) var<storage, read_write> spectrum: array<real2>; // [modes]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

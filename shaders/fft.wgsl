@@ -16,12 +16,12 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> twiddles: array<vec2<f32>>; // [LENGTH/2]: exp(-2πi·k/LENGTH)
-@group(0) @binding(2) var<storage, read_write> data: array<vec2<f32>>;
+@group(0) @binding(1) var<storage, read> twiddles: array<real2>; // [LENGTH/2]: exp(-2πi·k/LENGTH)
+@group(0) @binding(2) var<storage, read_write> data: array<real2>;
 
 const LENGTH: u32 = 1u << LOG2_LENGTH;
 
-var<workgroup> buffer: array<vec2<f32>, LENGTH * LINES>;
+var<workgroup> buffer: array<real2, LENGTH * LINES>;
 
 fn address(line: u32, element: u32) -> u32 {
     let block = line / params.lines_per_block * params.block_stride;
@@ -41,9 +41,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first_line = workgroup.x * LINES;
     for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {
         let at = place(i);
+        let reversed = reverseBits(at.y) >> (32u - LOG2_LENGTH);
         if first_line + at.x < params.lines {
-            let reversed = reverseBits(at.y) >> (32u - LOG2_LENGTH);
             buffer[at.x * LENGTH + reversed] = data[address(first_line + at.x, at.y)];
+        } else {
+            buffer[at.x * LENGTH + reversed] = real2(); // a line beyond the last, computed and dropped
         }
     }
     for (var stage = 0u; stage < LOG2_LENGTH; stage++) {
@@ -64,7 +66,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
     workgroupBarrier();
-    let scale = select(1.0, 1.0 / f32(LENGTH), params.inverse == 1u);
+    let scale = select(real(1.0), 1.0 / real(LENGTH), params.inverse == 1u);
     for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {
         let at = place(i);
         if first_line + at.x < params.lines {

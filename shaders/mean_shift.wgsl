@@ -1,5 +1,5 @@
 // The prediction takes over the truth's mean: x = o + (mean(x*) - mean(o)) (SPEC 4); the error e = x* - x and
-// x_l2 = ½‖e‖² come along. One workgroup per sample.
+// x_l2 = ½‖e‖² come along. The network's side is f32, the physics' side `real` (SPEC 0). One workgroup per sample.
 
 struct Params {
     batch: u32,
@@ -8,31 +8,31 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output: array<f32>; // o [batch, cells]
-@group(0) @binding(2) var<storage, read> truth: array<f32>; // x* [batch, cells]
+@group(0) @binding(2) var<storage, read> truth: array<real>; // x* [batch, cells]
 @group(0) @binding(3) var<storage, read_write> prediction: array<f32>; // [batch, cells]
-@group(0) @binding(4) var<storage, read_write> error: array<f32>; // [batch, cells]
+@group(0) @binding(4) var<storage, read_write> error: array<real>; // [batch, cells]
 @group(0) @binding(5) var<storage, read_write> x_l2: array<f32>; // [batch]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first = workgroup.x * params.cells;
-    var sums = vec2(0.0);
+    var sums = real2(0.0);
     for (var i = local; i < params.cells; i += WORKGROUP) {
-        sums += vec2(truth[first + i], output[first + i]);
+        sums += real2(truth[first + i], real(output[first + i]));
     }
-    let mean_truth = workgroup_sum(local, sums.x) / f32(params.cells);
-    let mean_output = workgroup_sum(local, sums.y) / f32(params.cells);
+    let mean_truth = f32(workgroup_sum(local, sums.x) / real(params.cells));
+    let mean_output = f32(workgroup_sum(local, sums.y) / real(params.cells));
     let shift = mean_truth - mean_output;
-    var energy = 0.0;
+    var energy = real(0.0);
     for (var i = local; i < params.cells; i += WORKGROUP) {
         let x = output[first + i] + shift;
-        let e = truth[first + i] - x;
+        let e = truth[first + i] - real(x);
         prediction[first + i] = x;
         error[first + i] = e;
         energy += e * e;
     }
     let total = workgroup_sum(local, energy);
     if local == 0u {
-        x_l2[workgroup.x] = 0.5 * total;
+        x_l2[workgroup.x] = f32(0.5 * total);
     }
 }

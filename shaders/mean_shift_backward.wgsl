@@ -8,27 +8,27 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> signal: array<f32>; // g [batch, cells]
-@group(0) @binding(2) var<storage, read> residual_energy: array<f32>; // Σ|Â|² [batch, or one more]
+@group(0) @binding(1) var<storage, read> signal: array<real>; // g [batch, cells]
+@group(0) @binding(2) var<storage, read> residual_energy: array<real>; // Σ|Â|² [batch, or one more]
 @group(0) @binding(3) var<storage, read_write> output_gradient: array<f32>; // [batch, cells]
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>; // [2, batch]: loss, y_l2
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let first = workgroup.x * params.cells;
-    var sums = vec2(0.0);
+    var sums = real2(0.0);
     for (var i = local; i < params.cells; i += WORKGROUP) {
         let g = signal[first + i];
-        sums += vec2(g, g * g);
+        sums += real2(real(f32(g)), g * g);
     }
-    let mean = workgroup_sum(local, sums.x) / f32(params.cells);
+    let mean = workgroup_sum(local, sums.x) / real(params.cells);
     let energy = workgroup_sum(local, sums.y);
     for (var i = local; i < params.cells; i += WORKGROUP) {
-        output_gradient[first + i] = signal[first + i] - mean;
+        output_gradient[first + i] = f32(signal[first + i]) - f32(mean);
     }
     if local == 0u {
-        let y_l2 = 0.5 * residual_energy[workgroup.x] / f32(params.cells);
-        losses[workgroup.x] = select(y_l2, 0.5 * energy, params.sip == 1u);
-        losses[params.batch + workgroup.x] = y_l2;
+        let y_l2 = 0.5 * residual_energy[workgroup.x] / real(params.cells);
+        losses[workgroup.x] = f32(select(y_l2, 0.5 * energy, params.sip == 1u));
+        losses[params.batch + workgroup.x] = f32(y_l2);
     }
 }

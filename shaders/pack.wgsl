@@ -7,8 +7,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> field: array<f32>; // [batch, cells]
-@group(0) @binding(2) var<storage, read_write> packed: array<vec2<f32>>; // [ceil(batch/2), cells]
+@group(0) @binding(1) var<storage, read> field: array<real>; // [batch, cells]
+@group(0) @binding(2) var<storage, read_write> packed: array<real2>; // [ceil(batch/2), cells]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -22,7 +22,7 @@ fn main(
     }
     let first = i / params.cells * 2u;
     let cell = i % params.cells;
-    var value = vec2(field[first * params.cells + cell], 0.0);
+    var value = real2(field[first * params.cells + cell], 0.0);
     if first + 1u < params.batch {
         value.y = field[(first + 1u) * params.cells + cell];
     }

@@ -6,16 +6,17 @@ struct Params {
     nx: u32,
     ny: u32,
     rectangles: u32, // per sample
-    inverse_edge_width: f32, // 1/ρ
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rectangles: array<f32>; // [batch, rectangles, 5]: cx, cy, hx, hy, strength
-@group(0) @binding(2) var<storage, read_write> field: array<f32>; // [batch, nx, ny]
+@group(0) @binding(1) var<storage, read> rectangles: array<real>; // [batch, rectangles, 5]: cx, cy, hx, hy, strength
+@group(0) @binding(2) var<storage, read_write> field: array<real>; // [batch, nx, ny]
 
-fn profile(center: f32, half_size: f32, cell: u32) -> f32 {
-    let distance = abs(f32(cell) + 0.5 - center) - half_size;
-    return clamp(0.5 - distance * params.inverse_edge_width, 0.0, 1.0);
+const INVERSE_EDGE_WIDTH: real = 1.4142135623730950488; // 1/ρ = √2
+
+fn profile(center: real, half_size: real, cell: u32) -> real {
+    let distance = abs(real(cell) + 0.5 - center) - half_size;
+    return clamp(0.5 - distance * INVERSE_EDGE_WIDTH, real(0.0), real(1.0));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -31,7 +32,7 @@ fn main(
     let x = i / params.ny % params.nx;
     let y = i % params.ny;
     let first = i / (params.nx * params.ny) * params.rectangles;
-    var heat = 0.0;
+    var heat = real(0.0);
     for (var r = first; r < first + params.rectangles; r++) {
         let mask_x = profile(rectangles[5u * r], rectangles[5u * r + 2u], x);
         let mask_y = profile(rectangles[5u * r + 1u], rectangles[5u * r + 3u], y);

@@ -7,21 +7,21 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> spectrum: array<vec2<f32>>; // [pairs, nx, ny]
-@group(0) @binding(2) var<storage, read> kernel: array<f32>; // [nx, ny]
-@group(0) @binding(3) var<storage, read_write> energy: array<f32>; // [2·pairs]
+@group(0) @binding(1) var<storage, read> spectrum: array<real2>; // [pairs, nx, ny]
+@group(0) @binding(2) var<storage, read> kernel: array<real>; // [nx, ny]
+@group(0) @binding(3) var<storage, read_write> energy: array<real>; // [2·pairs]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let cells = params.nx * params.ny;
     let first = workgroup.x * cells;
-    var sums = vec2(0.0);
+    var sums = real2(0.0);
     for (var i = local; i < cells; i += WORKGROUP) {
         let x = i / params.ny;
         let y = i % params.ny;
         let mirrored = (params.nx - x) % params.nx * params.ny + (params.ny - y) % params.ny;
         let modes = separate(spectrum[first + i], spectrum[first + mirrored]);
-        sums += kernel[i] * kernel[i] * vec2(norm_squared(modes.xy), norm_squared(modes.zw));
+        sums += kernel[i] * kernel[i] * real2(norm_squared(modes.xy), norm_squared(modes.zw));
     }
     let u = workgroup_sum(local, sums.x);
     let v = workgroup_sum(local, sums.y);

@@ -6,8 +6,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> packed: array<vec2<f32>>; // [ceil(batch/2), cells]
-@group(0) @binding(2) var<storage, read_write> field: array<f32>; // [batch, cells]
+@group(0) @binding(1) var<storage, read> packed: array<real2>; // [ceil(batch/2), cells]
+@group(0) @binding(2) var<storage, read_write> field: array<real>; // [batch, cells]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(

@@ -33,7 +33,7 @@ pub enum Error {
     #[error("{0}")]
     OutOfMemory(String),
     /// Training produced a loss that is not a finite number.
-    #[error("the loss at step {step} is not finite; {hint}")]
+    #[error("a loss or gradient at step {step} is not finite; {hint}")]
     NonFinite {
         /// The step whose loss is infinite or not a number.
         step: u64,

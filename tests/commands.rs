@@ -93,7 +93,9 @@ fn impossible_requests_get_one_line_and_leave_nothing() {
         (vec!["--size", "4096x64"], "2048"),
         (vec!["--batch", "0"], "batch 0"),
         (vec!["--batch", "1", "--size", "8x8"], "more than one value"),
-        (vec!["--batch", "100000000"], "largest batch that fits"),
+        (vec!["--batch", "100000000"], "from 1 to 65535"),
+        (vec!["--batch", "60000", "--size", "256x256"], "largest batch that fits"),
+        (vec!["--amount", "1e307"], "amount"),
         (vec!["--lr", "NaN"], "lr NaN"),
         (vec!["--lr", "-0.1"], "lr -0.1"),
         (vec!["--steps", "0"], "steps 0"),
@@ -129,10 +131,28 @@ fn impossible_requests_get_one_line_and_leave_nothing() {
 fn a_batch_beyond_the_binding_limit_names_the_largest_that_fits() {
     let root = tempdir().unwrap();
     let folder = root.path().join("run");
-    let output =
-        unheat(&["train", "--device", "0", "--batch", "60000", "--size", "512x512", "-o", text(&folder)]);
+    let output = unheat(&[
+        "train",
+        "--device",
+        "0",
+        "--batch",
+        "20",
+        "--size",
+        "512x512",
+        "--levels",
+        "1",
+        "--filters",
+        "8",
+        "-o",
+        text(&folder),
+    ]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(complaints(&output)[0].contains("the largest batch that fits is"), "{:?}", complaints(&output));
+    assert!(complaints(&output)[0].contains("buffer binding"), "{:?}", complaints(&output));
+    assert!(
+        complaints(&output)[0].contains("the largest batch that fits is 15"),
+        "{:?}",
+        complaints(&output)
+    );
     assert!(!folder.exists());
 }
 

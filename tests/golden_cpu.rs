@@ -6,7 +6,7 @@ use support::{Golden, check, live_errors, net, rasterised, relative, widen};
 use unheat::cpu::physics::Physics;
 use unheat::cpu::unet::Network;
 use unheat::cpu::{Real, Step};
-use unheat::model::{Adam, HeatEquation, Method};
+use unheat::model::{Adam, Batch, HeatEquation, Method};
 
 #[test]
 fn rasterised_fields() {
@@ -116,8 +116,7 @@ fn losses<N: Real, P: Real>(method: Method, golden_kind: &str, tolerances: [f64;
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let mut step = Step::<N, P>::new(&net, &heat, method, Adam::default(), 4);
     step.params = init.params(&net, "").into_iter().map(N::of).collect();
-    let truth: Vec<P> = golden.f64("x_gt").into_iter().map(P::of).collect();
-    step.set_truth(&truth);
+    step.set_batch(&Batch::Fields(golden.f64("x_gt")));
     let losses = step.forward_backward();
     let prefix = format!("{}.{golden_kind}", method.name());
     for (name, values) in [("loss", &losses.loss), ("x_l2", &losses.x_l2), ("y_l2", &losses.y_l2)] {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use unheat::gpu::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
 use unheat::model::init::State;
-use unheat::model::{Adam, HeatEquation, Method, UNet, UNetConfig};
+use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, UNet, UNetConfig};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
 fn specs() -> BTreeMap<String, KernelSpec> {
@@ -23,10 +23,11 @@ fn specs() -> BTreeMap<String, KernelSpec> {
         (vec![64, 128], 1, 256, 512),
         (vec![8; 6], 1, 1024, 2048),
     ] {
-        for method in [Method::Sip, Method::Gd] {
-            let net = UNet::new(&UNetConfig { filters: filters.clone() });
+        for (method, padding) in [(Method::Sip, Padding::Circular), (Method::Gd, Padding::Zero)] {
+            let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
-            Step::new(&gpu, &net, &heat, method, Adam::default(), batch, &State::new(&net, 0)).unwrap();
+            let start = State::new(&net, 0);
+            Step::new(&gpu, &net, &heat, method, Precision::F32, Adam::default(), batch, &start).unwrap();
         }
     }
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()

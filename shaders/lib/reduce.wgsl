@@ -1,9 +1,9 @@
 // Sum over a workgroup of WORKGROUP invocations (a power of two), as a tree of fixed order.
 // Every invocation must call it; all get the sum.
 
-var<workgroup> reduce_scratch: array<f32, WORKGROUP>;
+var<workgroup> reduce_scratch: array<real, WORKGROUP>;
 
-fn workgroup_sum(local: u32, value: f32) -> f32 {
+fn workgroup_sum(local: u32, value: real) -> real {
     workgroupBarrier(); // the result of an earlier call has been read
     reduce_scratch[local] = value;
     for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {

@@ -8,7 +8,9 @@ mod step;
 
 use crate::Result;
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::model::Precision;
 use crate::model::rng::{Purpose, Random};
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 /// One stage on one shape.
@@ -19,24 +21,34 @@ pub struct Case {
     pub shape: String,
     /// Largest relative error ‖out - ref‖/‖ref‖ of any output.
     pub tolerance: f64,
+    /// What the kernels compute in; adapters without 64-bit floats skip the cases that need them.
+    pub precision: Precision,
+    /// Cuts the outputs of both sides into the parts that are compared one by one.
+    split: Split,
     run: Run,
-    reference: Box<dyn Fn() -> Vec<Vec<f64>>>,
+    reference: LazyCell<Vec<Vec<f64>>, Reference>,
 }
 
+/// Small numbers next to large ones would hide in one norm over both.
+type Split = Box<dyn Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>>>;
+
+/// Computes the outputs on the CPU in f64, at most once.
+type Reference = Box<dyn FnOnce() -> Vec<Vec<f64>>>;
+
 /// Computes the outputs on a GPU.
-type Run = Box<dyn Fn(&Arc<Gpu>) -> Result<Vec<Vec<f32>>>>;
+type Run = Box<dyn Fn(&Arc<Gpu>) -> Result<Vec<Vec<f64>>>>;
 
 impl Case {
     /// Runs both sides and returns the largest relative error over the outputs. `perturb` spoils the first
     /// number of each output, to show that the comparison notices.
     pub fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
-        let reference = (self.reference)();
-        let mut outputs = (self.run)(gpu)?;
+        let reference = (self.split)(self.reference.clone());
+        let mut outputs = (self.split)((self.run)(gpu)?);
         assert_eq!(outputs.len(), reference.len(), "{}: outputs and references differ in number", self.name);
         let mut worst = 0.0;
         for (output, reference) in outputs.iter_mut().zip(&reference) {
             if perturb {
-                output[0] += 1e-2 * (1.0 + norm(reference) as f32);
+                output[0] += 1e-2 * (1.0 + norm(reference));
             }
             let error = relative_error(output, reference);
             // Not max(): a NaN must win.
@@ -47,6 +59,17 @@ impl Case {
         Ok(worst)
     }
 
+    /// Compares what `split` makes of the outputs instead of the outputs.
+    fn split_by(mut self, split: impl Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>> + 'static) -> Self {
+        self.split = Box::new(split);
+        self
+    }
+
+    /// Whether `gpu` has what the case needs.
+    pub fn runs_on(&self, gpu: &Gpu) -> bool {
+        gpu.computes_in(self.precision)
+    }
+
     /// Whether `error` passes; NaN does not.
     pub fn passes(&self, error: f64) -> bool {
         error <= self.tolerance
@@ -54,11 +77,11 @@ impl Case {
 }
 
 /// ‖out - ref‖/‖ref‖, or ‖out‖ where the reference is zero. Different lengths are infinitely wrong.
-pub fn relative_error(output: &[f32], reference: &[f64]) -> f64 {
+pub fn relative_error(output: &[f64], reference: &[f64]) -> f64 {
     if output.len() != reference.len() {
         return f64::INFINITY;
     }
-    let squares: f64 = output.iter().zip(reference).map(|(&o, r)| (f64::from(o) - r).powi(2)).sum();
+    let squares: f64 = output.iter().zip(reference).map(|(&o, r)| (o - r).powi(2)).sum();
     let scale = norm(reference);
     squares.sqrt() / if scale > 0.0 { scale } else { 1.0 }
 }
@@ -78,16 +101,45 @@ fn recorded(
     shape: String,
     tolerance: f64,
     prepare: impl Fn(&mut Recorder) -> Result<Vec<Tensor>> + 'static,
-    reference: impl Fn() -> Vec<Vec<f64>> + 'static,
+    reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
 ) -> Case {
     let run = move |gpu: &Arc<Gpu>| {
         let mut recorder = Recorder::new(gpu);
         let outputs = prepare(&mut recorder)?;
         let recording: Recording = recorder.finish();
         recording.submit(gpu);
-        outputs.iter().map(|tensor| gpu.read(tensor)).collect()
+        outputs.iter().map(|tensor| gpu.read_f64(tensor)).collect()
     };
-    Case { name: name.to_owned(), shape, tolerance, run: Box::new(run), reference: Box::new(reference) }
+    Case {
+        name: name.to_owned(),
+        shape,
+        tolerance,
+        precision: Precision::F32,
+        split: Box::new(|outputs| outputs),
+        run: Box::new(run),
+        reference: LazyCell::new(Box::new(reference)),
+    }
+}
+
+/// [`recorded`] for a stage that exists in both precisions; 64 bits add a suffix to the name.
+fn recorded_in(
+    precision: Precision,
+    name: &str,
+    shape: String,
+    tolerance: [f64; 2],
+    prepare: impl Fn(&mut Recorder) -> Result<Vec<Tensor>> + 'static,
+    reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
+) -> Case {
+    let (name, tolerance) = match precision {
+        Precision::F32 => (name.to_owned(), tolerance[0]),
+        Precision::F64 => (format!("{name}/f64"), tolerance[1]),
+    };
+    Case { precision, ..recorded(&name, shape, tolerance, prepare, reference) }
+}
+
+/// [`garbage`] in a precision.
+fn garbage_in(gpu: &Gpu, label: &str, len: usize, precision: Precision) -> Result<Tensor> {
+    gpu.table(label, &vec![-1.2345e6; len], precision)
 }
 
 /// `len` numbers in [-1, 1), different for every stream.
@@ -112,13 +164,13 @@ mod tests {
     #[test]
     fn the_comparison_fails_on_perturbed_missing_and_undefined_values() {
         let reference = widen(&noise(0, 1000));
-        let good = noise(0, 1000);
+        let good = widen(&noise(0, 1000));
         assert_eq!(relative_error(&good, &reference), 0.0);
         let mut spoiled = good.clone();
         spoiled[500] += 1e-3;
         assert!(relative_error(&spoiled, &reference) > 1e-5);
         assert_eq!(relative_error(&good[1..], &reference), f64::INFINITY);
-        spoiled[0] = f32::NAN;
+        spoiled[0] = f64::NAN;
         let error = relative_error(&spoiled, &reference);
         assert!(error.is_nan(), "and NaN passes no tolerance");
     }

@@ -11,13 +11,13 @@ use crate::gpu::conv3x3::{self, Shape, Target, Weights};
 use crate::gpu::source::{Layer, Source};
 use crate::gpu::{Gpu, Recorder};
 use crate::model::init::State;
-use crate::model::unet::Conv;
+use crate::model::unet::{Conv, Place};
 use crate::model::{Padding, UNet, UNetConfig};
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
     let mut cases = Vec::new();
-    let grids = [(3, 16, 32), (5, 8, 8), (3, 4, 2), (2, 1, 8), (1, 64, 64)];
+    let grids = [(3, 16, 32), (5, 8, 8), (3, 4, 2), (2, 1, 8), (3, 1, 1), (1, 64, 64)];
     for (kind, channels, c_out) in [
         (Plain, [1, 0], 16),
         (Plain, [20, 0], 16),
@@ -49,9 +49,21 @@ pub(super) fn cases() -> Vec<Case> {
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
         for (offset, spread) in [(0.0, 1.0), (10.0, 1.0), (17.3, 1.0), (10.0, 1e-3), (10.0, 0.0)] {
-            cases.push(norm_case(shape, offset, spread));
+            cases.push(norm_case(shape, 12, offset, spread));
         }
-        cases.push(norm_backward_case(shape));
+        cases.push(norm_backward_case(shape, 12));
+    }
+    // A last chunk with a single sample, and more chunks than a merging workgroup has invocations.
+    for (shape, channels) in
+        [(Shape { batch: 65, nx: 8, ny: 8 }, 12), (Shape { batch: 257, nx: 64, ny: 64 }, 2)]
+    {
+        cases.push(norm_case(shape, channels, 10.0, 1.0));
+        cases.push(norm_backward_case(shape, channels));
+    }
+    // Several tiles per workgroup, and a last workgroup with fewer.
+    let shape = Shape { batch: 601, nx: 8, ny: 8 };
+    for padding in [Padding::Circular, Padding::Zero] {
+        cases.push(weight_gradient_case(Activation, [16, 0], 16, shape, padding));
     }
     for (batch, nx, ny) in [(3, 8, 16), (2, 1, 1)] {
         let shape = Shape { batch, nx, ny };
@@ -309,8 +321,7 @@ fn lone_conv(channels: usize) -> Conv {
     conv
 }
 
-fn norm_case(shape: Shape, offset: f32, spread: f32) -> Case {
-    let channels = 12;
+fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
     let z: Vec<f32> =
         noise(32, shape.batch * channels * shape.cells()).iter().map(|v| offset + spread * v).collect();
     let params = noise(33, 3 * channels);
@@ -338,11 +349,15 @@ fn norm_case(shape: Shape, offset: f32, spread: f32) -> Case {
         vec![flat, running]
     };
     let name = format!("batch_norm/{offset}±{spread}");
-    recorded(&name, format!("{}x{channels}", text(shape)), 1e-5, prepare, reference)
+    let case = recorded(&name, format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
+    case.split_by(move |outputs| {
+        let number = |k: usize| outputs[0].iter().skip(k).step_by(4).copied().collect();
+        let (mean, var) = outputs[1].split_at(channels);
+        vec![number(0), number(1), number(2), number(3), mean.to_vec(), var.to_vec()]
+    })
 }
 
-fn norm_backward_case(shape: Shape) -> Case {
-    let channels = 12;
+fn norm_backward_case(shape: Shape, channels: usize) -> Case {
     let len = shape.batch * channels * shape.cells();
     let (z, gradient) = (noise(34, len), noise(35, len));
     let (on_gpu, g) = (z.clone(), gradient.clone());
@@ -486,7 +501,7 @@ fn conv1x1_backward_case(shape: Shape) -> Case {
 /// The whole network, forward and backward, with ties as rare as random numbers make them.
 fn network_case(filters: Vec<usize>, padding: Padding, batch: usize, nx: usize, ny: usize) -> Case {
     let net = UNet::new(&UNetConfig { filters, padding });
-    let state = State::new(&net, 3);
+    let (state, entries) = (State::new(&net, 3), net.entries.clone());
     let (input, gradient) = (noise(46, batch * nx * ny), noise(47, batch * nx * ny));
     let described = format!("{batch}x{nx}x{ny} {:?} {padding}", net.config.filters);
     let (on_gpu, start, x, g) = (net.clone(), state.clone(), input.clone(), gradient.clone());
@@ -509,5 +524,17 @@ fn network_case(filters: Vec<usize>, padding: Padding, batch: usize, nx: usize, 
         network.backward(&params, &widen(&input), &widen(&gradient), &mut gradients, None);
         vec![output, running, gradients]
     };
-    recorded("unet", described, 1e-4, prepare, reference)
+    let ranges: Vec<_> = entries
+        .iter()
+        .filter_map(|entry| match entry.place {
+            Place::Param(offset) => Some(offset..offset + entry.len()),
+            _ => None,
+        })
+        .collect();
+    let case = recorded("unet", described, 1e-4, prepare, reference);
+    case.split_by(move |mut outputs| {
+        let gradients = outputs.pop().expect("three outputs");
+        outputs.extend(ranges.iter().map(|range| gradients[range.clone()].to_vec()));
+        outputs
+    })
 }

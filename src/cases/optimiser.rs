@@ -1,16 +1,17 @@
 //! Adam, with its guard, over several updates.
 
-use super::{Case, noise, widen};
+use super::{Case, garbage, noise, recorded, widen};
 use crate::cpu;
 use crate::gpu::adam::Optimiser;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::Adam;
+use crate::model::{Adam, Precision};
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 const UPDATES: u64 = 5;
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![adam_case(None), adam_case(Some(f32::INFINITY)), adam_case(Some(f32::NAN))]
+    vec![keep_case(), adam_case(None), adam_case(Some(f32::INFINITY)), adam_case(Some(f32::NAN))]
 }
 
 /// Gradients from 1e-9 to 1e3 for five updates; a loss of `bad` in update 3 must leave the state as it was then.
@@ -41,7 +42,7 @@ fn adam_case(bad: Option<f32>) -> Case {
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &kept].map(|tensor| gpu.read(tensor)).into_iter().collect()
+        [&weights, &optimiser.m, &optimiser.v, &kept].map(|tensor| gpu.read_f64(tensor)).into_iter().collect()
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
@@ -57,7 +58,22 @@ fn adam_case(bad: Option<f32>) -> Case {
         name,
         shape: format!("{len}"),
         tolerance: 1e-6,
+        precision: Precision::F32,
+        split: Box::new(|outputs| outputs),
         run: Box::new(run),
-        reference: Box::new(reference),
+        reference: LazyCell::new(Box::new(reference)),
     }
+}
+
+/// More elements than one row of workgroups holds.
+fn keep_case() -> Case {
+    let len = (1 << 23) + 300;
+    let values = move || -> Vec<f32> { (0..len).map(|i| i as f32).collect() };
+    let prepare = move |r: &mut Recorder| {
+        let current = r.gpu.tensor_from("current", &values())?;
+        let kept = garbage(r.gpu, "kept", len)?;
+        Optimiser::new(r.gpu, Adam::default(), 1)?.keep(r, &current, &kept)?;
+        Ok(vec![kept])
+    };
+    recorded("keep", format!("{len}"), 0.0, prepare, move || vec![widen(&values())])
 }

@@ -1,30 +1,50 @@
 //! Rasterisation, FFT, diffusion, the training signals, the mean shift.
 
-use super::{Case, garbage, noise, recorded, widen};
+use super::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
+use crate::gpu::Recorder;
+use crate::gpu::exp64::exp64;
 use crate::gpu::fft::{Fft, pairs};
+use crate::gpu::inverse::Inverse;
 use crate::gpu::mean_shift::{self, MeanShift};
 use crate::gpu::rasterise::{flatten, rasterise};
+use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Method, Rectangle};
+use crate::model::{HeatEquation, Method, Precision, Rectangle};
 use num_complex::Complex;
+use std::cell::LazyCell;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16), (1, 128, 64)] {
-        cases.push(rasterise_case(batch, nx, ny));
+        cases.push(rasterise_case(batch, nx, ny, Precision::F32));
+        cases.push(rasterise_case(batch, nx, ny, Precision::F64));
     }
-    for (count, nx, ny) in
-        [(3, 8, 8), (2, 64, 64), (3, 16, 128), (1, 8, 2048), (1, 2048, 8), (1, 512, 256), (1, 32, 1024)]
-    {
-        cases.push(fft_case(count, nx, ny, false));
-        cases.push(fft_case(count, nx, ny, true));
+    for (count, nx, ny) in [
+        (3, 8, 8),
+        (2, 64, 64),
+        (3, 16, 128),
+        (1, 128, 16),
+        (1, 256, 32),
+        (1, 32, 1024),
+        (1, 1024, 512),
+        (1, 512, 256),
+        (1, 8, 2048),
+        (1, 2048, 8),
+    ] {
+        for precision in [Precision::F32, Precision::F64] {
+            cases.push(fft_case(count, nx, ny, false, precision));
+            cases.push(fft_case(count, nx, ny, true, precision));
+        }
     }
     for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (4, 128, 64, 2.0)] {
-        cases.push(diffuse_case(batch, nx, ny, amount));
-        for method in [Method::Sip, Method::Gd] {
-            cases.push(signal_case(batch, nx, ny, amount, method));
+        for precision in [Precision::F32, Precision::F64] {
+            cases.push(diffuse_case(batch, nx, ny, amount, precision));
+            cases.push(inverse_case(batch, nx, ny, amount, precision));
+            for method in [Method::Sip, Method::Gd] {
+                cases.push(signal_case(batch, nx, ny, amount, method, precision));
+            }
         }
     }
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
@@ -33,7 +53,31 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(mean_shift_backward_case(batch, nx, ny, method));
         }
     }
+    cases.push(exp64_case());
     cases
+}
+
+/// exp64(x)·exp(-x) is 1 over the whole range of normal results, so that no magnitude hides another.
+fn exp64_case() -> Case {
+    let x = |i: usize| -708.0 + 1417.0 * i as f64 / 9999.0;
+    let name = "exp64".to_owned();
+    Case {
+        name,
+        shape: "10000".to_owned(),
+        tolerance: 1e-15,
+        precision: Precision::F64,
+        split: Box::new(|outputs| outputs),
+        run: Box::new(move |gpu| {
+            let list: Vec<f64> = (0..10_000).map(x).collect();
+            let input = gpu.table("x", &list, Precision::F64)?;
+            let output = garbage_in(gpu, "y", list.len(), Precision::F64)?;
+            let mut recorder = Recorder::new(gpu);
+            exp64(&mut recorder, &input, &output, list.len())?;
+            recorder.finish().submit(gpu);
+            Ok(vec![gpu.read_f64(&output)?.iter().zip(&list).map(|(y, x)| y / x.exp()).collect()])
+        }),
+        reference: LazyCell::new(Box::new(|| vec![vec![1.0; 10_000]])),
+    }
 }
 
 fn rectangles(batch: usize, nx: usize, ny: usize) -> Vec<Rectangle> {
@@ -60,11 +104,11 @@ fn fields(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields
 }
 
-fn rasterise_case(batch: usize, nx: usize, ny: usize) -> Case {
+fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: Precision) -> Case {
     let prepare = move |r: &mut crate::gpu::Recorder| {
-        let list = r.gpu.tensor_from("rectangles", &flatten(&rectangles(batch, nx, ny)))?;
-        let field = garbage(r.gpu, "field", batch * nx * ny)?;
-        rasterise(r, &list, &field, batch, nx, ny)?;
+        let list = r.gpu.table("rectangles", &flatten(&rectangles(batch, nx, ny)), precision)?;
+        let field = garbage_in(r.gpu, "field", batch * nx * ny, precision)?;
+        rasterise(r, &list, &field, PER_SAMPLE, batch, nx, ny)?;
         Ok(vec![field])
     };
     let reference = move || {
@@ -75,15 +119,15 @@ fn rasterise_case(batch: usize, nx: usize, ny: usize) -> Case {
         }
         vec![field]
     };
-    recorded("rasterise", format!("{batch}x{nx}x{ny}"), 2e-6, prepare, reference)
+    recorded_in(precision, "rasterise", format!("{batch}x{nx}x{ny}"), [2e-6, 1e-13], prepare, reference)
 }
 
-fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool) -> Case {
+fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precision) -> Case {
     let data = noise(1, 2 * count * nx * ny);
     let input = data.clone();
     let prepare = move |r: &mut crate::gpu::Recorder| {
-        let tensor = r.gpu.tensor_from("data", &input)?;
-        let fft = Fft::new(r.gpu, nx, ny)?;
+        let tensor = r.gpu.table("data", &widen(&input), precision)?;
+        let fft = Fft::new(r.gpu, nx, ny, precision)?;
         if inverse {
             fft.inverse(r, &tensor, count)?
         } else {
@@ -101,15 +145,15 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool) -> Case {
         vec![complex.into_iter().flat_map(|c| [c.re, c.im]).collect()]
     };
     let name = if inverse { "fft/inverse" } else { "fft/forward" };
-    recorded(name, format!("{count}x{nx}x{ny}"), 1e-5, prepare, reference)
+    recorded_in(precision, name, format!("{count}x{nx}x{ny}"), [1e-5, 1e-14], prepare, reference)
 }
 
-fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64) -> Case {
+fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Precision) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let prepare = move |r: &mut crate::gpu::Recorder| {
-        let x = r.gpu.tensor_from("x", &fields(batch, nx, ny))?;
-        let y = garbage(r.gpu, "y", batch * nx * ny)?;
-        crate::gpu::physics::Physics::new(r.gpu, &heat, batch)?.diffuse(r, &x, &y)?;
+        let x = r.gpu.table("x", &widen(&fields(batch, nx, ny)), precision)?;
+        let y = garbage_in(r.gpu, "y", batch * nx * ny, precision)?;
+        crate::gpu::physics::Physics::new(r.gpu, &heat, batch, precision)?.diffuse(r, &x, &y)?;
         Ok(vec![y])
     };
     let reference = move || {
@@ -117,7 +161,14 @@ fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64) -> Case {
         cpu::physics::Physics::new(&heat).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
         vec![y]
     };
-    recorded("diffuse", format!("{batch}x{nx}x{ny} a={amount}"), 1e-6, prepare, reference)
+    recorded_in(
+        precision,
+        "diffuse",
+        format!("{batch}x{nx}x{ny} a={amount}"),
+        [1e-6, 1e-14],
+        prepare,
+        reference,
+    )
 }
 
 /// The error of a poor prediction: strong at low frequencies, with white noise on top.
@@ -126,13 +177,20 @@ fn prediction_error(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields(batch, nx, ny).iter().zip(white).map(|(x, w)| 0.4 * x - 0.2 + 0.1 * w).collect()
 }
 
-fn signal_case(batch: usize, nx: usize, ny: usize, amount: f64, method: Method) -> Case {
+fn signal_case(
+    batch: usize,
+    nx: usize,
+    ny: usize,
+    amount: f64,
+    method: Method,
+    precision: Precision,
+) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let prepare = move |r: &mut crate::gpu::Recorder| {
-        let error = r.gpu.tensor_from("error", &prediction_error(batch, nx, ny))?;
-        let energy = garbage(r.gpu, "energy", 2 * pairs(batch))?;
-        let signal = garbage(r.gpu, "signal", batch * nx * ny)?;
-        let physics = crate::gpu::physics::Physics::new(r.gpu, &heat, batch)?;
+        let error = r.gpu.table("error", &widen(&prediction_error(batch, nx, ny)), precision)?;
+        let energy = garbage_in(r.gpu, "energy", 2 * pairs(batch), precision)?;
+        let signal = garbage_in(r.gpu, "signal", batch * nx * ny, precision)?;
+        let physics = crate::gpu::physics::Physics::new(r.gpu, &heat, batch, precision)?;
         physics.training_signal(r, method, &error, &energy, &signal)?;
         Ok(vec![signal, energy])
     };
@@ -148,7 +206,43 @@ fn signal_case(batch: usize, nx: usize, ny: usize, amount: f64, method: Method) 
         vec![signal, energy]
     };
     let name = format!("training_signal/{}", method.name());
-    recorded(&name, format!("{batch}x{nx}x{ny} a={amount}"), 1e-5, prepare, reference)
+    recorded_in(precision, &name, format!("{batch}x{nx}x{ny} a={amount}"), [1e-5, 1e-11], prepare, reference)
+}
+
+/// The literal inverse of a residual that is strong at low frequencies. In 32 bits the residual's own rounding is
+/// what the noise floor of 1e-6 lets pass, hence the tolerance.
+fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Precision) -> Case {
+    let heat = HeatEquation { nx, ny, amount };
+    let residual = move || {
+        let mut residual = vec![0.0; batch * nx * ny];
+        let error = widen(&prediction_error(batch, nx, ny));
+        cpu::physics::Physics::new(&heat).diffuse(&error, &mut residual);
+        residual
+    };
+    let prepare = move |r: &mut Recorder| {
+        let inverse = Inverse::new(r.gpu, &heat, batch, precision)?;
+        let residual = residual();
+        let complex: Vec<f64> = residual.iter().flat_map(|&v| [v, 0.0]).collect();
+        r.gpu.write_f64(&inverse.field, &complex);
+        let sigma: Vec<f64> =
+            residual.chunks_exact(nx * ny).map(|r| cpu::inverse::sigma(r, UNCERTAINTY)).collect();
+        r.gpu.write_f64(&inverse.sigma, &sigma);
+        inverse.record(r)?;
+        // The imaginary part is rounding noise, small beside the real one.
+        Ok(vec![inverse.field.clone()])
+    };
+    let reference = move || {
+        let inverted = cpu::inverse::invert::<f64>(&heat, UNCERTAINTY, &residual());
+        vec![inverted.dx.iter().flat_map(|&v| [v, 0.0]).collect()]
+    };
+    recorded_in(
+        precision,
+        "inverse",
+        format!("{batch}x{nx}x{ny} a={amount}"),
+        [5e-2, 1e-9],
+        prepare,
+        reference,
+    )
 }
 
 fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {

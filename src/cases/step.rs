@@ -6,16 +6,21 @@ use crate::gpu::{Gpu, Step};
 use crate::model::init::State;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
-use crate::model::{Adam, HeatEquation, Losses, Method, UNet, UNetConfig};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet, UNetConfig};
+use std::cell::LazyCell;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for method in [Method::Sip, Method::Gd] {
-        for (filters, batch, nx, ny) in
-            [(vec![8], 2, 8, 8), (vec![8, 16], 3, 16, 32), (vec![16; 4], 2, 32, 32)]
-        {
-            let lockstep = Lockstep { method, filters, batch, heat: HeatEquation { nx, ny, amount: 8.0 } };
+        for (precision, filters, batch, nx, ny) in [
+            (Precision::F32, vec![8], 2, 8, 8),
+            (Precision::F32, vec![8, 16], 3, 16, 32),
+            (Precision::F32, vec![16; 4], 2, 32, 32),
+            (Precision::F64, vec![8, 16], 3, 16, 32),
+        ] {
+            let heat = HeatEquation { nx, ny, amount: 8.0 };
+            let lockstep = Lockstep { method, precision, filters, batch, heat };
             for (part, tolerance) in [(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)] {
                 cases.push(lockstep.case(part, tolerance));
             }
@@ -38,6 +43,7 @@ enum Part {
 #[derive(Clone)]
 struct Lockstep {
     method: Method,
+    precision: Precision,
     filters: Vec<usize>,
     batch: usize,
     heat: HeatEquation,
@@ -48,8 +54,8 @@ impl Lockstep {
         UNet::new(&UNetConfig { filters: self.filters.clone(), ..Default::default() })
     }
 
-    fn rectangles(&self, step: u64) -> Vec<crate::model::Rectangle> {
-        draw_batch(Purpose::Cases, 1, step, self.batch, self.heat.nx, self.heat.ny)
+    fn batch(&self, step: u64) -> Batch {
+        Batch::Rectangles(draw_batch(Purpose::Cases, 1, step, self.batch, self.heat.nx, self.heat.ny))
     }
 
     /// Parameters that have a gradient.
@@ -72,18 +78,26 @@ impl Lockstep {
         }
     }
 
-    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f32>>> {
+    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
         let net = self.net();
         let start = State::new(&net, 5);
-        let mut step = Step::new(gpu, &net, &self.heat, self.method, Adam::default(), self.batch, &start)?;
-        step.submit_rectangles(&self.rectangles(0))?;
+        let mut step = Step::new(
+            gpu,
+            &net,
+            &self.heat,
+            self.method,
+            self.precision,
+            Adam::default(),
+            self.batch,
+            &start,
+        )?;
+        step.submit(&self.batch(0))?;
         let gradients = step.gradients()?;
-        step.submit_rectangles(&self.rectangles(1))?;
+        step.submit(&self.batch(1))?;
         step.request_losses()?;
         let losses = step.losses(true)?;
         let (weights, _) = step.weights()?;
-        let picked = self.pick(part, &losses[0], &widen(&gradients), &widen(&weights));
-        Ok(picked.into_iter().map(|values| values.into_iter().map(|v| v as f32).collect()).collect())
+        Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 
     fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
@@ -92,11 +106,11 @@ impl Lockstep {
         let start = State::new(&net, 5);
         step.params = widen(&start.params);
         step.running = widen(&start.buffers);
-        step.set_rectangles(&self.rectangles(0));
+        step.set_batch(&self.batch(0));
         let losses = step.forward_backward();
         let gradients = step.gradients.clone();
         step.update(1);
-        step.set_rectangles(&self.rectangles(1));
+        step.set_batch(&self.batch(1));
         step.forward_backward();
         step.update(2);
         self.pick(part, &losses, &gradients, &step.params)
@@ -105,11 +119,16 @@ impl Lockstep {
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
         Case {
-            name: format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
+            name: match self.precision {
+                Precision::F32 => format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
+                Precision::F64 => format!("step/{}/{part:?}/f64", self.method.name()).to_lowercase(),
+            },
+            precision: self.precision,
             shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
             tolerance,
+            split: Box::new(|outputs| outputs),
             run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),
-            reference: Box::new(move || on_cpu.on_cpu(part)),
+            reference: LazyCell::new(Box::new(move || on_cpu.on_cpu(part))),
         }
     }
 }

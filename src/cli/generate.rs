@@ -1,67 +1,91 @@
 //! `unheat generate`.
 
-use super::Outcome;
 use super::say::say;
-use crate::cpu::rasterise::rasterise;
-use crate::io::{npy, picture};
-use crate::model::HeatEquation;
-use crate::model::rectangles::draw;
+use super::{Outcome, arrays};
+use crate::io::rectangles::Rectangles;
+use crate::io::{picture, rectangles};
+use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::train::Size;
+use crate::model::{HeatEquation, Precision};
+use crate::train::{Size, fields};
 use crate::{Error, Result};
 use clap::Args;
-use rayon::prelude::*;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Number of fields
-    #[arg(long)]
-    count: usize,
+    /// Number of random fields
+    #[arg(long, required_unless_present = "rectangles", conflicts_with = "rectangles")]
+    count: Option<usize>,
+    /// Draw these rectangles instead of random ones: center and half_size [B,R,2], strength [B,R], in cells
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seed")]
+    rectangles: Option<PathBuf>,
     /// Cells along x and y, powers of two from 8 to 2048
     #[arg(long, default_value = "64x64")]
     size: Size,
     /// Seed; field i is sample i of the first step of a training run with this seed
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The array to write, [count, x, y] in 32-bit floats; replaced if it exists
+    /// Compute in 32 or 64 bits; also the dtype of the array
+    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    physics: Precision,
+    /// The array to write, [count, x, y]; replaced if it exists
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,
+    /// Also write the rectangles, in the form that --rectangles reads
+    #[arg(long, value_name = "FILE.safetensors")]
+    save_rectangles: Option<PathBuf>,
     /// Also write every field as a picture into this folder
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    #[arg(long, default_value = "cpu", value_name = "auto|cpu|INDEX|NAME")]
+    device: String,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Size { nx, ny } = arguments.size;
     HeatEquation::new(nx, ny, 0.0)?;
-    let cells = nx * ny;
-    let too_many = || Error::usage(format!("count {}: from 1 to what fits into memory", arguments.count));
-    let len = arguments.count.checked_mul(cells).filter(|&len| len > 0).ok_or_else(too_many)?;
-    let mut data: Vec<f32> = Vec::new();
-    data.try_reserve_exact(len).map_err(|_| too_many())?;
-    data.resize(len, 0.0);
-    data.par_chunks_mut(cells).enumerate().for_each(|(i, field)| {
-        let rectangles = draw(Purpose::Rectangles, arguments.seed, 0, i as u64, nx, ny);
-        rasterise(&rectangles, nx, ny, field);
-    });
-    if let Some(folder) = &arguments.png {
+    if arguments.save_rectangles.as_ref() == Some(&arguments.output) {
+        return Err(Error::usage("--output and --save-rectangles name the same file"));
+    }
+    let rectangles = match (&arguments.rectangles, arguments.count) {
+        (Some(path), _) => rectangles::read(path)?,
+        (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
+    };
+    let compute = arrays::open(&arguments.device, arguments.physics)?;
+    let Rectangles { list, per_sample } = &rectangles;
+    let data = fields::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    let pictured = arguments.png.as_ref().map(|folder| (folder, data.clone()));
+    arrays::write(&arguments.output, data, arguments.physics, [rectangles.batch(), nx, ny], false)?;
+    if let Some(path) = &arguments.save_rectangles {
+        rectangles::write(path, &rectangles)?;
+    }
+    if let Some((folder, data)) = pictured {
         pictures(folder, &data, nx, ny)?;
     }
-    let fields =
-        npy::Fields { shape: [arguments.count, nx, ny], data: npy::FieldData::F32(data), rank2: false };
-    npy::write(&arguments.output, &fields)?;
-    say!("{} fields of {} cells are in {}", arguments.count, arguments.size, arguments.output.display());
+    say!("{} fields of {} cells are in {}", rectangles.batch(), arguments.size, arguments.output.display());
     Ok(ExitCode::SUCCESS)
 }
 
+fn drawn(count: usize, seed: u64, nx: usize, ny: usize) -> Result<Rectangles> {
+    // The fields take more memory than their rectangles from 8x8 on.
+    let mut test: Vec<f64> = Vec::new();
+    let fits = count.checked_mul(nx * ny).is_some_and(|len| test.try_reserve_exact(len).is_ok());
+    if count == 0 || !fits {
+        return Err(Error::usage(format!("count {count}: from 1 to what fits into memory")));
+    }
+    Ok(Rectangles { list: draw_batch(Purpose::Rectangles, seed, 0, count, nx, ny), per_sample: PER_SAMPLE })
+}
+
 /// One PNG per field, all on the same colour scale.
-fn pictures(folder: &Path, data: &[f32], nx: usize, ny: usize) -> Result<()> {
+fn pictures(folder: &Path, data: &[f64], nx: usize, ny: usize) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
-    let hottest = data.iter().copied().fold(0.0, f32::max);
+    let hottest = data.iter().copied().fold(0.0, f64::max) as f32;
     for (i, field) in data.chunks_exact(nx * ny).enumerate() {
-        picture::field(&folder.join(format!("{i:05}.png")), field, nx, ny, (0.0, hottest))?;
+        let field: Vec<f32> = field.iter().map(|&v| v as f32).collect();
+        picture::field(&folder.join(format!("{i:05}.png")), &field, nx, ny, (0.0, hottest))?;
     }
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! The command line: one file per command, each turning what a person typed into library calls.
 
+mod arrays;
 mod check;
 mod devices;
+mod diffuse;
 mod generate;
+mod invert;
 mod progress;
 mod reconstruct;
 mod say;
@@ -30,20 +33,26 @@ enum Command {
     Devices(devices::Arguments),
     /// Is this GPU and driver right? Compare every kernel with the CPU reference
     Check(check::Arguments),
-    /// Write random fields of hot rectangles to a .npy file
+    /// Write fields of hot rectangles, random or given, to a .npy file
     Generate(generate::Arguments),
+    /// Diffuse fields: what an observer sees of them
+    Diffuse(diffuse::Arguments),
+    /// Undo diffusion as far as the noise allows: the SIP update of a residual
+    Invert(invert::Arguments),
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
 /// met, 1 for everything else.
 pub fn main() -> ExitCode {
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error")).init();
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
     let result = match Cli::parse().command {
         Command::Train(arguments) => train::run(arguments),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
+        Command::Diffuse(arguments) => diffuse::run(arguments),
+        Command::Invert(arguments) => invert::run(arguments),
     };
     match result {
         Ok(code) => code,

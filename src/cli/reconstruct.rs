@@ -1,6 +1,7 @@
 //! `unheat reconstruct`.
 
 use super::Outcome;
+use super::say::say;
 use crate::Error;
 use crate::io::{npy, weights};
 use crate::train::reconstruct::{check_size, reconstruct};
@@ -67,7 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         npy::FieldData::F64(_) => npy::FieldData::F64(predicted.into_iter().map(f64::from).collect()),
     };
     npy::write(&arguments.output, &npy::Fields { data, ..observed })?;
-    println!(
+    say!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}",
         compute.describe(),
         arguments.output.display()

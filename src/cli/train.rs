@@ -5,7 +5,7 @@ use super::progress::Display;
 use super::say::say;
 use crate::Result;
 use crate::io::{npy, weights};
-use crate::model::{Method, Padding, UNetConfig};
+use crate::model::{Method, Padding, Precision, UNetConfig};
 use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -28,6 +28,9 @@ pub(super) struct Arguments {
     /// Diffusion to undo: diffusivity × time, in cells²
     #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
     amount: f64,
+    /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good (docs/numerics.md)
+    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    physics: Precision,
     /// Learning rate of Adam
     #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
     lr: f64,
@@ -107,6 +110,7 @@ impl Arguments {
             batch: self.batch,
             size,
             amount: self.amount,
+            physics: self.physics,
             lr: self.lr,
             levels: self.levels.unwrap_or(architecture.levels()),
             filters,

@@ -10,6 +10,7 @@ pub mod conv1x1;
 pub mod conv3x3;
 pub mod damp;
 pub mod fft;
+pub mod inverse;
 pub mod max_pool;
 pub mod mean_shift;
 pub mod physics;

@@ -1,5 +1,6 @@
 //! One training step on the CPU, top to bottom like the picture in the README. The network computes in N, the
-//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), the engine runs f32 throughout.
+//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), which `train --physics f64` uses. The
+//! training signal has its Fourier form in both precisions: in 64 bits it equals the literal one (SPEC 3b).
 
 use super::Real;
 use super::adam::adam;
@@ -9,7 +10,7 @@ use super::rasterise::rasterise;
 use super::reduce::sum;
 use super::unet::Network;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Rectangle, UNet};
 use rayon::prelude::*;
 
 /// The network, the optimiser's state and every array of a step for a fixed batch.
@@ -67,8 +68,15 @@ impl<N: Real, P: Real> Step<N, P> {
         }
     }
 
-    /// x* of the next step from rectangles, [`PER_SAMPLE`] for each sample.
-    pub fn set_rectangles(&mut self, rectangles: &[Rectangle]) {
+    /// x* of the next step.
+    pub fn set_batch(&mut self, batch: &Batch) {
+        match batch {
+            Batch::Rectangles(rectangles) => self.set_rectangles(rectangles),
+            Batch::Fields(fields) => convert(fields, &mut self.truth),
+        }
+    }
+
+    fn set_rectangles(&mut self, rectangles: &[Rectangle]) {
         let (nx, ny) = (self.heat.nx, self.heat.ny);
         self.truth
             .par_chunks_mut(nx * ny)
@@ -76,13 +84,14 @@ impl<N: Real, P: Real> Step<N, P> {
             .for_each(|(field, rectangles)| rasterise(rectangles, nx, ny, field));
     }
 
-    /// x* of the next step, `[batch, nx, ny]`.
-    pub fn set_truth(&mut self, truth: &[P]) {
-        self.truth.copy_from_slice(truth);
-    }
-
     /// Everything before the update: fills [`Step::gradients`] and returns the losses.
     pub fn forward_backward(&mut self) -> Losses {
+        self.forward();
+        self.backward()
+    }
+
+    /// x* -> diffusion -> observation y* -> U-Net -> prediction x. Updates the running statistics.
+    pub fn forward(&mut self) {
         let cells = self.heat.cells();
         self.physics.diffuse(&self.truth, &mut self.observation);
         convert(&self.observation, &mut self.input);
@@ -99,6 +108,11 @@ impl<N: Real, P: Real> Step<N, P> {
                     *e = t - P::of(p.f64());
                 }
             });
+    }
+
+    /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward.
+    fn backward(&mut self) -> Losses {
+        let cells = self.heat.cells();
         let residual_energy = self.physics.training_signal(self.method, &self.error, &mut self.signal);
 
         let half_energy = |fields: &[P]| -> Vec<f64> {
@@ -110,12 +124,13 @@ impl<N: Real, P: Real> Step<N, P> {
             Method::Sip => half_energy(&self.signal),
             Method::Gd => y_l2.clone(),
         };
-        let losses = Losses { loss, x_l2: half_energy(&self.error), y_l2 };
+        let x_l2 = half_energy(&self.error);
 
         convert(&self.signal, &mut self.output_gradient);
         self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
         self.network.backward(&self.params, &self.input, &self.output_gradient, &mut self.gradients, None);
-        losses
+        let frozen = !self.gradients.iter().all(|g| g.is_finite());
+        Losses { loss, x_l2, y_l2, frozen }
     }
 
     /// The Adam update number `t` = 1, 2, … from [`Step::gradients`].

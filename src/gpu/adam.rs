@@ -24,7 +24,6 @@ pub struct Optimiser {
     pub v: Tensor,
     /// lr/(1-β1^t) and 1/√(1-β2^t) of the step about to run; the host writes it before each submission.
     schedule: Tensor,
-    /// One u32: 1 once a loss was not finite.
     frozen: Tensor,
 }
 
@@ -43,6 +42,11 @@ impl Optimiser {
     /// Sets the scalars of update `t` = 1, 2, … for the next submission.
     pub fn schedule(&self, gpu: &Gpu, t: u64) {
         gpu.write(&self.schedule, &[self.settings.step_size(t) as f32, self.settings.root_scale(t) as f32]);
+    }
+
+    /// One u32: 1 once a loss or a gradient was not finite.
+    pub fn frozen(&self) -> &Tensor {
+        &self.frozen
     }
 
     /// Freezes if one of `losses` is not finite.

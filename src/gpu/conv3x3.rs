@@ -3,8 +3,8 @@
 use super::recording::Recorder;
 use super::source::Source;
 use super::{KernelSpec, Tensor, params::params, sum_rows::sum_rows};
-use crate::Result;
-use crate::model::Padding;
+use crate::model::{Padding, Precision};
+use crate::{Error, Result};
 
 params! {
     struct ConvParams {
@@ -87,7 +87,7 @@ pub fn conv3x3(
     weights: Weights,
     target: Target,
 ) -> Result<()> {
-    debug_assert_eq!(source.channels(), weights.c_in);
+    check_channels(source, weights)?;
     let params = |p: ConvParams| ConvParams {
         c_in: weights.c_in as u32,
         c_out: weights.c_out as u32,
@@ -172,7 +172,7 @@ pub fn conv3x3_weight_gradient(
     weights: Weights,
     partial: &Tensor,
 ) -> Result<()> {
-    debug_assert_eq!(source.channels(), weights.c_in);
+    check_channels(source, weights)?;
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out);
     let params = WeightGradientParams {
         batch: shape.batch as u32,
@@ -206,6 +206,14 @@ pub fn conv3x3_weight_gradient(
 /// Scratch elements that [`conv3x3_weight_gradient`] needs.
 pub fn partial_len(shape: Shape, c_in: usize, c_out: usize) -> usize {
     GradientPlan::new(shape, c_in, c_out).partial_len()
+}
+
+fn check_channels(source: Source, weights: Weights) -> Result<()> {
+    if source.channels() == weights.c_in {
+        return Ok(());
+    }
+    let (found, wanted) = (source.channels(), weights.c_in);
+    Err(Error::Device(format!("conv3x3: the source has {found} channels, the weights want {wanted}")))
 }
 
 /// How the weight gradient's sum is cut into chunks. Depends on the shape alone, so that results do too.
@@ -286,5 +294,6 @@ fn spec(
         name: format!("{name}/{}", source.name()),
         files,
         constants: all.map(|&(name, value)| (name, value as u32)).collect(),
+        precision: Precision::F32,
     }
 }

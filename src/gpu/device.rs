@@ -1,6 +1,7 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
 use super::kernel::{Kernel, KernelSpec};
+use crate::model::Precision;
 use crate::{Error, Result};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -33,14 +34,7 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
     if !cfg!(debug_assertions) {
         descriptor.flags = wgpu::InstanceFlags::empty();
     }
-    // DXC compiles compute shaders many times faster than FXC; wgpu falls back by itself where it is missing.
-    descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::default_dynamic_dxc();
     pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
-}
-
-/// Whether the adapter is a CPU in disguise (lavapipe, WARP).
-pub fn is_software(adapter: &wgpu::Adapter) -> bool {
-    adapter.get_info().device_type == wgpu::DeviceType::Cpu
 }
 
 /// An open device with its queue and the kernels built so far.
@@ -55,15 +49,24 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers.
+    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 64-bit floats in
+    /// shaders where it has them.
     pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         let info = adapter.get_info();
         let offered = adapter.limits();
+        let features = adapter.features() & wgpu::Features::SHADER_F64;
+        let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
+        if !features.is_empty() {
+            // A line of 2048 complex numbers, the longest of `fft.wgsl`, takes 32 KiB in 64 bits.
+            workgroup_memory = offered.max_compute_workgroup_storage_size.clamp(workgroup_memory, 32 << 10);
+        }
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unheat"),
+            required_features: features,
             required_limits: wgpu::Limits {
                 max_buffer_size: offered.max_buffer_size,
                 max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+                max_compute_workgroup_storage_size: workgroup_memory,
                 ..Default::default()
             },
             ..Default::default()
@@ -103,14 +106,27 @@ impl Gpu {
         &self.info
     }
 
-    /// The largest tensor that a kernel can bind.
+    /// Whether the adapter is a CPU in disguise (lavapipe, WARP).
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether kernels may compute in this precision.
+    pub fn computes_in(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 => true,
+            Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
+        }
+    }
+
+    /// The largest tensor that a kernel can bind; some back ends offer more than a u32 counts.
     pub fn max_tensor_bytes(&self) -> u64 {
         let limits = self.device.limits();
-        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size)
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX) & !3)
     }
 
     /// The kernel for `spec`, built on first use.
-    pub fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
+    pub(crate) fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
         let source = spec.source();
         if let Some(kernel) = self.kernels.lock().unwrap().get(&source) {
             return Ok(kernel.clone());

@@ -6,9 +6,10 @@
 //! # Output order
 //! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above.
 
-use super::recording::{Recorder, WORKGROUP, flat_workgroups, spec};
+use super::recording::{Recorder, WORKGROUP, flat_workgroups, real_spec};
 use super::{Gpu, KernelSpec, Tensor, params::params};
 use crate::Result;
+use crate::model::Precision;
 use crate::model::fourier::twiddles;
 
 params! {
@@ -41,13 +42,13 @@ pub struct Fft {
 
 impl Fft {
     /// Uploads the twiddles, computed in f64. Both sides are powers of two from 8 to 2048.
-    pub fn new(gpu: &Gpu, nx: usize, ny: usize) -> Result<Self> {
-        let table = |n: usize| -> Vec<f32> { twiddles(n).into_iter().flatten().map(|v| v as f32).collect() };
+    pub fn new(gpu: &Gpu, nx: usize, ny: usize, precision: Precision) -> Result<Self> {
+        let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
         Ok(Self {
             nx,
             ny,
-            twiddles_x: gpu.tensor_from("twiddles x", &table(nx))?,
-            twiddles_y: gpu.tensor_from("twiddles y", &table(ny))?,
+            twiddles_x: gpu.table("twiddles x", &table(nx), precision)?,
+            twiddles_y: gpu.table("twiddles y", &table(ny), precision)?,
         })
     }
 
@@ -98,7 +99,7 @@ impl Fft {
         let length = twiddles.len() as u32; // n/2 complex numbers
         let lines = lines_per_workgroup(length);
         recorder.call(
-            &fft_spec(length),
+            &fft_spec(length, data.precision()),
             &params,
             &[("twiddles", twiddles, length as usize), ("data", data, 2 * count * self.nx * self.ny)],
             [params.lines.div_ceil(lines), 1, 1],
@@ -111,9 +112,9 @@ fn lines_per_workgroup(length: u32) -> u32 {
     (2 * WORKGROUP / length).max(1)
 }
 
-fn fft_spec(length: u32) -> KernelSpec {
+fn fft_spec(length: u32, precision: Precision) -> KernelSpec {
     let files = [include_str!("../../shaders/lib/complex.wgsl"), include_str!("../../shaders/fft.wgsl")];
-    let mut spec = spec(&format!("fft/{length}"), &files);
+    let mut spec = real_spec(&format!("fft/{length}"), &files, precision);
     spec.constants.extend([("LOG2_LENGTH", length.ilog2()), ("LINES", lines_per_workgroup(length))]);
     spec
 }
@@ -128,7 +129,7 @@ pub fn pack(
 ) -> Result<()> {
     let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/pack.wgsl")];
     recorder.call(
-        &spec("pack", &files),
+        &real_spec("pack", &files, field.precision()),
         &PackParams { batch: batch as u32, cells: cells as u32 },
         &[("field", field, batch * cells), ("packed", packed, 2 * pairs(batch) * cells)],
         flat_workgroups(pairs(batch) * cells),
@@ -145,7 +146,7 @@ pub fn unpack(
 ) -> Result<()> {
     let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/unpack.wgsl")];
     recorder.call(
-        &spec("unpack", &files),
+        &real_spec("unpack", &files, field.precision()),
         &PackParams { batch: batch as u32, cells: cells as u32 },
         &[("packed", packed, 2 * pairs(batch) * cells), ("field", field, batch * cells)],
         flat_workgroups(batch * cells),

@@ -3,13 +3,14 @@
 
 use super::device::{Checks, one_line};
 use super::params::{Field, Params};
-use super::recording::Dispatch;
 use super::{Gpu, Tensor};
+use crate::model::Precision;
 use crate::{Error, Result};
 use naga::{AddressSpace, StorageAccess, TypeInner};
 use std::sync::Arc;
 
-/// What a kernel is made of: constants, then WGSL files one after the other. The entry point is `main`.
+/// What a kernel is made of: constants, the scalar `real`, then WGSL files one after the other. The entry point is
+/// `main`.
 ///
 /// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
 /// registers, and wgpu does not check the limits of what they resolve to.)
@@ -18,9 +19,11 @@ pub struct KernelSpec {
     /// Name in errors, profiles and tables: that of the shader's file, with its variant.
     pub name: String,
     /// WGSL texts.
-    pub files: Vec<&'static str>,
+    pub(crate) files: Vec<&'static str>,
     /// Values of the constants that the files leave open.
-    pub constants: Vec<(&'static str, u32)>,
+    pub(crate) constants: Vec<(&'static str, u32)>,
+    /// What `real` means in the files.
+    pub precision: Precision,
 }
 
 impl KernelSpec {
@@ -30,7 +33,13 @@ impl KernelSpec {
         for (name, value) in &self.constants {
             text += &format!("const {name}: u32 = {value}u;\n");
         }
-        for file in &self.files {
+        let prelude: &[&str] = match self.precision {
+            Precision::F32 => &[include_str!("../../shaders/lib/real32.wgsl")],
+            Precision::F64 => {
+                &[include_str!("../../shaders/lib/exp64.wgsl"), include_str!("../../shaders/lib/real64.wgsl")]
+            }
+        };
+        for file in prelude.iter().chain(&self.files) {
             text += file;
         }
         text
@@ -44,7 +53,16 @@ struct Binding {
     group: u32,
     binding: u32,
     writable: bool,
+    /// Bytes of one number in a storage array.
+    width: Option<u8>,
     uniform: Option<Vec<(String, u32, String)>>,
+}
+
+/// One kernel with everything bound.
+pub struct Dispatch {
+    pub(crate) kernel: Arc<Kernel>,
+    pub(crate) bind_groups: Vec<wgpu::BindGroup>,
+    pub(crate) workgroups: [u32; 3],
 }
 
 /// A compiled kernel.
@@ -56,7 +74,7 @@ pub struct Kernel {
 
 impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
-    pub fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
         let source = spec.source();
         let module = naga::front::wgsl::parse_str(&source)
             .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
@@ -86,7 +104,7 @@ impl Kernel {
 
     /// Binds `buffers`, each with its name in the shader and the number of elements that the call touches, and
     /// makes the bind groups once. Missing, unknown, too small and aliasing buffers are errors.
-    pub fn call<P: Params>(
+    pub(crate) fn call<P: Params>(
         self: &Arc<Self>,
         gpu: &Gpu,
         params: &P,
@@ -117,7 +135,13 @@ impl Kernel {
                     &uniform
                 }
                 None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
-                    Some((_, tensor, _)) => &tensor.buffer,
+                    Some((_, tensor, _)) => {
+                        let (wants, has) = (binding.width, tensor.precision().bytes());
+                        if wants.is_some_and(|width| usize::from(width) != has) {
+                            return fail(format!("{} holds numbers of {has} bytes", tensor.label()));
+                        }
+                        &tensor.buffer
+                    }
                     None => return fail(format!("{} is not bound", binding.name)),
                 },
             };
@@ -176,9 +200,10 @@ fn shader_module(gpu: &Gpu, name: &str, source: &str) -> wgpu::ShaderModule {
         wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
     match gpu.checks {
         Checks::Checked => gpu.device.create_shader_module(descriptor),
-        // SAFETY: the sources are this crate's own. Each invocation's indices are bounded by the sizes in its
-        // parameters, which `Kernel::call` has compared with the bound buffers; loops run over bounded counters;
-        // divisors are sizes of at least 1.
+        // SAFETY: the sources are this crate's own: kernels cannot be made or called from outside. Each invocation's
+        // indices are bounded by the sizes in its parameters; the stages' functions derive these and the lengths
+        // that `Kernel::call` compares with the bound buffers from the same shape. Loops run over bounded counters,
+        // divisors are sizes of at least 1. The same cases run with every access checked (tests/cases.rs).
         Checks::Trusted => unsafe {
             gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },
@@ -209,10 +234,17 @@ fn reflect(module: &naga::Module) -> Vec<Binding> {
             group: place.group,
             binding: place.binding,
             writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            width: width(module, variable.ty),
             uniform,
         });
     }
     bindings
+}
+
+/// Bytes of one number of an array of scalars or vectors.
+fn width(module: &naga::Module, array: naga::Handle<naga::Type>) -> Option<u8> {
+    let TypeInner::Array { base, .. } = module.types[array].inner else { return None };
+    Some(module.types[base].inner.scalar()?.width)
 }
 
 /// The host's struct must be the shader's, field by field.
@@ -237,8 +269,11 @@ pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleI
     let source = spec.source();
     let module = naga::front::wgsl::parse_str(&source)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
-    let mut validator =
-        naga::valid::Validator::new(naga::valid::ValidationFlags::all(), naga::valid::Capabilities::empty());
+    let capabilities = match spec.precision {
+        Precision::F32 => naga::valid::Capabilities::empty(),
+        Precision::F64 => naga::valid::Capabilities::FLOAT64,
+    };
+    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, one_line(&e.into_inner()))))?;

@@ -1,7 +1,7 @@
 //! The mean shift of the prediction, its adjoint, and the losses that come along (SPEC 4).
 
 use super::fft::pairs;
-use super::recording::{Recorder, spec};
+use super::recording::{Recorder, real_spec};
 use super::{Tensor, params::params};
 use crate::Result;
 use crate::model::Method;
@@ -35,7 +35,7 @@ impl MeanShift<'_> {
             [include_str!("../../shaders/lib/reduce.wgsl"), include_str!("../../shaders/mean_shift.wgsl")];
         let len = batch * cells;
         recorder.call(
-            &spec("mean_shift", &files),
+            &real_spec("mean_shift", &files, self.truth.precision()),
             &ForwardParams { batch: batch as u32, cells: cells as u32 },
             &[
                 ("output", self.output, len),
@@ -65,7 +65,7 @@ pub fn backward(
         include_str!("../../shaders/mean_shift_backward.wgsl"),
     ];
     recorder.call(
-        &spec("mean_shift_backward", &files),
+        &real_spec("mean_shift_backward", &files, signal.precision()),
         &BackwardParams { batch: batch as u32, cells: cells as u32, sip: (method == Method::Sip).into() },
         &[
             ("signal", signal, batch * cells),

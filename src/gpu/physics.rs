@@ -1,11 +1,11 @@
 //! Diffusion and the training signal on the GPU (SPEC 2 and 3b): FFT, a filter, inverse FFT.
 
 use super::fft::{Fft, pack, pairs, unpack};
-use super::recording::{Recorder, flat_workgroups, spec};
+use super::recording::{Recorder, flat_workgroups, real_spec};
 use super::{Gpu, Tensor, params::params};
 use crate::Result;
 use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW};
-use crate::model::{HeatEquation, Method};
+use crate::model::{HeatEquation, Method, Precision};
 
 params! {
     struct DiffuseParams { modes: u32, cells: u32 }
@@ -21,11 +21,6 @@ params! {
         nx: u32,
         ny: u32,
         sip: u32,
-        sigma_scale: f32,
-        signal_scale: f32,
-        damp_below: f32,
-        invert_above: f32,
-        underflow: f32,
     }
 }
 
@@ -36,6 +31,8 @@ pub struct Physics {
     fft: Fft,
     log_kernel: Tensor,
     kernel: Tensor,
+    /// What `damp.wgsl` calls scalars.
+    scalars: Tensor,
     /// Packed spectra `[pairs, nx, ny]`.
     spectrum: Tensor,
     /// Filtered spectra `[pairs, nx, ny]`.
@@ -44,18 +41,29 @@ pub struct Physics {
 
 impl Physics {
     /// Uploads Λ and K, computed in f64, and allocates the spectra.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize) -> Result<Self> {
-        let round = |table: Vec<f64>| -> Vec<f32> { table.into_iter().map(|v| v as f32).collect() };
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+        let scalars = [
+            UNCERTAINTY * UNCERTAINTY / heat.cells() as f64,
+            0.5 / (heat.nx * heat.nx) as f64,
+            DAMP_BELOW,
+            INVERT_ABOVE,
+            UNDERFLOW,
+        ];
         let complex_len = 2 * pairs(batch) * heat.cells();
         Ok(Self {
             heat: *heat,
             batch,
-            fft: Fft::new(gpu, heat.nx, heat.ny)?,
-            log_kernel: gpu.tensor_from("log kernel", &round(heat.log_kernel()))?,
-            kernel: gpu.tensor_from("kernel", &round(heat.kernel()))?,
-            spectrum: gpu.tensor("spectrum", complex_len)?,
-            damped: gpu.tensor("damped spectrum", complex_len)?,
+            fft: Fft::new(gpu, heat.nx, heat.ny, precision)?,
+            log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
+            kernel: gpu.table("kernel", &heat.kernel(), precision)?,
+            scalars: gpu.table("damp scalars", &scalars, precision)?,
+            spectrum: gpu.tensor_in("spectrum", complex_len, precision)?,
+            damped: gpu.tensor_in("damped spectrum", complex_len, precision)?,
         })
+    }
+
+    fn precision(&self) -> Precision {
+        self.spectrum.precision()
     }
 
     /// y = P(x); both `[batch, nx, ny]`.
@@ -65,7 +73,7 @@ impl Physics {
         self.fft.forward(recorder, &self.spectrum, pairs)?;
         let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/diffuse.wgsl")];
         recorder.call(
-            &spec("diffuse", &files),
+            &real_spec("diffuse", &files, self.precision()),
             &DiffuseParams { modes: (pairs * cells) as u32, cells: cells as u32 },
             &[("kernel", &self.kernel, cells), ("spectrum", &self.spectrum, 2 * pairs * cells)],
             flat_workgroups(pairs * cells),
@@ -100,7 +108,7 @@ impl Physics {
             include_str!("../../shaders/residual_energy.wgsl"),
         ];
         recorder.call(
-            &spec("residual_energy", &files),
+            &real_spec("residual_energy", &files, self.precision()),
             &EnergyParams { nx: self.heat.nx as u32, ny: self.heat.ny as u32 },
             &[
                 ("spectrum", &self.spectrum, 2 * pairs * cells),
@@ -123,20 +131,16 @@ impl Physics {
             nx: self.heat.nx as u32,
             ny: self.heat.ny as u32,
             sip: (method == Method::Sip).into(),
-            sigma_scale: (UNCERTAINTY * UNCERTAINTY / cells as f64) as f32,
-            signal_scale: (0.5 / (self.heat.nx * self.heat.nx) as f64) as f32,
-            damp_below: DAMP_BELOW as f32,
-            invert_above: INVERT_ABOVE as f32,
-            underflow: UNDERFLOW as f32,
         };
         recorder.call(
-            &spec("damp", &files),
+            &real_spec("damp", &files, self.precision()),
             &params,
             &[
                 ("spectrum", &self.spectrum, 2 * pairs * cells),
                 ("log_kernel", &self.log_kernel, cells),
                 ("kernel", &self.kernel, cells),
                 ("energy", energy, 2 * pairs),
+                ("scalars", &self.scalars, 5),
                 ("damped", &self.damped, 2 * pairs * cells),
             ],
             flat_workgroups(pairs * cells),

@@ -1,46 +1,41 @@
 //! Rectangles to fields on the GPU (SPEC 1).
 
-use super::recording::{Recorder, flat_workgroups, spec};
+use super::recording::{Recorder, flat_workgroups, real_spec};
 use super::{Tensor, params::params};
 use crate::Result;
 use crate::model::Rectangle;
-use crate::model::rectangles::{EDGE_WIDTH, PER_SAMPLE};
 
 /// Numbers per rectangle in [`flatten`].
 pub const NUMBERS: usize = 5;
 
 params! {
-    struct RasteriseParams { batch: u32, nx: u32, ny: u32, rectangles: u32, inverse_edge_width: f32 }
+    struct RasteriseParams { batch: u32, nx: u32, ny: u32, rectangles: u32 }
 }
 
 /// Rectangles as the shader reads them: cx, cy, hx, hy, strength.
-pub fn flatten(rectangles: &[Rectangle]) -> Vec<f32> {
+pub fn flatten(rectangles: &[Rectangle]) -> Vec<f64> {
     let numbers = |r: &Rectangle| [r.center[0], r.center[1], r.half_size[0], r.half_size[1], r.strength];
-    rectangles.iter().flat_map(|r| numbers(r).map(|v| v as f32)).collect()
+    rectangles.iter().flat_map(numbers).collect()
 }
 
-/// `rectangles` `[batch, PER_SAMPLE, 5]` to `field` `[batch, nx, ny]`.
+/// `rectangles` `[batch, per_sample, 5]` to `field` `[batch, nx, ny]`.
 pub fn rasterise(
     recorder: &mut Recorder,
     rectangles: &Tensor,
     field: &Tensor,
+    per_sample: usize,
     batch: usize,
     nx: usize,
     ny: usize,
 ) -> Result<()> {
-    let params = RasteriseParams {
-        batch: batch as u32,
-        nx: nx as u32,
-        ny: ny as u32,
-        rectangles: PER_SAMPLE as u32,
-        inverse_edge_width: (1.0 / EDGE_WIDTH) as f32,
-    };
+    let params =
+        RasteriseParams { batch: batch as u32, nx: nx as u32, ny: ny as u32, rectangles: per_sample as u32 };
     let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/rasterise.wgsl")];
     let len = batch * nx * ny;
     recorder.call(
-        &spec("rasterise", &files),
+        &real_spec("rasterise", &files, field.precision()),
         &params,
-        &[("rectangles", rectangles, batch * PER_SAMPLE * NUMBERS), ("field", field, len)],
+        &[("rectangles", rectangles, batch * per_sample * NUMBERS), ("field", field, len)],
         flat_workgroups(len),
     )
 }

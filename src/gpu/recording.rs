@@ -1,17 +1,10 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
-use super::kernel::{Kernel, KernelSpec};
+use super::kernel::{Dispatch, KernelSpec};
 use super::params::Params;
 use super::{Gpu, Tensor};
 use crate::Result;
-use std::sync::Arc;
-
-/// One kernel with everything bound.
-pub struct Dispatch {
-    pub(crate) kernel: Arc<Kernel>,
-    pub(crate) bind_groups: Vec<wgpu::BindGroup>,
-    pub(crate) workgroups: [u32; 3],
-}
+use crate::model::Precision;
 
 /// Collects dispatches; the stages' functions append to it.
 pub struct Recorder<'a> {
@@ -26,8 +19,8 @@ impl<'a> Recorder<'a> {
         Self { gpu, dispatches: Vec::new() }
     }
 
-    /// Appends one call; see [`Kernel::call`].
-    pub fn call<P: Params>(
+    /// Appends one call; see [`Kernel::call`](super::Kernel::call).
+    pub(crate) fn call<P: Params>(
         &mut self,
         spec: &KernelSpec,
         params: &P,
@@ -114,5 +107,18 @@ pub(crate) fn flat_workgroups(len: usize) -> [u32; 3] {
 
 /// The spec of a kernel that uses [`WORKGROUP`].
 pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
-    KernelSpec { name: name.to_owned(), files: files.to_vec(), constants: vec![("WORKGROUP", WORKGROUP)] }
+    real_spec(name, files, Precision::F32)
+}
+
+/// The spec of a kernel written in `real`s that uses [`WORKGROUP`].
+pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision) -> KernelSpec {
+    KernelSpec {
+        name: match precision {
+            Precision::F32 => name.to_owned(),
+            Precision::F64 => format!("{name}/f64"),
+        },
+        files: files.to_vec(),
+        constants: vec![("WORKGROUP", WORKGROUP)],
+        precision,
+    }
 }

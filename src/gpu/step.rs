@@ -6,13 +6,14 @@
 use super::adam::Optimiser;
 use super::fft::pairs;
 use super::mean_shift::{self, MeanShift};
+use super::narrow::narrow;
 use super::physics::Physics;
 use super::rasterise::{NUMBERS, flatten, rasterise};
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, HeatEquation, Losses, Method, Rectangle, UNet};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -36,7 +37,8 @@ pub struct Step {
     kept_params: Tensor,
     kept_running: Tensor,
     rasterise: Recording,
-    forward_backward: Recording,
+    forward: Recording,
+    backward: Recording,
     update: Recording,
     /// Steps submitted, which is also the number t of the last update.
     submitted: u64,
@@ -44,10 +46,13 @@ pub struct Step {
     ring: Ring,
 }
 
-/// The arrays of a step outside the network, `[batch, nx, ny]` unless said.
+/// The arrays of a step outside the network, `[batch, nx, ny]` unless said. Truth, observation, error, signal and
+/// energy have the physics' precision, the others 32 bits (SPEC 0).
 struct Fields {
     truth: Tensor,
     observation: Tensor,
+    /// The observation in 32 bits: the same tensor if that is the physics' precision.
+    input: Tensor,
     output: Tensor,
     prediction: Tensor,
     error: Tensor,
@@ -62,17 +67,23 @@ struct Fields {
 }
 
 impl Fields {
-    fn new(gpu: &Gpu, batch: usize, cells: usize) -> Result<Self> {
+    fn new(gpu: &Gpu, batch: usize, cells: usize, precision: Precision) -> Result<Self> {
         let field = |label| gpu.tensor(label, batch * cells);
+        let physical = |label| gpu.tensor_in(label, batch * cells, precision);
+        let observation = physical("observation")?;
         Ok(Self {
-            truth: field("truth")?,
-            observation: field("observation")?,
+            truth: physical("truth")?,
+            input: match precision {
+                Precision::F32 => observation.clone(),
+                Precision::F64 => field("network input")?,
+            },
+            observation,
             output: field("network output")?,
             prediction: field("prediction")?,
-            error: field("error")?,
-            signal: field("training signal")?,
+            error: physical("error")?,
+            signal: physical("training signal")?,
             output_gradient: field("output gradient")?,
-            energy: gpu.tensor("residual energy", 2 * pairs(batch))?,
+            energy: gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?,
             x_l2: gpu.tensor("x_l2", batch)?,
             losses: gpu.tensor("losses", 2 * batch)?,
         })
@@ -86,31 +97,42 @@ impl Step {
         net: &UNet,
         heat: &HeatEquation,
         method: Method,
+        precision: Precision,
         adam: Adam,
         batch: usize,
         state: &State,
     ) -> Result<Self> {
+        if !gpu.computes_in(precision) {
+            return Err(Error::usage(format!(
+                "physics f64: {} has no 64-bit floats in shaders; use --physics f32, whose Fourier form is as \
+                 accurate for training (docs/numerics.md), or --device cpu",
+                gpu.name()
+            )));
+        }
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
         Network::check_batch(gpu, net, batch, nx, ny)?;
         let network = Network::new(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
         let optimiser = Optimiser::new(gpu, adam, net.param_count)?;
-        let physics = Physics::new(gpu, heat, batch)?;
-        let f = Fields::new(gpu, batch, cells)?;
-        let rectangles = gpu.tensor("rectangles", batch * PER_SAMPLE * NUMBERS)?;
+        let physics = Physics::new(gpu, heat, batch, precision)?;
+        let f = Fields::new(gpu, batch, cells, precision)?;
+        let rectangles = gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, precision)?;
         let kept_params = gpu.tensor_from("kept parameters", &state.params)?;
         let kept_running = gpu.tensor_from("kept running statistics", &state.buffers)?;
 
         // rectangles -> field x*
         let mut record = Recorder::new(gpu);
-        rasterise(&mut record, &rectangles, &f.truth, batch, nx, ny)?;
+        rasterise(&mut record, &rectangles, &f.truth, PER_SAMPLE, batch, nx, ny)?;
         let rasterise = record.finish();
 
         // x* -> FFT -> diffusion -> observation y* -> U-Net -> prediction x
         let mut record = Recorder::new(gpu);
         physics.diffuse(&mut record, &f.truth, &f.observation)?;
-        network.forward(&mut record, &f.observation, &f.output)?;
+        if precision != Precision::F32 {
+            narrow(&mut record, &f.observation, &f.input, batch * cells)?;
+        }
+        network.forward(&mut record, &f.input, &f.output)?;
         let shift = MeanShift {
             output: &f.output,
             truth: &f.truth,
@@ -120,7 +142,10 @@ impl Step {
         };
         shift.record(&mut record, batch, cells)?;
 
+        let forward = record.finish();
+
         // x* - x -> FFT -> SIP step or GD gradient -> inverse FFT -> dL/dx
+        let mut record = Recorder::new(gpu);
         physics.training_signal(&mut record, method, &f.error, &f.energy, &f.signal)?;
 
         // dL/dx -> U-Net backward
@@ -134,13 +159,14 @@ impl Step {
             batch,
             cells,
         )?;
-        network.backward(&mut record, &f.observation, &f.output_gradient)?;
-        let forward_backward = record.finish();
+        network.backward(&mut record, &f.input, &f.output_gradient)?;
+        let backward = record.finish();
 
-        // gradients -> Adam, unless the loss is not finite
+        // gradients -> Adam, unless a loss or a gradient is not finite
         let mut record = Recorder::new(gpu);
         optimiser.guard(&mut record, &f.losses)?;
         optimiser.guard(&mut record, &f.x_l2)?;
+        optimiser.guard(&mut record, &network.gradients)?;
         optimiser.keep(&mut record, &network.params, &kept_params)?;
         optimiser.keep(&mut record, &network.running, &kept_running)?;
         optimiser.update(&mut record, &network.gradients, &network.params)?;
@@ -158,7 +184,8 @@ impl Step {
             kept_params,
             kept_running,
             rasterise,
-            forward_backward,
+            forward,
+            backward,
             update,
             submitted: 0,
             in_flight: VecDeque::new(),
@@ -168,47 +195,50 @@ impl Step {
 
     /// Dispatches per step. All of them go in one submission.
     pub fn dispatches(&self) -> usize {
-        self.rasterise.len() + self.forward_backward.len() + self.update.len()
+        self.parts().iter().map(|part| part.len()).sum()
     }
 
     /// Names and seconds of every dispatch of a step, run one by one; see [`Recording::time_each`].
     pub fn time_each(&self) -> Result<Vec<(String, f64)>> {
-        let parts = [&self.rasterise, &self.forward_backward, &self.update];
-        let times = parts.map(|part| part.time_each(&self.gpu)).into_iter().collect::<Result<Vec<_>>>()?;
+        let times =
+            self.parts().map(|part| part.time_each(&self.gpu)).into_iter().collect::<Result<Vec<_>>>()?;
         Ok(times.into_iter().flatten().collect())
     }
 
-    /// Submits one step on rectangles, [`PER_SAMPLE`] for each sample.
-    pub fn submit_rectangles(&mut self, rectangles: &[Rectangle]) -> Result<()> {
-        self.gpu.write(&self.rectangles, &flatten(rectangles));
-        self.submit(true)
+    fn parts(&self) -> [&Recording; 4] {
+        [&self.rasterise, &self.forward, &self.backward, &self.update]
     }
 
-    /// Submits one step on given fields x* `[batch, nx, ny]`.
-    pub fn submit_fields(&mut self, truth: &[f32]) -> Result<()> {
-        self.gpu.write(&self.fields.truth, truth);
-        self.submit(false)
-    }
-
-    fn submit(&mut self, from_rectangles: bool) -> Result<()> {
+    /// Submits one step.
+    pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         if self.in_flight.len() == IN_FLIGHT {
             let oldest = self.in_flight.pop_front();
             self.gpu.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None })?;
         }
+        self.upload(batch);
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        if from_rectangles {
+        if matches!(batch, Batch::Rectangles(_)) {
             self.rasterise.encode(&mut encoder);
         }
-        self.forward_backward.encode(&mut encoder);
-        self.update.encode(&mut encoder);
-        self.ring.push(&mut encoder, &self.fields.losses, &self.fields.x_l2);
+        for part in [&self.forward, &self.backward, &self.update] {
+            part.encode(&mut encoder);
+        }
+        self.ring.push(&mut encoder, [&self.fields.losses, &self.fields.x_l2, self.optimiser.frozen()]);
         self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
         if self.ring.is_full() {
             self.request_losses()?;
         }
         Ok(())
+    }
+
+    /// Writes x* for the next submission, rounded to the precision of the physics.
+    fn upload(&self, batch: &Batch) {
+        match batch {
+            Batch::Rectangles(rectangles) => self.gpu.write_f64(&self.rectangles, &flatten(rectangles)),
+            Batch::Fields(truth) => self.gpu.write_f64(&self.fields.truth, truth),
+        }
     }
 
     /// Starts the readback of all losses submitted since the last one.
@@ -242,26 +272,17 @@ impl Step {
         self.gpu.read(&self.network.gradients)
     }
 
-    /// Runs the forward part on rectangles and returns truth, observation and prediction, all `[batch, nx, ny]`.
-    /// The running statistics see this batch too, as in the reference system; parameters do not change.
-    pub fn predict(&mut self, rectangles: &[Rectangle]) -> Result<[Vec<f32>; 3]> {
-        self.gpu.write(&self.rectangles, &flatten(rectangles));
-        self.rasterise.submit(&self.gpu);
-        self.predicted()
-    }
-
-    /// As [`Step::predict`], on given fields x* `[batch, nx, ny]`.
-    pub fn predict_fields(&mut self, truth: &[f32]) -> Result<[Vec<f32>; 3]> {
-        self.gpu.write(&self.fields.truth, truth);
-        self.predicted()
-    }
-
-    fn predicted(&mut self) -> Result<[Vec<f32>; 3]> {
-        self.forward_backward.submit(&self.gpu);
+    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
+    /// statistics see this batch too, as in the reference system; parameters do not change.
+    pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
+        self.upload(batch);
+        if matches!(batch, Batch::Rectangles(_)) {
+            self.rasterise.submit(&self.gpu);
+        }
+        self.forward.submit(&self.gpu);
         let f = &self.fields;
-        let fields = [&f.truth, &f.observation, &f.prediction].map(|field| self.gpu.read(field));
-        let [truth, observation, prediction] = fields;
-        let all = [truth?, observation?, prediction?];
+        let truth = self.gpu.read_f64(&f.truth)?.into_iter().map(|v| v as f32).collect();
+        let all = [truth, self.gpu.read(&f.input)?, self.gpu.read(&f.prediction)?];
         debug_assert!(all.iter().all(|field| field.len() == self.batch * self.cells));
         Ok(all)
     }
@@ -269,7 +290,7 @@ impl Step {
 
 /// Losses of the latest steps on the GPU, and their way to the host.
 struct Ring {
-    /// `[RING, 3, batch]`: loss, y_l2, x_l2.
+    /// `[RING, 3·batch + 1]`: loss, y_l2, x_l2, frozen.
     slots: Tensor,
     /// Steps in `slots` that no readback has fetched.
     waiting: usize,
@@ -283,7 +304,7 @@ struct Ring {
 impl Ring {
     fn new(gpu: &Gpu, batch: usize) -> Result<Self> {
         let (sender, receiver) = channel();
-        let slots = gpu.tensor("loss ring", RING * 3 * batch)?;
+        let slots = gpu.tensor("loss ring", RING * slot_len(batch))?;
         Ok(Self { slots, waiting: 0, batch, pending: VecDeque::new(), spare: Vec::new(), sender, receiver })
     }
 
@@ -291,16 +312,12 @@ impl Ring {
         self.waiting == RING
     }
 
-    fn push(&mut self, encoder: &mut wgpu::CommandEncoder, losses: &Tensor, x_l2: &Tensor) {
-        let slot = (self.waiting * 3 * self.batch * 4) as u64;
-        encoder.copy_buffer_to_buffer(&losses.buffer, 0, &self.slots.buffer, slot, losses.bytes());
-        encoder.copy_buffer_to_buffer(
-            &x_l2.buffer,
-            0,
-            &self.slots.buffer,
-            slot + losses.bytes(),
-            x_l2.bytes(),
-        );
+    fn push(&mut self, encoder: &mut wgpu::CommandEncoder, parts: [&Tensor; 3]) {
+        let mut at = 4 * (self.waiting * slot_len(self.batch)) as u64;
+        for part in parts {
+            encoder.copy_buffer_to_buffer(&part.buffer, 0, &self.slots.buffer, at, part.bytes());
+            at += part.bytes();
+        }
         self.waiting += 1;
     }
 
@@ -319,7 +336,7 @@ impl Ring {
                 })
             })?,
         };
-        let bytes = (self.waiting * 3 * self.batch * 4) as u64;
+        let bytes = 4 * (self.waiting * slot_len(self.batch)) as u64;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         encoder.copy_buffer_to_buffer(&self.slots.buffer, 0, &staging, 0, bytes);
         gpu.queue.submit([encoder.finish()]);
@@ -341,16 +358,23 @@ impl Ring {
             if !mapped {
                 return Err(failed());
             }
-            let view = staging.get_mapped_range(..(steps * 3 * batch * 4) as u64).map_err(|_| failed())?;
+            let view =
+                staging.get_mapped_range(..4 * (steps * slot_len(batch)) as u64).map_err(|_| failed())?;
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
             drop(view);
             staging.unmap();
             self.spare.push(staging);
-            all.extend(values.chunks_exact(3 * batch).map(|slot| {
+            all.extend(values.chunks_exact(slot_len(batch)).map(|slot| {
                 let part = |i: usize| slot[i * batch..][..batch].iter().map(|&v| f64::from(v)).collect();
-                Losses { loss: part(0), y_l2: part(1), x_l2: part(2) }
+                let frozen = slot[3 * batch].to_bits() != 0;
+                Losses { loss: part(0), y_l2: part(1), x_l2: part(2), frozen }
             }));
         }
         Ok(all)
     }
+}
+
+/// Numbers per step in the ring.
+fn slot_len(batch: usize) -> usize {
+    3 * batch + 1
 }

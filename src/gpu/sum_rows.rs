@@ -2,6 +2,7 @@
 
 use super::{KernelSpec, Recorder, Tensor, params::params};
 use crate::Result;
+use crate::model::Precision;
 
 params! {
     struct SumParams { rows: u32, columns: u32, offset: u32 }
@@ -22,6 +23,7 @@ pub fn sum_rows(
         name: "sum_rows".to_owned(),
         files: vec![include_str!("../../shaders/sum_rows.wgsl")],
         constants: vec![],
+        precision: Precision::F32,
     };
     let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
     let buffers = [("rows", rows, count * columns), ("total", total, offset + columns)];

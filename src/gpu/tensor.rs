@@ -1,14 +1,16 @@
-//! A typed-by-convention array on the GPU: 4-byte elements, f32 unless a kernel says otherwise.
+//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, or f64 where the physics asks for it.
 
 use super::Gpu;
+use crate::model::Precision;
 use crate::{Error, Result};
 
-/// A storage buffer of `len` 4-byte elements. Clones share the memory.
+/// A storage buffer of `len` elements of 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub(crate) buffer: wgpu::Buffer,
     label: String,
     len: usize,
+    precision: Precision,
 }
 
 impl Tensor {
@@ -29,14 +31,24 @@ impl Tensor {
 
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
-        4 * self.len as u64
+        (self.precision.bytes() * self.len) as u64
+    }
+
+    /// The width of its elements.
+    pub fn precision(&self) -> Precision {
+        self.precision
     }
 }
 
 impl Gpu {
-    /// A new tensor; its contents are zero.
+    /// A new tensor of 32-bit elements; its contents are zero.
     pub fn tensor(&self, label: &str, len: usize) -> Result<Tensor> {
-        let bytes = 4 * len as u64;
+        self.tensor_in(label, len, Precision::F32)
+    }
+
+    /// A new tensor of elements this wide; its contents are zero.
+    pub fn tensor_in(&self, label: &str, len: usize, precision: Precision) -> Result<Tensor> {
+        let bytes = (precision.bytes() * len) as u64;
         if bytes > self.max_tensor_bytes() || len == 0 {
             return Err(Error::Device(format!(
                 "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
@@ -54,7 +66,7 @@ impl Gpu {
                 mapped_at_creation: false,
             })
         })?;
-        Ok(Tensor { buffer, label: label.to_owned(), len })
+        Ok(Tensor { buffer, label: label.to_owned(), len, precision })
     }
 
     /// A new tensor holding `values`.
@@ -64,13 +76,43 @@ impl Gpu {
         Ok(tensor)
     }
 
-    /// Overwrites the first `values.len()` elements, before the next submission runs.
+    /// A new tensor holding `values`, rounded to this precision.
+    pub fn table(&self, label: &str, values: &[f64], precision: Precision) -> Result<Tensor> {
+        let tensor = self.tensor_in(label, values.len(), precision)?;
+        self.write_f64(&tensor, values);
+        Ok(tensor)
+    }
+
+    /// Overwrites the first `values.len()` elements, rounded to the tensor's precision, before the next
+    /// submission runs.
+    pub fn write_f64(&self, tensor: &Tensor, values: &[f64]) {
+        match tensor.precision {
+            Precision::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            Precision::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
+        }
+    }
+
+    /// Overwrites the first `values.len()` elements of a 32-bit tensor, before the next submission runs.
     pub fn write(&self, tensor: &Tensor, values: &[f32]) {
+        assert_eq!(tensor.precision, Precision::F32, "{}", tensor.label);
         self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values));
     }
 
-    /// Waits for everything submitted so far and returns the contents.
+    /// Waits for everything submitted so far and returns the contents, whatever the precision.
+    pub fn read_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
+        match tensor.precision {
+            Precision::F32 => Ok(self.read(tensor)?.into_iter().map(f64::from).collect()),
+            Precision::F64 => self.read_as(tensor),
+        }
+    }
+
+    /// Waits for everything submitted so far and returns the contents of a 32-bit tensor.
     pub fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        assert_eq!(tensor.precision, Precision::F32, "{}", tensor.label);
+        self.read_as(tensor)
+    }
+
+    fn read_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
         let staging = self.checked(tensor.label(), || {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some("readback"),

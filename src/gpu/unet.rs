@@ -46,17 +46,12 @@ impl Network {
             network.layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), layer.z.len())?);
             partial_len = partial_len.max(conv3x3::partial_len(shape(conv.level), conv.c_in, conv.c_out));
         }
-        let widest = |level: usize| {
-            let scattered = net.convs.iter().filter(|c| c.level == level).map(|c| match c.source {
-                From::Pool(_) => c.c_in,
-                From::SkipUp { low, .. } => net.convs[low].c_out,
-                From::Field | From::Activation(_) => 1,
-            });
-            scattered.max().unwrap_or(1)
-        };
         network.input_gradients = (0..net.config.levels())
             .map(|level| {
-                gpu.tensor(&format!("input gradient {level}"), batch * widest(level) * shape(level).cells())
+                gpu.tensor(
+                    &format!("input gradient {level}"),
+                    batch * scattered_channels(net, level) * shape(level).cells(),
+                )
             })
             .collect::<Result<_>>()?;
         let widest_layer = net.convs.iter().map(|c| c.c_out).max().unwrap_or(1);
@@ -112,7 +107,10 @@ impl Network {
     /// Bytes of the largest tensor for a batch of one: what limits the batch through the binding size.
     pub fn largest_tensor_per_sample(net: &UNet, nx: usize, ny: usize) -> u64 {
         let cells = |level: usize| ((nx >> level) * (ny >> level)) as u64;
-        net.convs.iter().map(|c| 4 * c.c_out as u64 * cells(c.level)).max().unwrap_or(0)
+        let layers = net.convs.iter().map(|c| c.c_out as u64 * cells(c.level));
+        let scattered =
+            (0..net.config.levels()).map(|level| scattered_channels(net, level) as u64 * cells(level));
+        4 * layers.chain(scattered).max().unwrap_or(0)
     }
 
     /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
@@ -233,5 +231,29 @@ impl Network {
 
     fn shape(&self, level: usize) -> Shape {
         Shape { batch: self.batch, nx: self.nx >> level, ny: self.ny >> level }
+    }
+}
+
+/// Channels at `level` of the largest ∂L/∂input that is scattered further: to a pooled or an upsampled layer.
+fn scattered_channels(net: &UNet, level: usize) -> usize {
+    let channels = net.convs.iter().filter(|c| c.level == level).map(|c| match c.source {
+        From::Pool(_) => c.c_in,
+        From::SkipUp { low, .. } => net.convs[low].c_out,
+        From::Field | From::Activation(_) => 1,
+    });
+    channels.max().unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::UNetConfig;
+
+    #[test]
+    fn the_largest_tensor_may_be_an_input_gradient() {
+        let net =
+            |filters: &[usize]| UNet::new(&UNetConfig { filters: filters.to_vec(), ..Default::default() });
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[16; 4]), 64, 64), 4 * 16 * 4096);
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[8, 64]), 64, 64), 4 * 64 * 4096);
     }
 }

@@ -10,6 +10,7 @@ pub mod metrics;
 pub mod npy;
 pub mod picture;
 pub mod plot;
+pub mod rectangles;
 pub mod run_folder;
 pub mod tensors;
 mod ticks;

@@ -1,6 +1,7 @@
 //! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (SPEC 2 and 3).
 
 use super::fourier::frequency;
+use super::precision::Precision;
 use crate::{Error, Result};
 use std::f64::consts::PI;
 
@@ -15,6 +16,30 @@ pub const INVERT_ABOVE: f64 = 0.68;
 
 /// exp(-x) underflows to zero in f64 beyond this x: there the reference drops the signal likelihood (SPEC 3b).
 pub const UNDERFLOW: f64 = 745.13;
+
+/// The largest exponent that is passed to an exponential in this precision: its result is finite, and so is that
+/// of the opposite number.
+pub fn exponent_limit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 80.0,
+        Precision::F64 => 700.0,
+    }
+}
+
+/// nx·exp(-Λ): the amplitude that the reference expects of a signal in every mode of a residual, `[nx, ny]`. Only
+/// the first axis enters, also where the grid is not square (SPEC 3).
+pub fn expected_amplitude(heat: &HeatEquation) -> Vec<f64> {
+    heat.kernel().into_iter().map(|kernel| heat.nx as f64 * kernel).collect()
+}
+
+/// exp(min(Λ, 88)), the inverse of diffusion without regard to noise, `[nx, ny]` (SPEC 3, a diagnostic only).
+pub fn raw_kernel(heat: &HeatEquation) -> Vec<f64> {
+    heat.log_kernel().into_iter().map(|log_kernel| log_kernel.min(88.0).exp()).collect()
+}
+
+/// The largest amount: at a million cells² nothing but the mean of any grid is left, and Λ is still small enough
+/// for 32 bits.
+pub const MAX_AMOUNT: f64 = 1e6;
 
 /// The smallest and largest grid length along an axis; every power of two between them works.
 pub const AXIS_RANGE: std::ops::RangeInclusive<usize> = 8..=2048;
@@ -51,12 +76,12 @@ pub struct HeatEquation {
 }
 
 impl HeatEquation {
-    /// Checks the ranges: powers of two in [`AXIS_RANGE`], a finite amount of at least 0.
+    /// Checks the ranges: powers of two in [`AXIS_RANGE`], an amount from 0 to [`MAX_AMOUNT`].
     pub fn new(nx: usize, ny: usize, amount: f64) -> Result<Self> {
         for n in [nx, ny] {
             if !n.is_power_of_two() || !AXIS_RANGE.contains(&n) {
-                let below = (1 << n.max(1).ilog2()).clamp(*AXIS_RANGE.start(), *AXIS_RANGE.end());
-                let above = n.next_power_of_two().clamp(*AXIS_RANGE.start(), *AXIS_RANGE.end());
+                let inside = n.clamp(*AXIS_RANGE.start(), *AXIS_RANGE.end());
+                let (below, above) = (1 << inside.ilog2(), inside.next_power_of_two());
                 let nearest = if below == above { format!("{below}") } else { format!("{below} or {above}") };
                 return Err(Error::usage(format!(
                     "size {nx}x{ny}: each side must be a power of two from {} to {}; {nearest} would do for {n}",
@@ -65,8 +90,10 @@ impl HeatEquation {
                 )));
             }
         }
-        if !amount.is_finite() || amount < 0.0 {
-            return Err(Error::usage(format!("amount {amount}: must be a number of at least 0 (in cells²)")));
+        if !(0.0..=MAX_AMOUNT).contains(&amount) {
+            return Err(Error::usage(format!(
+                "amount {amount}: must be a number from 0 to {MAX_AMOUNT:.0} (in cells²)"
+            )));
         }
         Ok(Self { nx, ny, amount })
     }
@@ -119,5 +146,7 @@ mod tests {
         assert!(HeatEquation::new(64, 0, 8.0).is_err());
         assert!(HeatEquation::new(64, 64, f64::NAN).is_err());
         assert!(HeatEquation::new(64, 64, -1.0).is_err());
+        assert!(HeatEquation::new(64, 64, 1e307).is_err());
+        assert!(HeatEquation::new(usize::MAX, 64, 8.0).is_err());
     }
 }

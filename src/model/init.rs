@@ -37,6 +37,11 @@ impl State {
         }
         Self { params, buffers, batches_tracked: 0 }
     }
+
+    /// Whether every number is finite.
+    pub fn is_finite(&self) -> bool {
+        self.params.iter().chain(&self.buffers).all(|v| v.is_finite())
+    }
 }
 
 #[cfg(test)]

@@ -9,11 +9,13 @@ pub struct Losses {
     pub x_l2: Vec<f64>,
     /// ½‖y* - y‖².
     pub y_l2: Vec<f64>,
+    /// Whether the step's gradients, or those of a step before it, were not finite: no update took place.
+    pub frozen: bool,
 }
 
 impl Losses {
-    /// Whether every value is a finite number.
+    /// Whether every loss and every gradient is a finite number.
     pub fn is_finite(&self) -> bool {
-        [&self.loss, &self.x_l2, &self.y_l2].into_iter().flatten().all(|v| v.is_finite())
+        !self.frozen && [&self.loss, &self.x_l2, &self.y_l2].into_iter().flatten().all(|v| v.is_finite())
     }
 }

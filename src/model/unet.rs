@@ -6,6 +6,9 @@ use std::fmt;
 /// ε of batch normalisation.
 pub const NORM_EPSILON: f64 = 1e-5;
 
+/// The largest batch: one workgroup per sample must fit into one axis of a dispatch.
+pub const MAX_BATCH: usize = 65535;
+
 /// Weight of the newest batch in the running statistics.
 pub const NORM_MOMENTUM: f64 = 0.1;
 
@@ -78,8 +81,8 @@ impl UNetConfig {
                 self.levels()
             )));
         }
-        if batch == 0 {
-            return Err(Error::usage("batch 0: must be at least 1"));
+        if !(1..=MAX_BATCH).contains(&batch) {
+            return Err(Error::usage(format!("batch {batch}: must be from 1 to {MAX_BATCH}")));
         }
         if batch * (nx / divisor) * (ny / divisor) == 1 {
             return Err(Error::usage(format!(

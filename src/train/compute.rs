@@ -23,11 +23,11 @@ impl FromStr for DeviceChoice {
     type Err = Infallible;
 
     fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
-        Ok(match (text, text.parse()) {
+        Ok(match (text.to_lowercase().as_str(), text.parse()) {
             ("auto", _) => Self::Auto,
             ("cpu", _) => Self::Cpu,
             (_, Ok(index)) => Self::Index(index),
-            (name, _) => Self::Name(name.to_owned()),
+            _ => Self::Name(text.to_owned()),
         })
     }
 }
@@ -42,16 +42,19 @@ pub enum Compute {
 }
 
 impl Compute {
-    /// Opens what `choice` names.
+    /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged and
+    /// the CPU engine taken.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
-        let adapter = match choice {
-            DeviceChoice::Cpu => None,
-            DeviceChoice::Auto => best(device::adapters()),
-            DeviceChoice::Index(_) | DeviceChoice::Name(_) => Some(find(choice)?),
-        };
-        match adapter {
-            Some(adapter) => Ok(Self::Gpu(Arc::new(Gpu::open(&adapter, Checks::default())?))),
-            None => Ok(Self::Cpu),
+        let open = |adapter: &wgpu::Adapter| Ok(Self::Gpu(Arc::new(Gpu::open(adapter, Checks::default())?)));
+        match choice {
+            DeviceChoice::Cpu => Ok(Self::Cpu),
+            DeviceChoice::Index(_) | DeviceChoice::Name(_) => open(&find(choice)?),
+            DeviceChoice::Auto => Ok(best(device::adapters()).map_or(Self::Cpu, |adapter| {
+                open(&adapter).unwrap_or_else(|error: Error| {
+                    log::warn!("{error}; the CPU engine takes over");
+                    Self::Cpu
+                })
+            })),
         }
     }
 
@@ -67,40 +70,42 @@ impl Compute {
     }
 }
 
-/// The adapter with a number or name; the error lists what there is.
+/// The adapter with a number or name; the error lists what there is. A number beyond the last adapter's is tried
+/// as a part of a name (4090).
 pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
     let mut adapters = device::adapters();
-    let list = |adapters: &[wgpu::Adapter]| {
-        let names = adapters.iter().enumerate().map(|(i, a)| format!("{i}: {}", a.get_info().name));
-        names.collect::<Vec<_>>().join(", ")
-    };
     if adapters.is_empty() {
         return Err(Error::Usage(NO_ADAPTER.to_owned()));
     }
-    let matching: Vec<usize> = match choice {
-        DeviceChoice::Index(index) => (0..adapters.len()).filter(|i| i == index).collect(),
-        DeviceChoice::Name(name) => {
-            let wanted = name.to_lowercase();
-            let matches = |i: &usize| adapters[*i].get_info().name.to_lowercase().contains(&wanted);
-            (0..adapters.len()).filter(matches).collect()
-        }
-        DeviceChoice::Auto | DeviceChoice::Cpu => Vec::new(),
+    let list = |indices: &[usize]| {
+        let describe = |&i: &usize| {
+            let info = adapters[i].get_info();
+            format!("{i}: {} ({})", info.name, info.backend)
+        };
+        indices.iter().map(describe).collect::<Vec<_>>().join(", ")
     };
-    let asked = match choice {
-        DeviceChoice::Index(index) => index.to_string(),
-        DeviceChoice::Name(name) => name.clone(),
-        DeviceChoice::Auto => "auto".to_owned(),
-        DeviceChoice::Cpu => "cpu".to_owned(),
+    let everything: Vec<usize> = (0..adapters.len()).collect();
+    let named = |name: &str| -> Vec<usize> {
+        let wanted = name.to_lowercase();
+        let matches = |&i: &usize| adapters[i].get_info().name.to_lowercase().contains(&wanted);
+        everything.iter().copied().filter(matches).collect()
+    };
+    let (asked, matching) = match choice {
+        DeviceChoice::Index(index) if *index < adapters.len() => (index.to_string(), vec![*index]),
+        DeviceChoice::Index(index) => (index.to_string(), named(&index.to_string())),
+        DeviceChoice::Name(name) if name.trim().is_empty() => (name.clone(), Vec::new()),
+        DeviceChoice::Name(name) => (name.clone(), named(name)),
+        DeviceChoice::Auto | DeviceChoice::Cpu => (format!("{choice:?}").to_lowercase(), Vec::new()),
     };
     match matching[..] {
         [one] => Ok(adapters.swap_remove(one)),
         [] => Err(Error::usage(format!(
             "device '{asked}': no such adapter; there are {} (or auto, cpu)",
-            list(&adapters)
+            list(&everything)
         ))),
         _ => Err(Error::usage(format!(
             "device '{asked}' matches several adapters: {}; use the number",
-            list(&adapters)
+            list(&matching)
         ))),
     }
 }

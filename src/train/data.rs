@@ -1,7 +1,7 @@
 //! Where the fields x* of a training run come from: drawn rectangles, or a file.
 
 use crate::io::npy::{FieldData, Fields};
-use crate::model::Rectangle;
+use crate::model::Batch;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::{Purpose, Random};
 
@@ -11,14 +11,6 @@ pub enum Data {
     Drawn(Drawn),
     /// Fields from a file, batch after batch, wrapping around at the end.
     File(File),
-}
-
-/// x* of one step.
-pub enum Batch {
-    /// To be rasterised, [`PER_SAMPLE`](crate::model::rectangles::PER_SAMPLE) for each sample.
-    Rectangles(Vec<Rectangle>),
-    /// As they are, `[batch, nx, ny]`.
-    Fields(Vec<f64>),
 }
 
 /// What random rectangles depend on besides the step.

@@ -2,9 +2,10 @@
 
 use super::compute::Compute;
 use super::config::Plan;
-use super::memory;
+use super::memory::{self, Purpose};
+use crate::cpu::Real;
 use crate::model::init::State;
-use crate::model::{Losses, Method, Rectangle};
+use crate::model::{Batch, Losses, Method, Precision};
 use crate::{Result, cpu, gpu};
 
 /// A network in training, on a GPU or on the CPU.
@@ -16,11 +17,28 @@ pub struct Engine {
 
 enum Backend {
     Gpu(Box<gpu::Step>),
-    Cpu(Box<CpuEngine>),
+    Cpu(Box<dyn CpuTraining>),
 }
 
-struct CpuEngine {
-    step: cpu::Step<f32, f32>,
+/// A [`CpuEngine`], whatever the precision of its physics.
+trait CpuTraining {
+    /// One step, unless an earlier one has failed.
+    fn advance(&mut self, batch: &Batch);
+    /// Losses that nobody has taken yet.
+    fn take_losses(&mut self) -> Vec<Losses>;
+    /// Parameters and running statistics.
+    fn state(&self) -> (Vec<f32>, Vec<f32>);
+    /// Those of the last step whose loss was finite.
+    fn kept(&self) -> (Vec<f32>, Vec<f32>);
+    /// Parameter gradients of the last step.
+    fn gradients(&self) -> Vec<f32>;
+    /// Truth, observation and prediction.
+    fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3];
+}
+
+/// The network in 32 bits, the physics in P.
+struct CpuEngine<P> {
+    step: cpu::Step<f32, P>,
     updates: u64,
     frozen: bool,
     finished: Vec<Losses>,
@@ -28,59 +46,50 @@ struct CpuEngine {
 }
 
 impl Engine {
-    /// Builds the engine for `batch` samples per step, starting from `state`.
-    pub fn new(compute: &Compute, plan: &Plan, method: Method, batch: usize, state: &State) -> Result<Self> {
+    /// Builds the engine for `batch` samples per step, starting from the plan's weights.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) where 64-bit physics is asked of a GPU without 64-bit floats, or the
+    /// batch does not fit.
+    pub fn new(
+        compute: &Compute,
+        plan: &Plan,
+        method: Method,
+        physics: Precision,
+        batch: usize,
+        state: &State,
+    ) -> Result<Self> {
+        let check_system = || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training);
         let backend = match compute {
             Compute::Gpu(gpu) => {
                 if gpu.is_software() {
-                    memory::check_system(&plan.net, plan.heat.cells(), batch, memory::Purpose::Training)?;
+                    check_system()?;
                 }
-                let build =
-                    |batch| gpu::Step::new(gpu, &plan.net, &plan.heat, method, plan.adam, batch, state);
+                let build = |batch| {
+                    gpu::Step::new(gpu, &plan.net, &plan.heat, method, physics, plan.adam, batch, state)
+                };
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
             Compute::Cpu => {
-                memory::check_system(&plan.net, plan.heat.cells(), batch, memory::Purpose::Training)?;
-                let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
-                step.params.copy_from_slice(&state.params);
-                step.running.copy_from_slice(&state.buffers);
-                let kept = (state.params.clone(), state.buffers.clone());
-                Backend::Cpu(Box::new(CpuEngine {
-                    step,
-                    updates: 0,
-                    frozen: false,
-                    finished: Vec::new(),
-                    kept,
-                }))
+                check_system()?;
+                Backend::Cpu(match physics {
+                    Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, method, batch, state)),
+                    Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, method, batch, state)),
+                })
             }
         };
         Ok(Self { backend, batches: state.batches_tracked })
     }
 
-    /// Starts a step on rectangles. On the GPU it runs in the background; on the CPU it has run on return.
+    /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.
     ///
-    /// Once a loss is not finite, further steps change nothing.
-    pub fn submit(&mut self, rectangles: &[Rectangle]) -> Result<()> {
+    /// Once a loss or a gradient is not finite, further steps change nothing.
+    pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.batches += 1;
         match &mut self.backend {
-            Backend::Gpu(step) => step.submit_rectangles(rectangles),
+            Backend::Gpu(step) => step.submit(batch),
             Backend::Cpu(engine) => {
-                engine.step.set_rectangles(rectangles);
-                engine.advance();
-                Ok(())
-            }
-        }
-    }
-
-    /// Starts a step on given fields x* `[batch, nx, ny]`; otherwise as [`Engine::submit`].
-    pub fn submit_fields(&mut self, truth: &[f64]) -> Result<()> {
-        self.batches += 1;
-        let truth = narrow(truth);
-        match &mut self.backend {
-            Backend::Gpu(step) => step.submit_fields(&truth),
-            Backend::Cpu(engine) => {
-                engine.step.set_truth(&truth);
-                engine.advance();
+                engine.advance(batch);
                 Ok(())
             }
         }
@@ -96,7 +105,7 @@ impl Engine {
                 }
                 step.losses(all)
             }
-            Backend::Cpu(engine) => Ok(std::mem::take(&mut engine.finished)),
+            Backend::Cpu(engine) => Ok(engine.take_losses()),
         }
     }
 
@@ -112,67 +121,53 @@ impl Engine {
     pub fn state(&self) -> Result<State> {
         let (params, buffers) = match &self.backend {
             Backend::Gpu(step) => step.weights()?,
-            Backend::Cpu(engine) => (engine.step.params.clone(), engine.step.running.clone()),
+            Backend::Cpu(engine) => engine.state(),
         };
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
-    /// The flat parameter gradients of the last step.
+    /// Flat parameter gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
         match &self.backend {
             Backend::Gpu(step) => step.gradients(),
-            Backend::Cpu(engine) => Ok(engine.step.gradients.clone()),
+            Backend::Cpu(engine) => Ok(engine.gradients()),
         }
     }
 
-    /// Weights and running statistics of the last step whose loss was finite, which had seen `batches_tracked`
-    /// batches.
+    /// Weights and running statistics of the last step whose losses and gradients were finite; the caller knows
+    /// how many batches they have seen.
     pub fn kept_state(&self, batches_tracked: i64) -> Result<State> {
         let (params, buffers) = match &self.backend {
             Backend::Gpu(step) => step.kept_weights()?,
-            Backend::Cpu(engine) => engine.kept.clone(),
+            Backend::Cpu(engine) => engine.kept(),
         };
         Ok(State { params, buffers, batches_tracked })
     }
 
-    /// Truth, observation and prediction for a batch of rectangles, each `[batch, nx, ny]`. Updates the running
-    /// statistics, as every forward pass of the reference system does.
-    pub fn predict(&mut self, rectangles: &[Rectangle]) -> Result<[Vec<f32>; 3]> {
+    /// Truth, observation and prediction for a batch, each `[batch, nx, ny]`. Updates the running statistics, as
+    /// every forward pass of the reference system does.
+    pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.batches += 1;
         match &mut self.backend {
-            Backend::Gpu(step) => step.predict(rectangles),
-            Backend::Cpu(engine) => {
-                engine.step.set_rectangles(rectangles);
-                Ok(engine.predict())
-            }
-        }
-    }
-
-    /// As [`Engine::predict`], for given fields x* `[batch, nx, ny]`.
-    pub fn predict_fields(&mut self, truth: &[f64]) -> Result<[Vec<f32>; 3]> {
-        self.batches += 1;
-        let truth = narrow(truth);
-        match &mut self.backend {
-            Backend::Gpu(step) => step.predict_fields(&truth),
-            Backend::Cpu(engine) => {
-                engine.step.set_truth(&truth);
-                Ok(engine.predict())
-            }
-        }
-    }
-
-    /// GPU dispatches per step; none on the CPU.
-    pub fn dispatches(&self) -> Option<usize> {
-        match &self.backend {
-            Backend::Gpu(step) => Some(step.dispatches()),
-            Backend::Cpu(_) => None,
+            Backend::Gpu(step) => step.predict(batch),
+            Backend::Cpu(engine) => Ok(engine.predict(batch)),
         }
     }
 }
 
-impl CpuEngine {
-    /// One step on the fields that are set.
-    fn advance(&mut self) {
+impl<P: Real> CpuEngine<P> {
+    fn new(plan: &Plan, method: Method, batch: usize, state: &State) -> Self {
+        let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
+        step.params.copy_from_slice(&state.params);
+        step.running.copy_from_slice(&state.buffers);
+        let kept = (state.params.clone(), state.buffers.clone());
+        Self { step, updates: 0, frozen: false, finished: Vec::new(), kept }
+    }
+}
+
+impl<P: Real> CpuTraining for CpuEngine<P> {
+    fn advance(&mut self, batch: &Batch) {
+        self.step.set_batch(batch);
         let losses = self.step.forward_backward();
         self.frozen |= !losses.is_finite();
         if !self.frozen {
@@ -184,14 +179,27 @@ impl CpuEngine {
         self.finished.push(losses);
     }
 
-    /// Truth, observation and prediction of the fields that are set.
-    fn predict(&mut self) -> [Vec<f32>; 3] {
-        self.step.forward_backward();
-        let (truth, observation, prediction) = self.step.fields();
-        [truth, observation, prediction].map(<[f32]>::to_vec)
+    fn take_losses(&mut self) -> Vec<Losses> {
+        std::mem::take(&mut self.finished)
     }
-}
 
-fn narrow(values: &[f64]) -> Vec<f32> {
-    values.iter().map(|&v| v as f32).collect()
+    fn state(&self) -> (Vec<f32>, Vec<f32>) {
+        (self.step.params.clone(), self.step.running.clone())
+    }
+
+    fn kept(&self) -> (Vec<f32>, Vec<f32>) {
+        self.kept.clone()
+    }
+
+    fn gradients(&self) -> Vec<f32> {
+        self.step.gradients.clone()
+    }
+
+    fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3] {
+        self.step.set_batch(batch);
+        self.step.forward();
+        let (truth, observation, prediction) = self.step.fields();
+        let narrow = |field: &[P]| field.iter().map(|v| v.f64() as f32).collect();
+        [narrow(truth), narrow(observation), prediction.to_vec()]
+    }
 }

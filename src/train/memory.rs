@@ -69,7 +69,9 @@ pub fn build_or_name_largest<T>(batch: usize, build: impl Fn(usize) -> Result<T>
         }
     }
     match fits {
-        0 => Err(Error::OutOfMemory(format!("{message}, even for a batch of 1; use fewer filters or a smaller size"))),
+        0 => Err(Error::OutOfMemory(format!(
+            "{message}, even for a batch of 1; use fewer filters or a smaller size"
+        ))),
         fits => Err(Error::usage(format!("batch {batch}: {message}; the largest batch that fits is {fits}"))),
     }
 }

@@ -4,6 +4,7 @@ pub mod compute;
 pub mod config;
 pub mod data;
 pub mod engine;
+pub mod fields;
 pub mod memory;
 pub mod reconstruct;
 pub mod report;

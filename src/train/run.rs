@@ -2,7 +2,6 @@
 
 use super::compute::Compute;
 use super::config::{Plan, TrainConfig};
-use super::data::Batch;
 use super::engine::Engine;
 use super::report;
 use super::summary::{Statistics, row};
@@ -47,17 +46,14 @@ pub fn train(
     if let Some(path) = &config.save_gradients {
         check_parent(path, folder)?;
     }
-    let mut engine = Engine::new(compute, &plan, config.method, config.batch, &plan.start)?;
+    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
     let folder = run_folder::create(folder, config.method.name())?;
     report::config(&folder.join("config.toml"), config)?;
 
     let mut journal = Journal::new(&folder, config.steps)?;
     let mut last_request = Instant::now();
     for step in 0..config.steps {
-        match plan.data.batch(step) {
-            Batch::Rectangles(rectangles) => engine.submit(&rectangles)?,
-            Batch::Fields(truth) => engine.submit_fields(&truth)?,
-        }
+        engine.submit(&plan.data.batch(step))?;
         if last_request.elapsed() > REFRESH {
             engine.request_losses()?;
             last_request = Instant::now();
@@ -70,26 +66,21 @@ pub fn train(
     journal.add(&mut engine, true, progress)?;
 
     let weights_path = folder.join("weights.safetensors");
-    if journal.failed {
+    let state = engine.state()?;
+    if journal.failed || !state.is_finite() {
         let step = journal.rows.len() as u64;
-        weights::write(
-            &weights_path,
-            &plan.net,
-            &engine.kept_state(plan.start.batches_tracked + step as i64)?,
-        )?;
+        let kept = engine.kept_state(plan.start.batches_tracked + step as i64)?;
+        weights::write(&weights_path, &plan.net, &kept)?;
         report::curves(&folder.join("curves.png"), config, &journal.rows)?;
         let hint = format!("the last good weights are in {}; try a smaller --lr", weights_path.display());
         return Err(Error::NonFinite { step, hint });
     }
-    weights::write(&weights_path, &plan.net, &engine.state()?)?;
+    weights::write(&weights_path, &plan.net, &state)?;
     if let Some(path) = &config.save_gradients {
         weights::write_gradients(path, &plan.net, &engine.gradients()?)?;
     }
     report::curves(&folder.join("curves.png"), config, &journal.rows)?;
-    let examples = match plan.data.examples() {
-        Batch::Rectangles(rectangles) => engine.predict(&rectangles)?,
-        Batch::Fields(truth) => engine.predict_fields(&truth)?,
-    };
+    let examples = engine.predict(&plan.data.examples())?;
     report::reconstruction(&folder.join("reconstruction.png"), config, &examples)?;
     let seconds = journal.rows.last().map_or(0.0, |row| row.seconds);
     Ok(Outcome { folder, x_l2: journal.last, seconds })

@@ -1,0 +1,69 @@
+//! What the commands on arrays share: device, reading fields, writing them back in the same dtype and rank.
+
+use crate::io::npy::{self, FieldData, Fields};
+use crate::model::{HeatEquation, Precision};
+use crate::train::{Compute, DeviceChoice, fields};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
+pub(super) fn open(device: &str, precision: Precision) -> Result<Compute> {
+    let Ok(choice) = device.parse::<DeviceChoice>();
+    let (compute, note) = fields::fallback(Compute::open(&choice)?, precision);
+    if let Some(note) = note {
+        eprintln!("{note}");
+    }
+    Ok(compute)
+}
+
+/// Reads fields and checks that their grid can be diffused by `amount`.
+pub(super) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
+    let fields = npy::read(path)?;
+    let [_, nx, ny] = fields.shape;
+    let heat = HeatEquation::new(nx, ny, amount).map_err(|error| match error {
+        Error::Usage(what) => Error::Usage(format!("{}: {what}", path.display())),
+        other => other,
+    })?;
+    Ok((fields, heat))
+}
+
+/// The numbers in 64 bits.
+pub(super) fn widen(data: &FieldData) -> Vec<f64> {
+    match data {
+        FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
+        FieldData::F64(values) => values.clone(),
+    }
+}
+
+/// The width of the numbers in a file.
+pub(super) fn precision(data: &FieldData) -> Precision {
+    match data {
+        FieldData::F32(_) => Precision::F32,
+        FieldData::F64(_) => Precision::F64,
+    }
+}
+
+/// Writes `values` with this dtype and shape, unless one of them is not a finite number there.
+pub(super) fn write(
+    path: &Path,
+    values: Vec<f64>,
+    dtype: Precision,
+    shape: [usize; 3],
+    rank2: bool,
+) -> Result<()> {
+    let data = match dtype {
+        Precision::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
+        Precision::F64 => FieldData::F64(values),
+    };
+    let finite = match &data {
+        FieldData::F32(values) => values.iter().all(|v| v.is_finite()),
+        FieldData::F64(values) => values.iter().all(|v| v.is_finite()),
+    };
+    if !finite {
+        return Err(Error::file(
+            path,
+            "not written: a result is not finite; the input is too large (try --physics f64)",
+        ));
+    }
+    npy::write(path, &Fields { shape, data, rank2 })
+}

@@ -1,0 +1,110 @@
+//! `unheat invert`.
+
+use super::{Outcome, arrays};
+use crate::cpu::inverse::Inverted;
+use crate::io::npy::Fields;
+use crate::io::tensors::{self, Data, Tensor};
+use crate::model::heat::raw_kernel;
+use crate::model::{HeatEquation, Precision};
+use crate::train::fields;
+use crate::{Error, Result};
+use clap::Args;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The residuals y* - P(x), or with --truth the predictions x: [batch, x, y] or [x, y] in 32- or 64-bit floats
+    #[arg(short, long, value_name = "FILE.npy")]
+    input: PathBuf,
+    /// Diffusion to undo: diffusivity × time, in cells²
+    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    amount: f64,
+    /// Uncertainty of the residual relative to its norm; rounded to 32 bits, as the reference system does
+    #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true, conflicts_with = "truth")]
+    uncertainty: f64,
+    /// The update dx to write, of the input's dtype and shape; replaced if it exists
+    #[arg(short, long, value_name = "FILE.npy")]
+    output: PathBuf,
+    /// Compute in 32 or 64 bits [default: f64, or f32 with --truth, where 32 bits suffice]
+    #[arg(long, value_name = "f32|f64")]
+    physics: Option<Precision>,
+    /// Also write what the inverse found: amp, kernel, sig_prob, raw_kernel, uncertainty
+    #[arg(long, value_name = "FILE.safetensors", conflicts_with = "truth")]
+    diagnostics: Option<PathBuf>,
+    /// The true fields x*: then dx is computed in its training form, from x* and the prediction x
+    #[arg(long, value_name = "FILE.npy")]
+    truth: Option<PathBuf>,
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
+    device: String,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let (input, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    match &arguments.truth {
+        Some(truth) => training_form(&arguments, truth, &input, &heat),
+        None => literal(&arguments, &input, &heat),
+    }
+}
+
+fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
+    let physics = arguments.physics.unwrap_or(Precision::F32);
+    let (truth_fields, _) = arrays::read(truth, arguments.amount)?;
+    if truth_fields.shape != input.shape {
+        return Err(Error::usage(format!(
+            "{} has the shape {:?}, {} has {:?}; give one truth for each prediction",
+            truth.display(),
+            truth_fields.shape,
+            arguments.input.display(),
+            input.shape
+        )));
+    }
+    let compute = arrays::open(&arguments.device, physics)?;
+    let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
+    let dx = fields::training_update(&compute, physics, heat, &truth, &prediction)?;
+    arrays::write(&arguments.output, dx, arrays::precision(&input.data), input.shape, input.rank2)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcome {
+    let physics = arguments.physics.unwrap_or(Precision::F64);
+    // The reference makes a float32 of this number before it widens it (SPEC 3).
+    let uncertainty = f64::from(arguments.uncertainty as f32);
+    if !(uncertainty.is_finite() && uncertainty > 0.0) {
+        let given = arguments.uncertainty;
+        return Err(Error::usage(format!("uncertainty {given}: must be a positive 32-bit number")));
+    }
+    if arguments.diagnostics.as_ref() == Some(&arguments.output) {
+        return Err(Error::usage("--output and --diagnostics name the same file"));
+    }
+    let compute = arrays::open(&arguments.device, physics)?;
+    if physics == Precision::F32 {
+        eprintln!(
+            "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is inverted too"
+        );
+    }
+    let inverted = fields::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;
+    if let Some(path) = &arguments.diagnostics {
+        diagnostics(path, &inverted, heat, input.shape)?;
+    }
+    arrays::write(&arguments.output, inverted.dx, arrays::precision(&input.data), input.shape, input.rank2)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The reference system's names and shapes, in 64 bits whatever the physics.
+fn diagnostics(path: &Path, found: &Inverted<f64>, heat: &HeatEquation, shape: [usize; 3]) -> Result<()> {
+    let tensor = |name: &str, shape: &[usize], values: &[f64]| Tensor {
+        name: name.to_owned(),
+        shape: shape.to_vec(),
+        data: Data::F64(values.to_vec()),
+    };
+    let all = [
+        tensor("amp", &shape, &found.amp),
+        tensor("kernel", &shape, &found.kernel),
+        tensor("sig_prob", &shape, &found.sig_prob),
+        tensor("raw_kernel", &shape[1..], &raw_kernel(heat)),
+        tensor("uncertainty", &shape[..1], &found.uncertainty),
+    ];
+    tensors::write(path, &all, None)
+}
