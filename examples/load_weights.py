@@ -1,0 +1,118 @@
+"""A network trained by unheat as a torch.nn.Module.
+
+    python examples/load_weights.py runs/sip-001/weights.safetensors y.npy x.npy
+
+builds the module from the file, predicts from the observations in y.npy, and compares with x.npy, the output of
+
+    unheat reconstruct --weights runs/sip-001/weights.safetensors -i y.npy -o x.npy [--norm running]
+
+(add --norm running to both). Needs numpy, torch and safetensors only.
+"""
+
+import argparse
+import json
+import re
+
+import numpy as np
+import torch
+from safetensors import safe_open
+from torch import nn
+from torch.nn import functional
+
+
+class DoubleConv(nn.Module):
+    """Conv, batch norm, ReLU, twice. `padding` is torch's name: circular or zeros."""
+
+    def __init__(self, c_in, c_mid, c_out, padding):
+        super().__init__()
+        self.double_conv = nn.Sequential(
+            nn.Conv2d(c_in, c_mid, 3, padding=1, padding_mode=padding),
+            nn.BatchNorm2d(c_mid),
+            nn.ReLU(),
+            nn.Conv2d(c_mid, c_out, 3, padding=1, padding_mode=padding),
+            nn.BatchNorm2d(c_out),
+            nn.ReLU(),
+        )
+
+    def forward(self, x):
+        return self.double_conv(x)
+
+
+class Block(nn.Module):
+    """What the state dict calls down1, up1, …: a double convolution named `conv`."""
+
+    def __init__(self, *channels):
+        super().__init__()
+        self.conv = DoubleConv(*channels)
+
+    def forward(self, x):
+        return self.conv(x)
+
+
+class UNet(nn.Module):
+    """One channel in, one out; `filters` from the finest level to the coarsest."""
+
+    def __init__(self, filters, padding):
+        super().__init__()
+        self.levels = len(filters)
+        self.inc = DoubleConv(1, filters[0], filters[0], padding)
+        for i in range(1, self.levels):
+            low, skip = filters[self.levels - i], filters[self.levels - i - 1]  # up1 is the deepest
+            self.add_module(f"down{i}", Block(filters[i - 1], filters[i], filters[i], padding))
+            self.add_module(f"up{i}", Block(low + skip, (low + skip) // 2, skip, padding))
+        self.outc = nn.Conv2d(filters[0], 1, 1)
+
+    def forward(self, x):
+        skips = [self.inc(x)]
+        for i in range(1, self.levels):
+            skips.append(getattr(self, f"down{i}")(functional.max_pool2d(skips[-1], 2)))
+        x = skips.pop()
+        for i in range(1, self.levels):
+            x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)
+            x = getattr(self, f"up{i}")(torch.cat([skips.pop(), x], dim=1))
+        return self.outc(x)
+
+
+def load(path):
+    """The module in `path`. Filters are read from the shapes, the padding from unheat's metadata."""
+    with safe_open(path, framework="pt") as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}
+        about = json.loads((file.metadata() or {}).get("unheat", "{}"))
+    downs = [int(match[1]) for match in map(re.compile(r"down(\d+)\.").match, tensors) if match]
+    blocks = ["inc"] + [f"down{i}.conv" for i in range(1, max(downs, default=0) + 1)]
+    filters = [len(tensors[f"{block}.double_conv.3.weight"]) for block in blocks]
+    padding = {"circular": "circular", "zero": "zeros"}[about.get("padding", "circular")]
+    module = UNet(filters, padding)
+    module.load_state_dict(tensors)  # strict: every tensor is used, none is missing
+    return module
+
+
+@torch.no_grad()
+def predict(module, observations):
+    """Predictions for observations [count, x, y], each with the mean of its observation."""
+    output = module(torch.from_numpy(observations.astype(np.float32))[:, None])[:, 0].numpy()
+    means = observations.mean(axis=(1, 2), keepdims=True)
+    return output + (means - output.mean(axis=(1, 2), keepdims=True))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("weights", help="a .safetensors file")
+    parser.add_argument("observations", help="a .npy file, [count, x, y] or [x, y]")
+    parser.add_argument("predictions", help="the .npy file that unheat reconstruct made from it")
+    parser.add_argument("--norm", choices=["batch", "running"], default="batch")
+    arguments = parser.parse_args()
+
+    module = load(arguments.weights)
+    module.train(arguments.norm == "batch")
+    fields = [np.load(path) for path in (arguments.observations, arguments.predictions)]
+    observations, theirs = [field.reshape(-1, *field.shape[-2:]) for field in fields]
+    ours = predict(module, observations)
+    error = np.linalg.norm(ours - theirs) / np.linalg.norm(ours)
+    print(f"{len(ours)} predictions, relative difference {error:.1e}")
+    if not error <= 1e-5:
+        raise SystemExit("the predictions differ")
+
+
+if __name__ == "__main__":
+    main()
