@@ -1,6 +1,7 @@
 //! `unheat generate`.
 
 use super::{Outcome, arrays};
+use crate::io::npy::{self, Fields};
 use crate::io::rectangles::Rectangles;
 use crate::io::{picture, rectangles};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
@@ -49,6 +50,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if arguments.save_rectangles.as_ref() == Some(&arguments.output) {
         return Err(Error::usage("--output and --save-rectangles name the same file"));
     }
+    for path in [Some(&arguments.output), arguments.save_rectangles.as_ref()].into_iter().flatten() {
+        arrays::check_output(path)?;
+    }
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
@@ -56,13 +60,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let compute = arrays::open(&arguments.device, arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
     let data = fields::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
     if let Some(folder) = &arguments.png {
-        pictures(folder, &data, nx, ny)?;
+        pictures(folder, &arrays::widen(&data), nx, ny)?;
     }
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;
     }
-    arrays::write(&arguments.output, data, arguments.physics, [rectangles.batch(), nx, ny], false)?;
+    let shape = [rectangles.batch(), nx, ny];
+    npy::write(&arguments.output, &Fields { shape, data, rank2: false })?;
     println!(
         "{} fields of {} cells are in {}",
         rectangles.batch(),

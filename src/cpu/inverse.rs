@@ -38,10 +38,10 @@ impl<T: Copy> Inverted<T> {
 
 /// p and κ of one mode.
 ///
-/// `amplitude` = |Â|, `expected` = E = nx·exp(-Λ), `sigma` = ε·‖r‖. The reference's s/(s + n), with
-/// s = ½·exp(-z_s), z_s = ½(|Â|/E)², and n = ½·exp(-z_n), z_n = ½(|Â|/σ)², is written as the logistic function of
-/// z_n - z_s: the same number, but in no precision 0/0. Where s or n underflows in the reference's 64 bits
-/// (z > 745.13), p is 0 or 1 as there.
+/// `amplitude` = |Â|, `expected` = E = nx·exp(-Λ), `sigma` = ε·‖r‖. p = s/(s + n) with s = ½·exp(-z_s),
+/// z_s = ½(|Â|/E)², and n = ½·exp(-z_n), z_n = ½(|Â|/σ)². Where s or n underflows in the reference's 64 bits
+/// (z > 745.13), p is 0 or 1 as there. Where one of them is too small for T but not for the reference, p is the
+/// logistic function of z_n - z_s: the same number.
 pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (T, T) {
     let (one, two) = (T::one(), T::of(2.0));
     let ratio_limit = T::of((2.0 * UNDERFLOW).sqrt());
@@ -53,9 +53,14 @@ pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (
     } else if amplitude > ratio_limit * sigma {
         one
     } else {
-        let (signal, noise) = (amplitude / expected, amplitude / sigma);
-        let logit = T::of(0.5) * (noise * noise - signal * signal);
-        one / (one + (-logit).max(-limit).min(limit).exp())
+        let z = |scale: T| T::of(0.5) * (amplitude / scale).powi(2);
+        let (z_signal, z_noise) = (z(expected), z(sigma));
+        if z_signal.max(z_noise) < limit {
+            let (signal, noise) = ((-z_signal).exp(), (-z_noise).exp());
+            signal / (signal + noise)
+        } else {
+            one / (one + (z_signal - z_noise).max(-limit).min(limit).exp())
+        }
     };
     let q = if p <= T::of(DAMP_BELOW) || p >= T::of(INVERT_ABOVE) { two * p - one } else { T::zero() };
     (p, (log_kernel * q).max(-limit).min(limit).exp())
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn the_logistic_form_is_the_literal_one() {
+    fn agrees_with_the_spec_word_by_word() {
         let mut random = Random::new(Purpose::Cases, 7, 0, 0);
         let mut inverted = 0;
         for _ in 0..100_000 {

@@ -2,9 +2,9 @@
 
 use super::compute::Compute;
 use super::config::Plan;
+use crate::cpu::Real;
 use crate::model::init::State;
 use crate::model::{Losses, Method, Precision, Rectangle};
-use crate::cpu::Real;
 use crate::{Result, cpu, gpu};
 
 /// A network in training, on a GPU or on the CPU.
@@ -58,14 +58,7 @@ impl Engine {
     ) -> Result<Self> {
         let backend = match compute {
             Compute::Gpu(gpu) => Backend::Gpu(Box::new(gpu::Step::new(
-                gpu,
-                &plan.net,
-                &plan.heat,
-                method,
-                physics,
-                plan.adam,
-                batch,
-                state,
+                gpu, &plan.net, &plan.heat, method, physics, plan.adam, batch, state,
             )?)),
             Compute::Cpu => {
                 cpu::step::check_memory(&plan.net, &plan.heat, physics, batch)?;

@@ -37,9 +37,9 @@ pub fn diffuse(compute: &Compute, precision: Precision, heat: &HeatEquation, x: 
     match (compute, precision) {
         (Compute::Cpu, Precision::F32) => Ok(on_cpu::<f32>(heat, x, |physics, x, y| physics.diffuse(x, y))),
         (Compute::Cpu, Precision::F64) => Ok(on_cpu::<f64>(heat, x, |physics, x, y| physics.diffuse(x, y))),
-        (Compute::Gpu(gpu), _) => on_gpu(gpu, precision, heat, x, |physics, recorder, x, y, _| {
-            physics.diffuse(recorder, x, y)
-        }),
+        (Compute::Gpu(gpu), _) => {
+            on_gpu(gpu, precision, heat, x, |physics, recorder, x, y, _| physics.diffuse(recorder, x, y))
+        }
     }
 }
 
@@ -147,7 +147,8 @@ pub fn rasterised(
 fn room(batch: usize, cells: usize) -> Result<Vec<f64>> {
     let mut fields = Vec::new();
     let reserved = batch.checked_mul(cells).and_then(|len| fields.try_reserve_exact(len).ok());
-    reserved.ok_or_else(|| Error::usage(format!("{batch} fields of {cells} cells do not fit into memory")))?;
+    reserved
+        .ok_or_else(|| Error::usage(format!("{batch} fields of {cells} cells do not fit into memory")))?;
     Ok(fields)
 }
 
