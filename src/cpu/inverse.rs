@@ -5,6 +5,7 @@
 
 use super::Real;
 use super::fft::{Fft, pack};
+use super::reduce::sum;
 use crate::model::HeatEquation;
 use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
 use num_complex::Complex;
@@ -71,9 +72,10 @@ pub fn propagated_uncertainty(kernel: impl Iterator<Item = f64>, sigma: f64, nx:
     kernel.map(|k| (sigma * k).powi(2)).sum::<f64>().sqrt() / nx as f64
 }
 
-/// σ = ε·‖r‖ of one sample, summed in f64 whatever the field's precision.
+/// σ = √Σ(ε·r)² = ε·‖r‖ of one sample, summed in f64 whatever the field's precision.
 pub fn sigma<T: Real>(residual: &[T], uncertainty: f64) -> f64 {
-    uncertainty * residual.iter().map(|r| r.f64() * r.f64()).sum::<f64>().sqrt()
+    let u = |i: usize| uncertainty * residual[i].f64();
+    sum(residual.len(), |i| u(i) * u(i)).sqrt()
 }
 
 /// The inverse of residuals `[batch, nx, ny]` with the relative `uncertainty` ε.
