@@ -1,18 +1,23 @@
-//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers and within
-//! WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
+//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit ones through
+//! the first) and within WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
 
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unheat::gpu::inverse::Inverse;
 use unheat::gpu::kernel::validate;
-use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
+use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, UNet, UNetConfig};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
 fn specs() -> BTreeMap<String, KernelSpec> {
-    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+        required_features: wgpu::Features::SHADER_F64,
+        required_limits: wgpu::Limits { max_compute_workgroup_storage_size: 32 << 10, ..Default::default() },
+        ..Default::default()
+    });
     let info = device.adapter_info();
     let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Checked));
     for (filters, batch, nx, ny) in [
@@ -27,7 +32,13 @@ fn specs() -> BTreeMap<String, KernelSpec> {
             let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
-            Step::new(&gpu, &net, &heat, method, Precision::F32, Adam::default(), batch, &start).unwrap();
+            for precision in [Precision::F32, Precision::F64] {
+                Step::new(&gpu, &net, &heat, method, precision, Adam::default(), batch, &start).unwrap();
+                Inverse::new(&gpu, &heat, batch, precision)
+                    .unwrap()
+                    .record(&mut Recorder::new(&gpu))
+                    .unwrap();
+            }
         }
     }
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
@@ -41,6 +52,10 @@ fn every_shader_passes_every_back_end() {
         let (module, info) = validate(spec).unwrap();
         spv::write_vec(&module, &info, &spv::Options::default(), None)
             .unwrap_or_else(|e| panic!("{} in SPIR-V: {e}", spec.name));
+        if spec.precision() == Precision::F64 {
+            continue; // Vulkan only
+        }
+        assert!(!spec.source().contains("f64"), "{} is for every back end", spec.name);
         // MSL 2.1 came with macOS 10.14, which is older than any Mac that wgpu's Metal back end accepts.
         let options = msl::Options { lang_version: (2, 1), ..Default::default() };
         msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
@@ -69,8 +84,10 @@ fn every_shader_stays_within_the_default_limits() {
         }
         let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
         assert!(buffers <= limits.max_storage_buffers_per_shader_stage, "{}: {buffers} buffers", spec.name);
+        // A line of 2048 complex numbers takes twice as much in 64 bits, which no default device has anyway.
+        let scale = if spec.precision() == Precision::F64 { 2 } else { 1 };
         assert!(
-            workgroup_bytes <= limits.max_compute_workgroup_storage_size,
+            workgroup_bytes <= scale * limits.max_compute_workgroup_storage_size,
             "{}: {workgroup_bytes} bytes of workgroup memory",
             spec.name
         );

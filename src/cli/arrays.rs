@@ -43,14 +43,20 @@ pub(super) fn precision(data: &FieldData) -> Precision {
     }
 }
 
-/// Writes `values` with this dtype and shape, unless one of them is not a finite number there.
-pub(super) fn write(
-    path: &Path,
-    values: Vec<f64>,
-    dtype: Precision,
-    shape: [usize; 3],
-    rank2: bool,
-) -> Result<()> {
+/// Refuses an output that cannot be written, before anything is computed or another file is written.
+pub(super) fn check_output(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::file(path, format!("cannot write: there is no folder {}", folder.display())));
+    }
+    if path.is_dir() {
+        return Err(Error::file(path, "cannot write: this is a folder"));
+    }
+    Ok(())
+}
+
+/// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
+pub(super) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<FieldData> {
     let data = match dtype {
         Precision::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
         Precision::F64 => FieldData::F64(values),
@@ -65,5 +71,11 @@ pub(super) fn write(
             "not written: a result is not finite; the input is too large (try --physics f64)",
         ));
     }
-    npy::write(path, &Fields { shape, data, rank2 })
+    Ok(data)
+}
+
+/// Writes `values` in the dtype, shape and rank of `like`.
+pub(super) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
+    let data = narrow(path, values, precision(&like.data))?;
+    npy::write(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
 }

@@ -28,8 +28,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let (x, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    arrays::check_output(&arguments.output)?;
     let compute = arrays::open(&arguments.device, arguments.physics)?;
     let y = fields::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
-    arrays::write(&arguments.output, y, arrays::precision(&x.data), x.shape, x.rank2)?;
+    arrays::write_like(&arguments.output, y, &x)?;
     Ok(ExitCode::SUCCESS)
 }

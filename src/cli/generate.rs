@@ -2,6 +2,7 @@
 
 use super::say::say;
 use super::{Outcome, arrays};
+use crate::io::npy::{self, Fields};
 use crate::io::rectangles::Rectangles;
 use crate::io::{picture, rectangles};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
@@ -50,6 +51,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if arguments.save_rectangles.as_ref() == Some(&arguments.output) {
         return Err(Error::usage("--output and --save-rectangles name the same file"));
     }
+    for path in [Some(&arguments.output), arguments.save_rectangles.as_ref()].into_iter().flatten() {
+        arrays::check_output(path)?;
+    }
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
@@ -57,13 +61,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let compute = arrays::open(&arguments.device, arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
     let data = fields::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
-    let pictured = arguments.png.as_ref().map(|folder| (folder, data.clone()));
-    arrays::write(&arguments.output, data, arguments.physics, [rectangles.batch(), nx, ny], false)?;
+    let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
+    let fields = Fields { shape: [rectangles.batch(), nx, ny], data, rank2: false };
+    npy::write(&arguments.output, &fields)?;
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;
     }
-    if let Some((folder, data)) = pictured {
-        pictures(folder, &data, nx, ny)?;
+    if let Some(folder) = &arguments.png {
+        pictures(folder, &arrays::widen(&fields.data), nx, ny)?;
     }
     say!("{} fields of {} cells are in {}", rectangles.batch(), arguments.size, arguments.output.display());
     Ok(ExitCode::SUCCESS)

@@ -2,7 +2,7 @@
 
 use super::{Outcome, arrays};
 use crate::cpu::inverse::Inverted;
-use crate::io::npy::Fields;
+use crate::io::npy::{self, Fields};
 use crate::io::tensors::{self, Data, Tensor};
 use crate::model::heat::raw_kernel;
 use crate::model::{HeatEquation, Precision};
@@ -42,6 +42,9 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let (input, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    for path in [Some(&arguments.output), arguments.diagnostics.as_ref()].into_iter().flatten() {
+        arrays::check_output(path)?;
+    }
     match &arguments.truth {
         Some(truth) => training_form(&arguments, truth, &input, &heat),
         None => literal(&arguments, &input, &heat),
@@ -63,7 +66,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
     let compute = arrays::open(&arguments.device, physics)?;
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
     let dx = fields::training_update(&compute, physics, heat, &truth, &prediction)?;
-    arrays::write(&arguments.output, dx, arrays::precision(&input.data), input.shape, input.rank2)?;
+    arrays::write_like(&arguments.output, dx, input)?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -85,10 +88,12 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
         );
     }
     let inverted = fields::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;
+    let dx = arrays::narrow(&arguments.output, inverted.dx.clone(), arrays::precision(&input.data))?;
     if let Some(path) = &arguments.diagnostics {
         diagnostics(path, &inverted, heat, input.shape)?;
     }
-    arrays::write(&arguments.output, inverted.dx, arrays::precision(&input.data), input.shape, input.rank2)?;
+    let Fields { shape, rank2, .. } = *input;
+    npy::write(&arguments.output, &Fields { shape, data: dx, rank2 })?;
     Ok(ExitCode::SUCCESS)
 }
 

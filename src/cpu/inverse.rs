@@ -5,6 +5,7 @@
 
 use super::Real;
 use super::fft::{Fft, pack};
+use super::reduce::sum;
 use crate::model::HeatEquation;
 use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
 use num_complex::Complex;
@@ -38,10 +39,10 @@ impl<T: Copy> Inverted<T> {
 
 /// p and κ of one mode.
 ///
-/// `amplitude` = |Â|, `expected` = E = nx·exp(-Λ), `sigma` = ε·‖r‖. The reference's s/(s + n), with
-/// s = ½·exp(-z_s), z_s = ½(|Â|/E)², and n = ½·exp(-z_n), z_n = ½(|Â|/σ)², is written as the logistic function of
-/// z_n - z_s: the same number, but in no precision 0/0. Where s or n underflows in the reference's 64 bits
-/// (z > 745.13), p is 0 or 1 as there.
+/// `amplitude` = |Â|, `expected` = E = nx·exp(-Λ), `sigma` = ε·‖r‖. p = s/(s + n) with s = ½·exp(-z_s),
+/// z_s = ½(|Â|/E)², and n = ½·exp(-z_n), z_n = ½(|Â|/σ)². Where s or n underflows in the reference's 64 bits
+/// (z > 745.13), p is 0 or 1 as there. Where one of them is too small for T but not for the reference, p is the
+/// logistic function of z_n - z_s: the same number.
 pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (T, T) {
     let (one, two) = (T::one(), T::of(2.0));
     let ratio_limit = T::of((2.0 * UNDERFLOW).sqrt());
@@ -53,9 +54,14 @@ pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (
     } else if amplitude > ratio_limit * sigma {
         one
     } else {
-        let (signal, noise) = (amplitude / expected, amplitude / sigma);
-        let logit = T::of(0.5) * (noise * noise - signal * signal);
-        one / (one + (-logit).max(-limit).min(limit).exp())
+        let z = |scale: T| T::of(0.5) * (amplitude / scale).powi(2);
+        let (z_signal, z_noise) = (z(expected), z(sigma));
+        if z_signal.max(z_noise) < limit {
+            let (signal, noise) = ((-z_signal).exp(), (-z_noise).exp());
+            signal / (signal + noise)
+        } else {
+            one / (one + (z_signal - z_noise).max(-limit).min(limit).exp())
+        }
     };
     let q = if p <= T::of(DAMP_BELOW) || p >= T::of(INVERT_ABOVE) { two * p - one } else { T::zero() };
     (p, (log_kernel * q).max(-limit).min(limit).exp())
@@ -66,9 +72,10 @@ pub fn propagated_uncertainty(kernel: impl Iterator<Item = f64>, sigma: f64, nx:
     kernel.map(|k| (sigma * k).powi(2)).sum::<f64>().sqrt() / nx as f64
 }
 
-/// σ = ε·‖r‖ of one sample, summed in f64 whatever the field's precision.
+/// σ = √Σ(ε·r)² = ε·‖r‖ of one sample, summed in f64 whatever the field's precision.
 pub fn sigma<T: Real>(residual: &[T], uncertainty: f64) -> f64 {
-    uncertainty * residual.iter().map(|r| r.f64() * r.f64()).sum::<f64>().sqrt()
+    let u = |i: usize| uncertainty * residual[i].f64();
+    sum(residual.len(), |i| u(i) * u(i)).sqrt()
 }
 
 /// The inverse of residuals `[batch, nx, ny]` with the relative `uncertainty` ε.
@@ -127,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn the_logistic_form_is_the_literal_one() {
+    fn agrees_with_the_spec_word_by_word() {
         let mut random = Random::new(Purpose::Cases, 7, 0, 0);
         let mut inverted = 0;
         for _ in 0..100_000 {

@@ -23,10 +23,15 @@ pub struct KernelSpec {
     /// Values of the constants that the files leave open.
     pub(crate) constants: Vec<(&'static str, u32)>,
     /// What `real` means in the files.
-    pub precision: Precision,
+    pub(crate) precision: Precision,
 }
 
 impl KernelSpec {
+    /// The scalar of its physics; 64 bits are for SPIR-V alone.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
     /// The whole WGSL text.
     pub fn source(&self) -> String {
         let mut text = String::new();
