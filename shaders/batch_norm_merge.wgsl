@@ -50,7 +50,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let all = shared_moments[0];
         let rstd = 1.0 / sqrt(all.z / all.x + params.epsilon);
         let scale = weights[params.gamma_offset + channel] * rstd;
-        norm[channel] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel] - all.y * scale);
+        norm[channel] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel]);
 
         let mean_at = params.running_mean_offset + channel;
         let var_at = params.running_var_offset + channel;

@@ -149,7 +149,7 @@ fn a_batch_beyond_the_binding_limit_names_the_largest_that_fits() {
     assert_eq!(output.status.code(), Some(2));
     assert!(complaints(&output)[0].contains("buffer binding"), "{:?}", complaints(&output));
     assert!(
-        complaints(&output)[0].contains("the largest batch that fits is 15"),
+        complaints(&output)[0].contains("the largest batch that fits is 16"),
         "{:?}",
         complaints(&output)
     );

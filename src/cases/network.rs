@@ -175,7 +175,7 @@ fn norms(stream: u64, channels: usize) -> Vec<Norm<f32>> {
         let (mean, rstd) = (0.2 * v[0], 1.5 + 0.5 * v[1]);
         let gamma = if c % 5 == 4 { -0.7 } else { 1.1 };
         let scale = gamma * rstd;
-        Norm { mean, rstd, scale, shift: 0.3 * v[2] - mean * scale }
+        Norm { mean, rstd, scale, shift: 0.3 * v[2] }
     };
     values.chunks_exact(3).enumerate().map(norm).collect()
 }

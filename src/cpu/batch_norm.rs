@@ -41,7 +41,10 @@ impl<T: Real> Moments<T> {
     }
 }
 
-/// One channel's normalisation: ẑ = (z - mean)·rstd, activation = ReLU(scale·z + shift).
+/// One channel's normalisation: ẑ = (z - mean)·rstd, activation = ReLU(scale·(z - mean) + shift).
+///
+/// The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance, and flip the sign
+/// of ReLU's argument for values near zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Norm<T> {
     /// Batch mean of z.
@@ -50,7 +53,7 @@ pub struct Norm<T> {
     pub rstd: T,
     /// γ·rstd.
     pub scale: T,
-    /// β - mean·γ·rstd.
+    /// β.
     pub shift: T,
 }
 
@@ -59,7 +62,7 @@ impl<T: Real> Norm<T> {
     pub fn new(moments: Moments<T>, gamma: T, beta: T) -> Self {
         let rstd = T::one() / (moments.m2 / moments.count + T::of(NORM_EPSILON)).sqrt();
         let scale = gamma * rstd;
-        Self { mean: moments.mean, rstd, scale, shift: beta - moments.mean * scale }
+        Self { mean: moments.mean, rstd, scale, shift: beta }
     }
 
     /// From the running statistics, as PyTorch in eval mode. z is stored without the convolution's `bias`, the
@@ -68,13 +71,19 @@ impl<T: Real> Norm<T> {
         let mean = mean - bias;
         let rstd = T::one() / (var + T::of(NORM_EPSILON)).sqrt();
         let scale = gamma * rstd;
-        Self { mean, rstd, scale, shift: beta - mean * scale }
+        Self { mean, rstd, scale, shift: beta }
     }
 
-    /// ReLU(scale·z + shift).
+    /// scale·(z - mean) + shift.
+    #[inline(always)]
+    fn argument(&self, z: T) -> T {
+        self.scale * (z - self.mean) + self.shift
+    }
+
+    /// ReLU of [`Norm::argument`].
     #[inline(always)]
     pub fn activate(&self, z: T) -> T {
-        (self.scale * z + self.shift).max(T::zero())
+        self.argument(z).max(T::zero())
     }
 }
 
@@ -90,7 +99,7 @@ pub fn update_running<T: Real>(moments: Moments<T>, bias: T, running_mean: &mut 
 /// Σg and Σg·ẑ of one plane, where g is the gradient that passes the ReLU: the gradients of β and γ.
 pub fn backward_sums<T: Real>(norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] {
     let passed = |i: usize| {
-        if norm.scale * z[i] + norm.shift > T::zero() { gradient[i] } else { T::zero() }
+        if norm.argument(z[i]) > T::zero() { gradient[i] } else { T::zero() }
     };
     [sum(z.len(), passed), sum(z.len(), |i| passed(i) * ((z[i] - norm.mean) * norm.rstd))]
 }
@@ -99,7 +108,7 @@ pub fn backward_sums<T: Real>(norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] 
 pub fn backward<T: Real>(norm: Norm<T>, sums: [T; 2], count: T, z: &[T], gradient: &mut [T]) {
     let [mean_g, mean_gz] = sums.map(|s| s / count);
     for (g, &z) in gradient.iter_mut().zip(z) {
-        let passed = if norm.scale * z + norm.shift > T::zero() { *g } else { T::zero() };
+        let passed = if norm.argument(z) > T::zero() { *g } else { T::zero() };
         *g = norm.scale * (passed - mean_g - (z - norm.mean) * norm.rstd * mean_gz);
     }
 }
