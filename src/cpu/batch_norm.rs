@@ -80,7 +80,7 @@ impl<T: Real> Norm<T> {
         self.scale * (z - self.mean) + self.shift
     }
 
-    /// ReLU of [`Norm::argument`].
+    /// ReLU(scale·(z - mean) + shift).
     #[inline(always)]
     pub fn activate(&self, z: T) -> T {
         self.argument(z).max(T::zero())

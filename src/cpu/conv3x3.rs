@@ -147,12 +147,19 @@ fn convolve_strip<T: Real, const FMA: bool, const W: usize>(
 ) -> [[T; W]; CHANNELS] {
     let mut sums = [[T::zero(); W]; CHANNELS];
     for (i, weights) in weights.iter().enumerate() {
-        for k in 0..9 {
+        // A channel's nine taps are summed apart from the total: half the rounding of one long sum.
+        let mut share = [[T::zero(); W]; CHANNELS];
+        for k in [4, 0, 1, 2, 3, 5, 6, 7, 8] {
             let cells: &[T; W] = input[i * plane + k / 3 * pitch + k % 3..].first_chunk().unwrap();
             for o in 0..CHANNELS {
                 for l in 0..W {
-                    sums[o][l] = multiply_add::<T, FMA>(weights[k][o], cells[l], sums[o][l]);
+                    share[o][l] = multiply_add::<T, FMA>(weights[k][o], cells[l], share[o][l]);
                 }
+            }
+        }
+        for o in 0..CHANNELS {
+            for l in 0..W {
+                sums[o][l] += share[o][l];
             }
         }
     }

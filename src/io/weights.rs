@@ -61,7 +61,7 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
 }
 
 /// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels and filters; the padding is in
-/// the metadata that [`write`] leaves, and circular in files without.
+/// the metadata that [`write()`] leaves, and circular in files without.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
