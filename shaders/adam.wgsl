@@ -5,7 +5,7 @@
 struct Params {
     count: u32,
     beta1: f32,
-    keep1: f32, // 1 - β1, rounded once from f64
+    keep1: f32, // 1 - β1, rounded once
     beta2: f32,
     keep2: f32, // 1 - β2
     epsilon: f32,

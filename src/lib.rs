@@ -32,7 +32,7 @@
 //!     filters: vec![8],
 //!     ..TrainConfig::default()
 //! };
-//! let outcome = train(&config, &Compute::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
+//! let outcome = train(&config, config.plan()?, &Compute::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
 //! println!("x loss {}", outcome.x_l2);
 //! # Ok::<(), unheat::Error>(())
 //! ```

@@ -5,6 +5,7 @@ use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unheat::gpu::exp64::exp64;
 use unheat::gpu::inverse::Inverse;
 use unheat::gpu::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
@@ -41,6 +42,8 @@ fn specs() -> BTreeMap<String, KernelSpec> {
             }
         }
     }
+    let numbers = || gpu.tensor_in("numbers", 8, Precision::F64).unwrap();
+    exp64(&mut Recorder::new(&gpu), &numbers(), &numbers(), 8).unwrap();
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
 }
 

@@ -48,7 +48,7 @@ pub fn train(
     }
     let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
     let folder = run_folder::create(folder, config.method.name())?;
-    report::config(&folder.join("config.toml"), config)?;
+    report::config(&folder.join("config.toml"), config, &compute.describe())?;
 
     let mut journal = Journal::new(&folder, config.steps)?;
     let mut last_request = Instant::now();
