@@ -1,5 +1,6 @@
 //! What the commands on arrays share: device, reading fields, writing them back in the same dtype and rank.
 
+use super::say::note;
 use crate::io::npy::{self, FieldData, Fields};
 use crate::model::{HeatEquation, Precision};
 use crate::train::{Compute, DeviceChoice, fields};
@@ -11,7 +12,7 @@ pub(super) fn open(device: &str, precision: Precision) -> Result<Compute> {
     let Ok(choice) = device.parse::<DeviceChoice>();
     let (compute, note) = fields::fallback(Compute::open(&choice)?, precision);
     if let Some(note) = note {
-        eprintln!("{note}");
+        note!("{note}");
     }
     Ok(compute)
 }

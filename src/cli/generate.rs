@@ -54,6 +54,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     for path in [Some(&arguments.output), arguments.save_rectangles.as_ref()].into_iter().flatten() {
         arrays::check_output(path)?;
     }
+    if arguments.rectangles.as_ref() == Some(&arguments.output) {
+        return Err(Error::usage("--output and --rectangles name the same file"));
+    }
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,

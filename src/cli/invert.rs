@@ -1,5 +1,6 @@
 //! `unheat invert`.
 
+use super::say::note;
 use super::{Outcome, arrays};
 use crate::cpu::inverse::Inverted;
 use crate::io::npy::{self, Fields};
@@ -83,7 +84,7 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
     }
     let compute = arrays::open(&arguments.device, physics)?;
     if physics == Precision::F32 {
-        eprintln!(
+        note!(
             "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is inverted too"
         );
     }

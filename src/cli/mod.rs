@@ -13,6 +13,7 @@ mod train;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};
+use say::note;
 use std::process::ExitCode;
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
@@ -57,7 +58,7 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            eprintln!("unheat: {error}");
+            note!("unheat: {error}");
             ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
         }
     }

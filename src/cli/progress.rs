@@ -1,5 +1,6 @@
 //! Shows training: a progress bar on a terminal, plain lines elsewhere.
 
+use super::say::note;
 use crate::io::metrics::Row;
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -41,9 +42,10 @@ impl Progress for Display {
             }
             None if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
                 let left = (steps - done) as f64 / speed;
-                eprintln!(
+                note!(
                     "step {:>4} of {steps}: x loss {:8.3}, {speed:.2} steps/s, {left:.0} s left",
-                    row.step, row.x_l2_mean
+                    row.step,
+                    row.x_l2_mean
                 );
             }
             None => {}

@@ -42,6 +42,9 @@ enum NormName {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    if arguments.output == arguments.weights {
+        return Err(Error::usage("--output and --weights name the same file"));
+    }
     let (net, state) = weights::read(&arguments.weights)?;
     let observed = npy::read(&arguments.input)?;
     let [count, nx, ny] = observed.shape;

@@ -15,3 +15,14 @@ macro_rules! say {
     ($($text:tt)*) => { crate::cli::say::line(format_args!($($text)*)) };
 }
 pub(super) use say;
+
+/// Writes a line to standard error; where that is closed there is nobody to tell.
+pub(super) fn note_line(text: Arguments) {
+    let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// `eprintln!`, but without its panic.
+macro_rules! note {
+    ($($text:tt)*) => { crate::cli::say::note_line(format_args!($($text)*)) };
+}
+pub(super) use note;

@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::progress::Display;
-use super::say::say;
+use super::say::{note, say};
 use crate::Result;
 use crate::io::{npy, weights};
 use crate::model::{Method, Padding, Precision, UNetConfig};
@@ -135,12 +135,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let Ok(choice) = config.device.parse::<DeviceChoice>();
     let compute = Compute::open(&choice)?;
     if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
-        eprintln!(
+        note!(
             "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
             compute.describe()
         );
     } else {
-        eprintln!("training on {}", compute.describe());
+        note!("training on {}", compute.describe());
     }
     let mut display = Display::new(config.steps);
     let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);

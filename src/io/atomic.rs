@@ -12,9 +12,10 @@ use crate::{Error, Result};
 /// `contents` writes the bytes into a buffer.
 ///
 /// # Errors
-/// [`Error::Io`] when the folder is missing or not writable, the disk is full, or `contents` fails. Nothing is
-/// left behind then, and a file that was at `path` before is untouched.
+/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not writable, the
+/// disk is full, or `contents` fails. Nothing is left behind then, and a file that was at `path` before is untouched.
 pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    check_target(path)?;
     let folder = folder_of(path);
     // From here to `persist`, dropping `file` removes the temporary file.
     let file = temporary_in(folder)
@@ -24,6 +25,17 @@ pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()
         .map_err(|refused| Error::io(path, "cannot move the finished file here")(refused.error))?;
     sync_folder(folder);
     Ok(())
+}
+
+/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a pipe.
+pub fn check_target(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(found) if found.is_dir() => Err(Error::file(path, "cannot write: this is a folder")),
+        Ok(found) if !found.is_file() => {
+            Err(Error::file(path, "cannot write: not a regular file; name a file that unheat may replace"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn folder_of(path: &Path) -> &Path {
@@ -98,7 +110,7 @@ mod tests {
         assert!(matches!(write(&missing, |_| Ok(())), Err(Error::Io { .. })));
         let taken = folder.path().join("taken");
         std::fs::create_dir_all(taken.join("inside")).unwrap();
-        assert!(matches!(write(&taken, |_| Ok(())), Err(Error::Io { .. })));
+        assert!(matches!(write(&taken, |_| Ok(())), Err(Error::File { .. })));
         assert_eq!(names(folder.path()), ["taken"]);
     }
 
@@ -112,5 +124,16 @@ mod tests {
         write(&ours, |_| Ok(())).unwrap();
         File::create(&ordinary).unwrap();
         assert_eq!(mode(&ours), mode(&ordinary));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn folders_and_devices_are_never_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        for target in [folder.path(), Path::new("/dev/null")] {
+            let message = write(target, |_| panic!("nothing may be written")).unwrap_err().to_string();
+            assert!(message.contains("cannot write"), "{message}");
+        }
+        assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
     }
 }

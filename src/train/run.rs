@@ -6,10 +6,14 @@ use super::engine::Engine;
 use super::report;
 use super::summary::{Statistics, row};
 use crate::io::metrics::{MetricsFile, Row};
-use crate::io::{run_folder, weights};
+use crate::io::{atomic, run_folder, weights};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// What a run writes into its folder.
+const FILES: [&str; 5] =
+    ["config.toml", "metrics.csv", "weights.safetensors", "curves.png", "reconstruction.png"];
 
 /// Losses are asked for at least this often, so that slow devices show progress too.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -45,6 +49,11 @@ pub fn train(
 ) -> Result<Outcome> {
     if let Some(path) = &config.save_gradients {
         check_parent(path, folder)?;
+        atomic::check_target(path)?;
+        if path.file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)) {
+            let message = format!("{}: this name is for a file of the run; name another", path.display());
+            return Err(Error::usage(message));
+        }
     }
     let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
     let folder = run_folder::create(folder, config.method.name())?;
