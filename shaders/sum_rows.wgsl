@@ -11,9 +11,6 @@ struct Params {
 @group(0) @binding(1) var<storage, read> rows: array<f32>; // [rows, columns]
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
-const COLUMNS: u32 = 32u;
-const STRIPES: u32 = 8u;
-
 var<workgroup> stripes: array<f32, COLUMNS * STRIPES>;
 
 @compute @workgroup_size(COLUMNS, STRIPES)

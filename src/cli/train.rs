@@ -17,22 +17,22 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = MethodName::Sip)]
     method: MethodName,
     /// Number of updates
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = TrainConfig::default().steps)]
     steps: u64,
     /// Samples per step
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = TrainConfig::default().batch)]
     batch: usize,
     /// Cells along x and y, powers of two from 8 to 2048 [default: 64x64, or that of the data]
     #[arg(long)]
     size: Option<Size>,
     /// Diffusion to undo: diffusivity × time, in cells²
-    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::default().amount, allow_negative_numbers = true)]
     amount: f64,
     /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good (docs/numerics.md)
-    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    #[arg(long, default_value_t = TrainConfig::default().physics, value_name = "f32|f64")]
     physics: Precision,
     /// Learning rate of Adam
-    #[arg(long, default_value_t = 1e-3, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
     lr: f64,
     /// Levels of the U-Net, 1 to 6 [default: 4, or those of the weights]
     #[arg(long)]
@@ -59,10 +59,10 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.safetensors")]
     save_gradients: Option<PathBuf>,
     /// Seed of the initial weights, the rectangles and the shuffling
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = TrainConfig::default().seed)]
     seed: u64,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
+    #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
     device: String,
     /// Folder for the results; it must not exist [default: a new one in runs/]
     #[arg(short, long, value_name = "DIR")]

@@ -17,12 +17,13 @@ pub fn sum_rows(
     total: &Tensor,
     offset: usize,
 ) -> Result<()> {
-    /// As in the shader.
+    /// Columns of a workgroup, and its invocations per column.
     const COLUMNS: usize = 32;
+    const STRIPES: usize = 8;
     let spec = KernelSpec {
         name: "sum_rows".to_owned(),
         files: vec![include_str!("../../shaders/sum_rows.wgsl")],
-        constants: vec![],
+        constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
         precision: Precision::F32,
     };
     let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
