@@ -1,30 +1,39 @@
-// Backward of ReLU(batch norm(z)), second part: adds up the chunks. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and the means
-// that the third part subtracts. One workgroup per channel.
+// Backward of ReLU(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and
+// ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). One workgroup per channel.
 
 struct Params {
     chunks: u32,
     gamma_offset: u32,
     beta_offset: u32,
+    output_weight: u32, // offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
     count: f32, // values per channel: batch·cells
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> partial: array<vec2<f32>>; // [channels, chunks]
-@group(0) @binding(2) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
-@group(0) @binding(3) var<storage, read_write> means: array<vec2<f32>>; // [channels]: Σg/n, Σgẑ/n
+@group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>; // [channels, chunks]
+@group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
+@group(0) @binding(3) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
+@group(0) @binding(4) var<storage, read_write> norm: array<vec4<f32>>; // [channels, 2], the second is written
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let channel = workgroup.x;
-    var sums = vec2(0.0);
+    var own = vec2(0.0);
     for (var chunk = local; chunk < params.chunks; chunk += WORKGROUP) {
-        sums += partial[channel * params.chunks + chunk];
+        own += sums[channel * params.chunks + chunk];
     }
-    let g = workgroup_sum(local, sums.x);
-    let gz = workgroup_sum(local, sums.y);
+    let total = vec2(workgroup_sum(local, own.x), workgroup_sum(local, own.y));
     if local == 0u {
+        var weight = 1.0;
+        if params.output_weight != 0xffffffffu {
+            weight = weights[params.output_weight + channel];
+        }
+        let g = weight * total.x;
+        let gz = weight * total.y;
         gradients[params.beta_offset + channel] = g;
         gradients[params.gamma_offset + channel] = gz;
-        means[channel] = vec2(g, gz) / params.count;
+        let forward = norm[2u * channel];
+        let scale = forward.z / params.count;
+        norm[2u * channel + 1u] = vec4(forward.z * weight, forward.x, -scale * g, -scale * forward.y * gz);
     }
 }

@@ -1,5 +1,5 @@
 // The final 1×1 convolution: o[n,p] = b + Σ_c w_c·a[n,c,p] with the last layer's activations a (SPEC 5).
-// One invocation per pixel.
+// One invocation per quad of pixels.
 
 struct Params {
     batch: u32,
@@ -12,7 +12,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(2) var<storage, read_write> output: array<f32>; // [batch, nx, ny]
+@group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>; // [batch, nx, row/4]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -21,16 +21,16 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, workgroups, local, WORKGROUP);
-    let cells = params.nx * params.ny;
-    if i >= params.batch * cells {
+    let row_quads = row_cells(params.ny) / 4u;
+    if i >= params.batch * params.nx * row_quads {
         return;
     }
-    let n = i / cells;
-    let x = i / params.ny % params.nx;
-    let y = i % params.ny;
-    var sum = weights[params.bias_offset];
+    let n = i / (params.nx * row_quads);
+    let x = i / row_quads % params.nx;
+    let y = i % row_quads * 4u;
+    var sum = vec4(weights[params.bias_offset]);
     for (var c = 0u; c < params.c_in; c++) {
-        sum += weights[params.weight_offset + c] * load(n, c, x, y);
+        sum += weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c));
     }
     output[i] = sum;
 }

@@ -1,37 +1,48 @@
-// Backward of o = b + Σ_c w_c·a_c: ∂L/∂a_c = w_c·g, and one sample's share of ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g.
-// One workgroup per (sample, channel); the workgroups of the channel after the last add up the bias.
+// Backward of o = b + Σ_c w_c·a_c with a_c = ReLU(batch norm(z_c)), from g = ∂L/∂o: one sample's share of
+// ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g, and for the batch norm Σg and Σg·ẑ over the pixels that passed the ReLU, still
+// without the factor w_c. One workgroup per (sample, channel); those of the channel after the last add up the bias.
 
 struct Params {
     batch: u32,
     nx: u32,
     ny: u32,
-    c_in: u32,
-    weight_offset: u32,
+    channels: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(2) var<storage, read> output_gradient: array<f32>; // g [batch, nx, ny]
-@group(0) @binding(3) var<storage, read_write> gradient: array<f32>; // ∂L/∂a [batch, c_in, nx, ny]
-@group(0) @binding(4) var<storage, read_write> partial: array<f32>; // [batch, c_in + 1]
+@group(0) @binding(1) var<storage, read> output_gradient: array<vec4<f32>>; // g [batch, nx, row/4]
+@group(0) @binding(2) var<storage, read> z: array<vec4<f32>>; // [batch, channels, nx, row/4]
+@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
+@group(0) @binding(4) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
+@group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let n = workgroup.x;
     let c = workgroup.y;
-    let cells = params.nx * params.ny;
-    var sum = 0.0;
-    for (var i = local; i < cells; i += WORKGROUP) {
-        let g = output_gradient[n * cells + i];
-        if c < params.c_in {
-            gradient[(n * params.c_in + c) * cells + i] = weights[params.weight_offset + c] * g;
-            sum += g * load(n, c, i / params.ny, i % params.ny);
+    let quads = params.nx * row_cells(params.ny) / 4u;
+    var share = 0.0;
+    var own = vec2(0.0);
+    for (var i = local; i < quads; i += WORKGROUP) {
+        let g = select(vec4(0.0), output_gradient[n * quads + i], inside(params.ny));
+        if c < params.channels {
+            let channel_norm = norm[2u * c];
+            let value = z[(n * params.channels + c) * quads + i];
+            let before = pre_activation(value, channel_norm);
+            let passed = select(vec4(0.0), g, before > vec4(0.0));
+            share += dot(passed, before);
+            own += vec2(dot(passed, vec4(1.0)), dot(passed, standardise(value, channel_norm)));
         } else {
-            sum += g;
+            share += dot(g, vec4(1.0));
         }
     }
-    let total = workgroup_sum(local, sum);
+    let total = workgroup_sum(local, share);
+    let g_sum = workgroup_sum(local, own.x);
+    let gz_sum = workgroup_sum(local, own.y);
     if local == 0u {
-        partial[n * (params.c_in + 1u) + c] = total;
+        shares[n * (params.channels + 1u) + c] = total;
+        if c < params.channels {
+            sums[c * params.batch + n] = vec2(g_sum, gz_sum);
+        }
     }
 }

@@ -1,10 +1,10 @@
-// 3×3 convolution: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1] (SPEC 5), no bias.
-// With flipped, transposed weights the same kernel is the adjoint, the gradient of the input. Beyond the border
-// lies the opposite side, or zero where ZERO_PADDING is 1.
+// 3×3 convolution: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1] (SPEC 5), no bias. With weights
+// arranged for it the same kernel is the adjoint. The input comes from a source, the output goes to a sink.
 //
-// A workgroup computes 4·QUADS output channels on TILE_N samples' TILE_X × TILE_Y pixels. Each invocation owns
-// four pixels along y and all those channels: per input channel 18 inputs and 9·QUADS weight vectors from
-// workgroup memory feed 144·QUADS multiply-adds in registers. Input arrives CHANNELS channels at a time.
+// A workgroup computes 4·BLOCK_QUADS output channels of one tile. An invocation owns a patch of PATCH × 4 pixels and
+// four of those channels in registers. Input arrives CHANNELS channels at a time. The nine taps of one input channel
+// are added up on their own and then join the sum: one chain over all channels would round more. Every variant of
+// PATCH and CHANNELS adds in the same order, so all give the same bits.
 
 struct Params {
     batch: u32,
@@ -13,33 +13,23 @@ struct Params {
     c_in: u32,
     c_out: u32,
     skip_channels: u32, // of the source skip_up
-    split: u32, // output channels from here on go to `second`
-    weight_offset: u32,
-    weight_stride_out: u32, // from one output channel's weights to the next
-    weight_stride_in: u32, // from one input channel's weights to the next
-    flip: u32, // 1: taps in reverse order
+    split: u32, // of the sink split
+    weight_offset: u32, // in vectors
+    weight_inputs: u32, // c_in with its padding
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(2) var<storage, read_write> first: array<f32>; // [batch, split, nx, ny]
-@group(0) @binding(3) var<storage, read_write> second: array<f32>; // [batch, c_out - split, nx, ny]
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [blocks, weight_inputs, 3, 3, BLOCK_QUADS]
 
-const PADDED_Y: u32 = TILE_Y + 2u;
-const PLANE: u32 = (TILE_X + 2u) * PADDED_Y;
-const STRIPS_Y: u32 = TILE_Y / 4u;
-const WORKGROUP: u32 = TILE_N * TILE_X * STRIPS_Y;
+const PATCHES_X: u32 = TILE_X / PATCH;
+const PATCHES_Y: u32 = TILE_Y / 4u;
+const PATCHES: u32 = TILE_N * PATCHES_X * PATCHES_Y;
+const WORKGROUP: u32 = PATCHES * BLOCK_QUADS;
+const TAPS: u32 = 9u * BLOCK_QUADS; // of one input channel
 
-var<workgroup> tile: array<f32, CHANNELS * TILE_N * PLANE>; // [CHANNELS, TILE_N, TILE_X + 2, TILE_Y + 2]
-var<workgroup> taps: array<vec4<f32>, CHANNELS * 9u * QUADS>; // [CHANNELS, 3, 3, QUADS]
-
-fn weight(o: u32, i: u32, tap: u32) -> f32 {
-    if o >= params.c_out || i >= params.c_in {
-        return 0.0;
-    }
-    let at = select(tap, 8u - tap, params.flip == 1u);
-    return weights[params.weight_offset + o * params.weight_stride_out + i * params.weight_stride_in + at];
-}
+// First the tile [CHANNELS, PLANE], later whatever the sink keeps.
+var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, SINK_LEN)>;
+var<workgroup> taps: array<vec4<f32>, CHANNELS * TAPS>;
 
 // sum + w ⊗ pixels: column p belongs to pixel p, its rows to four output channels.
 fn accumulate(sum: mat4x4<f32>, w: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> {
@@ -51,110 +41,74 @@ fn accumulate(sum: mat4x4<f32>, w: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> 
     );
 }
 
-fn store(n: u32, o: u32, x: u32, y: u32, pixels: vec4<f32>) {
-    if o >= params.c_out {
-        return;
-    }
-    for (var p = 0u; p < min(4u, params.ny - y); p++) {
-        if o < params.split {
-            first[((n * params.split + o) * params.nx + x) * params.ny + y + p] = pixels[p];
-        } else {
-            let channels = params.c_out - params.split;
-            second[((n * channels + o - params.split) * params.nx + x) * params.ny + y + p] = pixels[p];
-        }
-    }
+// Three taps along y over a padded row of six cells.
+fn add_row(sum: mat4x4<f32>, w: mat3x4<f32>, left: vec4<f32>, right: vec2<f32>) -> mat4x4<f32> {
+    let first = accumulate(sum, w[0], left);
+    let second = accumulate(first, w[1], vec4(left.yzw, right.x));
+    return accumulate(second, w[2], vec4(left.zw, right));
 }
 
-fn store_quad(n: u32, o: u32, x: u32, y: u32, sum: mat4x4<f32>) {
-    let by_channel = transpose(sum);
-    store(n, o, x, y, by_channel[0]);
-    store(n, o + 1u, x, y, by_channel[1]);
-    store(n, o + 2u, x, y, by_channel[2]);
-    store(n, o + 3u, x, y, by_channel[3]);
+fn tap_row(at: u32) -> mat3x4<f32> {
+    return mat3x4(taps[at], taps[at + BLOCK_QUADS], taps[at + 2u * BLOCK_QUADS]);
 }
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
     let tiles_y = max(params.ny / TILE_Y, 1u);
     let x0 = workgroup.x / tiles_y * TILE_X;
     let y0 = workgroup.x % tiles_y * TILE_Y;
     let n0 = workgroup.y * TILE_N;
-    let o0 = workgroup.z * 4u * QUADS;
+    let block = workgroup.z;
 
-    let strip_y = local % STRIPS_Y * 4u;
-    let strip_x = local / STRIPS_Y % TILE_X;
-    let strip_n = local / (STRIPS_Y * TILE_X);
+    let patch_y = local % PATCHES_Y;
+    let patch_x = local / PATCHES_Y % PATCHES_X * PATCH;
+    let patch_n = local / (PATCHES_Y * PATCHES_X) % TILE_N;
+    let quad = local / PATCHES;
 
-    var sum0 = mat4x4<f32>();
-    var sum1 = mat4x4<f32>();
-    var sum2 = mat4x4<f32>();
-    var sum3 = mat4x4<f32>();
-
+    var sum: array<mat4x4<f32>, PATCH>; // column p of a matrix: pixel p, four channels
     for (var i0 = 0u; i0 < params.c_in; i0 += CHANNELS) {
         workgroupBarrier();
-        for (var at = local; at < CHANNELS * TILE_N * PLANE; at += WORKGROUP) {
-            let i = i0 + at / (TILE_N * PLANE);
-            let n = n0 + at / PLANE % TILE_N;
-            var value = 0.0;
-            if i < params.c_in && n < params.batch {
-                // One grid ahead, so that the cell before the first does not fall below zero; sides are powers of
-                // two. Tiles may be wider than the grid.
-                let x = x0 + at / PADDED_Y % (TILE_X + 2u) + params.nx - 1u;
-                let y = y0 + at % PADDED_Y + params.ny - 1u;
-                if ZERO_PADDING == 0u || (x - params.nx < params.nx && y - params.ny < params.ny) {
-                    value = load(n, i, x & (params.nx - 1u), y & (params.ny - 1u));
-                }
-            }
-            tile[at] = value;
+        for (var c = 0u; c < CHANNELS; c++) {
+            stage(c * PLANE, n0, i0 + c, x0, y0, local);
         }
-        for (var at = local; at < CHANNELS * 9u * QUADS; at += WORKGROUP) {
-            let i = i0 + at / (9u * QUADS);
-            let tap = at / QUADS % 9u;
-            let o = o0 + at % QUADS * 4u;
-            taps[at] = vec4(weight(o, i, tap), weight(o + 1u, i, tap), weight(o + 2u, i, tap), weight(o + 3u, i, tap));
+        let first_tap = params.weight_offset + (block * params.weight_inputs + i0) * TAPS;
+        for (var at = local; at < CHANNELS * TAPS; at += WORKGROUP) {
+            taps[at] = weights[first_tap + at];
         }
         workgroupBarrier();
 
         for (var i = 0u; i < CHANNELS; i++) {
-            for (var kx = 0u; kx < 3u; kx++) {
-                let row = ((i * TILE_N + strip_n) * (TILE_X + 2u) + strip_x + kx) * PADDED_Y + strip_y;
-                let left = vec4(tile[row], tile[row + 1u], tile[row + 2u], tile[row + 3u]);
-                let right = vec2(tile[row + 4u], tile[row + 5u]);
-                let middle = vec4(left.yzw, right.x);
-                let last = vec4(left.zw, right);
-                let w = (i * 3u + kx) * 3u * QUADS;
-                sum0 = accumulate(sum0, taps[w], left);
-                sum0 = accumulate(sum0, taps[w + QUADS], middle);
-                sum0 = accumulate(sum0, taps[w + 2u * QUADS], last);
-                if QUADS > 1u {
-                    sum1 = accumulate(sum1, taps[w + 1u], left);
-                    sum1 = accumulate(sum1, taps[w + QUADS + 1u], middle);
-                    sum1 = accumulate(sum1, taps[w + 2u * QUADS + 1u], last);
-                }
-                if QUADS > 2u {
-                    sum2 = accumulate(sum2, taps[w + 2u], left);
-                    sum2 = accumulate(sum2, taps[w + QUADS + 2u], middle);
-                    sum2 = accumulate(sum2, taps[w + 2u * QUADS + 2u], last);
-                    sum3 = accumulate(sum3, taps[w + 3u], left);
-                    sum3 = accumulate(sum3, taps[w + QUADS + 3u], middle);
-                    sum3 = accumulate(sum3, taps[w + 2u * QUADS + 3u], last);
-                }
+            let corner = i * PLANE + (patch_n * (TILE_X + 2u) + patch_x) * ROW_QUADS + patch_y;
+            var left: array<vec4<f32>, PATCH + 2u>;
+            var right: array<vec2<f32>, PATCH + 2u>;
+            for (var row = 0u; row < PATCH + 2u; row++) {
+                left[row] = tile[corner + row * ROW_QUADS];
+                right[row] = tile[corner + row * ROW_QUADS + 1u].xy;
+            }
+            let w = i * TAPS + quad;
+            let upper = tap_row(w);
+            let middle = tap_row(w + 3u * BLOCK_QUADS);
+            let lower = tap_row(w + 6u * BLOCK_QUADS);
+            for (var p = 0u; p < PATCH; p++) {
+                var part = add_row(mat4x4<f32>(), upper, left[p], right[p]);
+                part = add_row(part, middle, left[p + 1u], right[p + 1u]);
+                part = add_row(part, lower, left[p + 2u], right[p + 2u]);
+                sum[p] += part;
             }
         }
     }
 
-    let n = n0 + strip_n;
-    let x = x0 + strip_x;
-    let y = y0 + strip_y;
-    if n >= params.batch || x >= params.nx || y >= params.ny {
-        return;
+    workgroupBarrier(); // the tile has been read; a sink may use its memory
+    let place = Tile(n0, x0, y0, block * BLOCK_QUADS);
+    let first_strip = (patch_n * TILE_X + patch_x) * PATCHES_Y + patch_y;
+    begin(first_strip, quad, sum[0]);
+    workgroupBarrier();
+    for (var p = 0u; p < PATCH; p++) {
+        emit(place, first_strip + p * PATCHES_Y, quad, sum[p]);
     }
-    store_quad(n, o0, x, y, sum0);
-    if QUADS > 1u {
-        store_quad(n, o0 + 4u, x, y, sum1);
-    }
-    if QUADS > 2u {
-        store_quad(n, o0 + 8u, x, y, sum2);
-        store_quad(n, o0 + 12u, x, y, sum3);
-    }
+    finish(place, workgroup.y * workgroups.x + workgroup.x, workgroups.x * workgroups.y, local);
 }

@@ -1,10 +1,9 @@
-// Weight gradient of the 3×3 convolution: dw[o,i,kx,ky] = Σ_{n,x,y} g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1].
-// Beyond the border lies the opposite side, or zero where ZERO_PADDING is 1.
+// Weight gradient of the 3×3 convolution: dw[o,i,kx,ky] = Σ_{n,x,y} g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1] with
+// g = ∂L/∂z from a file in gradient/ and the input from a source.
 //
-// A workgroup takes 4·QUADS output and CHANNELS input channels and one chunk of tiles, TILE_N samples of
-// TILE_X × TILE_Y pixels each. An invocation owns one input channel, four output channels, all nine taps, and
-// the tile rows congruent to its phase modulo PHASES; it slides along y with a 3×3 window in registers. Every
-// (chunk, phase) writes a row of partial sums; sum_rows adds the rows in fixed order.
+// A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation owns one
+// input channel, four output channels, all nine taps, and the strips of four pixels congruent to its phase modulo
+// PHASES. Every (chunk, phase) writes a row of partial sums; sum_rows adds the rows in fixed order.
 
 struct Params {
     batch: u32,
@@ -19,45 +18,45 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> gradient: array<f32>; // [batch, c_out, nx, ny]
-@group(0) @binding(2) var<storage, read_write> partial: array<f32>; // [chunks·PHASES, c_out, c_in, 3, 3]
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // [chunks·PHASES, c_out, c_in, 3, 3]
 
-const PADDED_Y: u32 = TILE_Y + 2u;
-const PLANE: u32 = (TILE_X + 2u) * PADDED_Y;
-const PIXELS: u32 = TILE_N * TILE_X * TILE_Y;
-const WORKGROUP: u32 = CHANNELS * QUADS * PHASES;
-// One more than a multiple of two, so that neighbouring channels lie in different memory banks.
-const CHANNEL_STRIDE: u32 = (TILE_N * PLANE) | 1u;
+const STRIPS_Y: u32 = TILE_Y / 4u;
+const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
+const WORKGROUP: u32 = CHANNELS * BLOCK_QUADS * PHASES;
 
-var<workgroup> tile: array<f32, CHANNELS * CHANNEL_STRIDE>; // [CHANNELS, TILE_N, TILE_X + 2, TILE_Y + 2]
-var<workgroup> gradients: array<vec4<f32>, PIXELS * QUADS>; // [TILE_N, TILE_X, TILE_Y, QUADS]
+var<workgroup> tile: array<vec4<f32>, CHANNELS * PLANE>; // [CHANNELS, PLANE]
+var<workgroup> gradients: array<vec4<f32>, STRIPS * 4u * BLOCK_QUADS>; // [STRIPS, 4 pixels, BLOCK_QUADS]
 
-fn gradient_at(n: u32, o: u32, x: u32, y: u32) -> f32 {
+// g of four output channels on one strip, one column per pixel; zero where there is no pixel.
+fn strip_gradients(n0: u32, o: u32, x0: u32, y0: u32, strip: u32) -> mat4x4<f32> {
+    let n = n0 + strip / (TILE_X * STRIPS_Y);
+    let x = x0 + strip / STRIPS_Y % TILE_X;
+    let y = y0 + strip % STRIPS_Y * 4u;
     if n >= params.batch || o >= params.c_out || x >= params.nx || y >= params.ny {
-        return 0.0;
+        return mat4x4<f32>();
     }
-    return gradient[((n * params.c_out + o) * params.nx + x) * params.ny + y];
+    var by_channel: mat4x4<f32>;
+    for (var k = 0u; k < 4u; k++) {
+        let quad = gradient_quad(n * params.c_out + o + k, x, y, gradient_channel(o + k));
+        by_channel[k] = select(vec4(0.0), quad, inside(params.ny));
+    }
+    return transpose(by_channel);
 }
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let i0 = workgroup.y % params.input_blocks * CHANNELS;
-    let o0 = workgroup.y / params.input_blocks * 4u * QUADS;
+    let first_quad = workgroup.y / params.input_blocks * BLOCK_QUADS;
     let channel = local % CHANNELS;
-    let quad = local / CHANNELS % QUADS;
-    let phase = local / (CHANNELS * QUADS);
+    let quad = local / CHANNELS % BLOCK_QUADS;
+    let phase = local / (CHANNELS * BLOCK_QUADS);
 
     let tiles_y = max(params.ny / TILE_Y, 1u);
     let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
-    var d00 = vec4(0.0);
-    var d01 = vec4(0.0);
-    var d02 = vec4(0.0);
-    var d10 = vec4(0.0);
-    var d11 = vec4(0.0);
-    var d12 = vec4(0.0);
-    var d20 = vec4(0.0);
-    var d21 = vec4(0.0);
-    var d22 = vec4(0.0);
+    // One matrix per tap row; a column is a tap, its rows are four output channels.
+    var upper = mat3x4<f32>();
+    var middle = mat3x4<f32>();
+    var lower = mat3x4<f32>();
 
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
@@ -65,57 +64,33 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let x0 = t % tiles_per_sample / tiles_y * TILE_X;
         let y0 = t % tiles_y * TILE_Y;
         workgroupBarrier();
-        for (var at = local; at < CHANNELS * TILE_N * PLANE; at += WORKGROUP) {
-            let c = at / (TILE_N * PLANE);
-            let within = at % (TILE_N * PLANE);
-            let n = n0 + within / PLANE;
-            var value = 0.0;
-            if i0 + c < params.c_in && n < params.batch {
-                // One grid ahead, so that the cell before the first does not fall below zero.
-                let x = x0 + within / PADDED_Y % (TILE_X + 2u) + params.nx - 1u;
-                let y = y0 + within % PADDED_Y + params.ny - 1u;
-                if ZERO_PADDING == 0u || (x - params.nx < params.nx && y - params.ny < params.ny) {
-                    value = load(n, i0 + c, x & (params.nx - 1u), y & (params.ny - 1u));
-                }
-            }
-            tile[c * CHANNEL_STRIDE + within] = value;
+        for (var c = 0u; c < CHANNELS; c++) {
+            stage(c * PLANE, n0, i0 + c, x0, y0, local);
         }
-        for (var at = local; at < PIXELS * QUADS; at += WORKGROUP) {
-            let pixel = at % PIXELS;
-            let o = o0 + at / PIXELS * 4u;
-            let n = n0 + pixel / (TILE_X * TILE_Y);
-            let x = x0 + pixel / TILE_Y % TILE_X;
-            let y = y0 + pixel % TILE_Y;
-            gradients[pixel * QUADS + at / PIXELS] = vec4(
-                gradient_at(n, o, x, y),
-                gradient_at(n, o + 1u, x, y),
-                gradient_at(n, o + 2u, x, y),
-                gradient_at(n, o + 3u, x, y),
-            );
+        for (var at = local; at < STRIPS * BLOCK_QUADS; at += WORKGROUP) {
+            let strip = at % STRIPS;
+            let own = at / STRIPS;
+            let pixels = strip_gradients(n0, 4u * (first_quad + own), x0, y0, strip);
+            for (var p = 0u; p < 4u; p++) {
+                gradients[(strip * 4u + p) * BLOCK_QUADS + own] = pixels[p];
+            }
         }
         workgroupBarrier();
 
-        for (var row = phase; row < TILE_N * TILE_X; row += PHASES) {
+        for (var strip = phase; strip < STRIPS; strip += PHASES) {
+            let row = strip / STRIPS_Y;
             let padded_row = row / TILE_X * (TILE_X + 2u) + row % TILE_X;
-            let at = channel * CHANNEL_STRIDE + padded_row * PADDED_Y;
-            var left = vec3(tile[at], tile[at + PADDED_Y], tile[at + 2u * PADDED_Y]);
-            var middle = vec3(tile[at + 1u], tile[at + PADDED_Y + 1u], tile[at + 2u * PADDED_Y + 1u]);
-            for (var y = 0u; y < TILE_Y; y++) {
-                let column = at + y + 2u;
-                let right = vec3(tile[column], tile[column + PADDED_Y], tile[column + 2u * PADDED_Y]);
-                let g = gradients[(row * TILE_Y + y) * QUADS + quad];
-                d00 = fma(g, vec4(left.x), d00);
-                d01 = fma(g, vec4(middle.x), d01);
-                d02 = fma(g, vec4(right.x), d02);
-                d10 = fma(g, vec4(left.y), d10);
-                d11 = fma(g, vec4(middle.y), d11);
-                d12 = fma(g, vec4(right.y), d12);
-                d20 = fma(g, vec4(left.z), d20);
-                d21 = fma(g, vec4(middle.z), d21);
-                d22 = fma(g, vec4(right.z), d22);
-                left = middle;
-                middle = right;
-            }
+            let corner = channel * PLANE + padded_row * ROW_QUADS + strip % STRIPS_Y;
+            let at = strip * 4u * BLOCK_QUADS + quad;
+            let g = mat4x4(
+                gradients[at],
+                gradients[at + BLOCK_QUADS],
+                gradients[at + 2u * BLOCK_QUADS],
+                gradients[at + 3u * BLOCK_QUADS],
+            );
+            upper = add_row(upper, g, tile[corner], tile[corner + 1u].xy);
+            middle = add_row(middle, g, tile[corner + ROW_QUADS], tile[corner + ROW_QUADS + 1u].xy);
+            lower = add_row(lower, g, tile[corner + 2u * ROW_QUADS], tile[corner + 2u * ROW_QUADS + 1u].xy);
         }
     }
 
@@ -124,19 +99,36 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let part = (workgroup.x * PHASES + phase) * params.c_out;
+    let upper_rows = transpose(upper);
+    let middle_rows = transpose(middle);
+    let lower_rows = transpose(lower);
     for (var k = 0u; k < 4u; k++) {
-        let o = o0 + 4u * quad + k;
+        let o = 4u * (first_quad + quad) + k;
         if o < params.c_out {
             let at = ((part + o) * params.c_in + i) * 9u;
-            partial[at] = d00[k];
-            partial[at + 1u] = d01[k];
-            partial[at + 2u] = d02[k];
-            partial[at + 3u] = d10[k];
-            partial[at + 4u] = d11[k];
-            partial[at + 5u] = d12[k];
-            partial[at + 6u] = d20[k];
-            partial[at + 7u] = d21[k];
-            partial[at + 8u] = d22[k];
+            store(at, upper_rows[k]);
+            store(at + 3u, middle_rows[k]);
+            store(at + 6u, lower_rows[k]);
         }
     }
+}
+
+fn store(at: u32, taps: vec3<f32>) {
+    partial[at] = taps.x;
+    partial[at + 1u] = taps.y;
+    partial[at + 2u] = taps.z;
+}
+
+// sum + Σ_p g_p·pixel_p for three taps along y over a padded row of six cells.
+fn add_row(sum: mat3x4<f32>, g: mat4x4<f32>, left: vec4<f32>, right: vec2<f32>) -> mat3x4<f32> {
+    return mat3x4(
+        accumulate(sum[0], g, left),
+        accumulate(sum[1], g, vec4(left.yzw, right.x)),
+        accumulate(sum[2], g, vec4(left.zw, right)),
+    );
+}
+
+fn accumulate(sum: vec4<f32>, g: mat4x4<f32>, pixels: vec4<f32>) -> vec4<f32> {
+    let half = fma(g[1], vec4(pixels.y), fma(g[0], vec4(pixels.x), sum));
+    return fma(g[3], vec4(pixels.w), fma(g[2], vec4(pixels.z), half));
 }

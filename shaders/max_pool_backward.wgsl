@@ -1,45 +1,70 @@
-// Backward of 2×2 max-pooling: adds each pooled gradient to the cell where the activation had its maximum, the
-// first one in row-major order on ties (SPEC 5). One invocation per pooled cell, which owns its four fine cells.
+// Backward of 2×2 max-pooling: adds each pooled gradient to the cell where the activation had its maximum, the first
+// one in row-major order on ties (SPEC 5). The skip connection's share is there already, so this completes
+// ∂L/∂activation; what the ReLU lets pass is stored, with Σg and Σg·ẑ of one chunk for the batch norm.
+// One workgroup per (chunk, channel); an invocation owns two quads, one above the other, and the two pooled cells.
 
 struct Params {
     batch: u32,
     channels: u32,
     nx: u32, // of the pooled grid
     ny: u32,
+    chunk: u32, // pairs of quads
+    chunks: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> z: array<f32>; // [batch, channels, 2·nx, 2·ny]
-@group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>; // [channels]
-@group(0) @binding(3) var<storage, read> pooled_gradient: array<f32>; // [batch, channels, nx, ny]
-@group(0) @binding(4) var<storage, read_write> gradient: array<f32>; // as z; added to
+@group(0) @binding(1) var<storage, read> z: array<vec4<f32>>; // [batch, channels, 2·nx, fine row/4]
+@group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
+@group(0) @binding(3) var<storage, read> pooled_gradient: array<f32>; // [batch, channels, nx, row]
+@group(0) @binding(4) var<storage, read_write> gradient: array<vec4<f32>>; // as z; the skip's share in, g out
+@group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
 
-@compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = flat_index(workgroup, workgroups, local, WORKGROUP);
-    let cells = params.nx * params.ny;
-    if i >= params.batch * params.channels * cells {
-        return;
-    }
-    let plane = i / cells;
-    let x = i % cells / params.ny;
-    let y = i % params.ny;
-    let channel_norm = norm[plane % params.channels];
-    let stride = 2u * params.ny;
-    let corner = plane * 4u * cells + 2u * x * stride + 2u * y;
-    let candidates = vec4(corner, corner + 1u, corner + stride, corner + stride + 1u);
-    var best = corner;
-    var highest = activate(z[corner], channel_norm);
+// What of `pooled` belongs to each of the four cells in row-major order.
+fn route(cells: vec4<f32>, pooled: f32) -> vec4<f32> {
+    var best = 0u;
+    var highest = cells.x;
     for (var k = 1u; k < 4u; k++) {
-        let value = activate(z[candidates[k]], channel_norm);
-        if value > highest {
-            highest = value;
-            best = candidates[k];
+        if cells[k] > highest {
+            highest = cells[k];
+            best = k;
         }
     }
-    gradient[best] += pooled_gradient[i];
+    return select(vec4(0.0), vec4(pooled), vec4(0u, 1u, 2u, 3u) == vec4(best));
+}
+
+fn pass_relu(at: u32, added: vec4<f32>, channel_norm: vec4<f32>) -> vec2<f32> {
+    let value = z[at];
+    let passed = (pre_activation(value, channel_norm) > vec4(0.0)) & inside(2u * params.ny);
+    let g = select(vec4(0.0), gradient[at] + added, passed);
+    gradient[at] = g;
+    return vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let channel = workgroup.y;
+    let channel_norm = norm[2u * channel];
+    let fine_quads = row_cells(2u * params.ny) / 4u;
+    let per_sample = params.nx * fine_quads;
+    var own = vec2(0.0);
+    let end = min((workgroup.x + 1u) * params.chunk, params.batch * per_sample);
+    for (var i = workgroup.x * params.chunk + local; i < end; i += WORKGROUP) {
+        let plane = i / per_sample * params.channels + channel;
+        let x = i / fine_quads % params.nx;
+        let y = i % fine_quads * 4u;
+        let upper = quad_at(plane, 2u * x, y, 2u * params.nx, 2u * params.ny);
+        let lower = upper + fine_quads;
+        let pooled = (plane * params.nx + x) * row_cells(params.ny) + y / 2u;
+        let above = activate(z[upper], channel_norm);
+        let below = activate(z[lower], channel_norm);
+        let left = route(vec4(above.xy, below.xy), pooled_gradient[pooled]);
+        let right = route(vec4(above.zw, below.zw), pooled_gradient[pooled + 1u]);
+        own += pass_relu(upper, vec4(left.xy, right.xy), channel_norm);
+        own += pass_relu(lower, vec4(left.zw, right.zw), channel_norm);
+    }
+    let g = workgroup_sum(local, own.x);
+    let gz = workgroup_sum(local, own.y);
+    if local == 0u {
+        sums[channel * params.chunks + workgroup.x] = vec2(g, gz);
+    }
 }

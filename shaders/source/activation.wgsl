@@ -1,8 +1,12 @@
 // Source: the activation ReLU(batch norm(z)) of a layer at the same level.
 
-@group(1) @binding(0) var<storage, read> source_z: array<f32>; // [batch, c_in, nx, ny]
-@group(1) @binding(1) var<storage, read> source_norm: array<vec4<f32>>; // [c_in]
+@group(1) @binding(0) var<storage, read> source_z: array<vec4<f32>>; // [batch, c_in, nx, row/4]
+@group(1) @binding(1) var<storage, read> source_norm: array<vec4<f32>>; // [c_in, 2]
 
-fn load(n: u32, c: u32, x: u32, y: u32) -> f32 {
-    return activate(source_z[((n * params.c_in + c) * params.nx + x) * params.ny + y], source_norm[c]);
+fn source_channel(c: u32) -> Channel {
+    return Channel(source_norm[2u * c], vec4(0.0));
+}
+
+fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    return activate(source_z[quad_at(n * params.c_in + c, x, y, params.nx, params.ny)], channel.forward);
 }

@@ -1,8 +1,12 @@
-// A source is what a convolution reads: load(sample, channel, x, y) of the field `params.c_in` × `params.nx` ×
-// `params.ny`. This one is an array as it stands.
+// A source is what a convolution reads: source_quad(sample, channel, x, y, of the channel) is four cells along y of
+// the field `params.c_in` × `params.nx` × `params.ny`. This one is an array as it stands.
 
-@group(1) @binding(0) var<storage, read> source_field: array<f32>; // [batch, c_in, nx, ny]
+@group(1) @binding(0) var<storage, read> source_field: array<vec4<f32>>; // [batch, c_in, nx, row/4]
 
-fn load(n: u32, c: u32, x: u32, y: u32) -> f32 {
-    return source_field[((n * params.c_in + c) * params.nx + x) * params.ny + y];
+fn source_channel(c: u32) -> Channel {
+    return Channel();
+}
+
+fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    return source_field[quad_at(n * params.c_in + c, x, y, params.nx, params.ny)];
 }

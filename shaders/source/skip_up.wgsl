@@ -1,31 +1,40 @@
 // Source: the activation of the skip connection's layer (channels below params.skip_channels), followed by the
 // activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No concatenated copy.
 
-@group(1) @binding(0) var<storage, read> skip_z: array<f32>; // [batch, skip_channels, nx, ny]
-@group(1) @binding(1) var<storage, read> skip_norm: array<vec4<f32>>; // [skip_channels]
-@group(1) @binding(2) var<storage, read> low_z: array<f32>; // [batch, c_in - skip_channels, nx/2, ny/2]
-@group(1) @binding(3) var<storage, read> low_norm: array<vec4<f32>>; // [c_in - skip_channels]
+@group(1) @binding(0) var<storage, read> skip_z: array<vec4<f32>>; // [batch, skip_channels, nx, row/4]
+@group(1) @binding(1) var<storage, read> skip_norm: array<vec4<f32>>; // [skip_channels, 2]
+@group(1) @binding(2) var<storage, read> low_z: array<f32>; // [batch, c_in - skip_channels, nx/2, coarse row]
+@group(1) @binding(3) var<storage, read> low_norm: array<vec4<f32>>; // [c_in - skip_channels, 2]
 
-// The coarse cell of a fine one (x) and the neighbour it leans towards, clamped (y).
-fn coarse_taps(fine: u32, coarse_size: u32) -> vec2<u32> {
-    let cell = fine / 2u;
-    let before = max(cell, 1u) - 1u;
-    let after = min(cell + 1u, coarse_size - 1u);
-    return vec2(cell, select(before, after, (fine & 1u) == 1u));
+fn source_channel(c: u32) -> Channel {
+    if c < params.skip_channels {
+        return Channel(skip_norm[2u * c], vec4(0.0));
+    }
+    return Channel(low_norm[2u * (c - params.skip_channels)], vec4(0.0));
 }
 
-fn load(n: u32, c: u32, x: u32, y: u32) -> f32 {
+// The coarse cells under four fine cells from y on, and one on either side, clamped to the grid.
+fn coarse_quad(row: u32, y: u32, ny: u32, norm: vec4<f32>) -> vec4<f32> {
+    let cell = y / 2u;
+    let last = vec3(ny - 1u);
+    let inner = min(vec3(cell, cell + 1u, cell + 2u), last);
+    let before = max(cell, 1u) - 1u;
+    return activate(vec4(low_z[row + before], low_z[row + inner.x], low_z[row + inner.y], low_z[row + inner.z]), norm);
+}
+
+fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if c < params.skip_channels {
-        return activate(skip_z[((n * params.skip_channels + c) * params.nx + x) * params.ny + y], skip_norm[c]);
+        let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
+        return activate(skip_z[at], channel.forward);
     }
-    let channel = c - params.skip_channels;
-    let norm = low_norm[channel];
     let nx = params.nx / 2u;
     let ny = params.ny / 2u;
-    let base = (n * (params.c_in - params.skip_channels) + channel) * nx * ny;
-    let rows = base + coarse_taps(x, nx) * ny;
-    let columns = coarse_taps(y, ny);
-    let near = 0.75 * activate(low_z[rows.x + columns.x], norm) + 0.25 * activate(low_z[rows.x + columns.y], norm);
-    let far = 0.75 * activate(low_z[rows.y + columns.x], norm) + 0.25 * activate(low_z[rows.y + columns.y], norm);
-    return 0.75 * near + 0.25 * far;
+    let first_row = (n * (params.c_in - params.skip_channels) + c - params.skip_channels) * nx;
+    // A fine row lies over one coarse row and leans towards a neighbour: the next if it is odd, else the one before.
+    let cell = x / 2u;
+    let neighbour = select(max(cell, 1u) - 1u, min(cell + 1u, nx - 1u), (x & 1u) == 1u);
+    let near = coarse_quad((first_row + cell) * row_cells(ny), y, ny, channel.forward);
+    let far = coarse_quad((first_row + neighbour) * row_cells(ny), y, ny, channel.forward);
+    let column = 0.75 * near + 0.25 * far;
+    return 0.75 * column.yyzz + 0.25 * column.xzyw;
 }

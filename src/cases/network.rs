@@ -2,14 +2,19 @@
 
 use super::{Case, garbage, noise, recorded, widen};
 use crate::Result;
+use crate::cpu;
 use crate::cpu::batch_norm::{self as reference_norm, Moments, Norm};
 use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad};
-use crate::cpu::{self, max_pool, upsample};
-use crate::gpu::batch_norm::{self, batch_norm, batch_norm_backward};
+use crate::cpu::max_pool as reference_pool;
+use crate::cpu::upsample as reference_upsample;
+use crate::gpu::arrange::{Arrangement, Weights};
+use crate::gpu::batch_norm::{Statistics, batch_norm, batch_norm_backward};
 use crate::gpu::conv1x1::{self, conv1x1, conv1x1_backward};
-use crate::gpu::conv3x3::{self, Shape, Target, Weights};
-use crate::gpu::source::{Layer, Source};
-use crate::gpu::{Gpu, Recorder};
+use crate::gpu::conv3x3;
+use crate::gpu::gradient::Gradient;
+use crate::gpu::sink::Sink;
+use crate::gpu::source::{Layer, NORM_LEN, Source};
+use crate::gpu::{Gpu, Recorder, Shape, Tensor, max_pool, upsample};
 use crate::model::init::State;
 use crate::model::unet::{Conv, Place};
 use crate::model::{Padding, UNet, UNetConfig};
@@ -43,29 +48,24 @@ pub(super) fn cases() -> Vec<Case> {
         (32, 16, 16, Shape { batch: 2, nx: 4, ny: 2 }),
     ] {
         for padding in [Padding::Circular, Padding::Zero] {
-            cases.push(input_gradient_case(c_in, c_out, split, shape, padding));
+            for last in [false, true] {
+                cases.push(adjoint_case(c_in, c_out, split, shape, padding, last));
+                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, last));
+            }
         }
     }
-    for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
+    for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2), (65, 8, 8), (257, 64, 64)] {
         let shape = Shape { batch, nx, ny };
         for (offset, spread) in [(0.0, 1.0), (10.0, 1.0), (17.3, 1.0), (10.0, 1e-3), (10.0, 0.0)] {
             cases.push(norm_case(shape, 12, offset, spread));
         }
-        cases.push(norm_backward_case(shape, 12));
-    }
-    // A last chunk with a single sample, and more chunks than a merging workgroup has invocations.
-    for (shape, channels) in
-        [(Shape { batch: 65, nx: 8, ny: 8 }, 12), (Shape { batch: 257, nx: 64, ny: 64 }, 2)]
-    {
-        cases.push(norm_case(shape, channels, 10.0, 1.0));
-        cases.push(norm_backward_case(shape, channels));
     }
     // Several tiles per workgroup, and a last workgroup with fewer.
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
         cases.push(weight_gradient_case(Activation, [16, 0], 16, shape, padding));
     }
-    for (batch, nx, ny) in [(3, 8, 16), (2, 1, 1)] {
+    for (batch, nx, ny) in [(3, 8, 16), (2, 2, 2), (2, 1, 1)] {
         let shape = Shape { batch, nx, ny };
         cases.push(max_pool_case(shape));
         cases.push(upsample_case(shape));
@@ -132,11 +132,13 @@ impl Input {
                 match self.kind {
                     Kind::Plain => plane = widen(&self.z[0][(n * self.c_in() + c) * cells..][..cells]),
                     Kind::Activation => plane = activation(0, n, c, cells),
-                    Kind::Pool => max_pool::max_pool(&activation(0, n, c, 4 * cells), &mut plane, 2 * ny),
+                    Kind::Pool => {
+                        reference_pool::max_pool(&activation(0, n, c, 4 * cells), &mut plane, 2 * ny)
+                    }
                     Kind::SkipUp if c < self.channels[0] => plane = activation(0, n, c, cells),
                     Kind::SkipUp => {
                         let coarse = activation(1, n, c - self.channels[0], cells / 4);
-                        upsample::upsample(&coarse, &mut plane, nx / 2, ny / 2);
+                        reference_upsample::upsample(&coarse, &mut plane, nx / 2, ny / 2);
                     }
                 }
                 planes.extend(plane);
@@ -147,10 +149,15 @@ impl Input {
 
     /// Calls `f` with this input as the source of a convolution on `gpu`.
     fn with_source<R>(&self, gpu: &Gpu, f: impl FnOnce(Source) -> Result<R>) -> Result<R> {
-        let layer = |l: usize| layer(gpu, &self.z[l], &self.norms[l]);
+        let grid = |l: usize| match (self.kind, l) {
+            (Kind::Pool, _) => self.shape.finer(),
+            (Kind::SkipUp, 1) => self.shape.coarser(),
+            _ => self.shape,
+        };
+        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l]);
         match self.kind {
             Kind::Plain => {
-                let field = gpu.tensor_from("field", &self.z[0])?;
+                let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
                 f(Source::Plain { field: &field, channels: self.channels[0] })
             }
             Kind::Activation => f(Source::Activation(&layer(0)?)),
@@ -185,9 +192,88 @@ fn widen_norm(n: Norm<f32>) -> Norm<f64> {
     Norm { mean, rstd, scale, shift }
 }
 
-fn layer(gpu: &Gpu, z: &[f32], norms: &[Norm<f32>]) -> Result<Layer> {
-    let flat: Vec<f32> = norms.iter().flat_map(|n| [n.mean, n.rstd, n.scale, n.shift]).collect();
-    Ok(Layer { z: gpu.tensor_from("z", z)?, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
+/// Rows as the kernels store them; the padding holds garbage that must not matter.
+fn store(shape: Shape, values: &[f32]) -> Vec<f32> {
+    let garbage = vec![9.87e5; shape.row() - shape.ny];
+    values.chunks_exact(shape.ny).flat_map(|row| [row, &garbage].concat()).collect()
+}
+
+/// The cells of stored rows; values that are not stored like that as they are.
+fn unstore(shape: Shape, channels: usize, values: &[f64]) -> Vec<f64> {
+    if values.len() != shape.stored(channels) {
+        return values.to_vec();
+    }
+    values.chunks_exact(shape.row()).flat_map(|row| row[..shape.ny].to_vec()).collect()
+}
+
+/// Cuts the padding off the first output `[batch, channels, nx, row]`.
+fn first_stored(case: Case, shape: Shape, channels: usize) -> Case {
+    case.split_by(move |mut outputs| {
+        outputs[0] = unstore(shape, channels, &outputs[0]);
+        outputs
+    })
+}
+
+/// The second half of a layer's norm, small numbers around a plain gradient.
+fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
+    [norm.scale, norm.mean, 0.01 * channel as f32, -0.02]
+}
+
+fn layer(gpu: &Gpu, shape: Shape, z: &[f32], norms: &[Norm<f32>]) -> Result<Layer> {
+    let rows =
+        norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));
+    let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
+    let z = gpu.tensor_from("z", &store(shape, z))?;
+    Ok(Layer { z, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
+}
+
+/// ∂L/∂z of a layer on both sides; `last`: from ∂L/∂output instead of a stored g.
+#[derive(Clone)]
+struct LayerGradient {
+    shape: Shape,
+    channels: usize,
+    last: bool,
+    z: Vec<f32>,
+    g: Vec<f32>,
+}
+
+impl LayerGradient {
+    fn new(shape: Shape, channels: usize, last: bool) -> Self {
+        let len = shape.batch * channels * shape.cells();
+        let g = noise(31, if last { shape.values() } else { len });
+        Self { shape, channels, last, z: noise(34, len), g }
+    }
+
+    fn norms(&self) -> Vec<Norm<f32>> {
+        norms(36, self.channels)
+    }
+
+    fn planes(&self) -> Vec<f64> {
+        let cells = self.shape.cells();
+        let norms = self.norms();
+        let value = |(i, &z): (usize, &f32)| {
+            let (plane, cell) = (i / cells, i % cells);
+            let (n, c) = (plane / self.channels, plane % self.channels);
+            let [factor, mean, constant, slope] = backward_norm(norms[c], c).map(f64::from);
+            let z = f64::from(z);
+            let g = match self.last {
+                false => f64::from(self.g[i]),
+                true if widen_norm(norms[c]).activate(z) > 0.0 => f64::from(self.g[n * cells + cell]),
+                true => 0.0,
+            };
+            factor * g + slope * (z - mean) + constant
+        };
+        self.z.iter().enumerate().map(value).collect()
+    }
+
+    fn with<R>(&self, gpu: &Gpu, f: impl FnOnce(Gradient) -> Result<R>) -> Result<R> {
+        let layer = &layer(gpu, self.shape, &self.z, &self.norms())?;
+        let g = &gpu.tensor_from("g", &store(self.shape, &self.g))?;
+        f(match self.last {
+            false => Gradient::Stored { layer, g },
+            true => Gradient::Output { layer, output_gradient: g },
+        })
+    }
 }
 
 /// Weights somewhere inside a flat buffer, as in a network.
@@ -200,20 +286,28 @@ fn conv_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape, paddi
     let (name, described) = (format!("conv3x3/{kind:?}").to_lowercase(), input.text(c_out, padding));
     let (on_gpu, params) = (input.clone(), flat.clone());
     let prepare = move |r: &mut Recorder| {
-        let out = garbage(r.gpu, "out", shape.batch * c_out * shape.cells())?;
-        let unused = garbage(r.gpu, "unused", 1)?;
-        let buffer = r.gpu.tensor_from("weights", &params)?;
+        let z = garbage(r.gpu, "out", shape.stored(c_out))?;
+        let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
+        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding };
+        let arrangement = arrange(r, weights, &params)?;
         on_gpu.with_source(r.gpu, |source| {
-            let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in, padding };
-            conv3x3::conv3x3(r, shape, source, weights, Target { first: (&out, c_out), second: (&unused, 0) })
+            let sink = Sink::Moments { z: &z, moments: &moments };
+            conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
         })?;
-        Ok(vec![out])
+        Ok(vec![z])
     };
     let reference = move || {
         let weights = widen(&flat[WEIGHT_OFFSET..]);
         vec![reference_conv3x3(&input.planes(), &weights, c_in, c_out, shape, padding)]
     };
-    recorded(&name, described, 1e-5, prepare, reference)
+    first_stored(recorded(&name, described, 1e-5, prepare, reference), shape, c_out)
+}
+
+fn arrange(r: &mut Recorder, weights: Weights, params: &[f32]) -> Result<Arrangement> {
+    let buffer = r.gpu.tensor_from("weights", params)?;
+    let arrangement = Arrangement::new(r.gpu, &[weights])?;
+    arrangement.record(r, &buffer)?;
+    Ok(arrangement)
 }
 
 fn reference_conv3x3(
@@ -247,17 +341,19 @@ fn weight_gradient_case(
 ) -> Case {
     let input = Input::new(kind, channels, shape);
     let c_in = input.c_in();
-    let gradient = noise(31, shape.batch * c_out * shape.cells());
+    // Both kinds of gradients, in turn.
+    let gradient = LayerGradient::new(shape, c_out, padding == Padding::Zero);
     let (name, described) =
         (format!("conv3x3_weight_gradient/{kind:?}").to_lowercase(), input.text(c_out, padding));
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let gradient = r.gpu.tensor_from("gradient", &g)?;
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
         let partial = garbage(r.gpu, "partial", conv3x3::partial_len(shape, c_in, c_out))?;
+        let weights = Weights { offset: 0, c_out, c_in, padding };
         on_gpu.with_source(r.gpu, |source| {
-            let weights = Weights { buffer: &out, offset: 0, c_out, c_in, padding };
-            conv3x3::conv3x3_weight_gradient(r, shape, source, &gradient, weights, &partial)
+            g.with(r.gpu, |gradient| {
+                conv3x3::conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial)
+            })
         })?;
         Ok(vec![out])
     };
@@ -265,8 +361,7 @@ fn weight_gradient_case(
         let Shape { nx, ny, .. } = shape;
         let mut total = vec![0.0; 9 * c_in * c_out];
         let mut share = total.clone();
-        let gradient = widen(&gradient);
-        let samples = input.planes();
+        let (samples, gradient) = (input.planes(), gradient.planes());
         for (planes, g) in samples.chunks_exact(c_in * nx * ny).zip(gradient.chunks_exact(c_out * nx * ny)) {
             let padded = padded(planes, c_in, shape, padding);
             reference_conv::conv3x3_weight_gradient(&padded, g, &mut share, c_in, c_out, nx, ny);
@@ -277,24 +372,33 @@ fn weight_gradient_case(
     recorded(&name, described, 1e-5, prepare, reference)
 }
 
-fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape, padding: Padding) -> Case {
+/// ∂L/∂input of a convolution `c_in` -> `c_out`.
+fn reference_adjoint(g: &LayerGradient, flat: &[f32], c_in: usize, padding: Padding) -> Vec<f64> {
+    let flipped = flip_weights(&widen(&flat[WEIGHT_OFFSET..]), c_in, g.channels);
+    reference_conv3x3(&g.planes(), &flipped, g.channels, c_in, g.shape, padding)
+}
+
+fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, last: bool) -> String {
+    let of = if last { " of output" } else { "" };
+    format!("{} {c_in}<-{c_out} {padding}{of}", text(shape))
+}
+
+fn adjoint_case(c_in: usize, c_out: usize, split: usize, shape: Shape, padding: Padding, last: bool) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let gradient = noise(31, shape.batch * c_out * shape.cells());
+    let gradient = LayerGradient::new(shape, c_out, last);
     let (params, g) = (flat.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let gradient = r.gpu.tensor_from("gradient", &g)?;
-        let len = |channels: usize| (shape.batch * channels * shape.cells()).max(1);
-        let first = garbage(r.gpu, "first", len(split))?;
-        let second = garbage(r.gpu, "second", len(c_in - split))?;
-        let buffer = r.gpu.tensor_from("weights", &params)?;
-        let weights = Weights { buffer: &buffer, offset: WEIGHT_OFFSET, c_out, c_in, padding };
-        let target = Target { first: (&first, split), second: (&second, c_in - split) };
-        conv3x3::conv3x3_input_gradient(r, shape, &gradient, weights, target)?;
+        let first = garbage(r.gpu, "first", shape.stored(split))?;
+        let second = garbage(r.gpu, "second", shape.stored(c_in - split).max(1))?;
+        let arrangement = arrange(r, Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding }, &params)?;
+        let sink = Sink::Split { first: (&first, split), second: (&second, c_in - split) };
+        g.with(r.gpu, |gradient| {
+            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+        })?;
         Ok(if split == c_in { vec![first] } else { vec![first, second] })
     };
     let reference = move || {
-        let flipped = flip_weights(&widen(&flat[WEIGHT_OFFSET..]), c_in, c_out);
-        let whole = reference_conv3x3(&widen(&gradient), &flipped, c_out, c_in, shape, padding);
+        let whole = reference_adjoint(&gradient, &flat, c_in, padding);
         let (mut first, mut second) = (Vec::new(), Vec::new());
         for sample in whole.chunks_exact(c_in * shape.cells()) {
             let (a, b) = sample.split_at(split * shape.cells());
@@ -303,13 +407,99 @@ fn input_gradient_case(c_in: usize, c_out: usize, split: usize, shape: Shape, pa
         }
         if split == c_in { vec![first] } else { vec![first, second] }
     };
-    recorded(
-        "conv3x3_input_gradient",
-        format!("{} {c_in}<-{c_out} {padding}", text(shape)),
-        1e-5,
-        prepare,
-        reference,
-    )
+    let described = adjoint_text(c_in, c_out, shape, padding, last);
+    recorded("conv3x3_adjoint/split", described, 1e-5, prepare, reference).split_by(move |outputs| {
+        let channels = [split, c_in - split];
+        outputs.iter().zip(channels).map(|(values, channels)| unstore(shape, channels, values)).collect()
+    })
+}
+
+fn adjoint_relu_case(c_in: usize, c_out: usize, shape: Shape, padding: Padding, last: bool) -> Case {
+    let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
+    let gradient = LayerGradient::new(shape, c_out, last);
+    let below = Below::new(shape, c_in);
+    let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
+    let prepare = move |r: &mut Recorder| {
+        let layer = on_gpu.layer(r.gpu)?;
+        let out = garbage(r.gpu, "g", shape.stored(c_in))?;
+        let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
+        let arrangement = arrange(r, Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding }, &params)?;
+        let sink = Sink::Relu { layer: &layer, g: &out, sums: &sums };
+        g.with(r.gpu, |gradient| {
+            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+        })?;
+        let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
+        on_gpu.outputs(r, layer, out, statistics)
+    };
+    let reference = move || below.reference(reference_adjoint(&gradient, &flat, c_in, padding));
+    let described = adjoint_text(c_in, c_out, shape, padding, last);
+    first_stored(recorded("conv3x3_adjoint/relu", described, 1e-5, prepare, reference), shape, c_in)
+}
+
+/// A layer that a gradient reaches through its ReLU, with what its batch norm makes of it: on both sides g, the
+/// gradients of γ and β, and the second half of its norm.
+#[derive(Clone)]
+struct Below {
+    shape: Shape,
+    channels: usize,
+    z: Vec<f32>,
+}
+
+impl Below {
+    fn new(shape: Shape, channels: usize) -> Self {
+        Self { shape, channels, z: noise(37, shape.batch * channels * shape.cells()) }
+    }
+
+    fn norms(&self) -> Vec<Norm<f32>> {
+        norms(40, self.channels)
+    }
+
+    fn layer(&self, gpu: &Gpu) -> Result<Layer> {
+        layer(gpu, self.shape, &self.z, &self.norms())
+    }
+
+    fn outputs(&self, r: &mut Recorder, layer: Layer, g: Tensor, sums: Statistics) -> Result<Vec<Tensor>> {
+        let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
+        let conv = lone_conv(self.channels);
+        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, &no_parameters(r.gpu)?, &gradients)?;
+        Ok(vec![g, gradients, layer.norm])
+    }
+
+    /// From ∂L/∂activation.
+    fn reference(&self, incoming: Vec<f64>) -> Vec<Vec<f64>> {
+        let (cells, count) = (self.shape.cells(), self.shape.values() as f64);
+        let (mut g, mut gradients, mut norm_rows) = (incoming, vec![0.0; 2 * self.channels], Vec::new());
+        let z = widen(&self.z);
+        for (c, narrow) in self.norms().into_iter().enumerate() {
+            let norm = widen_norm(narrow);
+            let mut sums = [0.0; 2];
+            for n in 0..self.shape.batch {
+                let plane = (n * self.channels + c) * cells..(n * self.channels + c + 1) * cells;
+                let share = reference_norm::backward_sums(norm, &z[plane.clone()], &g[plane.clone()]);
+                sums = [sums[0] + share[0], sums[1] + share[1]];
+                for i in plane {
+                    if norm.activate(z[i]) <= 0.0 {
+                        g[i] = 0.0;
+                    }
+                }
+            }
+            [gradients[self.channels + c], gradients[c]] = sums;
+            let [mean_g, mean_gz] = sums.map(|s| s / count);
+            norm_rows.extend([norm.mean, norm.rstd, norm.scale, norm.shift]);
+            norm_rows.extend([
+                norm.scale,
+                norm.mean,
+                -norm.scale * mean_g,
+                -norm.scale * norm.rstd * mean_gz,
+            ]);
+        }
+        vec![g, gradients, norm_rows]
+    }
+}
+
+/// Parameters for a kernel that reads none of them.
+fn no_parameters(gpu: &Gpu) -> Result<Tensor> {
+    garbage(gpu, "parameters", 1)
 }
 
 /// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
@@ -321,28 +511,41 @@ fn lone_conv(channels: usize) -> Conv {
     conv
 }
 
+/// Batch norm of a convolution that only multiplies: z = ±2^k·field, without rounding.
 fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
-    let z: Vec<f32> =
-        noise(32, shape.batch * channels * shape.cells()).iter().map(|v| offset + spread * v).collect();
+    let field: Vec<f32> = noise(32, shape.values()).iter().map(|v| offset + spread * v).collect();
+    let factor = |c: usize| if c % 3 == 2 { -1.0 } else { 1.0 } * (1 << (c % 4)) as f32;
     let params = noise(33, 3 * channels);
-    let (on_gpu, affine) = (z.clone(), params.clone());
+    let (on_gpu, affine) = (field.clone(), params.clone());
     let prepare = move |r: &mut Recorder| {
-        let zeros = vec![Norm::default(); channels];
-        let layer = layer(r.gpu, &on_gpu, &zeros)?;
+        let field = r.gpu.tensor_from("field", &store(shape, &on_gpu))?;
+        let mut flat = vec![0.0; 9 * channels];
+        (0..channels).for_each(|c| flat[9 * c + 4] = factor(c));
+        let weights = Weights { offset: 0, c_out: channels, c_in: 1, padding: Padding::Circular };
+        let arrangement = arrange(r, weights, &flat)?;
+        let layer = Layer {
+            z: garbage(r.gpu, "z", shape.stored(channels))?,
+            norm: garbage(r.gpu, "norm", NORM_LEN * channels)?,
+            channels,
+        };
+        let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
+        let sink = Sink::Moments { z: &layer.z, moments: &moments };
+        let source = Source::Plain { field: &field, channels: 1 };
+        conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)?;
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
-        let partial = garbage(r.gpu, "partial", batch_norm::partial_len(shape, channels))?;
-        batch_norm(r, shape, &lone_conv(channels), &layer, &weights, &running, &partial)?;
+        let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
+        batch_norm(r, &lone_conv(channels), &layer, statistics, &weights, &running)?;
         Ok(vec![layer.norm, running])
     };
     let reference = move || {
-        let (params, z) = (widen(&params), widen(&z));
+        let (params, field) = (widen(&params), widen(&field));
         let (mut flat, mut running) = (Vec::new(), vec![0.5; 2 * channels]);
         for c in 0..channels {
-            let planes = z.chunks_exact(shape.cells()).skip(c).step_by(channels);
-            let moments = planes.map(Moments::of).reduce(Moments::merge).expect("samples");
+            let z: Vec<f64> = field.iter().map(|v| v * f64::from(factor(c))).collect();
+            let moments = Moments::of(&z);
             let norm = Norm::new(moments, params[c], params[channels + c]);
-            flat.extend([norm.mean, norm.rstd, norm.scale, norm.shift]);
+            flat.extend([norm.mean, norm.rstd, norm.scale, norm.shift, 0.0, 0.0, 0.0, 0.0]);
             let (mean, var) = running.split_at_mut(channels);
             reference_norm::update_running(moments, params[2 * channels + c], &mut mean[c], &mut var[c]);
         }
@@ -351,139 +554,116 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
     let name = format!("batch_norm/{offset}±{spread}");
     let case = recorded(&name, format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
     case.split_by(move |outputs| {
-        let number = |k: usize| outputs[0].iter().skip(k).step_by(4).copied().collect();
+        let number = |k: usize| outputs[0].iter().skip(k).step_by(NORM_LEN).copied().collect();
         let (mean, var) = outputs[1].split_at(channels);
         vec![number(0), number(1), number(2), number(3), mean.to_vec(), var.to_vec()]
     })
 }
 
-fn norm_backward_case(shape: Shape, channels: usize) -> Case {
-    let len = shape.batch * channels * shape.cells();
-    let (z, gradient) = (noise(34, len), noise(35, len));
-    let (on_gpu, g) = (z.clone(), gradient.clone());
-    let prepare = move |r: &mut Recorder| {
-        let layer = layer(r.gpu, &on_gpu, &norms(36, channels))?;
-        let gradient = r.gpu.tensor_from("gradient", &g)?;
-        let gradients = garbage(r.gpu, "gradients", 2 * channels)?;
-        let means = garbage(r.gpu, "means", 2 * channels)?;
-        let partial = garbage(r.gpu, "partial", batch_norm::partial_len(shape, channels))?;
-        batch_norm_backward(r, shape, &lone_conv(channels), &layer, &gradient, &gradients, &means, &partial)?;
-        Ok(vec![gradient, gradients])
-    };
-    let reference = move || {
-        let (z, mut gradient) = (widen(&z), widen(&gradient));
-        let mut gradients = vec![0.0; 2 * channels];
-        for (c, norm) in norms(36, channels).into_iter().map(widen_norm).enumerate() {
-            let plane = |n: usize| (n * channels + c) * shape.cells()..(n * channels + c + 1) * shape.cells();
-            let mut sums = [0.0; 2];
-            for n in 0..shape.batch {
-                let share = reference_norm::backward_sums(norm, &z[plane(n)], &gradient[plane(n)]);
-                sums = [sums[0] + share[0], sums[1] + share[1]];
-            }
-            [gradients[channels + c], gradients[c]] = sums;
-            let count = (shape.batch * shape.cells()) as f64;
-            for n in 0..shape.batch {
-                reference_norm::backward(norm, sums, count, &z[plane(n)], &mut gradient[plane(n)]);
-            }
-        }
-        vec![gradient, gradients]
-    };
-    recorded("batch_norm_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference)
-}
-
 fn max_pool_case(shape: Shape) -> Case {
     let channels = 10;
+    let below = Below::new(shape.finer(), channels);
     let len = shape.batch * channels * shape.cells();
-    let (z, pooled, before) = (noise(37, 4 * len), noise(38, len), noise(39, 4 * len));
-    let (on_gpu, p, b) = (z.clone(), pooled.clone(), before.clone());
+    let (pooled, before) = (noise(38, len), noise(39, 4 * len));
+    let (on_gpu, p, b) = (below.clone(), pooled.clone(), before.clone());
     let prepare = move |r: &mut Recorder| {
-        let layer = layer(r.gpu, &on_gpu, &norms(40, channels))?;
-        let pooled = r.gpu.tensor_from("pooled gradient", &p)?;
-        let gradient = r.gpu.tensor_from("gradient", &b)?;
-        crate::gpu::max_pool::max_pool_backward(r, shape, &layer, &pooled, &gradient)?;
-        Ok(vec![gradient])
+        let layer = on_gpu.layer(r.gpu)?;
+        let pooled = r.gpu.tensor_from("pooled gradient", &store(shape, &p))?;
+        let gradient = r.gpu.tensor_from("gradient", &store(shape.finer(), &b))?;
+        let sums = garbage(r.gpu, "sums", 2 * channels * max_pool::chunks(shape))?;
+        let statistics = max_pool::max_pool_backward(r, shape, &layer, &pooled, &gradient, &sums)?;
+        on_gpu.outputs(r, layer, gradient.clone(), statistics)
     };
     let reference = move || {
         let mut gradient = widen(&before);
-        let (z, pooled) = (widen(&z), widen(&pooled));
+        let (z, pooled) = (widen(&below.z), widen(&pooled));
         let cells = shape.cells();
         for i in 0..shape.batch * channels {
-            let norm = widen_norm(norms(40, channels)[i % channels]);
+            let norm = widen_norm(below.norms()[i % channels]);
             let fine: Vec<f64> = z[4 * i * cells..][..4 * cells].iter().map(|&z| norm.activate(z)).collect();
             let target = &mut gradient[4 * i * cells..][..4 * cells];
-            max_pool::max_pool_backward(&fine, &pooled[i * cells..][..cells], target, 2 * shape.ny);
+            reference_pool::max_pool_backward(&fine, &pooled[i * cells..][..cells], target, 2 * shape.ny);
         }
-        vec![gradient]
+        below.reference(gradient)
     };
-    recorded("max_pool_backward", format!("{}x{channels}", text(shape)), 1e-6, prepare, reference)
+    let case = recorded("max_pool_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
+    first_stored(case, shape.finer(), channels)
 }
 
 fn upsample_case(shape: Shape) -> Case {
     let channels = 10;
-    let len = shape.batch * channels * shape.cells();
-    let fine = noise(41, 4 * len);
-    let on_gpu = fine.clone();
+    let below = Below::new(shape, channels);
+    let fine = noise(41, 4 * shape.batch * channels * shape.cells());
+    let (on_gpu, f) = (below.clone(), fine.clone());
     let prepare = move |r: &mut Recorder| {
-        let fine = r.gpu.tensor_from("fine gradient", &on_gpu)?;
-        let gradient = garbage(r.gpu, "gradient", len)?;
-        crate::gpu::upsample::upsample_backward(r, shape, channels, &fine, &gradient)?;
-        Ok(vec![gradient])
+        let layer = on_gpu.layer(r.gpu)?;
+        let fine = r.gpu.tensor_from("fine gradient", &store(shape.finer(), &f))?;
+        let gradient = garbage(r.gpu, "gradient", shape.stored(channels))?;
+        let sums = garbage(r.gpu, "sums", 2 * channels * upsample::chunks(shape))?;
+        let statistics = upsample::upsample_backward(r, shape, &layer, &fine, &gradient, &sums)?;
+        on_gpu.outputs(r, layer, gradient, statistics)
     };
     let reference = move || {
-        let mut gradient = vec![0.0; len];
+        let mut gradient = vec![0.0; below.z.len()];
         let fine = widen(&fine);
         let planes = fine.chunks_exact(4 * shape.cells()).zip(gradient.chunks_exact_mut(shape.cells()));
-        planes.for_each(|(fine, coarse)| upsample::upsample_backward(fine, coarse, shape.nx, shape.ny));
-        vec![gradient]
+        planes.for_each(|(fine, coarse)| {
+            reference_upsample::upsample_backward(fine, coarse, shape.nx, shape.ny);
+        });
+        below.reference(gradient)
     };
-    recorded("upsample_backward", format!("{}x{channels}", text(shape)), 1e-6, prepare, reference)
+    let case = recorded("upsample_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
+    first_stored(case, shape, channels)
 }
 
 fn conv1x1_case(shape: Shape) -> Case {
     let channels = 10;
-    let z = noise(42, shape.batch * channels * shape.cells());
+    let below = Below::new(shape, channels);
     let flat = noise(43, WEIGHT_OFFSET + channels + 1);
-    let (on_gpu, params) = (z.clone(), flat.clone());
+    let (on_gpu, params) = (below.clone(), flat.clone());
     let prepare = move |r: &mut Recorder| {
-        let layer = layer(r.gpu, &on_gpu, &norms(44, channels))?;
+        let layer = on_gpu.layer(r.gpu)?;
         let buffer = r.gpu.tensor_from("weights", &params)?;
-        let out = garbage(r.gpu, "out", shape.batch * shape.cells())?;
+        let out = garbage(r.gpu, "out", shape.stored(1))?;
         conv1x1(r, shape, &layer, conv1x1::Weights { buffer: &buffer, offset: WEIGHT_OFFSET }, &out)?;
         Ok(vec![out])
     };
     let reference = move || {
-        let (z, weights) = (widen(&z), widen(&flat[WEIGHT_OFFSET..]));
-        let norms: Vec<Norm<f64>> = norms(44, channels).into_iter().map(widen_norm).collect();
-        let mut out = vec![0.0; shape.batch * shape.cells()];
+        let (z, weights) = (widen(&below.z), widen(&flat[WEIGHT_OFFSET..]));
+        let norms: Vec<Norm<f64>> = below.norms().into_iter().map(widen_norm).collect();
+        let mut out = vec![0.0; shape.values()];
         let samples = z.chunks_exact(channels * shape.cells()).zip(out.chunks_exact_mut(shape.cells()));
         samples.for_each(|(z, out)| {
             cpu::conv1x1::conv1x1(&norms, z, &weights[..channels], weights[channels], out);
         });
         vec![out]
     };
-    recorded("conv1x1", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference)
+    let case = recorded("conv1x1", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
+    first_stored(case, shape, 1)
 }
 
 fn conv1x1_backward_case(shape: Shape) -> Case {
     let channels = 10;
-    let z = noise(42, shape.batch * channels * shape.cells());
+    let below = Below::new(shape, channels);
     let flat = noise(43, channels + 1);
-    let output_gradient = noise(45, shape.batch * shape.cells());
-    let (on_gpu, params, g) = (z.clone(), flat.clone(), output_gradient.clone());
+    let output_gradient = noise(45, shape.values());
+    let (on_gpu, params, g) = (below.clone(), flat.clone(), output_gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let layer = layer(r.gpu, &on_gpu, &norms(44, channels))?;
+        let layer = on_gpu.layer(r.gpu)?;
         let buffer = r.gpu.tensor_from("weights", &params)?;
-        let output_gradient = r.gpu.tensor_from("output gradient", &g)?;
-        let gradient = garbage(r.gpu, "gradient", shape.batch * channels * shape.cells())?;
+        let output_gradient = r.gpu.tensor_from("output gradient", &store(shape, &g))?;
         let gradients = garbage(r.gpu, "gradients", channels + 1)?;
-        let partial = garbage(r.gpu, "partial", shape.batch * (channels + 1))?;
-        let weights = conv1x1::Weights { buffer: &buffer, offset: 0 };
-        conv1x1_backward(r, shape, &layer, weights, &output_gradient, &gradient, &gradients, &partial)?;
-        Ok(vec![gradient, gradients])
+        let shares = garbage(r.gpu, "shares", shape.batch * (channels + 1))?;
+        let sums = garbage(r.gpu, "sums", 2 * channels * shape.batch)?;
+        let out = conv1x1::Weights { buffer: &gradients, offset: 0 };
+        let statistics = conv1x1_backward(r, shape, &layer, &output_gradient, out, &shares, &sums)?;
+        let affine = garbage(r.gpu, "affine gradients", 2 * channels)?;
+        batch_norm_backward(r, shape, &lone_conv(channels), &layer, statistics, Some(0), &buffer, &affine)?;
+        Ok(vec![gradients, affine, layer.norm])
     };
     let reference = move || {
-        let (z, weights, g) = (widen(&z), widen(&flat), widen(&output_gradient));
-        let norms: Vec<Norm<f64>> = norms(44, channels).into_iter().map(widen_norm).collect();
+        let (z, weights, g) = (widen(&below.z), widen(&flat), widen(&output_gradient));
+        let norms: Vec<Norm<f64>> = below.norms().into_iter().map(widen_norm).collect();
         let mut gradient = vec![0.0; z.len()];
         let mut shares = Vec::new();
         for (n, g) in g.chunks_exact(shape.cells()).enumerate() {
@@ -493,7 +673,10 @@ fn conv1x1_backward_case(shape: Shape) -> Case {
         }
         let mut sums = vec![0.0; channels + 1];
         cpu::reduce::sum_rows(&shares, &mut sums);
-        vec![gradient, sums]
+        let [_, affine, mut norm_rows] = below.reference(gradient).try_into().expect("three outputs");
+        // The factor of ∂L/∂output holds the weight.
+        (0..channels).for_each(|c| norm_rows[NORM_LEN * c + 4] *= weights[c]);
+        vec![sums, affine, norm_rows]
     };
     recorded("conv1x1_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference)
 }

@@ -1,24 +1,12 @@
-//! Batch normalisation and ReLU on the GPU (SPEC 5). Forward only makes the per-channel numbers; the activation
-//! itself is made by whoever reads it ([`super::source`]).
+//! Batch normalisation and ReLU on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
+//! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`super::source`],
+//! [`super::gradient`]).
 
-use super::conv3x3::Shape;
-use super::recording::{Recorder, WORKGROUP, flat_workgroups, spec};
-use super::source::Layer;
-use super::{Tensor, params::params};
+use super::recording::{Recorder, spec};
+use super::source::{Layer, NORM_LEN};
+use super::{Shape, Tensor, params::params};
 use crate::Result;
 use crate::model::unet::{Conv, NORM_EPSILON, NORM_MOMENTUM};
-
-params! {
-    struct ChunkParams {
-        batch: u32,
-        channels: u32,
-        cells: u32,
-        samples_per_chunk: u32,
-        segment: u32,
-        segments: u32,
-        chunks: u32,
-    }
-}
 
 params! {
     struct MergeParams {
@@ -34,64 +22,37 @@ params! {
 }
 
 params! {
-    struct BackwardMergeParams { chunks: u32, gamma_offset: u32, beta_offset: u32, count: f32 }
-}
-
-params! {
-    struct BackwardParams { batch: u32, channels: u32, cells: u32 }
-}
-
-const NORM: &str = include_str!("../../shaders/lib/norm.wgsl");
-const REDUCE: &str = include_str!("../../shaders/lib/reduce.wgsl");
-
-/// Values per chunk: a workgroup's invocations then add up 16 each.
-const CHUNK: usize = 16 * WORKGROUP as usize;
-
-/// Chunks of one channel.
-fn chunks(shape: Shape, channels: usize) -> ChunkParams {
-    let cells = shape.cells();
-    let samples_per_chunk = (CHUNK / cells).max(1);
-    let segment = cells.min(CHUNK);
-    let segments = cells / segment;
-    ChunkParams {
-        batch: shape.batch as u32,
-        channels: channels as u32,
-        cells: cells as u32,
-        samples_per_chunk: samples_per_chunk as u32,
-        segment: segment as u32,
-        segments: segments as u32,
-        chunks: (shape.batch.div_ceil(samples_per_chunk) * segments) as u32,
+    struct BackwardMergeParams {
+        chunks: u32,
+        gamma_offset: u32,
+        beta_offset: u32,
+        output_weight: u32,
+        count: f32,
     }
 }
 
-/// Scratch elements that this stage needs, forward or backward.
-pub fn partial_len(shape: Shape, channels: usize) -> usize {
-    3 * channels * chunks(shape, channels).chunks as usize
+/// Chunks of a channel in which a kernel leaves its statistics.
+#[derive(Clone, Copy, Debug)]
+pub struct Statistics<'a> {
+    /// `[channels, chunks, 3]` of (count, mean, m2) forward, `[channels, chunks, 2]` of (Σg, Σg·ẑ) backward.
+    pub buffer: &'a Tensor,
+    /// Chunks per channel.
+    pub chunks: usize,
 }
 
-/// Statistics of `layer.z` into `layer.norm`; blends them into `running`.
+/// The forward half of `layer.norm` from the moments of z; blends them into `running`.
 pub fn batch_norm(
     recorder: &mut Recorder,
-    shape: Shape,
     conv: &Conv,
     layer: &Layer,
+    moments: Statistics,
     weights: &Tensor,
     running: &Tensor,
-    partial: &Tensor,
 ) -> Result<()> {
-    let params = chunks(shape, layer.channels);
-    let len = layer.channels * shape.batch * shape.cells();
-    let scratch = partial_len(shape, layer.channels);
-    recorder.call(
-        &spec("batch_norm_moments", &[REDUCE, include_str!("../../shaders/batch_norm_moments.wgsl")]),
-        &params,
-        &[("z", &layer.z, len), ("moments", partial, scratch)],
-        [params.chunks, params.channels, 1],
-    )?;
     recorder.call(
         &spec("batch_norm_merge", &[include_str!("../../shaders/batch_norm_merge.wgsl")]),
         &MergeParams {
-            chunks: params.chunks,
+            chunks: moments.chunks as u32,
             gamma_offset: conv.gamma as u32,
             beta_offset: conv.beta as u32,
             bias_offset: conv.bias as u32,
@@ -101,62 +62,46 @@ pub fn batch_norm(
             momentum: NORM_MOMENTUM as f32,
         },
         &[
-            ("moments", partial, scratch),
+            ("moments", moments.buffer, 3 * layer.channels * moments.chunks),
             ("weights", weights, weights.len()),
-            ("norm", &layer.norm, 4 * layer.channels),
+            ("norm", &layer.norm, NORM_LEN * layer.channels),
             ("running", running, running.len()),
         ],
-        [params.channels, 1, 1],
+        [layer.channels as u32, 1, 1],
     )
 }
 
-/// ∂L/∂activation to ∂L/∂z in place in `gradient`; ∂L/∂γ and ∂L/∂β into `gradients`. `means` `[channels, 2]` and
-/// `partial` are scratch.
+/// The backward half of `layer.norm` from the sums over g; ∂L/∂γ and ∂L/∂β into `gradients`. The last layer's g
+/// lacks the weights of the 1×1 convolution, which lie at `output_weight` of the parameters `weights`.
 pub fn batch_norm_backward(
     recorder: &mut Recorder,
     shape: Shape,
     conv: &Conv,
     layer: &Layer,
-    gradient: &Tensor,
+    sums: Statistics,
+    output_weight: Option<usize>,
+    weights: &Tensor,
     gradients: &Tensor,
-    means: &Tensor,
-    partial: &Tensor,
 ) -> Result<()> {
-    let params = chunks(shape, layer.channels);
-    let len = layer.channels * shape.batch * shape.cells();
-    let scratch = partial_len(shape, layer.channels);
-    let (z, norm) = (("z", &layer.z, len), ("norm", &layer.norm, 4 * layer.channels));
-    let means_len = 2 * layer.channels;
-    let sums_file = include_str!("../../shaders/batch_norm_backward_sums.wgsl");
+    let files = [
+        include_str!("../../shaders/lib/reduce.wgsl"),
+        include_str!("../../shaders/batch_norm_backward_merge.wgsl"),
+    ];
     recorder.call(
-        &spec("batch_norm_backward_sums", &[NORM, REDUCE, sums_file]),
-        &params,
-        &[z, norm, ("gradient", gradient, len), ("partial", partial, scratch)],
-        [params.chunks, params.channels, 1],
-    )?;
-    recorder.call(
-        &spec(
-            "batch_norm_backward_merge",
-            &[REDUCE, include_str!("../../shaders/batch_norm_backward_merge.wgsl")],
-        ),
+        &spec("batch_norm_backward_merge", &files),
         &BackwardMergeParams {
-            chunks: params.chunks,
+            chunks: sums.chunks as u32,
             gamma_offset: conv.gamma as u32,
             beta_offset: conv.beta as u32,
-            count: (shape.batch * shape.cells()) as f32,
+            output_weight: output_weight.map_or(u32::MAX, |offset| offset as u32),
+            count: shape.values() as f32,
         },
         &[
-            ("partial", partial, scratch),
+            ("sums", sums.buffer, 2 * layer.channels * sums.chunks),
+            ("weights", weights, weights.len()),
             ("gradients", gradients, gradients.len()),
-            ("means", means, means_len),
+            ("norm", &layer.norm, NORM_LEN * layer.channels),
         ],
-        [params.channels, 1, 1],
-    )?;
-    let grid = include_str!("../../shaders/lib/grid.wgsl");
-    recorder.call(
-        &spec("batch_norm_backward", &[grid, NORM, include_str!("../../shaders/batch_norm_backward.wgsl")]),
-        &BackwardParams { batch: params.batch, channels: params.channels, cells: params.cells },
-        &[z, norm, ("means", means, means_len), ("gradient", gradient, len)],
-        flat_workgroups(len),
+        [layer.channels as u32, 1, 1],
     )
 }

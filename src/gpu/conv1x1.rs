@@ -1,9 +1,9 @@
 //! The final 1×1 convolution on the GPU, forward and backward (SPEC 5).
 
-use super::conv3x3::Shape;
+use super::batch_norm::Statistics;
 use super::recording::{Recorder, flat_workgroups, spec};
-use super::source::{Layer, Source};
-use super::{KernelSpec, Tensor, params::params, sum_rows::sum_rows};
+use super::source::{Layer, NORM_LEN, Source};
+use super::{Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::Result;
 
 params! {
@@ -11,7 +11,7 @@ params! {
 }
 
 params! {
-    struct BackwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32 }
+    struct BackwardParams { batch: u32, nx: u32, ny: u32, channels: u32 }
 }
 
 /// The layer's place in the flat parameters: the bias follows the weights `[c_in]` directly.
@@ -23,7 +23,7 @@ pub struct Weights<'a> {
     pub offset: usize,
 }
 
-/// output `[batch, nx, ny]` = bias + Σ_c w_c·activation_c of `layer`.
+/// output `[batch, nx, row]` = bias + Σ_c w_c·activation_c of `layer`.
 pub fn conv1x1(
     recorder: &mut Recorder,
     shape: Shape,
@@ -40,52 +40,55 @@ pub fn conv1x1(
         weight_offset: weights.offset as u32,
         bias_offset: (weights.offset + layer.channels) as u32,
     };
-    let len = shape.batch * shape.cells();
-    let mut buffers = source.buffers(shape.batch, shape.cells());
-    buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, len)]);
-    let file = include_str!("../../shaders/conv1x1.wgsl");
-    let helper = include_str!("../../shaders/lib/grid.wgsl");
-    recorder.call(&with_source("conv1x1", source, helper, file), &params, &buffers, flat_workgroups(len))
+    let mut buffers = source.buffers(shape);
+    buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
+    let mut files = source.files();
+    files.extend([
+        include_str!("../../shaders/lib/quads.wgsl"),
+        include_str!("../../shaders/lib/norm.wgsl"),
+        include_str!("../../shaders/lib/grid.wgsl"),
+        include_str!("../../shaders/conv1x1.wgsl"),
+    ]);
+    recorder.call(&spec("conv1x1", &files), &params, &buffers, flat_workgroups(shape.stored(1) / 4))
 }
 
-/// From `output_gradient` `[batch, nx, ny]`: ∂L/∂activation into `gradient`, ∂L/∂w and ∂L/∂bias into
-/// `gradients`. `partial` is scratch of at least batch·(channels + 1) elements.
-pub fn conv1x1_backward(
+/// From `output_gradient` `[batch, nx, row]`: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
+/// batch norm, without the factor w, into `sums` `[channels, batch, 2]`. `shares` is scratch of at least
+/// batch·(channels + 1) elements.
+pub fn conv1x1_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,
     layer: &Layer,
-    weights: Weights,
     output_gradient: &Tensor,
-    gradient: &Tensor,
-    gradients: &Tensor,
-    partial: &Tensor,
-) -> Result<()> {
-    let source = Source::Activation(layer);
+    gradients: Weights,
+    shares: &Tensor,
+    sums: &'a Tensor,
+) -> Result<Statistics<'a>> {
     let channels = layer.channels;
     let params = BackwardParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
         ny: shape.ny as u32,
-        c_in: channels as u32,
-        weight_offset: weights.offset as u32,
+        channels: channels as u32,
     };
-    let len = shape.batch * shape.cells();
-    let mut buffers = source.buffers(shape.batch, shape.cells());
-    buffers.extend([
-        ("weights", weights.buffer, weights.buffer.len()),
-        ("output_gradient", output_gradient, len),
-        ("gradient", gradient, len * channels),
-        ("partial", partial, shape.batch * (channels + 1)),
-    ]);
-    let file = include_str!("../../shaders/conv1x1_backward.wgsl");
-    let helper = include_str!("../../shaders/lib/reduce.wgsl");
-    let workgroups = [shape.batch as u32, channels as u32 + 1, 1];
-    recorder.call(&with_source("conv1x1_backward", source, helper, file), &params, &buffers, workgroups)?;
-    sum_rows(recorder, partial, shape.batch, channels + 1, gradients, weights.offset)
-}
-
-fn with_source(name: &str, source: Source, helper: &'static str, file: &'static str) -> KernelSpec {
-    let mut files = source.files();
-    files.extend([helper, file]);
-    spec(name, &files)
+    let files = [
+        include_str!("../../shaders/lib/quads.wgsl"),
+        include_str!("../../shaders/lib/norm.wgsl"),
+        include_str!("../../shaders/lib/reduce.wgsl"),
+        include_str!("../../shaders/conv1x1_backward.wgsl"),
+    ];
+    recorder.call(
+        &spec("conv1x1_backward", &files),
+        &params,
+        &[
+            ("output_gradient", output_gradient, shape.stored(1)),
+            ("z", &layer.z, shape.stored(channels)),
+            ("norm", &layer.norm, NORM_LEN * channels),
+            ("shares", shares, shape.batch * (channels + 1)),
+            ("sums", sums, 2 * channels * shape.batch),
+        ],
+        [shape.batch as u32, channels as u32 + 1, 1],
+    )?;
+    sum_rows(recorder, shares, shape.batch, channels + 1, gradients.buffer, gradients.offset)?;
+    Ok(Statistics { buffer: sums, chunks: shape.batch })
 }

@@ -1,8 +1,12 @@
-//! 3×3 convolution, circular or zero-padded, on the GPU: forward, input gradient, weight gradient (SPEC 5).
+//! 3×3 convolution, circular or zero-padded, on the GPU: forward, adjoint, weight gradient (SPEC 5).
 
+use super::arrange::{Arranged, Weights};
+use super::gradient::Gradient;
 use super::recording::Recorder;
+use super::sink::Sink;
 use super::source::Source;
-use super::{KernelSpec, Tensor, params::params, sum_rows::sum_rows};
+use super::tile::Tile;
+use super::{Gpu, KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::model::{Padding, Precision};
 use crate::{Error, Result};
 
@@ -16,9 +20,7 @@ params! {
         skip_channels: u32,
         split: u32,
         weight_offset: u32,
-        weight_stride_out: u32,
-        weight_stride_in: u32,
-        flip: u32,
+        weight_inputs: u32,
     }
 }
 
@@ -36,144 +38,100 @@ params! {
     }
 }
 
-/// Batch and grid of a convolution.
-#[derive(Clone, Copy, Debug)]
-pub struct Shape {
-    /// Samples.
-    pub batch: usize,
-    /// Cells along x at this layer's level.
-    pub nx: usize,
-    /// Cells along y.
-    pub ny: usize,
+/// How a convolution is cut into invocations. The order of every sum is the same for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Variant {
+    /// Pixels along x of an invocation: 1, 2, 4 or 8.
+    pub patch: usize,
+    /// Input channels in workgroup memory at a time.
+    pub channels: usize,
 }
 
-impl Shape {
-    /// Cells per sample.
-    pub fn cells(&self) -> usize {
-        self.nx * self.ny
-    }
-}
-
-/// Weights `[c_out, c_in, 3, 3]` inside a flat buffer.
-#[derive(Clone, Copy)]
-pub struct Weights<'a> {
-    /// The flat parameters (or their gradients).
-    pub buffer: &'a Tensor,
-    /// Where the weights start.
-    pub offset: usize,
-    /// Output channels.
-    pub c_out: usize,
-    /// Input channels.
-    pub c_in: usize,
-    /// What they meet beyond the border.
-    pub padding: Padding,
-}
-
-/// Where a convolution's output goes: channels below `first.1` to `first.0`, the rest to `second.0`.
-#[derive(Clone, Copy)]
-pub struct Target<'a> {
-    /// Array and channels that come first.
-    pub first: (&'a Tensor, usize),
-    /// Array and channels that follow. A convolution with one target names any other writable buffer here
-    /// with 0 channels.
-    pub second: (&'a Tensor, usize),
-}
-
-/// out = w ∗ source.
+/// out = w ∗ source into `sink`; for the adjoint the source is a gradient and the weights are arranged for it.
 pub fn conv3x3(
     recorder: &mut Recorder,
     shape: Shape,
     source: Source,
-    weights: Weights,
-    target: Target,
+    weights: Arranged,
+    sink: Sink,
 ) -> Result<()> {
-    check_channels(source, weights)?;
-    let params = |p: ConvParams| ConvParams {
+    check_channels(source.channels(), weights.c_in)?;
+    let tile = Tile::of(shape, TILE_SIDE);
+    let variant = Variant::default_on(recorder.gpu, tile, weights);
+    let params = ConvParams {
+        batch: shape.batch as u32,
+        nx: shape.nx as u32,
+        ny: shape.ny as u32,
         c_in: weights.c_in as u32,
         c_out: weights.c_out as u32,
-        weight_stride_out: 9 * weights.c_in as u32,
-        weight_stride_in: 9,
-        flip: 0,
-        ..p
-    };
-    record(recorder, shape, source, weights, target, params)
-}
-
-/// The adjoint: ∂L/∂input = wᵀ ∗ ∂L/∂z, with the taps in reverse order.
-pub fn conv3x3_input_gradient(
-    recorder: &mut Recorder,
-    shape: Shape,
-    gradient: &Tensor,
-    weights: Weights,
-    target: Target,
-) -> Result<()> {
-    let source = Source::Plain { field: gradient, channels: weights.c_out };
-    let params = |p: ConvParams| ConvParams {
-        c_in: weights.c_out as u32,
-        c_out: weights.c_in as u32,
-        weight_stride_out: 9,
-        weight_stride_in: 9 * weights.c_in as u32,
-        flip: 1,
-        ..p
-    };
-    record(recorder, shape, source, weights, target, params)
-}
-
-fn record(
-    recorder: &mut Recorder,
-    shape: Shape,
-    source: Source,
-    weights: Weights,
-    target: Target,
-    complete: impl FnOnce(ConvParams) -> ConvParams,
-) -> Result<()> {
-    let Shape { batch, nx, ny } = shape;
-    let params = complete(ConvParams {
-        batch: batch as u32,
-        nx: nx as u32,
-        ny: ny as u32,
-        c_in: 0,
-        c_out: 0,
         skip_channels: source.skip_channels() as u32,
-        split: target.first.1 as u32,
-        weight_offset: weights.offset as u32,
-        weight_stride_out: 0,
-        weight_stride_in: 0,
-        flip: 0,
-    });
-    let tile = Tile::of(shape, 16);
-    let quads = quads(params.c_out as usize);
-    let channels = (params.c_in as usize).min(4);
-    let mut buffers = source.buffers(batch, shape.cells());
-    buffers.push(("weights", weights.buffer, weights.buffer.len()));
-    for (name, (tensor, channels)) in [("first", target.first), ("second", target.second)] {
-        buffers.push((name, tensor, batch * channels * shape.cells()));
+        split: sink.split() as u32,
+        weight_offset: (weights.offset / 4) as u32,
+        weight_inputs: weights.inputs() as u32,
+    };
+    let chunks = chunks(shape);
+    let mut buffers = source.buffers(shape);
+    buffers.push(("weights", weights.buffer, weights.offset + weights.len()));
+    buffers.extend(sink.buffers(shape, weights.c_out, chunks));
+
+    let mut files = source.files();
+    files.extend(sink.files());
+    files.push(include_str!("../../shaders/lib/strips.wgsl"));
+    files.push(include_str!("../../shaders/conv3x3.wgsl"));
+    let mut constants = tile_constants(shape, tile, weights.padding);
+    constants.extend([
+        ("BLOCK_QUADS", weights.block_quads()),
+        ("PATCH", variant.patch),
+        ("CHANNELS", variant.channels),
+    ]);
+    if let Source::Gradient(gradient) = source {
+        constants.extend(gradient.constants());
     }
-    let spec = spec(
-        "conv3x3",
-        include_str!("../../shaders/conv3x3.wgsl"),
-        source,
-        tile,
-        weights.padding,
-        &[("QUADS", quads), ("CHANNELS", channels)],
-    );
-    let workgroups =
-        [tile.per_sample(shape), batch.div_ceil(tile.n), (params.c_out as usize).div_ceil(4 * quads)];
+    let spec = conv_spec(format!("conv3x3/{}/{}", source.name(), sink.name()), files, constants);
+    let workgroups = [
+        tile.per_sample(shape),
+        shape.batch.div_ceil(tile.n),
+        weights.c_out.div_ceil(4 * weights.block_quads()),
+    ];
     recorder.call(&spec, &params, &buffers, workgroups.map(|n| n as u32))
 }
 
-/// ∂L/∂w from ∂L/∂z `gradient` `[batch, c_out, nx, ny]` and the forward input, into `weights` (the gradient
-/// buffer). `partial` is scratch of at least [`partial_len`] elements.
+/// Pixels of a workgroup along each axis.
+const TILE_SIDE: usize = 16;
+
+/// Into how many chunks the statistics of a convolution's output come: one per tile.
+pub fn chunks(shape: Shape) -> usize {
+    Tile::of(shape, TILE_SIDE).count(shape)
+}
+
+/// Scratch elements for the statistics that a convolution leaves: three numbers per channel and chunk.
+pub fn statistics_len(shape: Shape, c_out: usize) -> usize {
+    3 * c_out * chunks(shape)
+}
+
+impl Variant {
+    fn default_on(gpu: &Gpu, tile: Tile, weights: Arranged) -> Self {
+        let env = |n: &str, d: usize| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
+        let _ = gpu;
+        Self { patch: env("P", 4).min(tile.x), channels: env("C", 4).min(weights.inputs()) }
+    }
+}
+
+/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `source`, into the flat parameter gradients `gradients`.
+/// `partial` is scratch of at least [`partial_len`] elements.
 pub fn conv3x3_weight_gradient(
     recorder: &mut Recorder,
     shape: Shape,
     source: Source,
-    gradient: &Tensor,
+    gradient: Gradient,
     weights: Weights,
+    gradients: &Tensor,
     partial: &Tensor,
 ) -> Result<()> {
-    check_channels(source, weights)?;
+    check_channels(source.channels(), weights.c_in)?;
+    check_channels(gradient.layer().channels, weights.c_out)?;
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out);
+    let input_blocks = weights.c_in.div_ceil(plan.channels);
     let params = WeightGradientParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
@@ -183,24 +141,27 @@ pub fn conv3x3_weight_gradient(
         skip_channels: source.skip_channels() as u32,
         tiles: plan.tiles as u32,
         tiles_per_chunk: plan.tiles_per_chunk as u32,
-        input_blocks: weights.c_in.div_ceil(plan.channels) as u32,
+        input_blocks: input_blocks as u32,
     };
-    let mut buffers = source.buffers(shape.batch, shape.cells());
-    buffers.push(("gradient", gradient, shape.batch * weights.c_out * shape.cells()));
+    let mut buffers = source.buffers(shape);
+    buffers.extend(gradient.buffers(shape));
     buffers.push(("partial", partial, plan.partial_len()));
-    let file = include_str!("../../shaders/conv3x3_weight_gradient.wgsl");
-    let spec = spec(
-        "conv3x3_weight_gradient",
-        file,
-        source,
-        plan.tile,
-        weights.padding,
-        &[("QUADS", plan.quads), ("CHANNELS", plan.channels), ("PHASES", plan.phases)],
-    );
-    let blocks = weights.c_in.div_ceil(plan.channels) * weights.c_out.div_ceil(4 * plan.quads);
-    recorder.call(&spec, &params, &buffers, [plan.chunks() as u32, blocks as u32, 1])?;
+    let mut files = source.files();
+    files.push(gradient.file());
+    files.push(include_str!("../../shaders/conv3x3_weight_gradient.wgsl"));
+    let mut constants = tile_constants(shape, plan.tile, weights.padding);
+    constants.extend([
+        ("BLOCK_QUADS", plan.block_quads),
+        ("CHANNELS", plan.channels),
+        ("PHASES", plan.phases),
+    ]);
+    constants.extend(gradient.constants());
+    let name = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
+    let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
+    let workgroups = [plan.chunks() as u32, blocks as u32, 1];
+    recorder.call(&conv_spec(name, files, constants), &params, &buffers, workgroups)?;
     let columns = 9 * weights.c_in * weights.c_out;
-    sum_rows(recorder, partial, plan.chunks() * plan.phases, columns, weights.buffer, weights.offset)
+    sum_rows(recorder, partial, plan.chunks() * plan.phases, columns, gradients, weights.offset)
 }
 
 /// Scratch elements that [`conv3x3_weight_gradient`] needs.
@@ -208,18 +169,17 @@ pub fn partial_len(shape: Shape, c_in: usize, c_out: usize) -> usize {
     GradientPlan::new(shape, c_in, c_out).partial_len()
 }
 
-fn check_channels(source: Source, weights: Weights) -> Result<()> {
-    if source.channels() == weights.c_in {
+fn check_channels(found: usize, wanted: usize) -> Result<()> {
+    if found == wanted {
         return Ok(());
     }
-    let (found, wanted) = (source.channels(), weights.c_in);
-    Err(Error::Device(format!("conv3x3: the source has {found} channels, the weights want {wanted}")))
+    Err(Error::Device(format!("conv3x3: an input has {found} channels, the weights want {wanted}")))
 }
 
 /// How the weight gradient's sum is cut into chunks. Depends on the shape alone, so that results do too.
 struct GradientPlan {
     tile: Tile,
-    quads: usize,
+    block_quads: usize,
     channels: usize,
     phases: usize,
     tiles: usize,
@@ -230,17 +190,17 @@ struct GradientPlan {
 impl GradientPlan {
     fn new(shape: Shape, c_in: usize, c_out: usize) -> Self {
         /// Most chunks: enough workgroups to fill a large GPU.
-        const CHUNKS: usize = 256;
+        const CHUNKS: usize = 512;
         /// Most scratch elements, 16 MiB.
         const SCRATCH: usize = 4 << 20;
         let tile = Tile::of(shape, 8);
-        let quads = quads(c_out);
+        let block_quads = c_out.div_ceil(4).next_power_of_two().min(4);
         let channels = 1 << c_in.min(16).ilog2();
-        let phases = (64 / (channels * quads)).max(1);
+        let phases = (64 / (channels * block_quads)).max(1);
         let columns = 9 * c_in * c_out;
-        let tiles = shape.batch.div_ceil(tile.n) * tile.per_sample(shape);
+        let tiles = tile.count(shape);
         let most = CHUNKS.min(SCRATCH / (columns * phases)).max(1);
-        Self { tile, quads, channels, phases, tiles, tiles_per_chunk: tiles.div_ceil(most), columns }
+        Self { tile, block_quads, channels, phases, tiles, tiles_per_chunk: tiles.div_ceil(most), columns }
     }
 
     fn chunks(&self) -> usize {
@@ -252,48 +212,26 @@ impl GradientPlan {
     }
 }
 
-/// Pixels of one workgroup: `x` × `y` of `n` samples.
-#[derive(Clone, Copy)]
-struct Tile {
-    n: usize,
-    x: usize,
-    y: usize,
+fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<(&'static str, usize)> {
+    vec![
+        ("TILE_N", tile.n),
+        ("TILE_X", tile.x),
+        ("TILE_Y", tile.y),
+        ("NARROW", usize::from(shape.ny < 4)),
+        ("ZERO_PADDING", usize::from(padding == Padding::Zero)),
+    ]
 }
 
-impl Tile {
-    /// `side`² pixels, from several samples where the grid is smaller; at least 4 along each axis.
-    fn of(shape: Shape, side: usize) -> Self {
-        let (x, y) = (shape.nx.clamp(4, side), shape.ny.clamp(4, side));
-        Self { n: side * side / (x * y), x, y }
-    }
-
-    fn per_sample(self, shape: Shape) -> usize {
-        (shape.nx / self.x).max(1) * (shape.ny / self.y).max(1)
-    }
-}
-
-/// Vectors of four output channels per workgroup: 1, 2 or 4.
-fn quads(c_out: usize) -> usize {
-    c_out.div_ceil(4).next_power_of_two().min(4)
-}
-
-fn spec(
-    name: &str,
-    file: &'static str,
-    source: Source,
-    tile: Tile,
-    padding: Padding,
-    constants: &[(&'static str, usize)],
-) -> KernelSpec {
-    let zero_padding = usize::from(padding == Padding::Zero);
-    let common = [("TILE_N", tile.n), ("TILE_X", tile.x), ("TILE_Y", tile.y), ("ZERO_PADDING", zero_padding)];
-    let all = common.iter().chain(constants);
-    let mut files = source.files();
-    files.push(file);
+fn conv_spec(name: String, files: Vec<&'static str>, constants: Vec<(&'static str, usize)>) -> KernelSpec {
+    let common = [
+        include_str!("../../shaders/lib/quads.wgsl"),
+        include_str!("../../shaders/lib/norm.wgsl"),
+        include_str!("../../shaders/lib/tile.wgsl"),
+    ];
     KernelSpec {
-        name: format!("{name}/{}", source.name()),
-        files,
-        constants: all.map(|&(name, value)| (name, value as u32)).collect(),
+        name,
+        files: common.into_iter().chain(files).collect(),
+        constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
         precision: Precision::F32,
     }
 }

@@ -3,12 +3,14 @@
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
 pub mod adam;
+pub mod arrange;
 pub mod batch_norm;
 pub mod conv1x1;
 pub mod conv3x3;
 pub mod device;
 pub mod exp64;
 pub mod fft;
+pub mod gradient;
 pub mod inverse;
 pub mod kernel;
 pub mod max_pool;
@@ -18,15 +20,19 @@ pub mod params;
 pub mod physics;
 pub mod rasterise;
 pub mod recording;
+pub mod shape;
+pub mod sink;
 pub mod source;
 pub mod step;
 pub mod sum_rows;
 pub mod tensor;
+pub mod tile;
 pub mod unet;
 pub mod upsample;
 
 pub use device::{Checks, Gpu};
 pub use kernel::{Kernel, KernelSpec};
 pub use recording::{Recorder, Recording};
+pub use shape::Shape;
 pub use step::Step;
 pub use tensor::Tensor;

@@ -1,22 +1,29 @@
-//! What a convolution reads: a WGSL file that defines `load`, and the buffers it binds as group 1.
+//! What a convolution reads: a WGSL file that defines `source_quad`, and the buffers it binds as group 1.
 
-use super::Tensor;
+use super::gradient::Gradient;
+use super::{Shape, Tensor};
 
 /// A layer's convolution output and its batch norm, from which readers make the activation.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Output of the convolution without bias, `[batch, channels, nx, ny]`.
+    /// Output of the convolution without bias, `[batch, channels, nx, row]`.
     pub z: Tensor,
-    /// Per channel (mean, rstd, scale, shift), `[channels, 4]`.
+    /// Per channel (mean, rstd, scale, shift), then what the backward pass needs, `[channels, 2, 4]`.
     pub norm: Tensor,
     /// Channels of `z`.
     pub channels: usize,
 }
 
-/// The input of a convolution on a grid of `cells` cells per sample.
+/// Numbers per channel in [`Layer::norm`].
+pub const NORM_LEN: usize = 8;
+
+/// Names, tensors and element counts of a kernel call.
+pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
+
+/// The input of a convolution.
 #[derive(Clone, Copy)]
 pub enum Source<'a> {
-    /// An array as it stands, `[batch, channels, nx, ny]`.
+    /// An array as it stands, `[batch, channels, nx, row]`.
     Plain {
         /// The array.
         field: &'a Tensor,
@@ -34,6 +41,8 @@ pub enum Source<'a> {
         /// One level coarser.
         low: &'a Layer,
     },
+    /// ∂L/∂z of a layer, the input of an adjoint convolution.
+    Gradient(Gradient<'a>),
 }
 
 impl<'a> Source<'a> {
@@ -44,6 +53,7 @@ impl<'a> Source<'a> {
             Self::Activation(_) => "activation",
             Self::Pool(_) => "pool",
             Self::SkipUp { .. } => "skip_up",
+            Self::Gradient(gradient) => gradient.name(),
         }
     }
 
@@ -53,6 +63,7 @@ impl<'a> Source<'a> {
             Self::Plain { channels, .. } => *channels,
             Self::Activation(layer) | Self::Pool(layer) => layer.channels,
             Self::SkipUp { skip, low } => skip.channels + low.channels,
+            Self::Gradient(gradient) => gradient.layer().channels,
         }
     }
 
@@ -64,35 +75,39 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The WGSL of `load` and of what it uses.
+    /// The WGSL of `source_quad` and of what it uses beyond `lib/norm` and `lib/quads`.
     pub fn files(&self) -> Vec<&'static str> {
-        let norm = include_str!("../../shaders/lib/norm.wgsl");
         match self {
             Self::Plain { .. } => vec![include_str!("../../shaders/source/plain.wgsl")],
-            Self::Activation(_) => vec![norm, include_str!("../../shaders/source/activation.wgsl")],
-            Self::Pool(_) => vec![norm, include_str!("../../shaders/source/pool.wgsl")],
-            Self::SkipUp { .. } => vec![norm, include_str!("../../shaders/source/skip_up.wgsl")],
+            Self::Activation(_) => vec![include_str!("../../shaders/source/activation.wgsl")],
+            Self::Pool(_) => vec![include_str!("../../shaders/source/pool.wgsl")],
+            Self::SkipUp { .. } => vec![include_str!("../../shaders/source/skip_up.wgsl")],
+            Self::Gradient(gradient) => {
+                vec![include_str!("../../shaders/source/gradient.wgsl"), gradient.file()]
+            }
         }
     }
 
-    /// Buffers by name, for `batch` samples of `cells` cells.
-    pub fn buffers(&self, batch: usize, cells: usize) -> Vec<(&'static str, &'a Tensor, usize)> {
+    /// Buffers for a convolution on `shape`.
+    pub fn buffers(&self, shape: Shape) -> Buffers<'a> {
+        let norm = |layer: &Layer| NORM_LEN * layer.channels;
         match *self {
-            Self::Plain { field, channels } => vec![("source_field", field, batch * channels * cells)],
+            Self::Plain { field, channels } => vec![("source_field", field, shape.stored(channels))],
             Self::Activation(layer) => vec![
-                ("source_z", &layer.z, batch * layer.channels * cells),
-                ("source_norm", &layer.norm, 4 * layer.channels),
+                ("source_z", &layer.z, shape.stored(layer.channels)),
+                ("source_norm", &layer.norm, norm(layer)),
             ],
             Self::Pool(layer) => vec![
-                ("source_z", &layer.z, batch * layer.channels * 4 * cells),
-                ("source_norm", &layer.norm, 4 * layer.channels),
+                ("source_z", &layer.z, shape.finer().stored(layer.channels)),
+                ("source_norm", &layer.norm, norm(layer)),
             ],
             Self::SkipUp { skip, low } => vec![
-                ("skip_z", &skip.z, batch * skip.channels * cells),
-                ("skip_norm", &skip.norm, 4 * skip.channels),
-                ("low_z", &low.z, batch * low.channels * cells / 4),
-                ("low_norm", &low.norm, 4 * low.channels),
+                ("skip_z", &skip.z, shape.stored(skip.channels)),
+                ("skip_norm", &skip.norm, norm(skip)),
+                ("low_z", &low.z, shape.coarser().stored(low.channels)),
+                ("low_norm", &low.norm, norm(low)),
             ],
+            Self::Gradient(gradient) => gradient.buffers(shape),
         }
     }
 }

@@ -59,7 +59,8 @@ impl Gpu {
         let buffer = self.checked(label, || {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
-                size: bytes,
+                // Kernels bind some arrays as vectors of four.
+                size: bytes.next_multiple_of(16),
                 usage: wgpu::BufferUsages::STORAGE
                     | wgpu::BufferUsages::COPY_SRC
                     | wgpu::BufferUsages::COPY_DST,

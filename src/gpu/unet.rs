@@ -1,16 +1,17 @@
 //! The U-Net forward and backward on the GPU, layer by layer from the model's list (SPEC 5).
 
-use super::batch_norm::{self, batch_norm, batch_norm_backward};
+use super::arrange::{Arrangement, Weights};
+use super::batch_norm::{Statistics, batch_norm, batch_norm_backward};
 use super::conv1x1::{self, conv1x1, conv1x1_backward};
-use super::conv3x3::{
-    self, Shape, Target, Weights, conv3x3, conv3x3_input_gradient, conv3x3_weight_gradient,
-};
-use super::max_pool::max_pool_backward;
-use super::source::{Layer, Source};
-use super::upsample::upsample_backward;
-use super::{Gpu, Recorder, Tensor};
+use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
+use super::gradient::Gradient;
+use super::max_pool::{self, max_pool_backward};
+use super::sink::Sink;
+use super::source::{Layer, NORM_LEN, Source};
+use super::upsample::{self, upsample_backward};
+use super::{Gpu, Recorder, Shape, Tensor};
 use crate::model::UNet;
-use crate::model::unet::{Conv, Source as From};
+use crate::model::unet::Source as From;
 use crate::{Error, Result};
 
 /// Parameters, activations and gradients of one network for one batch.
@@ -25,14 +26,17 @@ pub struct Network {
     pub gradients: Tensor,
     /// Flat running means and variances.
     pub running: Tensor,
+    weights: Vec<Weights>,
+    arrangement: Arrangement,
     layers: Vec<Layer>,
-    /// Per layer ∂L/∂activation, then in place ∂L/∂z.
+    /// Per layer g = ∂L/∂(ReLU's argument); for a skip connection at first its share of ∂L/∂activation. The last
+    /// layer's is never stored.
     layer_gradients: Vec<Tensor>,
     /// Per level, ∂L/∂input of a convolution that read a pooled or an upsampled activation.
     input_gradients: Vec<Tensor>,
-    /// Means of the batch norm's backward pass.
-    means: Tensor,
-    /// Partial sums of whatever runs.
+    /// What the kernels leave for the batch norm of the next layer.
+    statistics: Tensor,
+    /// Partial sums of the parameters' gradients.
     partial: Tensor,
 }
 
@@ -40,23 +44,26 @@ impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let mut network = Self::forward_only(gpu, net, batch, nx, ny)?;
-        let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
-        let mut partial_len = network.partial.len().max(batch * (net.out_channels + 1));
-        for (conv, layer) in net.convs.iter().zip(&network.layers) {
-            network.layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), layer.z.len())?);
-            partial_len = partial_len.max(conv3x3::partial_len(shape(conv.level), conv.c_in, conv.c_out));
+        let mut partial_len = batch * (net.out_channels + 1);
+        let mut statistics_len = network.statistics.len().max(2 * batch * net.out_channels);
+        for (i, conv) in net.convs.iter().enumerate() {
+            let shape = network.shape(conv.level);
+            partial_len = partial_len.max(conv3x3::partial_len(shape, conv.c_in, conv.c_out));
+            let chunks = max_pool::chunks(shape.coarser()).max(upsample::chunks(shape));
+            statistics_len = statistics_len.max(2 * conv.c_out * chunks);
+            if i + 1 < net.convs.len() {
+                let len = network.layers[i].z.len();
+                network.layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), len)?);
+            }
         }
         network.input_gradients = (0..net.config.levels())
             .map(|level| {
-                gpu.tensor(
-                    &format!("input gradient {level}"),
-                    batch * scattered_channels(net, level) * shape(level).cells(),
-                )
+                let len = network.shape(level).stored(scattered_channels(net, level));
+                gpu.tensor(&format!("input gradient {level}"), len)
             })
             .collect::<Result<_>>()?;
-        let widest_layer = net.convs.iter().map(|c| c.c_out).max().unwrap_or(1);
         network.gradients = gpu.tensor("parameter gradients", net.param_count)?;
-        network.means = gpu.tensor("gradient means", 2 * widest_layer)?;
+        network.statistics = gpu.tensor("statistics", statistics_len)?;
         network.partial = gpu.tensor("partial sums", partial_len)?;
         Ok(network)
     }
@@ -65,16 +72,21 @@ impl Network {
     pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
         let mut layers = Vec::new();
-        let mut partial_len = 1;
+        let mut statistics_len = 1;
         for conv in &net.convs {
-            let len = batch * conv.c_out * shape(conv.level).cells();
             layers.push(Layer {
-                z: gpu.tensor(&format!("{} output", conv.name), len)?,
-                norm: gpu.tensor(&format!("{} norm", conv.name), 4 * conv.c_out)?,
+                z: gpu.tensor(&format!("{} output", conv.name), shape(conv.level).stored(conv.c_out))?,
+                norm: gpu.tensor(&format!("{} norm", conv.name), NORM_LEN * conv.c_out)?,
                 channels: conv.c_out,
             });
-            partial_len = partial_len.max(batch_norm::partial_len(shape(conv.level), conv.c_out));
+            statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
         }
+        let padding = net.config.padding;
+        let weights: Vec<Weights> = net
+            .convs
+            .iter()
+            .map(|c| Weights { offset: c.weight, c_out: c.c_out, c_in: c.c_in, padding })
+            .collect();
         Ok(Self {
             net: net.clone(),
             batch,
@@ -83,11 +95,13 @@ impl Network {
             params: gpu.tensor("parameters", net.param_count)?,
             gradients: gpu.tensor("no parameter gradients", 1)?,
             running: gpu.tensor("running statistics", net.buffer_count)?,
+            arrangement: Arrangement::new(gpu, &weights)?,
+            weights,
             layers,
             layer_gradients: Vec::new(),
             input_gradients: Vec::new(),
-            means: gpu.tensor("no gradient means", 1)?,
-            partial: gpu.tensor("partial sums", partial_len)?,
+            statistics: gpu.tensor("statistics", statistics_len)?,
+            partial: gpu.tensor("no partial sums", 1)?,
         })
     }
 
@@ -106,41 +120,46 @@ impl Network {
 
     /// Bytes of the largest tensor for a batch of one: what limits the batch through the binding size.
     pub fn largest_tensor_per_sample(net: &UNet, nx: usize, ny: usize) -> u64 {
-        let cells = |level: usize| ((nx >> level) * (ny >> level)) as u64;
-        let layers = net.convs.iter().map(|c| c.c_out as u64 * cells(c.level));
-        let scattered =
-            (0..net.config.levels()).map(|level| scattered_channels(net, level) as u64 * cells(level));
+        let stored = |level: usize, channels: usize| {
+            Shape { batch: 1, nx: nx >> level, ny: ny >> level }.stored(channels) as u64
+        };
+        let layers = net.convs.iter().map(|c| stored(c.level, c.c_out));
+        let scattered = (0..net.config.levels()).map(|level| stored(level, scattered_channels(net, level)));
         4 * layers.chain(scattered).max().unwrap_or(0)
     }
 
     /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
     pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
-        for (conv, layer) in self.net.convs.iter().zip(&self.layers) {
-            self.convolve(recorder, conv, layer, input)?;
-            let shape = self.shape(conv.level);
-            batch_norm(recorder, shape, conv, layer, &self.params, &self.running, &self.partial)?;
+        self.arrangement.record(recorder, &self.params)?;
+        for (i, conv) in self.net.convs.iter().enumerate() {
+            let moments = self.convolve(recorder, i, input)?;
+            batch_norm(recorder, conv, &self.layers[i], moments, &self.params, &self.running)?;
         }
         self.convolve_out(recorder, output)
     }
 
     /// As [`Network::forward`], normalised with what [`Network::set_norms`] has set.
     pub fn forward_normed(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
-        for (conv, layer) in self.net.convs.iter().zip(&self.layers) {
-            self.convolve(recorder, conv, layer, input)?;
+        self.arrangement.record(recorder, &self.params)?;
+        for i in 0..self.net.convs.len() {
+            self.convolve(recorder, i, input)?;
         }
         self.convolve_out(recorder, output)
     }
 
     /// Sets the normalisation (mean, rstd, scale, shift) of every channel of layer `layer`.
     pub fn set_norms(&self, gpu: &Gpu, layer: usize, norms: &[[f32; 4]]) {
-        gpu.write(&self.layers[layer].norm, norms.as_flattened());
+        let rows: Vec<f32> =
+            norms.iter().flat_map(|n| [n[0], n[1], n[2], n[3], 0.0, 0.0, 0.0, 0.0]).collect();
+        gpu.write(&self.layers[layer].norm, &rows);
     }
 
-    fn convolve(&self, recorder: &mut Recorder, conv: &Conv, layer: &Layer, input: &Tensor) -> Result<()> {
-        // No second target: any other writable buffer stands in.
-        let target = Target { first: (&layer.z, conv.c_out), second: (&self.partial, 0) };
-        let weights = self.weights(conv, &self.params);
-        conv3x3(recorder, self.shape(conv.level), self.source(conv, input), weights, target)
+    /// z of layer `i`, and its moments.
+    fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
+        let shape = self.shape(self.net.convs[i].level);
+        let sink = Sink::Moments { z: &self.layers[i].z, moments: &self.statistics };
+        conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
+        Ok(self.tile_statistics(shape))
     }
 
     fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
@@ -150,79 +169,76 @@ impl Network {
 
     /// Parameter gradients from ∂L/∂output `[batch, nx, ny]` of the forward pass before it.
     pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
-        let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
-        conv1x1_backward(
-            recorder,
-            self.shape(0),
-            self.last_layer(),
-            weights,
-            output_gradient,
-            self.layer_gradients.last().expect("a network has layers"),
-            &self.gradients,
-            &self.partial,
-        )?;
+        let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
+        let (shares, sums) = (&self.partial, &self.statistics);
+        let (shape, last) = (self.shape(0), self.last_layer());
+        let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
-            let shape = self.shape(conv.level);
-            let (layer, gradient) = (&self.layers[i], &self.layer_gradients[i]);
-            let (gradients, means, partial) = (&self.gradients, &self.means, &self.partial);
-            batch_norm_backward(recorder, shape, conv, layer, gradient, gradients, means, partial)?;
-            let source = self.source(conv, input);
-            conv3x3_weight_gradient(
-                recorder,
-                shape,
-                source,
-                gradient,
-                self.weights(conv, gradients),
-                partial,
-            )?;
-            self.input_gradient(recorder, conv, gradient)?;
+            let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
+            let (gradient, output_weight) = match self.layer_gradients.get(i) {
+                Some(g) => (Gradient::Stored { layer, g }, None),
+                None => (Gradient::Output { layer, output_gradient }, Some(self.net.out_weight)),
+            };
+            let (params, gradients) = (&self.params, &self.gradients);
+            batch_norm_backward(recorder, shape, conv, layer, sums, output_weight, params, gradients)?;
+            let (source, weights) = (self.source(i, input), self.weights[i]);
+            conv3x3_weight_gradient(recorder, shape, source, gradient, weights, gradients, &self.partial)?;
+            if i > 0 {
+                sums = self.input_gradient(recorder, i, gradient)?;
+            }
         }
         Ok(())
     }
 
-    /// Carries ∂L/∂z of a convolution on to ∂L/∂activation of the layers that it read.
-    fn input_gradient(&self, recorder: &mut Recorder, conv: &Conv, gradient: &Tensor) -> Result<()> {
+    /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to the share of a
+    /// skip connection.
+    fn input_gradient(
+        &self,
+        recorder: &mut Recorder,
+        i: usize,
+        gradient: Gradient,
+    ) -> Result<Statistics<'_>> {
+        let conv = &self.net.convs[i];
         let shape = self.shape(conv.level);
-        let weights = self.weights(conv, &self.params);
+        let (source, weights) = (Source::Gradient(gradient), self.arrangement.adjoint(i));
         let scattered = &self.input_gradients[conv.level];
+        let sums = &self.statistics;
         match conv.source {
-            From::Field => Ok(()),
+            From::Field => Err(Error::Device(format!("{}: the input field has no gradient", conv.name))),
             From::Activation(j) => {
-                let target =
-                    Target { first: (&self.layer_gradients[j], conv.c_in), second: (&self.partial, 0) };
-                conv3x3_input_gradient(recorder, shape, gradient, weights, target)
+                let sink = Sink::Relu { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
+                conv3x3(recorder, shape, source, weights, sink)?;
+                Ok(self.tile_statistics(shape))
             }
             From::Pool(j) => {
-                let target = Target { first: (scattered, conv.c_in), second: (&self.partial, 0) };
-                conv3x3_input_gradient(recorder, shape, gradient, weights, target)?;
+                // No second array: any other writable buffer stands in.
+                let sink = Sink::Split { first: (scattered, conv.c_in), second: (&self.partial, 0) };
+                conv3x3(recorder, shape, source, weights, sink)?;
                 // The skip connection's share is there already: the upward path runs backward first.
-                max_pool_backward(recorder, shape, &self.layers[j], scattered, &self.layer_gradients[j])
+                let g = &self.layer_gradients[j];
+                max_pool_backward(recorder, shape, &self.layers[j], scattered, g, sums)
             }
             From::SkipUp { skip, low } => {
-                let channels = self.layers[low].channels;
-                let target = Target {
-                    first: (&self.layer_gradients[skip], self.layers[skip].channels),
-                    second: (scattered, channels),
-                };
-                conv3x3_input_gradient(recorder, shape, gradient, weights, target)?;
-                let coarse = self.shape(conv.level + 1);
-                upsample_backward(recorder, coarse, channels, scattered, &self.layer_gradients[low])
+                let first = (&self.layer_gradients[skip], self.layers[skip].channels);
+                let sink = Sink::Split { first, second: (scattered, self.layers[low].channels) };
+                conv3x3(recorder, shape, source, weights, sink)?;
+                let (coarse, g) = (shape.coarser(), &self.layer_gradients[low]);
+                upsample_backward(recorder, coarse, &self.layers[low], scattered, g, sums)
             }
         }
     }
 
-    fn source<'a>(&'a self, conv: &Conv, input: &'a Tensor) -> Source<'a> {
-        match conv.source {
+    fn tile_statistics(&self, shape: Shape) -> Statistics<'_> {
+        Statistics { buffer: &self.statistics, chunks: conv3x3::chunks(shape) }
+    }
+
+    fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
+        match self.net.convs[i].source {
             From::Field => Source::Plain { field: input, channels: 1 },
             From::Activation(j) => Source::Activation(&self.layers[j]),
             From::Pool(j) => Source::Pool(&self.layers[j]),
             From::SkipUp { skip, low } => Source::SkipUp { skip: &self.layers[skip], low: &self.layers[low] },
         }
-    }
-
-    fn weights<'a>(&self, conv: &Conv, buffer: &'a Tensor) -> Weights<'a> {
-        let padding = self.net.config.padding;
-        Weights { buffer, offset: conv.weight, c_out: conv.c_out, c_in: conv.c_in, padding }
     }
 
     fn last_layer(&self) -> &Layer {

@@ -1,25 +1,40 @@
 //! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
 
-use super::conv3x3::Shape;
-use super::recording::{Recorder, flat_workgroups, spec};
-use super::{Tensor, params::params};
+use super::batch_norm::Statistics;
+use super::recording::{Recorder, WORKGROUP, spec};
+use super::source::{Layer, NORM_LEN};
+use super::{Shape, Tensor, params::params};
 use crate::Result;
 
 params! {
-    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32 }
+    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32 }
 }
 
-/// `fine_gradient` `[batch, channels, 2·nx, 2·ny]` to `gradient` on the coarse grid `shape`, overwritten.
-pub fn upsample_backward(
+/// Quads per chunk: one for every invocation of a workgroup, which reads 64 fine cells for it.
+const CHUNK: usize = WORKGROUP as usize;
+
+/// Chunks per channel in which [`upsample_backward`] to the coarse grid `shape` leaves its sums.
+pub fn chunks(shape: Shape) -> usize {
+    (shape.stored(1) / 4).div_ceil(CHUNK)
+}
+
+/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg and
+/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
+pub fn upsample_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,
-    channels: usize,
+    layer: &Layer,
     fine_gradient: &Tensor,
     gradient: &Tensor,
-) -> Result<()> {
-    let files =
-        [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/upsample_backward.wgsl")];
-    let len = shape.batch * channels * shape.cells();
+    sums: &'a Tensor,
+) -> Result<Statistics<'a>> {
+    let files = [
+        include_str!("../../shaders/lib/quads.wgsl"),
+        include_str!("../../shaders/lib/norm.wgsl"),
+        include_str!("../../shaders/lib/reduce.wgsl"),
+        include_str!("../../shaders/upsample_backward.wgsl"),
+    ];
+    let (channels, chunks) = (layer.channels, chunks(shape));
     recorder.call(
         &spec("upsample_backward", &files),
         &UpsampleParams {
@@ -27,8 +42,17 @@ pub fn upsample_backward(
             channels: channels as u32,
             nx: shape.nx as u32,
             ny: shape.ny as u32,
+            chunk: CHUNK as u32,
+            chunks: chunks as u32,
         },
-        &[("fine_gradient", fine_gradient, 4 * len), ("gradient", gradient, len)],
-        flat_workgroups(len),
-    )
+        &[
+            ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
+            ("z", &layer.z, shape.stored(channels)),
+            ("norm", &layer.norm, NORM_LEN * channels),
+            ("gradient", gradient, shape.stored(channels)),
+            ("sums", sums, 2 * channels * chunks),
+        ],
+        [chunks as u32, channels as u32, 1],
+    )?;
+    Ok(Statistics { buffer: sums, chunks })
 }

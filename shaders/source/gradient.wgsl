@@ -1,0 +1,9 @@
+// Source of the adjoint convolution: ∂L/∂z of the layer behind it, made by the file in gradient/.
+
+fn source_channel(c: u32) -> Channel {
+    return gradient_channel(c);
+}
+
+fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    return gradient_quad(n * params.c_in + c, x, y, channel);
+}

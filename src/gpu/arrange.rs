@@ -1,0 +1,147 @@
+//! The weights of all 3×3 convolutions in the order in which their kernels read them: once per step, one dispatch.
+
+use super::recording::{Recorder, flat_workgroups, spec};
+use super::{Gpu, Tensor, params::params};
+use crate::Result;
+use crate::model::Padding;
+
+params! {
+    struct ArrangeParams { count: u32 }
+}
+
+/// Marks a padded place, as in the shader.
+const ZERO: u32 = u32::MAX;
+
+/// Input channels are padded to a multiple of this, so that they can be staged several at a time.
+pub const INPUT_MULTIPLE: usize = 8;
+
+/// Weights `[c_out, c_in, 3, 3]` inside the flat parameters.
+#[derive(Clone, Copy, Debug)]
+pub struct Weights {
+    /// Where they start.
+    pub offset: usize,
+    /// Output channels, a multiple of 4.
+    pub c_out: usize,
+    /// Input channels: 1 or a multiple of 4.
+    pub c_in: usize,
+    /// What they meet beyond the border.
+    pub padding: Padding,
+}
+
+/// Weights as one convolution, forward or adjoint, reads them: `[blocks, inputs, 3, 3, 4·block_quads]`.
+#[derive(Clone, Copy)]
+pub struct Arranged<'a> {
+    /// All arranged weights.
+    pub buffer: &'a Tensor,
+    /// Where these start.
+    pub offset: usize,
+    /// Channels that come out.
+    pub c_out: usize,
+    /// Channels that go in.
+    pub c_in: usize,
+    /// What they meet beyond the border.
+    pub padding: Padding,
+}
+
+impl Arranged<'_> {
+    /// Vectors of four output channels that one workgroup computes: 1, 2 or 4.
+    pub fn block_quads(&self) -> usize {
+        block_quads(self.c_out)
+    }
+
+    /// Input channels with their padding.
+    pub fn inputs(&self) -> usize {
+        inputs(self.c_in)
+    }
+
+    /// Arranged numbers.
+    pub fn len(&self) -> usize {
+        arranged_len(self.c_out, self.c_in)
+    }
+}
+
+/// The arranged weights of several convolutions, and the table that says where they come from.
+pub struct Arrangement {
+    sources: Tensor,
+    arranged: Tensor,
+    /// Forward and adjoint offset of every convolution.
+    offsets: Vec<[usize; 2]>,
+    weights: Vec<Weights>,
+}
+
+impl Arrangement {
+    /// Plans the arrangement of `weights`.
+    pub fn new(gpu: &Gpu, weights: &[Weights]) -> Result<Self> {
+        let mut sources = Vec::new();
+        let mut offsets = Vec::new();
+        for w in weights {
+            let forward = sources.len();
+            arrange(&mut sources, w.c_out, w.c_in, |o, i, tap| w.offset + (o * w.c_in + i) * 9 + tap);
+            let adjoint = sources.len();
+            // out and in change places, taps run backwards
+            arrange(&mut sources, w.c_in, w.c_out, |o, i, tap| w.offset + (i * w.c_in + o) * 9 + 8 - tap);
+            offsets.push([forward, adjoint]);
+        }
+        let table = gpu.tensor("weight places", sources.len())?;
+        gpu.queue.write_buffer(&table.buffer, 0, bytemuck::cast_slice(&sources));
+        let arranged = gpu.tensor("arranged weights", sources.len())?;
+        Ok(Self { sources: table, arranged, offsets, weights: weights.to_vec() })
+    }
+
+    /// Copies from the flat parameters `params`.
+    pub fn record(&self, recorder: &mut Recorder, params: &Tensor) -> Result<()> {
+        let count = self.sources.len();
+        let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/arrange.wgsl")];
+        recorder.call(
+            &spec("arrange", &files),
+            &ArrangeParams { count: count as u32 },
+            &[
+                ("sources", &self.sources, count),
+                ("weights", params, params.len()),
+                ("arranged", &self.arranged, count),
+            ],
+            flat_workgroups(count),
+        )
+    }
+
+    /// What the convolution with weights number `i` reads.
+    pub fn forward(&self, i: usize) -> Arranged<'_> {
+        let w = self.weights[i];
+        let offset = self.offsets[i][0];
+        Arranged { buffer: &self.arranged, offset, c_out: w.c_out, c_in: w.c_in, padding: w.padding }
+    }
+
+    /// What its adjoint reads: ∂L/∂input = wᵀ ∗ ∂L/∂z with the taps in reverse order.
+    pub fn adjoint(&self, i: usize) -> Arranged<'_> {
+        let w = self.weights[i];
+        let offset = self.offsets[i][1];
+        Arranged { buffer: &self.arranged, offset, c_out: w.c_in, c_in: w.c_out, padding: w.padding }
+    }
+}
+
+fn block_quads(c_out: usize) -> usize {
+    c_out.div_ceil(4).next_power_of_two().min(4)
+}
+
+fn inputs(c_in: usize) -> usize {
+    if c_in == 1 { 1 } else { c_in.next_multiple_of(INPUT_MULTIPLE) }
+}
+
+fn arranged_len(c_out: usize, c_in: usize) -> usize {
+    let block = 4 * block_quads(c_out);
+    c_out.next_multiple_of(block) * inputs(c_in) * 9
+}
+
+fn arrange(sources: &mut Vec<u32>, c_out: usize, c_in: usize, place: impl Fn(usize, usize, usize) -> usize) {
+    let block = 4 * block_quads(c_out);
+    for o0 in (0..c_out).step_by(block) {
+        for i in 0..inputs(c_in) {
+            for tap in 0..9 {
+                for o in o0..o0 + block {
+                    let exists = o < c_out && i < c_in;
+                    sources.push(if exists { place(o, i, tap) as u32 } else { ZERO });
+                }
+            }
+        }
+    }
+}
