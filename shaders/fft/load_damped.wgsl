@@ -7,7 +7,7 @@
 @group(1) @binding(1) var<storage, read> log_kernel: array<real>; // Λ [nx, ny]
 @group(1) @binding(2) var<storage, read> kernel: array<real>; // K [nx, ny]
 @group(1) @binding(3) var<storage, read> energy: array<real>; // Σ|Â|² [2·fields]
-@group(1) @binding(4) var<storage, read> scalars: array<real>; // [5], see below
+@group(1) @binding(4) var<storage, read> scalars: array<real>; // [6], see below
 
 // The scalars, in a table since uniforms hold no 64-bit floats.
 const SIGMA_SCALE = 0u; // ε²/N, so that σ² = SIGMA_SCALE·Σ|Â|²
@@ -15,9 +15,7 @@ const SIGNAL_SCALE = 1u; // 1/(2·nx²), so that z_s = SIGNAL_SCALE·|Ê|²
 const DAMP_BELOW = 2u;
 const INVERT_ABOVE = 3u;
 const UNDERFLOW = 4u;
-
-// Beyond this the logistic function is 0 or 1 to every bit, and its exponential is still finite.
-const LOGIT_LIMIT: real = 80.0;
+const LOGIT_LIMIT = 5u; // beyond it the logistic function is 0 or 1, to as many bits as q keeps
 
 // q in [-1, 1]: 1 inverts the diffusion of this mode, 0 copies it, -1 diffuses it once more.
 fn action(mode_energy: real, kernel: real, residual_energy: real) -> real {
@@ -29,8 +27,9 @@ fn action(mode_energy: real, kernel: real, residual_energy: real) -> real {
     if z_signal > scalars[UNDERFLOW] {
         return -1.0;
     }
+    let limit = scalars[LOGIT_LIMIT];
     let logit = kernel * kernel * mode_energy / (2.0 * sigma_squared) - z_signal;
-    let p = 1.0 / (1.0 + exponential(-clamp(logit, -LOGIT_LIMIT, LOGIT_LIMIT)));
+    let p = 1.0 / (1.0 + exponential(-clamp(logit, -limit, limit)));
     if p <= scalars[DAMP_BELOW] || p >= scalars[INVERT_ABOVE] {
         return 2.0 * p - 1.0;
     }

@@ -43,7 +43,7 @@ pub enum Load<'a> {
         kernel: &'a Tensor,
         /// Σ|Â|² `[2·fields]`.
         energy: &'a Tensor,
-        /// Five numbers; the shader names them.
+        /// Six numbers; the shader names them.
         scalars: &'a Tensor,
     },
 }
@@ -83,7 +83,7 @@ impl<'a> Load<'a> {
                 ("log_kernel", log_kernel, fft.nx * fft.ny),
                 ("kernel", kernel, fft.nx * fft.ny),
                 ("energy", energy, 2 * pairs(fft.batch)),
-                ("scalars", scalars, 5),
+                ("scalars", scalars, 6),
             ],
         }
     }

@@ -4,7 +4,7 @@ use super::fft::{Fft, Load, Store, pairs};
 use super::recording::{Recorder, real_spec};
 use super::{Gpu, Tensor, params::params};
 use crate::Result;
-use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW};
+use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW, exponent_limit};
 use crate::model::{HeatEquation, Method, Precision};
 
 params! {
@@ -35,6 +35,7 @@ impl Physics {
             DAMP_BELOW,
             INVERT_ABOVE,
             UNDERFLOW,
+            exponent_limit(precision),
         ];
         let complex_len = 2 * pairs(batch) * heat.cells();
         Ok(Self {
