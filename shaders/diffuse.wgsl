@@ -1,23 +1,36 @@
-// Diffusion in Fourier space: every mode times K = exp(-Λ) (SPEC 2). K is real and even, so it acts on both
-// packed fields at once. One invocation per mode.
+// The middle of diffusion, P(x) = F⁻¹(K·F(x)) (SPEC 2): from the transform along y, along x to the spectrum, times K,
+// and back along x. K is real and even, so it acts on both fields of a packed pair. The lines stay in workgroup
+// memory (fft/lines.wgsl).
 
-struct Params {
-    modes: u32, // of all packed fields together
-    cells: u32,
+@group(0) @binding(2) var<storage, read> kernel: array<real>; // K [nx, ny]
+
+fn filtered(first_line: u32, line: u32, element: u32) -> real2 {
+    let mode = cell(first_line + line, element);
+    return kernel[mode.x * params.ny + mode.y] * swapped(lines[slot(line, element)], true);
 }
 
-@group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> kernel: array<real>; // [cells]
-@group(0) @binding(2) var<storage, read_write> spectrum: array<real2>; // [modes]
+// Times K, and to the order that `transform` expects. One invocation swaps the two elements that trade places.
+fn filter_lines(first_line: u32, local: u32) {
+    workgroupBarrier();
+    for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {
+        let line = i % LINES;
+        let element = i / LINES;
+        let partner = reversed(element);
+        if element <= partner {
+            let here = filtered(first_line, line, element);
+            let there = filtered(first_line, line, partner);
+            lines[slot(line, partner)] = here;
+            lines[slot(line, element)] = there;
+        }
+    }
+}
 
 @compute @workgroup_size(WORKGROUP)
-fn main(
-    @builtin(workgroup_id) workgroup: vec3<u32>,
-    @builtin(num_workgroups) workgroups: vec3<u32>,
-    @builtin(local_invocation_index) local: u32,
-) {
-    let i = flat_index(workgroup, workgroups, local, WORKGROUP);
-    if i < params.modes {
-        spectrum[i] *= kernel[i % params.cells];
-    }
+fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
+    let first_line = workgroup.x * LINES;
+    gather(first_line, local, false);
+    transform(local);
+    filter_lines(first_line, local);
+    transform(local);
+    scatter(first_line, local, true);
 }

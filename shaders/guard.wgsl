@@ -1,29 +1,39 @@
-// Freezes training once a loss is infinite or not a number, so that the last good weights survive.
-// WGSL promises nothing about NaN in arithmetic: the exponent bits are tested instead. One workgroup.
+// Freezes training once a loss or a gradient is infinite or not a number, so that the last good weights survive.
+// WGSL promises nothing about NaN in arithmetic: the exponent bits are tested instead. One invocation per number of
+// the longest array; whichever finds a bad one writes the same 1.
 
 struct Params {
-    count: u32,
+    losses: u32, // numbers in each array
+    x_l2: u32,
+    gradients: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> losses: array<u32>; // the bits of [3, batch] floats
-@group(0) @binding(2) var<storage, read_write> frozen: array<u32>; // [1], stays 1 once set
+@group(0) @binding(1) var<storage, read> losses: array<u32>; // the bits of floats, as in the next two
+@group(0) @binding(2) var<storage, read> x_l2: array<u32>;
+@group(0) @binding(3) var<storage, read> gradients: array<u32>;
+@group(0) @binding(4) var<storage, read_write> frozen: array<atomic<u32>>; // [1], stays 1 once set
 
-var<workgroup> bad: atomic<u32>;
+fn check(bits: u32) {
+    if (bits & 0x7f800000u) == 0x7f800000u {
+        atomicStore(&frozen[0], 1u);
+    }
+}
 
 @compute @workgroup_size(WORKGROUP)
-fn main(@builtin(local_invocation_index) local: u32) {
-    if local == 0u {
-        atomicStore(&bad, 0u);
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, workgroups, local, WORKGROUP);
+    if i < params.losses {
+        check(losses[i]);
     }
-    workgroupBarrier();
-    for (var i = local; i < params.count; i += WORKGROUP) {
-        if (losses[i] & 0x7f800000u) == 0x7f800000u {
-            atomicOr(&bad, 1u);
-        }
+    if i < params.x_l2 {
+        check(x_l2[i]);
     }
-    workgroupBarrier();
-    if local == 0u && atomicLoad(&bad) == 1u {
-        frozen[0] = 1u;
+    if i < params.gradients {
+        check(gradients[i]);
     }
 }

@@ -1,13 +1,17 @@
-// Keeps a copy of the weights whose loss was finite, just before the update. One invocation per value.
+// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. One invocation
+// per number of the longer array.
 
 struct Params {
-    count: u32,
+    weights: u32, // numbers in each array
+    running: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
-@group(0) @binding(2) var<storage, read> current: array<f32>;
-@group(0) @binding(3) var<storage, read_write> kept: array<f32>;
+@group(0) @binding(2) var<storage, read> weights: array<f32>;
+@group(0) @binding(3) var<storage, read> running: array<f32>;
+@group(0) @binding(4) var<storage, read_write> kept_weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> kept_running: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -16,7 +20,13 @@ fn main(
     @builtin(local_invocation_index) local: u32,
 ) {
     let i = flat_index(workgroup, workgroups, local, WORKGROUP);
-    if i < params.count && frozen[0] == 0u {
-        kept[i] = current[i];
+    if frozen[0] != 0u {
+        return;
+    }
+    if i < params.weights {
+        kept_weights[i] = weights[i];
+    }
+    if i < params.running {
+        kept_running[i] = running[i];
     }
 }

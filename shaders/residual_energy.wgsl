@@ -19,8 +19,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var i = local; i < cells; i += WORKGROUP) {
         let x = i / params.ny;
         let y = i % params.ny;
-        let mirrored = (params.nx - x) % params.nx * params.ny + (params.ny - y) % params.ny;
-        let modes = separate(spectrum[first + i], spectrum[first + mirrored]);
+        let there = first + opposite(x, y, params.nx, params.ny);
+        let modes = separate(spectrum[first + i], spectrum[there]);
         sums += kernel[i] * kernel[i] * real2(norm_squared(modes.xy), norm_squared(modes.zw));
     }
     let u = workgroup_sum(local, sums.x);

@@ -11,38 +11,58 @@ use std::sync::Arc;
 const UPDATES: u64 = 5;
 
 pub(super) fn cases() -> Vec<Case> {
-    vec![keep_case(), adam_case(None), adam_case(Some(f32::INFINITY)), adam_case(Some(f32::NAN))]
+    let mut cases = vec![keep_case(), adam_case(None)];
+    for place in [BadPlace::Losses, BadPlace::XL2, BadPlace::Gradients] {
+        cases.extend([f32::INFINITY, f32::NAN].map(|bad| adam_case(Some((place, bad)))));
+    }
+    cases
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a loss of `bad` in update 3 must leave the state as it was then.
-fn adam_case(bad: Option<f32>) -> Case {
+/// The array that holds a number which is not finite.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum BadPlace {
+    Losses,
+    XL2,
+    Gradients,
+}
+
+/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then.
+fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
         noise(50 + t, len).iter().enumerate().map(|(i, v)| v * 10f32.powi((i % 13) as i32 - 9)).collect()
     };
     let start = move || noise(50, len);
+    let running = || noise(49, 30);
     let run = move |gpu: &Arc<Gpu>| {
         let weights = gpu.tensor_from("weights", &start())?;
         let kept = gpu.tensor_from("kept", &start())?;
+        let running = gpu.tensor_from("running", &running())?;
+        let kept_running = garbage(gpu, "kept running", running.len())?;
         let gradient = gpu.tensor("gradients", len)?;
         let losses = gpu.tensor("losses", 40)?;
+        let x_l2 = gpu.tensor("x_l2", 20)?;
         let optimiser = Optimiser::new(gpu, Adam::default(), len)?;
         let mut recorder = Recorder::new(gpu);
-        optimiser.guard(&mut recorder, &losses)?;
-        optimiser.keep(&mut recorder, &weights, &kept)?;
+        optimiser.guard(&mut recorder, &losses, &x_l2, &gradient)?;
+        optimiser.keep(&mut recorder, [&weights, &running], [&kept, &kept_running])?;
         optimiser.update(&mut recorder, &gradient, &weights)?;
         let recording = recorder.finish();
         for t in 1..=UPDATES {
-            let mut values = vec![1e30; 40];
-            if let Some(bad) = bad.filter(|_| t == 3) {
-                values[33] = bad;
+            let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t)];
+            if let Some((place, bad)) = bad.filter(|_| t == 3) {
+                *arrays[place as usize].last_mut().expect("no array is empty") = bad;
             }
-            gpu.write(&losses, &values);
-            gpu.write(&gradient, &gradients(t));
+            for (tensor, values) in [&losses, &x_l2, &gradient].into_iter().zip(&arrays) {
+                gpu.write(tensor, values);
+            }
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &kept].map(|tensor| gpu.read_f64(tensor)).into_iter().collect()
+        [&weights, &optimiser.m, &optimiser.v, &kept, &kept_running]
+            .map(|tensor| gpu.read_f64(tensor))
+            .into_iter()
+            .collect()
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
@@ -51,9 +71,9 @@ fn adam_case(bad: Option<f32>) -> Case {
             kept = params.clone();
             cpu::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
         }
-        vec![params, m, v, kept]
+        vec![params, m, v, kept, widen(&running())]
     };
-    let name = bad.map_or("adam".to_owned(), |bad| format!("adam/loss {bad}"));
+    let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
     Case {
         name,
         shape: format!("{len}"),
@@ -67,13 +87,15 @@ fn adam_case(bad: Option<f32>) -> Case {
 
 /// More elements than one row of workgroups holds.
 fn keep_case() -> Case {
-    let len = (1 << 23) + 300;
-    let values = move || -> Vec<f32> { (0..len).map(|i| i as f32).collect() };
+    let lens = [(1 << 23) + 300, 500];
+    let values = |len: usize| -> Vec<f32> { (0..len).map(|i| i as f32).collect() };
     let prepare = move |r: &mut Recorder| {
-        let current = r.gpu.tensor_from("current", &values())?;
-        let kept = garbage(r.gpu, "kept", len)?;
-        Optimiser::new(r.gpu, Adam::default(), 1)?.keep(r, &current, &kept)?;
-        Ok(vec![kept])
+        let [weights, running] = lens.map(|len| r.gpu.tensor_from("current", &values(len)));
+        let [kept_weights, kept_running] = lens.map(|len| garbage(r.gpu, "kept", len));
+        let kept = [kept_weights?, kept_running?];
+        let optimiser = Optimiser::new(r.gpu, Adam::default(), 1)?;
+        optimiser.keep(r, [&weights?, &running?], [&kept[0], &kept[1]])?;
+        Ok(kept.to_vec())
     };
-    recorded("keep", format!("{len}"), 0.0, prepare, move || vec![widen(&values())])
+    recorded("keep", format!("{}", lens[0]), 0.0, prepare, move || lens.map(|n| widen(&values(n))).to_vec())
 }

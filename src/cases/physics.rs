@@ -4,7 +4,7 @@ use super::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
 use crate::gpu::Recorder;
 use crate::gpu::exp64::exp64;
-use crate::gpu::fft::{Fft, pairs};
+use crate::gpu::fft::{Fft, Load, Store, pairs};
 use crate::gpu::inverse::Inverse;
 use crate::gpu::mean_shift::{self, MeanShift};
 use crate::gpu::rasterise::{flatten, rasterise};
@@ -38,7 +38,12 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(fft_case(count, nx, ny, true, precision));
         }
     }
-    for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (4, 128, 64, 2.0)] {
+    for (batch, nx, ny) in [(5, 512, 8), (1, 1024, 16), (1, 16, 1024), (3, 2048, 8), (1, 8, 2048)] {
+        for precision in [Precision::F32, Precision::F64] {
+            cases.push(diffuse_case(batch, nx, ny, 8.0, precision));
+        }
+    }
+    for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (5, 32, 32, 8.0), (4, 128, 64, 2.0)] {
         for precision in [Precision::F32, Precision::F64] {
             cases.push(diffuse_case(batch, nx, ny, amount, precision));
             cases.push(inverse_case(batch, nx, ny, amount, precision));
@@ -127,13 +132,15 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precis
     let input = data.clone();
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let tensor = r.gpu.table("data", &widen(&input), precision)?;
-        let fft = Fft::new(r.gpu, nx, ny, precision)?;
+        let scratch = garbage_in(r.gpu, "scratch", input.len(), precision)?;
+        let output = garbage_in(r.gpu, "output", input.len(), precision)?;
+        let fft = Fft::new(r.gpu, nx, ny, 2 * count, precision)?;
         if inverse {
-            fft.inverse(r, &tensor, count)?
+            fft.inverse(r, Load::Complex(&tensor), &scratch, Store::Complex(&output))?
         } else {
-            fft.forward(r, &tensor, count)?
+            fft.forward(r, Load::Complex(&tensor), &scratch, Store::Complex(&output))?
         }
-        Ok(vec![tensor])
+        Ok(vec![output])
     };
     let reference = move || {
         let complex = data.chunks_exact(2).map(|c| Complex::new(f64::from(c[0]), f64::from(c[1])));

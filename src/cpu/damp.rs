@@ -5,11 +5,8 @@
 
 use super::Real;
 use crate::model::Method;
-use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW};
+use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW, exponent_limit};
 use num_complex::Complex;
-
-/// Beyond this the logistic function is 0 or 1 to every bit, and its exponential is still finite in f32.
-const LOGIT_LIMIT: f64 = 80.0;
 
 /// What diffusion does to one Fourier mode.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +45,7 @@ pub fn factor<T: Real>(
                 -T::one()
             } else {
                 let logit = amplitude / (two * sigma_squared) - z_signal;
-                let limit = T::of(LOGIT_LIMIT);
+                let limit = T::of(exponent_limit(T::PRECISION));
                 let p = T::one() / (T::one() + (-logit.max(-limit).min(limit)).exp());
                 if p <= T::of(DAMP_BELOW) || p >= T::of(INVERT_ABOVE) {
                     two * p - T::one()

@@ -10,7 +10,11 @@ params! {
 }
 
 params! {
-    struct CountParams { count: u32 }
+    struct GuardParams { losses: u32, x_l2: u32, gradients: u32 }
+}
+
+params! {
+    struct KeepParams { weights: u32, running: u32 }
 }
 
 const GRID: &str = include_str!("../../shaders/lib/grid.wgsl");
@@ -49,24 +53,43 @@ impl Optimiser {
         &self.frozen
     }
 
-    /// Freezes if one of `losses` is not finite.
-    pub fn guard(&self, recorder: &mut Recorder, losses: &Tensor) -> Result<()> {
+    /// Freezes if a number of `losses`, `x_l2` or `gradients` is not finite.
+    pub fn guard(
+        &self,
+        recorder: &mut Recorder,
+        losses: &Tensor,
+        x_l2: &Tensor,
+        gradients: &Tensor,
+    ) -> Result<()> {
+        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients)];
+        let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
+        buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
-            &spec("guard", &[include_str!("../../shaders/guard.wgsl")]),
-            &CountParams { count: losses.len() as u32 },
-            &[("losses", losses, losses.len()), ("frozen", &self.frozen, 1)],
-            [1, 1, 1],
+            &spec("guard", &[GRID, include_str!("../../shaders/guard.wgsl")]),
+            &GuardParams {
+                losses: losses.len() as u32,
+                x_l2: x_l2.len() as u32,
+                gradients: gradients.len() as u32,
+            },
+            &buffers,
+            flat_workgroups(losses.len().max(x_l2.len()).max(gradients.len())),
         )
     }
 
-    /// Copies `current` to `kept`, unless frozen.
-    pub fn keep(&self, recorder: &mut Recorder, current: &Tensor, kept: &Tensor) -> Result<()> {
-        let len = current.len();
+    /// Copies parameters and running statistics from `current` to `kept`, unless frozen.
+    pub fn keep(&self, recorder: &mut Recorder, current: [&Tensor; 2], kept: [&Tensor; 2]) -> Result<()> {
+        let [weights, running] = current.map(Tensor::len);
         recorder.call(
             &spec("keep", &[GRID, include_str!("../../shaders/keep.wgsl")]),
-            &CountParams { count: len as u32 },
-            &[("frozen", &self.frozen, 1), ("current", current, len), ("kept", kept, len)],
-            flat_workgroups(len),
+            &KeepParams { weights: weights as u32, running: running as u32 },
+            &[
+                ("frozen", &self.frozen, 1),
+                ("weights", current[0], weights),
+                ("running", current[1], running),
+                ("kept_weights", kept[0], weights),
+                ("kept_running", kept[1], running),
+            ],
+            flat_workgroups(weights.max(running)),
         )
     }
 

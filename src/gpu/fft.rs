@@ -1,4 +1,4 @@
-//! Two-dimensional FFT on the GPU, radix 2, two real fields packed in one complex field.
+//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes ([`Store`]).
 //!
 //! # Normalisation
 //! Forward has no factor, inverse divides by N = nx·ny.
@@ -6,25 +6,14 @@
 //! # Output order
 //! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above.
 
-use super::recording::{Recorder, WORKGROUP, flat_workgroups, real_spec};
-use super::{Gpu, KernelSpec, Tensor, params::params};
+use super::recording::{Recorder, WORKGROUP, real_spec};
+use super::{Gpu, Tensor, params::params};
 use crate::Result;
-use crate::model::Precision;
 use crate::model::fourier::twiddles;
+use crate::model::{Method, Precision};
 
 params! {
-    struct PackParams { batch: u32, cells: u32 }
-}
-
-params! {
-    struct FftParams {
-        lines: u32,
-        lines_per_block: u32,
-        block_stride: u32,
-        line_stride: u32,
-        element_stride: u32,
-        inverse: u32,
-    }
+    struct FftParams { fields: u32, batch: u32, nx: u32, ny: u32 }
 }
 
 /// Complex fields that hold `batch` real ones.
@@ -32,123 +21,240 @@ pub fn pairs(batch: usize) -> usize {
     batch.div_ceil(2)
 }
 
+/// Buffers with their names in the shader and the elements that a call touches.
+type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
+
+/// What a pass reads as complex fields: a WGSL file that defines `load`, and the buffers it binds as group 1.
+#[derive(Clone, Copy)]
+pub enum Load<'a> {
+    /// Complex fields as they stand, `[fields, nx, ny]`.
+    Complex(&'a Tensor),
+    /// Real fields `[batch, nx, ny]`, two to a complex one.
+    Real(&'a Tensor),
+    /// A spectrum on its way to that of the training signal.
+    Damped {
+        /// SIP or GD.
+        method: Method,
+        /// Of the error x* - x, `[fields, nx, ny]`.
+        spectrum: &'a Tensor,
+        /// Λ `[nx, ny]`.
+        log_kernel: &'a Tensor,
+        /// K `[nx, ny]`.
+        kernel: &'a Tensor,
+        /// Σ|Â|² `[2·fields]`.
+        energy: &'a Tensor,
+        /// Six numbers; the shader names them.
+        scalars: &'a Tensor,
+    },
+}
+
+impl<'a> Load<'a> {
+    /// The variant's name, that of its shader file.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => "complex",
+            Self::Real(_) => "real",
+            Self::Damped { method: Method::Sip, .. } => "damped/sip",
+            Self::Damped { method: Method::Gd, .. } => "damped/gd",
+        }
+    }
+
+    fn file(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => include_str!("../../shaders/fft/load_complex.wgsl"),
+            Self::Real(_) => include_str!("../../shaders/fft/load_real.wgsl"),
+            Self::Damped { .. } => include_str!("../../shaders/fft/load_damped.wgsl"),
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, u32)> {
+        match self {
+            Self::Complex(_) | Self::Real(_) => Vec::new(),
+            Self::Damped { method, .. } => vec![("SIP", (*method == Method::Sip).into())],
+        }
+    }
+
+    fn buffers(&self, fft: &Fft) -> Buffers<'a> {
+        match *self {
+            Self::Complex(field) => vec![("input", field, fft.complex_len())],
+            Self::Real(field) => vec![("input", field, fft.real_len())],
+            Self::Damped { spectrum, log_kernel, kernel, energy, scalars, .. } => vec![
+                ("spectrum", spectrum, fft.complex_len()),
+                ("log_kernel", log_kernel, fft.nx * fft.ny),
+                ("kernel", kernel, fft.nx * fft.ny),
+                ("energy", energy, 2 * pairs(fft.batch)),
+                ("scalars", scalars, 6),
+            ],
+        }
+    }
+}
+
+/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group 2.
+#[derive(Clone, Copy)]
+pub enum Store<'a> {
+    /// Complex fields as they stand, `[fields, nx, ny]`.
+    Complex(&'a Tensor),
+    /// Real fields `[batch, nx, ny]`, two from a complex one.
+    Real(&'a Tensor),
+}
+
+impl<'a> Store<'a> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => "complex",
+            Self::Real(_) => "real",
+        }
+    }
+
+    fn file(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => include_str!("../../shaders/fft/store_complex.wgsl"),
+            Self::Real(_) => include_str!("../../shaders/fft/store_real.wgsl"),
+        }
+    }
+
+    fn buffers(&self, fft: &Fft) -> Buffers<'a> {
+        match *self {
+            Self::Complex(field) => vec![("output", field, fft.complex_len())],
+            Self::Real(field) => vec![("output", field, fft.real_len())],
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Axis {
+    X,
+    Y,
+}
+
+/// The kernel between load and store.
+#[derive(Clone, Copy)]
+enum Middle<'a> {
+    Forward,
+    Inverse,
+    /// Forward, times K `[nx, ny]`, inverse.
+    Diffuse(&'a Tensor),
+}
+
 /// The plan of a batch of `nx` × `ny` transforms: sizes and twiddle tables.
 pub struct Fft {
     nx: usize,
     ny: usize,
+    batch: usize,
+    precision: Precision,
     twiddles_x: Tensor,
     twiddles_y: Tensor,
 }
 
 impl Fft {
-    /// Uploads the twiddles, computed in f64. Both sides are powers of two from 8 to 2048.
-    pub fn new(gpu: &Gpu, nx: usize, ny: usize, precision: Precision) -> Result<Self> {
+    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both sides are
+    /// powers of two from 8 to 2048.
+    pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: Precision) -> Result<Self> {
         let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
         Ok(Self {
             nx,
             ny,
+            batch,
+            precision,
             twiddles_x: gpu.table("twiddles x", &table(nx), precision)?,
             twiddles_y: gpu.table("twiddles y", &table(ny), precision)?,
         })
     }
 
-    /// F of `count` complex fields `data` `[count, nx, ny]`, in place, without a factor.
-    pub fn forward(&self, recorder: &mut Recorder, data: &Tensor, count: usize) -> Result<()> {
-        self.along_y(recorder, data, count, false)?;
-        self.along_x(recorder, data, count, false)
+    /// Numbers in all real fields.
+    fn real_len(&self) -> usize {
+        self.batch * self.nx * self.ny
     }
 
-    /// F⁻¹ of `count` complex fields in place, with the factor 1/N.
-    pub fn inverse(&self, recorder: &mut Recorder, data: &Tensor, count: usize) -> Result<()> {
-        self.along_x(recorder, data, count, true)?;
-        self.along_y(recorder, data, count, true)
+    /// Numbers in all complex fields.
+    fn complex_len(&self) -> usize {
+        2 * pairs(self.batch) * self.nx * self.ny
     }
 
-    fn along_y(&self, recorder: &mut Recorder, data: &Tensor, count: usize, inverse: bool) -> Result<()> {
-        let params = FftParams {
-            lines: (count * self.nx) as u32,
-            lines_per_block: (count * self.nx) as u32,
-            block_stride: 0,
-            line_stride: self.ny as u32,
-            element_stride: 1,
-            inverse: inverse.into(),
-        };
-        self.pass(recorder, data, count, &self.twiddles_y, params)
+    /// F without a factor. `scratch` `[fields, nx, ny]` is complex, and no buffer of `load` or `store`.
+    pub fn forward(&self, recorder: &mut Recorder, load: Load, scratch: &Tensor, store: Store) -> Result<()> {
+        self.pass(recorder, Axis::Y, load, Middle::Forward, Store::Complex(scratch))?;
+        self.pass(recorder, Axis::X, Load::Complex(scratch), Middle::Forward, store)
     }
 
-    fn along_x(&self, recorder: &mut Recorder, data: &Tensor, count: usize, inverse: bool) -> Result<()> {
-        let params = FftParams {
-            lines: (count * self.ny) as u32,
-            lines_per_block: self.ny as u32,
-            block_stride: (self.nx * self.ny) as u32,
-            line_stride: 1,
-            element_stride: self.ny as u32,
-            inverse: inverse.into(),
-        };
-        self.pass(recorder, data, count, &self.twiddles_x, params)
+    /// F⁻¹ with the factor 1/N. `scratch` `[fields, nx, ny]` is complex, and no buffer of `load` or `store`.
+    pub fn inverse(&self, recorder: &mut Recorder, load: Load, scratch: &Tensor, store: Store) -> Result<()> {
+        self.pass(recorder, Axis::X, load, Middle::Inverse, Store::Complex(scratch))?;
+        self.pass(recorder, Axis::Y, Load::Complex(scratch), Middle::Inverse, store)
+    }
+
+    /// F⁻¹(K·F) for `kernel` K `[nx, ny]`, real and even. The spectrum itself never leaves workgroup memory.
+    pub fn filter(
+        &self,
+        recorder: &mut Recorder,
+        load: Load,
+        scratch: [&Tensor; 2],
+        kernel: &Tensor,
+        store: Store,
+    ) -> Result<()> {
+        let [before, after] = scratch;
+        self.pass(recorder, Axis::Y, load, Middle::Forward, Store::Complex(before))?;
+        let filter = Middle::Diffuse(kernel);
+        self.pass(recorder, Axis::X, Load::Complex(before), filter, Store::Complex(after))?;
+        self.pass(recorder, Axis::Y, Load::Complex(after), Middle::Inverse, store)
     }
 
     fn pass(
         &self,
         recorder: &mut Recorder,
-        data: &Tensor,
-        count: usize,
-        twiddles: &Tensor,
-        params: FftParams,
+        axis: Axis,
+        load: Load,
+        middle: Middle,
+        store: Store,
     ) -> Result<()> {
-        let length = twiddles.len() as u32; // n/2 complex numbers
-        let lines = lines_per_workgroup(length);
-        recorder.call(
-            &fft_spec(length, data.precision()),
-            &params,
-            &[("twiddles", twiddles, length as usize), ("data", data, 2 * count * self.nx * self.ny)],
-            [params.lines.div_ceil(lines), 1, 1],
-        )
+        let (axis_name, length, twiddles) = match axis {
+            Axis::X => ("x", self.nx, &self.twiddles_x),
+            Axis::Y => ("y", self.ny, &self.twiddles_y),
+        };
+        let fft = include_str!("../../shaders/fft.wgsl");
+        let (name, file, constants) = match middle {
+            Middle::Forward => ("fft", fft, vec![("INVERSE", 0)]),
+            Middle::Inverse => ("ifft", fft, vec![("INVERSE", 1)]),
+            Middle::Diffuse(_) => ("diffuse", include_str!("../../shaders/diffuse.wgsl"), Vec::new()),
+        };
+        let files = [
+            include_str!("../../shaders/lib/complex.wgsl"),
+            include_str!("../../shaders/fft/lines.wgsl"),
+            load.file(),
+            file,
+            store.file(),
+        ];
+        let name = format!("{name}/{axis_name}{length}/{}>{}", load.name(), store.name());
+        let mut spec = real_spec(&name, &files, self.precision);
+        let lines = lines_per_workgroup(length, self.precision);
+        spec.constants.extend([
+            ("LOG2_LENGTH", length.ilog2()),
+            ("LINES", lines as u32),
+            ("ALONG_X", (axis == Axis::X).into()),
+        ]);
+        spec.constants.extend(constants);
+        spec.constants.extend(load.constants());
+
+        let mut buffers = vec![("twiddles", twiddles, 2 * length)];
+        if let Middle::Diffuse(kernel) = middle {
+            buffers.push(("kernel", kernel, self.nx * self.ny));
+        }
+        buffers.extend(load.buffers(self));
+        buffers.extend(store.buffers(self));
+        let params = FftParams {
+            fields: pairs(self.batch) as u32,
+            batch: self.batch as u32,
+            nx: self.nx as u32,
+            ny: self.ny as u32,
+        };
+        let line_count = self.complex_len() / (2 * length);
+        recorder.call(&spec, &params, &buffers, [line_count.div_ceil(lines) as u32, 1, 1])
     }
 }
 
-/// As many lines as give every invocation one butterfly; one line if that is more.
-fn lines_per_workgroup(length: u32) -> u32 {
-    (2 * WORKGROUP / length).max(1)
-}
-
-fn fft_spec(length: u32, precision: Precision) -> KernelSpec {
-    let files = [include_str!("../../shaders/lib/complex.wgsl"), include_str!("../../shaders/fft.wgsl")];
-    let mut spec = real_spec(&format!("fft/{length}"), &files, precision);
-    spec.constants.extend([("LOG2_LENGTH", length.ilog2()), ("LINES", lines_per_workgroup(length))]);
-    spec
-}
-
-/// Real fields `[batch, cells]` to complex fields `[pairs(batch), cells]`.
-pub fn pack(
-    recorder: &mut Recorder,
-    field: &Tensor,
-    packed: &Tensor,
-    batch: usize,
-    cells: usize,
-) -> Result<()> {
-    let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/pack.wgsl")];
-    recorder.call(
-        &real_spec("pack", &files, field.precision()),
-        &PackParams { batch: batch as u32, cells: cells as u32 },
-        &[("field", field, batch * cells), ("packed", packed, 2 * pairs(batch) * cells)],
-        flat_workgroups(pairs(batch) * cells),
-    )
-}
-
-/// Complex fields `[pairs(batch), cells]` to real fields `[batch, cells]`.
-pub fn unpack(
-    recorder: &mut Recorder,
-    packed: &Tensor,
-    field: &Tensor,
-    batch: usize,
-    cells: usize,
-) -> Result<()> {
-    let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/unpack.wgsl")];
-    recorder.call(
-        &real_spec("unpack", &files, field.precision()),
-        &PackParams { batch: batch as u32, cells: cells as u32 },
-        &[("packed", packed, 2 * pairs(batch) * cells), ("field", field, batch * cells)],
-        flat_workgroups(batch * cells),
-    )
+/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if that is
+/// more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at most 12 KiB.
+fn lines_per_workgroup(length: usize, precision: Precision) -> usize {
+    let numbers = 4 * WORKGROUP as usize * Precision::F32.bytes() / precision.bytes();
+    (numbers / length).max(1)
 }

@@ -1,6 +1,6 @@
 //! The damped inverse of a given residual on the GPU (SPEC 3).
 
-use super::fft::Fft;
+use super::fft::{Fft, Load, Store};
 use super::recording::{Recorder, flat_workgroups, real_spec};
 use super::{Gpu, Tensor, params::params};
 use crate::Result;
@@ -19,6 +19,8 @@ pub struct Inverse {
     log_kernel: Tensor,
     expected: Tensor,
     scalars: Tensor,
+    /// The field in Fourier space along y alone `[batch, nx, ny, 2]`.
+    scratch: Tensor,
     /// In: σ = ε·‖r‖ of every sample, `[batch]`.
     pub sigma: Tensor,
     /// In: the residual; out: dx. Complex with a zero (out: meaningless) imaginary part, `[batch, nx, ny, 2]`.
@@ -43,10 +45,11 @@ impl Inverse {
         Ok(Self {
             heat: *heat,
             batch,
-            fft: Fft::new(gpu, heat.nx, heat.ny, precision)?,
+            fft: Fft::new(gpu, heat.nx, heat.ny, 2 * batch, precision)?,
             log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
             expected: gpu.table("expected amplitude", &expected, precision)?,
             scalars: gpu.table("inverse scalars", &scalars, precision)?,
+            scratch: gpu.tensor_in("transform along y", 2 * batch * cells, precision)?,
             sigma: gpu.tensor_in("sigma", batch, precision)?,
             field: gpu.tensor_in("residual", 2 * batch * cells, precision)?,
             diagnostics: gpu.tensor_in("diagnostics", 3 * batch * cells, precision)?,
@@ -57,7 +60,8 @@ impl Inverse {
     pub fn record(&self, recorder: &mut Recorder) -> Result<()> {
         let cells = self.heat.cells();
         let modes = self.batch * cells;
-        self.fft.forward(recorder, &self.field, self.batch)?;
+        let (load, store) = (Load::Complex(&self.field), Store::Complex(&self.field));
+        self.fft.forward(recorder, load, &self.scratch, store)?;
         let files = [
             include_str!("../../shaders/lib/grid.wgsl"),
             include_str!("../../shaders/lib/complex.wgsl"),
@@ -76,6 +80,6 @@ impl Inverse {
             ],
             flat_workgroups(modes),
         )?;
-        self.fft.inverse(recorder, &self.field, self.batch)
+        self.fft.inverse(recorder, load, &self.scratch, store)
     }
 }

@@ -164,11 +164,9 @@ impl Step {
 
         // gradients -> Adam, unless a loss or a gradient is not finite
         let mut record = Recorder::new(gpu);
-        optimiser.guard(&mut record, &f.losses)?;
-        optimiser.guard(&mut record, &f.x_l2)?;
-        optimiser.guard(&mut record, &network.gradients)?;
-        optimiser.keep(&mut record, &network.params, &kept_params)?;
-        optimiser.keep(&mut record, &network.running, &kept_running)?;
+        optimiser.guard(&mut record, &f.losses, &f.x_l2, &network.gradients)?;
+        let current = [&network.params, &network.running];
+        optimiser.keep(&mut record, current, [&kept_params, &kept_running])?;
         optimiser.update(&mut record, &network.gradients, &network.params)?;
         let update = record.finish();
 

@@ -8,8 +8,8 @@ pub fn frequency(k: usize, n: usize) -> f64 {
     signed / n as f64
 }
 
-/// Twiddle factors exp(-2πi·k/n) for k < n/2 as (real, imaginary).
+/// Twiddle factors exp(-2πi·k/n) for k < n as (real, imaginary).
 pub fn twiddles(n: usize) -> Vec<[f64; 2]> {
-    let angle = |k: usize| -TAU * k as f64 / n as f64;
-    (0..n / 2).map(|k| [angle(k).cos(), angle(k).sin()]).collect()
+    let angle = |k: usize| -TAU * frequency(k, n);
+    (0..n).map(|k| [angle(k).cos(), angle(k).sin()]).collect()
 }
