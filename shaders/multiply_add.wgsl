@@ -1,14 +1,15 @@
 // Multiplies and adds in registers, nothing else: the most arithmetic that an adapter does (`unheat bench`). Each
-// invocation iterates x <- factor·x + offset on eight numbers side by side, which hides the latency of one.
+// invocation iterates x <- factor·x + offset on twelve numbers side by side, which hides the latency of one.
 
 struct Params {
+    count: u32, // invocations
     rounds: u32, // of eight iterations
     factor: f32,
     offset: f32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> sums: array<f32>; // [invocations]
+@group(0) @binding(1) var<storage, read_write> sums: array<f32>; // [count]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -21,25 +22,34 @@ fn main(
     let offset = vec4(params.offset);
     var a = vec4(0.0, 1.0, 2.0, 3.0) + f32(local) / f32(WORKGROUP);
     var b = a + 4.0;
+    var c = b + 4.0;
     for (var round = 0u; round < params.rounds; round++) {
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
         a = fma(a, factor, offset);
         b = fma(b, factor, offset);
+        c = fma(c, factor, offset);
     }
-    if i < arrayLength(&sums) {
-        sums[i] = dot(a + b, vec4(1.0));
+    if i < params.count {
+        sums[i] = dot(a + b + c, vec4(1.0));
     }
 }

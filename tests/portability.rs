@@ -48,7 +48,7 @@ fn specs() -> BTreeMap<String, KernelSpec> {
     exp64(&mut Recorder::new(&gpu), &numbers(), &numbers(), 8).unwrap();
     let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
     copy(&mut Recorder::new(&gpu), &from, &to).unwrap();
-    multiply_add(&mut Recorder::new(&gpu), &to, 1).unwrap();
+    multiply_add(&mut Recorder::new(&gpu), &to, 8, 1).unwrap();
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
 }
 

@@ -2,7 +2,7 @@
 
 use crate::gpu::copy::copy;
 use crate::gpu::multiply_add::{CHAINS, ITERATIONS, MAX_ROUNDS, multiply_add};
-use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::time::Instant;
@@ -41,8 +41,12 @@ const REPEATS: usize = 4;
 /// Bytes of the copied array: more than any cache.
 const COPY_BYTES: u64 = 256 << 20;
 
-/// Invocations of the arithmetic: several times what the largest GPU runs at once.
-const INVOCATIONS: usize = 1 << 21;
+/// The smallest piece of arithmetic: enough rounds that starting an invocation weighs nothing.
+const ROUNDS: usize = 256;
+const INVOCATIONS: usize = 1 << 15;
+
+/// Pieces that run side by side, as far as a large GPU needs them; more go into longer loops.
+const SIDE_BY_SIDE: usize = 64;
 
 pub(super) fn measure(gpu: &Gpu) -> Result<Ceilings> {
     let (from, to) = copy_buffers(gpu)?;
@@ -52,28 +56,27 @@ pub(super) fn measure(gpu: &Gpu) -> Result<Ceilings> {
     let recording = recorder.finish();
     let by_kernel = fastest(gpu, usize::MAX, |times, encoder| {
         (0..times).for_each(|_| recording.encode(encoder));
-        Ok(())
+        Ok(times as f64)
     })?;
     let by_command = fastest(gpu, usize::MAX, |times, encoder| {
         (0..times).for_each(|_| encoder.copy_buffer_to_buffer(&from.buffer, 0, &to.buffer, 0, from.bytes()));
-        Ok(())
+        Ok(times as f64)
     })?;
     drop((from, to, recording));
 
-    let sums = gpu.tensor("sums", INVOCATIONS)?;
-    let by_rounds = |rounds: usize| -> Result<Recording> {
+    let sums = gpu.tensor("sums", SIDE_BY_SIDE * INVOCATIONS)?;
+    let most = SIDE_BY_SIDE * (MAX_ROUNDS / ROUNDS);
+    let piece = fastest(gpu, most, |pieces, encoder| {
+        let (wide, long) = (pieces.min(SIDE_BY_SIDE), pieces.div_ceil(SIDE_BY_SIDE));
         let mut recorder = Recorder::new(gpu);
-        multiply_add(&mut recorder, &sums, rounds)?;
-        Ok(recorder.finish())
-    };
-    let round = fastest(gpu, MAX_ROUNDS, |rounds, encoder| {
-        by_rounds(rounds)?.encode(encoder);
-        Ok(())
+        multiply_add(&mut recorder, &sums, wide * INVOCATIONS, long * ROUNDS)?;
+        recorder.finish().encode(encoder);
+        Ok((wide * long) as f64)
     })?;
-    let flops_per_round = (2 * CHAINS * ITERATIONS * INVOCATIONS) as f64;
+    let flops_per_piece = (2 * CHAINS * ITERATIONS * ROUNDS * INVOCATIONS) as f64;
     let (copy_kernel, copy_command) = (1e-9 * moved / by_kernel, 1e-9 * moved / by_command);
     Ok(Ceilings {
-        gflops: 1e-9 * flops_per_round / round,
+        gflops: 1e-9 * flops_per_piece / piece,
         gbytes_per_second: copy_kernel.max(copy_command),
         copy_kernel,
         copy_command,
@@ -93,26 +96,28 @@ fn copy_buffers(gpu: &Gpu) -> Result<(Tensor, Tensor)> {
     }
 }
 
-/// Seconds per repetition of what `encode(n, …)` writes for n repetitions, at most `most`.
+/// Seconds per repetition of what `encode(n, …)` writes for about n repetitions, at most `most`; it returns how many.
 fn fastest(
     gpu: &Gpu,
     most: usize,
-    encode: impl Fn(usize, &mut wgpu::CommandEncoder) -> Result<()>,
+    encode: impl Fn(usize, &mut wgpu::CommandEncoder) -> Result<f64>,
 ) -> Result<f64> {
-    let time = |times: usize| -> Result<f64> {
+    // Seconds of a submission and of a repetition.
+    let time = |wanted: usize| -> Result<(f64, f64)> {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encode(times, &mut encoder)?;
+        let times = encode(wanted, &mut encoder)?;
         let commands = encoder.finish();
         gpu.wait()?;
         let start = Instant::now();
         gpu.queue.submit([commands]);
         gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64())
+        let seconds = start.elapsed().as_secs_f64();
+        Ok((seconds, seconds / times))
     };
     time(1)?; // the first use of an array clears it
     let mut times = 1;
     loop {
-        let seconds = time(times)?;
+        let (seconds, _) = time(times)?;
         if seconds >= 0.7 * SECONDS || times >= most {
             break;
         }
@@ -122,7 +127,7 @@ fn fastest(
     }
     let mut best = f64::INFINITY;
     for _ in 0..REPEATS {
-        best = best.min(time(times)?);
+        best = best.min(time(times)?.1);
     }
-    Ok(best / times as f64)
+    Ok(best)
 }

@@ -20,7 +20,7 @@ use crate::model::unet::Source;
 use crate::train::config::Plan;
 use crate::train::{Compute, Engine, TrainConfig};
 use crate::{Error, Result};
-use report::{Memory, Settings, Stage, StepTime};
+use report::{Kind, Memory, Settings, Stage, StepTime};
 use std::time::Instant;
 
 /// What a benchmark is asked for beside the settings of the training.
@@ -89,6 +89,11 @@ pub fn run(
     Ok(Report {
         unheat: env!("CARGO_PKG_VERSION").to_owned(),
         device: compute.describe(),
+        kind: match compute {
+            Compute::Gpu(gpu) if gpu.is_software() => Kind::Software,
+            Compute::Gpu(_) => Kind::Gpu,
+            Compute::Cpu => Kind::Cpu,
+        },
         settings: Settings::of(config, &plan.net),
         timing,
         ceilings,

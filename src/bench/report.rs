@@ -15,6 +15,8 @@ pub struct Report {
     pub unheat: String,
     /// Name and driver.
     pub device: String,
+    /// What kind of device it is.
+    pub kind: Kind,
     /// What was trained.
     pub settings: Settings,
     /// How the stages were timed; none on the CPU engine, whose parts are timed by the host's clock.
@@ -27,6 +29,18 @@ pub struct Report {
     pub memory: Vec<Memory>,
     /// Every dispatch of a step in order; on the CPU engine the step's parts.
     pub stages: Vec<Stage>,
+}
+
+/// What computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// A GPU.
+    Gpu,
+    /// A CPU that runs the shaders: llvmpipe, WARP.
+    Software,
+    /// The CPU engine.
+    Cpu,
 }
 
 /// The settings that decide on the work of a step.
@@ -59,7 +73,8 @@ pub struct StepTime {
     pub slowest_ms: f64,
     /// Steps timed.
     pub timed: usize,
-    /// CPU time to upload, encode and submit a step; none on the CPU engine.
+    /// The host's time to upload, encode and submit a step; none on the CPU engine. A software adapter may compute
+    /// inside the submission.
     pub submit_ms: Option<f64>,
     /// Dispatches per step; none are needed on the CPU engine.
     pub dispatches: usize,

@@ -1,7 +1,7 @@
 //! Benchmarks as text for people.
 
 use super::compare::{Change, Comparison};
-use super::report::{By, Report, Row, Settings};
+use super::report::{By, Kind, Report, Row, Settings};
 
 /// The table, then a summary of the step and its memory.
 pub fn report(report: &Report, by: By) -> String {
@@ -120,11 +120,12 @@ fn summary(report: &Report) -> Vec<String> {
     }
     lines.push(format!("work         {}, as declared", work.join(" and ")));
     if let Some(submit) = step.submit_ms {
-        lines.push(format!(
-            "host         {} ms of CPU time to submit the {} dispatches of a step",
-            number(submit),
-            step.dispatches
-        ));
+        let note = match report.kind {
+            Kind::Software => "; a software adapter computes inside the submission",
+            Kind::Gpu | Kind::Cpu => "",
+        };
+        let (submit, dispatches) = (number(submit), step.dispatches);
+        lines.push(format!("host         {submit} ms to submit the {dispatches} dispatches of a step{note}"));
     }
     if !report.memory.is_empty() {
         let mib = |bytes: u64| format!("{} MiB", number(bytes as f64 / f64::from(1 << 20)));

@@ -26,7 +26,7 @@ fn multiply_add_case() -> Case {
     const ROUNDS: usize = 5;
     let prepare = |r: &mut Recorder| {
         let sums = garbage(r.gpu, "sums", LEN)?;
-        multiply_add(r, &sums, ROUNDS)?;
+        multiply_add(r, &sums, LEN, ROUNDS)?;
         Ok(vec![sums])
     };
     let sum = |i: usize| -> f64 {

@@ -83,6 +83,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     config.plan()?;
     let before = arguments.compare.as_deref().map(Report::read).transpose()?;
     if let Some(path) = &arguments.output {
+        atomic::check_folder(path)?;
         atomic::check_target(path)?;
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();

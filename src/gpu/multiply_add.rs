@@ -5,11 +5,11 @@ use super::{Tensor, params::params};
 use crate::Result;
 
 params! {
-    struct MultiplyAddParams { rounds: u32, factor: f32, offset: f32 }
+    struct MultiplyAddParams { count: u32, rounds: u32, factor: f32, offset: f32 }
 }
 
 /// Numbers that an invocation iterates side by side.
-pub const CHAINS: usize = 8;
+pub const CHAINS: usize = 12;
 
 /// Iterations of a round.
 pub const ITERATIONS: usize = 8;
@@ -23,18 +23,18 @@ pub const FACTOR: f32 = -0.999;
 /// Added in each iteration.
 pub const OFFSET: f32 = 1.0;
 
-/// One invocation per element of `sums`, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers,
-/// `rounds`·[`ITERATIONS`] times, and writing their sum.
-pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, rounds: usize) -> Result<()> {
-    let len = sums.len();
+/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers `rounds`·[`ITERATIONS`]
+/// times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
+pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds: usize) -> Result<()> {
+    let rounds = rounds.min(MAX_ROUNDS);
     let files =
         [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/multiply_add.wgsl")];
     recorder.call(
         &spec("multiply_add", &files),
-        &MultiplyAddParams { rounds: rounds.min(MAX_ROUNDS) as u32, factor: FACTOR, offset: OFFSET },
-        &[("sums", sums, len)],
-        flat_workgroups(len),
+        &MultiplyAddParams { count: count as u32, rounds: rounds as u32, factor: FACTOR, offset: OFFSET },
+        &[("sums", sums, count)],
+        flat_workgroups(count),
     )?;
-    recorder.declare_flops(2 * CHAINS * ITERATIONS * rounds.min(MAX_ROUNDS) * len);
+    recorder.declare_flops(2 * CHAINS * ITERATIONS * rounds * count);
     Ok(())
 }

@@ -81,3 +81,43 @@ pub(super) fn check_fields(kernel: &str, shader: &[(String, u32, String)], host:
         show(&mut host_view.into_iter())
     )))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::kernel::validate;
+    use crate::gpu::recording::spec;
+
+    fn passes(source: &'static str) -> Vec<(String, u32)> {
+        let (module, info) = validate(&spec("test", &[source])).unwrap();
+        bindings(&module, &info).into_iter().map(|b| (b.name, b.passes)).collect()
+    }
+
+    #[test]
+    fn what_a_shader_really_does_decides_not_what_it_declares() {
+        let found = passes(
+            "@group(0) @binding(0) var<storage, read> only_read: array<vec4<f32>>;
+             @group(0) @binding(1) var<storage, read_write> only_written: array<f32>;
+             @group(0) @binding(2) var<storage, read_write> in_place: array<f32>;
+             @group(0) @binding(3) var<storage, read_write> read_though_writable: array<f32>;
+             @group(0) @binding(4) var<storage, read_write> counted: array<atomic<u32>>;
+             @group(0) @binding(5) var<storage, read_write> measured: array<f32>;
+             fn inner(i: u32) -> f32 { return read_though_writable[i]; }
+             @compute @workgroup_size(1)
+             fn main(@builtin(local_invocation_index) i: u32) {
+                 only_written[i] = only_read[i].x + inner(i) + f32(arrayLength(&measured));
+                 in_place[i] += 1.0;
+                 atomicAdd(&counted[i], 1u);
+             }",
+        );
+        let expected = [
+            ("only_read", 1),
+            ("only_written", 1),
+            ("in_place", 2),
+            ("read_though_writable", 1),
+            ("counted", 2),
+            ("measured", 0),
+        ];
+        assert_eq!(found, expected.map(|(name, passes)| (name.to_owned(), passes)));
+    }
+}
