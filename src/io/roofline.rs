@@ -86,7 +86,7 @@ impl Axes {
         let ridge = roof.gflops / roof.gbytes_per_second;
         let range = |first: [f64; 2], values: &mut dyn Iterator<Item = f64>| {
             let (low, high) = values.fold((first[0], first[1]), |(a, b), v| (a.min(v), b.max(v)));
-            (low.max(f64::MIN_POSITIVE).log10() - 0.15, high.min(f64::MAX).log10() + 0.15)
+            (low.max(1e-300).log10() - 0.15, high.min(1e300).log10() + 0.15)
         };
         Self {
             intensity: range([0.1 * ridge, 10.0 * ridge], &mut dots.iter().map(|dot| dot.intensity)),
