@@ -13,7 +13,7 @@
 //! - [`cases`]: the one list of comparisons between the two.
 //! - [`io`]: arrays, weights, pictures, tables.
 //! - [`train`]: the loop that drives either engine.
-//! - [`bench`]: how fast it does, and how fast it could.
+//! - [`mod@bench`]: how fast it does, and how fast it could.
 //! - [`cli`]: the command line.
 //!
 //! ```

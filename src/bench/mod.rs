@@ -38,6 +38,9 @@ const SECONDS: f64 = 3.0;
 /// Steps are timed in this many rounds at most, each submitted as a whole.
 const ROUNDS: usize = 10;
 
+/// Steps before any that count.
+const WARM_UP: usize = 3;
+
 /// Most steps that are timed where their number is not given.
 const MAX_STEPS: usize = 500;
 
@@ -55,6 +58,8 @@ pub fn run(
         return Err(Error::usage("steps 0: must be at least 1"));
     }
     let mut plan = config.plan()?;
+    progress("building a training step");
+    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
     let ceilings = match compute {
         Compute::Gpu(gpu) => {
             progress("measuring what the device can do at most");
@@ -62,8 +67,6 @@ pub fn run(
         }
         Compute::Cpu => None,
     };
-    progress("building a training step");
-    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
     progress("timing whole steps");
     let (mut step, parts) = time_steps(&mut engine, &mut plan, options)?;
     let (timing, stages, memory) = match compute {
@@ -116,7 +119,9 @@ fn time_steps(engine: &mut Engine, plan: &mut Plan, options: &Options) -> Result
             engine.make_room()?;
             let before = Instant::now();
             engine.submit(&batch)?;
-            submit.push(1e3 * before.elapsed().as_secs_f64());
+            if number > WARM_UP as u64 {
+                submit.push(1e3 * before.elapsed().as_secs_f64());
+            }
             engine.losses(false)?;
             if let Some(seconds) = engine.cpu_seconds() {
                 parts.iter_mut().zip(seconds).for_each(|(part, seconds)| part.push(seconds));
@@ -126,7 +131,7 @@ fn time_steps(engine: &mut Engine, plan: &mut Plan, options: &Options) -> Result
         Ok(start.elapsed().as_secs_f64() / steps as f64)
     };
     run(1)?;
-    let guess = run(2)?;
+    let guess = run(WARM_UP - 1)?;
     let steps = options.steps.unwrap_or_else(|| ((SECONDS / guess) as usize).clamp(3, MAX_STEPS));
     let per_round = steps.div_ceil(ROUNDS);
     let rounds = steps.div_ceil(per_round);

@@ -74,7 +74,7 @@ pub struct StepTime {
     /// Steps timed.
     pub timed: usize,
     /// The host's time to upload, encode and submit a step; none on the CPU engine. A software adapter may compute
-    /// inside the submission.
+    /// in the meantime.
     pub submit_ms: Option<f64>,
     /// Dispatches per step; none are needed on the CPU engine.
     pub dispatches: usize,
@@ -217,7 +217,7 @@ impl Report {
 
     /// All dispatches in one row.
     pub fn total(&self) -> Row {
-        let mut total = Row { name: "all dispatches".to_owned(), ..Row::default() };
+        let mut total = Row { name: "together".to_owned(), ..Row::default() };
         self.stages.iter().for_each(|stage| total.add(stage, self.ceilings.as_ref()));
         total
     }

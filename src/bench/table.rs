@@ -77,7 +77,7 @@ fn heading(by: By) -> &'static str {
 
 /// The first column's width: the longest name, but the last row's too.
 fn width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
-    names.map(|name| name.chars().count()).fold("all dispatches".len(), usize::max)
+    names.map(|name| name.chars().count()).fold("together".len(), usize::max)
 }
 
 fn line(row: &Row, total: &Row, width: usize) -> String {
@@ -121,7 +121,7 @@ fn summary(report: &Report) -> Vec<String> {
     lines.push(format!("work         {}, as declared", work.join(" and ")));
     if let Some(submit) = step.submit_ms {
         let note = match report.kind {
-            Kind::Software => "; a software adapter computes inside the submission",
+            Kind::Software => " (a software adapter may compute in the meantime)",
             Kind::Gpu | Kind::Cpu => "",
         };
         let (submit, dispatches) = (number(submit), step.dispatches);

@@ -50,14 +50,11 @@ pub struct Dot {
 pub fn draw(path: &Path, title: &str, roof: &Roof, dots: &[Dot]) -> Result<()> {
     let drawable = |dot: &&Dot| [dot.intensity, dot.gflops].iter().all(|v| v.is_finite() && *v > 0.0);
     let dots: Vec<&Dot> = dots.iter().filter(drawable).collect();
-    let entries: Vec<String> = dots
-        .iter()
-        .enumerate()
-        .map(|(i, dot)| format!("{}  {}, {:.1} %", i + 1, dot.label, 100.0 * dot.share))
-        .collect();
+    let entries: Vec<String> =
+        dots.iter().map(|dot| format!("{}, {:.1} %", dot.label, 100.0 * dot.share)).collect();
     let legend = entries.iter().map(|entry| font::width(entry, TICK_SIZE)).fold(0.0, f32::max) as usize;
     let height = (TOP as usize + HEIGHT + BOTTOM).max(TOP as usize + ROW * (entries.len() + 1));
-    let width = (LEFT as usize + WIDTH + 60 + legend).max(font::width(title, TITLE_SIZE) as usize + 40);
+    let width = (LEFT as usize + WIDTH + 100 + legend).max(font::width(title, TITLE_SIZE) as usize + 40);
     let mut figure = Figure { canvas: Canvas::new(width, height)?, axes: Axes::new(roof, &dots) };
     figure.canvas.text(width as i64 / 2, 36, Align::Centre, title, TITLE_SIZE);
     figure.grid();
@@ -65,7 +62,9 @@ pub fn draw(path: &Path, title: &str, roof: &Roof, dots: &[Dot]) -> Result<()> {
     figure.dots(&dots);
     for (row, entry) in entries.iter().enumerate() {
         let y = TOP + (ROW * row + ROW / 2) as i64;
-        figure.canvas.text(LEFT + WIDTH as i64 + 30, y, Align::Left, entry, TICK_SIZE);
+        let x = LEFT + WIDTH as i64 + 56;
+        figure.canvas.text(x, y, Align::Right, &format!("{}", row + 1), TICK_SIZE);
+        figure.canvas.text(x + 14, y, Align::Left, entry, TICK_SIZE);
     }
     if dots.is_empty() {
         let (x, y) = (LEFT + WIDTH as i64 / 2, TOP + 3 * HEIGHT as i64 / 4);
@@ -155,18 +154,33 @@ impl Figure {
     /// The slowest kernel first in the legend and lowest in the pile.
     fn dots(&mut self, dots: &[&Dot]) {
         for dot in dots {
-            let at = (self.axes.x(dot.intensity), self.axes.y(dot.gflops));
-            let diameter = 8.0 + 52.0 * dot.share.clamp(0.0, 1.0).sqrt() as f32;
-            self.canvas.line(&[at], diameter + 3.0, [255; 3]);
-            self.canvas.line(&[at], diameter, DOT);
+            let at = self.at(dot);
+            self.canvas.line(&[at], diameter(dot) + 3.0, [255; 3]);
+            self.canvas.line(&[at], diameter(dot), DOT);
         }
+        // Each number goes where it hides the fewest dots and numbers.
+        let mut taken: Vec<(f32, f32)> = dots.iter().map(|dot| self.at(dot)).collect();
         for (i, dot) in dots.iter().enumerate() {
-            let x = self.axes.x(dot.intensity) as i64;
-            let above = 16.0 + 26.0 * dot.share.clamp(0.0, 1.0).sqrt();
-            let y = self.axes.y(dot.gflops) as i64 - above as i64;
-            self.canvas.text(x, y, Align::Centre, &format!("{}", i + 1), TICK_SIZE);
+            let (x, y) = self.at(dot);
+            let away = 16.0 + 0.5 * diameter(dot);
+            let hidden = |at: &(f32, f32)| {
+                taken.iter().filter(|t| (t.0 - at.0).abs() < 22.0 && (t.1 - at.1).abs() < 18.0).count()
+            };
+            let places = [(x, y - away), (x + away, y), (x - away, y), (x, y + away), (x + away, y - away)];
+            let best = places.into_iter().min_by_key(hidden).unwrap_or(places[0]);
+            taken.push(best);
+            self.canvas.text(best.0 as i64, best.1 as i64, Align::Centre, &format!("{}", i + 1), TICK_SIZE);
         }
     }
+
+    fn at(&self, dot: &Dot) -> (f32, f32) {
+        (self.axes.x(dot.intensity), self.axes.y(dot.gflops))
+    }
+}
+
+/// Pixels, with an area that grows with the share of time.
+fn diameter(dot: &Dot) -> f32 {
+    8.0 + 52.0 * dot.share.clamp(0.0, 1.0).sqrt() as f32
 }
 
 #[cfg(test)]
