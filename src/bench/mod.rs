@@ -26,7 +26,7 @@ use std::time::Instant;
 /// What a benchmark is asked for beside the settings of the training.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
-    /// Steps to time; none: as many as take about [`SECONDS`].
+    /// Steps to time; none: as many as take about three seconds.
     pub steps: Option<usize>,
     /// How dispatches are timed; none: by timestamps where the adapter has them.
     pub timing: Option<Timing>,
