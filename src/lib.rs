@@ -13,6 +13,7 @@
 //! - [`cases`]: the one list of comparisons between the two.
 //! - [`io`]: arrays, weights, pictures, tables.
 //! - [`train`]: the loop that drives either engine.
+//! - [`mod@bench`]: how fast it does, and how fast it could.
 //! - [`cli`]: the command line.
 //!
 //! ```
@@ -37,6 +38,7 @@
 //! # Ok::<(), unheat::Error>(())
 //! ```
 
+pub mod bench;
 pub mod cases;
 pub mod cli;
 pub mod cpu;

@@ -5,9 +5,11 @@ use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use unheat::gpu::copy::copy;
 use unheat::gpu::exp64::exp64;
 use unheat::gpu::inverse::Inverse;
 use unheat::gpu::kernel::validate;
+use unheat::gpu::multiply_add::multiply_add;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, UNet, UNetConfig};
@@ -44,6 +46,9 @@ fn specs() -> BTreeMap<String, KernelSpec> {
     }
     let numbers = || gpu.tensor_in("numbers", 8, Precision::F64).unwrap();
     exp64(&mut Recorder::new(&gpu), &numbers(), &numbers(), 8).unwrap();
+    let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
+    copy(&mut Recorder::new(&gpu), &from, &to).unwrap();
+    multiply_add(&mut Recorder::new(&gpu), &to, 8, 1).unwrap();
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
 }
 

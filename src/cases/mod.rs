@@ -1,6 +1,7 @@
 //! The one case list: every stage with its shapes, the GPU call, the CPU reference in f64 and the tolerance.
 //! The tests and `unheat check` both run it.
 
+mod ceilings;
 mod network;
 mod optimiser;
 mod physics;
@@ -92,7 +93,10 @@ fn norm(values: &[f64]) -> f64 {
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [physics::cases(), network::cases(), optimiser::cases(), step::cases()].into_iter().flatten().collect()
+    [physics::cases(), network::cases(), optimiser::cases(), step::cases(), ceilings::cases()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
 /// Builds a case from a recording and its output tensors.

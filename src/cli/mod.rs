@@ -1,6 +1,7 @@
 //! The command line: one file per command, each turning what a person typed into library calls.
 
 mod arrays;
+mod bench;
 mod check;
 mod devices;
 mod diffuse;
@@ -9,6 +10,7 @@ mod invert;
 mod progress;
 mod reconstruct;
 mod say;
+mod settings;
 mod train;
 
 use crate::{Error, Result};
@@ -34,6 +36,8 @@ enum Command {
     Devices(devices::Arguments),
     /// Is this GPU and driver right? Compare every kernel with the CPU reference
     Check(check::Arguments),
+    /// How fast is training here, where does the time go, and what could this device do at most?
+    Bench(bench::Arguments),
     /// Write fields of hot rectangles, random or given, to a .npy file
     Generate(generate::Arguments),
     /// Diffuse fields: what an observer sees of them
@@ -51,6 +55,7 @@ pub fn main() -> ExitCode {
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),
+        Command::Bench(arguments) => bench::run(arguments),
         Command::Generate(arguments) => generate::run(arguments),
         Command::Diffuse(arguments) => diffuse::run(arguments),
         Command::Invert(arguments) => invert::run(arguments),

@@ -117,8 +117,8 @@ impl<N: Real, P: Real> Step<N, P> {
             });
     }
 
-    /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward.
-    fn backward(&mut self) -> Losses {
+    /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward, after [`Step::forward`].
+    pub fn backward(&mut self) -> Losses {
         let cells = self.heat.cells();
         let residual_energy = self.physics.training_signal(self.method, &self.error, &mut self.signal);
 

@@ -115,6 +115,8 @@ impl Optimiser {
                 ("second_moments", &self.v, len),
             ],
             flat_workgroups(len),
-        )
+        )?;
+        recorder.declare_flops(13 * len);
+        Ok(())
     }
 }

@@ -68,7 +68,9 @@ pub fn batch_norm(
             ("running", running, running.len()),
         ],
         [layer.channels as u32, 1, 1],
-    )
+    )?;
+    recorder.declare_touched("weights", 3 * layer.channels)?;
+    recorder.declare_touched("running", 2 * layer.channels)
 }
 
 /// The backward half of `layer.norm` from the sums over g; ∂L/∂γ and ∂L/∂β into `gradients`. The last layer's g
@@ -103,5 +105,7 @@ pub fn batch_norm_backward(
             ("norm", &layer.norm, NORM_LEN * layer.channels),
         ],
         [layer.channels as u32, 1, 1],
-    )
+    )?;
+    recorder.declare_touched("weights", output_weight.map_or(0, |_| layer.channels))?;
+    recorder.declare_touched("gradients", 2 * layer.channels)
 }

@@ -49,7 +49,10 @@ pub fn conv1x1(
         include_str!("../../shaders/lib/grid.wgsl"),
         include_str!("../../shaders/conv1x1.wgsl"),
     ]);
-    recorder.call(&spec("conv1x1", &files), &params, &buffers, flat_workgroups(shape.stored(1) / 4))
+    recorder.call(&spec("conv1x1", &files), &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
+    recorder.declare_touched("weights", layer.channels + 1)?;
+    recorder.declare_flops(2 * layer.channels * shape.values());
+    Ok(())
 }
 
 /// From `output_gradient` `[batch, nx, row]`: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
@@ -89,6 +92,7 @@ pub fn conv1x1_backward<'a>(
         ],
         [shape.batch as u32, channels as u32 + 1, 1],
     )?;
+    recorder.declare_flops(2 * channels * shape.values());
     sum_rows(recorder, shares, shape.batch, channels + 1, gradients.buffer, gradients.offset)?;
     Ok(Statistics { buffer: sums, chunks: shape.batch })
 }

@@ -93,7 +93,10 @@ pub fn conv3x3(
         shape.batch.div_ceil(tile.n),
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
-    recorder.call(&spec, &params, &buffers, workgroups.map(|n| n as u32))
+    recorder.call(&spec, &params, &buffers, workgroups.map(|n| n as u32))?;
+    recorder.declare_touched("weights", weights.len())?;
+    recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
+    Ok(())
 }
 
 /// Pixels of a workgroup along each axis.
@@ -161,6 +164,7 @@ pub fn conv3x3_weight_gradient(
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
     recorder.call(&conv_spec(name, files, constants), &params, &buffers, workgroups)?;
     let columns = 9 * weights.c_in * weights.c_out;
+    recorder.declare_flops(2 * columns * shape.values());
     sum_rows(recorder, partial, plan.chunks() * plan.phases, columns, gradients, weights.offset)
 }
 

@@ -1,6 +1,7 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
 use super::kernel::{Kernel, KernelSpec};
+use super::memory::Ledger;
 use crate::model::Precision;
 use crate::{Error, Result};
 use std::collections::HashMap;
@@ -44,19 +45,21 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     pub(crate) checks: Checks,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    pub(super) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
     failure: Arc<Mutex<Option<String>>>,
 }
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 64-bit floats in
-    /// shaders where it has them.
+    /// shaders and timestamps where it has them.
     pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         let info = adapter.get_info();
         let offered = adapter.limits();
-        let features = adapter.features() & wgpu::Features::SHADER_F64;
+        let wanted = wgpu::Features::SHADER_F64 | wgpu::Features::TIMESTAMP_QUERY;
+        let features = adapter.features() & wanted;
         let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
-        if !features.is_empty() {
+        if features.contains(wgpu::Features::SHADER_F64) {
             // A line of 2048 complex numbers, the longest of `fft.wgsl`, takes 32 KiB in 64 bits.
             workgroup_memory = offered.max_compute_workgroup_storage_size.clamp(workgroup_memory, 32 << 10);
         }
@@ -93,7 +96,7 @@ impl Gpu {
                 on_loss.lock().unwrap().get_or_insert(format!("device lost: {message}"));
             }
         });
-        Self { device, queue, info, checks, kernels: Mutex::default(), failure }
+        Self { device, queue, info, checks, kernels: Mutex::default(), ledger: Arc::default(), failure }
     }
 
     /// The adapter's name.
@@ -117,6 +120,11 @@ impl Gpu {
             Precision::F32 => true,
             Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
         }
+    }
+
+    /// Whether the time of every dispatch can be read from the device's own clock.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
     }
 
     /// The largest tensor that a kernel can bind; some back ends offer more than a u32 counts.

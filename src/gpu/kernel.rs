@@ -2,11 +2,11 @@
 //! the host's parameter struct is checked against it.
 
 use super::device::{Checks, one_line};
-use super::params::{Field, Params};
+use super::params::Params;
+use super::reflect::{self, Binding, check_fields};
 use super::{Gpu, Tensor};
 use crate::model::Precision;
 use crate::{Error, Result};
-use naga::{AddressSpace, StorageAccess, TypeInner};
 use std::sync::Arc;
 
 /// What a kernel is made of: constants, the scalar `real`, then WGSL files one after the other. The entry point is
@@ -51,23 +51,29 @@ impl KernelSpec {
     }
 }
 
-/// One `@group @binding` of a shader.
-#[derive(Clone, Debug)]
-struct Binding {
-    name: String,
-    group: u32,
-    binding: u32,
-    writable: bool,
-    /// Bytes of one number in a storage array.
-    width: Option<u8>,
-    uniform: Option<Vec<(String, u32, String)>>,
-}
-
 /// One kernel with everything bound.
 pub struct Dispatch {
     pub(crate) kernel: Arc<Kernel>,
     pub(crate) bind_groups: Vec<wgpu::BindGroup>,
     pub(crate) workgroups: [u32; 3],
+    pub(crate) traffic: Vec<Traffic>,
+}
+
+/// What a dispatch reads and writes of one buffer.
+pub(crate) struct Traffic {
+    /// The buffer's name in the shader.
+    pub(crate) name: String,
+    /// Elements that the dispatch touches.
+    pub(crate) elements: usize,
+    /// The size of one, twice that if it is read and written.
+    bytes_per_element: usize,
+}
+
+impl Traffic {
+    /// Bytes that cross the memory bus if every element does so once.
+    pub(crate) fn bytes(&self) -> u64 {
+        (self.elements * self.bytes_per_element) as u64
+    }
 }
 
 /// A compiled kernel.
@@ -81,9 +87,8 @@ impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
     pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
         let source = spec.source();
-        let module = naga::front::wgsl::parse_str(&source)
-            .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
-        let bindings = reflect(&module);
+        let (module, info) = validate(spec)?;
+        let bindings = reflect::bindings(&module, &info);
         let pipeline = gpu.checked(&format!("shader {}", spec.name), || {
             let module = shader_module(gpu, &spec.name, &source);
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
@@ -122,13 +127,19 @@ impl Kernel {
                 "{workgroups:?} workgroups; each count must be from 1 to 65535: use a smaller batch"
             ));
         }
+        let mut traffic = Vec::with_capacity(buffers.len());
         for (name, tensor, len) in buffers {
-            if !self.bindings.iter().any(|b| b.name == *name) {
+            let Some(binding) = self.bindings.iter().find(|b| b.name == *name) else {
                 return fail(format!("has no binding {name}"));
-            }
+            };
             if tensor.len() < *len {
                 return fail(format!("{name} needs {len} elements, {} has {}", tensor.label(), tensor.len()));
             }
+            traffic.push(Traffic {
+                name: (*name).to_owned(),
+                elements: *len,
+                bytes_per_element: tensor.precision().bytes() * binding.passes as usize,
+            });
         }
         let mut entries: Vec<Vec<(u32, &wgpu::Buffer)>> = Vec::new();
         let mut bound: Vec<(&Binding, &wgpu::Buffer)> = Vec::new();
@@ -179,7 +190,7 @@ impl Kernel {
             });
             groups.collect()
         })?;
-        Ok(Dispatch { kernel: self.clone(), bind_groups, workgroups })
+        Ok(Dispatch { kernel: self.clone(), bind_groups, workgroups, traffic })
     }
 
     pub(crate) fn pipeline(&self) -> &wgpu::ComputePipeline {
@@ -213,60 +224,6 @@ fn shader_module(gpu: &Gpu, name: &str, source: &str) -> wgpu::ShaderModule {
             gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },
     }
-}
-
-/// Names, places and access of every resource that a module declares.
-fn reflect(module: &naga::Module) -> Vec<Binding> {
-    let type_name = |handle: naga::Handle<naga::Type>| match &module.types[handle].inner {
-        TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Uint, width: 4 }) => "u32".to_owned(),
-        TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Float, width: 4 }) => "f32".to_owned(),
-        other => format!("{other:?}"),
-    };
-    let mut bindings = Vec::new();
-    for (_, variable) in module.global_variables.iter() {
-        let Some(place) = &variable.binding else { continue };
-        let uniform = match &module.types[variable.ty].inner {
-            TypeInner::Struct { members, .. } if variable.space == AddressSpace::Uniform => Some(
-                members
-                    .iter()
-                    .map(|m| (m.name.clone().unwrap_or_default(), m.offset, type_name(m.ty)))
-                    .collect(),
-            ),
-            _ => None,
-        };
-        bindings.push(Binding {
-            name: variable.name.clone().unwrap_or_default(),
-            group: place.group,
-            binding: place.binding,
-            writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
-            width: width(module, variable.ty),
-            uniform,
-        });
-    }
-    bindings
-}
-
-/// Bytes of one number of an array of scalars or vectors.
-fn width(module: &naga::Module, array: naga::Handle<naga::Type>) -> Option<u8> {
-    let TypeInner::Array { base, .. } = module.types[array].inner else { return None };
-    Some(module.types[base].inner.scalar()?.width)
-}
-
-/// The host's struct must be the shader's, field by field.
-fn check_fields(kernel: &str, shader: &[(String, u32, String)], host: &[Field]) -> Result<()> {
-    let shader_view = shader.iter().map(|(name, offset, kind)| (name.as_str(), *offset, kind.as_str()));
-    let host_view = host.iter().map(|f| (f.name, f.offset, f.kind));
-    if shader_view.clone().eq(host_view.clone()) {
-        return Ok(());
-    }
-    let show = |fields: &mut dyn Iterator<Item = (&str, u32, &str)>| {
-        fields.map(|(name, offset, kind)| format!("{name}: {kind} @{offset}")).collect::<Vec<_>>().join(", ")
-    };
-    Err(Error::Device(format!(
-        "kernel {kernel}: the shader's Params are {{{}}}, the host's {{{}}}",
-        show(&mut shader_view.into_iter()),
-        show(&mut host_view.into_iter())
-    )))
 }
 
 /// Parses and validates a spec without any device, as the portability tests do.

@@ -3,20 +3,44 @@
 use super::kernel::{Dispatch, KernelSpec};
 use super::params::Params;
 use super::{Gpu, Tensor};
-use crate::Result;
 use crate::model::Precision;
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// The least that a dispatch must do, whatever the hardware: `unheat bench` divides it by the time taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Additions and multiplications, as its stage declares them.
+    pub flops: u64,
+    /// Bytes that it reads and writes, each element of each buffer once per direction.
+    pub bytes: u64,
+}
+
+/// One dispatch with its place in the step.
+struct Entry {
+    dispatch: Dispatch,
+    label: Arc<str>,
+    flops: u64,
+}
 
 /// Collects dispatches; the stages' functions append to it.
 pub struct Recorder<'a> {
     /// The device that the dispatches are for.
     pub gpu: &'a Gpu,
-    dispatches: Vec<Dispatch>,
+    label: Arc<str>,
+    entries: Vec<Entry>,
 }
 
 impl<'a> Recorder<'a> {
     /// An empty list for `gpu`.
     pub fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, dispatches: Vec::new() }
+        Self { gpu, label: "".into(), entries: Vec::new() }
+    }
+
+    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The tables
+    /// of `unheat bench` show it.
+    pub fn label(&mut self, label: &str) {
+        self.label = label.into();
     }
 
     /// Appends one call; see [`Kernel::call`](super::Kernel::call).
@@ -28,63 +52,87 @@ impl<'a> Recorder<'a> {
         workgroups: [u32; 3],
     ) -> Result<()> {
         let dispatch = self.gpu.kernel(spec)?.call(self.gpu, params, buffers, workgroups)?;
-        self.dispatches.push(dispatch);
+        self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
         Ok(())
+    }
+
+    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and
+    /// address arithmetic count nothing. What a stage does not declare is 0.
+    pub(crate) fn declare_flops(&mut self, flops: usize) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.flops = flops as u64;
+        }
+    }
+
+    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it must
+    /// hold, as for one layer's weights among all parameters.
+    pub(crate) fn declare_touched(&mut self, name: &str, elements: usize) -> Result<()> {
+        let of_last = self.entries.last_mut().map(|entry| &mut entry.dispatch.traffic);
+        match of_last.and_then(|traffic| traffic.iter_mut().find(|t| t.name == name)) {
+            Some(traffic) => {
+                traffic.elements = elements;
+                Ok(())
+            }
+            None => Err(Error::Device(format!("the last kernel recorded has no buffer {name}"))),
+        }
     }
 
     /// The finished list.
     pub fn finish(self) -> Recording {
-        Recording { dispatches: self.dispatches }
+        Recording { entries: self.entries }
     }
 }
 
 /// A list of dispatches, ready to be run in order.
 pub struct Recording {
-    dispatches: Vec<Dispatch>,
+    entries: Vec<Entry>,
+}
+
+/// What a recording tells about one of its dispatches.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// The kernel's name.
+    pub kernel: &'a str,
+    /// The layer or stage, empty where none was named.
+    pub label: &'a str,
+    /// What it has to do.
+    pub work: Work,
 }
 
 impl Recording {
     /// Number of dispatches.
     pub fn len(&self) -> usize {
-        self.dispatches.len()
+        self.entries.len()
     }
 
     /// Whether nothing was recorded.
     pub fn is_empty(&self) -> bool {
-        self.dispatches.is_empty()
+        self.entries.is_empty()
+    }
+
+    /// Every dispatch in order.
+    pub fn describe(&self) -> impl Iterator<Item = Description<'_>> {
+        self.entries.iter().map(|entry| {
+            let bytes = entry.dispatch.traffic.iter().map(|t| t.bytes()).sum();
+            Description {
+                kernel: &entry.dispatch.kernel.spec().name,
+                label: &entry.label,
+                work: Work { flops: entry.flops, bytes },
+            }
+        })
+    }
+
+    /// The dispatches themselves.
+    pub(crate) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.entries.iter().map(|entry| &entry.dispatch)
     }
 
     /// Writes the dispatches into `encoder` as one compute pass; each sees what those before it wrote.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
-        Self::encode_dispatches(&self.dispatches, encoder);
-    }
-
-    fn encode_dispatches(dispatches: &[Dispatch], encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        for dispatch in dispatches {
-            pass.set_pipeline(dispatch.kernel.pipeline());
-            for (group, bind_group) in dispatch.bind_groups.iter().enumerate() {
-                pass.set_bind_group(group as u32, bind_group, &[]);
-            }
-            let [x, y, z] = dispatch.workgroups;
-            pass.dispatch_workgroups(x, y, z);
+        for dispatch in self.dispatches() {
+            dispatch.encode(&mut pass);
         }
-    }
-
-    /// Runs the dispatches one by one, waiting for each; returns names and seconds. For finding out where time
-    /// goes: the sum is larger than what the list takes as a whole.
-    pub fn time_each(&self, gpu: &Gpu) -> Result<Vec<(String, f64)>> {
-        gpu.wait()?;
-        let mut times = Vec::with_capacity(self.dispatches.len());
-        for dispatch in &self.dispatches {
-            let start = std::time::Instant::now();
-            let mut encoder = gpu.device.create_command_encoder(&Default::default());
-            Self::encode_dispatches(std::slice::from_ref(dispatch), &mut encoder);
-            gpu.queue.submit([encoder.finish()]);
-            gpu.wait()?;
-            times.push((dispatch.kernel.spec().name.clone(), start.elapsed().as_secs_f64()));
-        }
-        Ok(times)
     }
 
     /// Submits the list once, without waiting.
@@ -92,6 +140,18 @@ impl Recording {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.encode(&mut encoder);
         gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+impl Dispatch {
+    /// Writes this dispatch into a pass.
+    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(self.kernel.pipeline());
+        for (group, bind_group) in self.bind_groups.iter().enumerate() {
+            pass.set_bind_group(group as u32, bind_group, &[]);
+        }
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
     }
 }
 

@@ -6,9 +6,11 @@
 use super::adam::Optimiser;
 use super::fft::pairs;
 use super::mean_shift::{self, MeanShift};
+use super::memory::MemoryUse;
 use super::narrow::narrow;
 use super::physics::Physics;
 use super::rasterise::{NUMBERS, flatten, rasterise};
+use super::tensor::Staging;
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
@@ -114,24 +116,35 @@ impl Step {
         let network = Network::new(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
-        let optimiser = Optimiser::new(gpu, adam, net.param_count)?;
-        let physics = Physics::new(gpu, heat, batch, precision)?;
-        let f = Fields::new(gpu, batch, cells, precision)?;
-        let rectangles = gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, precision)?;
-        let kept_params = gpu.tensor_from("kept parameters", &state.params)?;
-        let kept_running = gpu.tensor_from("kept running statistics", &state.buffers)?;
+        let (optimiser, kept_params, kept_running) = gpu.allocate_for(MemoryUse::Parameters, || {
+            Ok((
+                Optimiser::new(gpu, adam, net.param_count)?,
+                gpu.tensor_from("kept parameters", &state.params)?,
+                gpu.tensor_from("kept running statistics", &state.buffers)?,
+            ))
+        })?;
+        let (physics, f, rectangles) = gpu.allocate_for(MemoryUse::Physics, || {
+            Ok((
+                Physics::new(gpu, heat, batch, precision)?,
+                Fields::new(gpu, batch, cells, precision)?,
+                gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, precision)?,
+            ))
+        })?;
 
         // rectangles -> field x*
         let mut record = Recorder::new(gpu);
+        record.label("rectangles");
         rasterise(&mut record, &rectangles, &f.truth, PER_SAMPLE, batch, nx, ny)?;
         let rasterise = record.finish();
 
         // x* -> FFT -> diffusion -> observation y* -> U-Net -> prediction x
         let mut record = Recorder::new(gpu);
+        record.label("diffusion");
         physics.diffuse(&mut record, &f.truth, &f.observation)?;
         if precision != Precision::F32 {
             narrow(&mut record, &f.observation, &f.input, batch * cells)?;
         }
+        record.label("network");
         network.forward(&mut record, &f.input, &f.output)?;
         let shift = MeanShift {
             output: &f.output,
@@ -140,15 +153,18 @@ impl Step {
             error: &f.error,
             x_l2: &f.x_l2,
         };
+        record.label("mean shift");
         shift.record(&mut record, batch, cells)?;
 
         let forward = record.finish();
 
         // x* - x -> FFT -> SIP step or GD gradient -> inverse FFT -> dL/dx
         let mut record = Recorder::new(gpu);
+        record.label("training signal");
         physics.training_signal(&mut record, method, &f.error, &f.energy, &f.signal)?;
 
         // dL/dx -> U-Net backward
+        record.label("mean shift");
         mean_shift::backward(
             &mut record,
             method,
@@ -159,14 +175,17 @@ impl Step {
             batch,
             cells,
         )?;
+        record.label("network");
         network.backward(&mut record, &f.input, &f.output_gradient)?;
         let backward = record.finish();
 
         // gradients -> Adam, unless a loss or a gradient is not finite
         let mut record = Recorder::new(gpu);
+        record.label("guard");
         optimiser.guard(&mut record, &f.losses, &f.x_l2, &network.gradients)?;
         let current = [&network.params, &network.running];
         optimiser.keep(&mut record, current, [&kept_params, &kept_running])?;
+        record.label("adam");
         optimiser.update(&mut record, &network.gradients, &network.params)?;
         let update = record.finish();
 
@@ -193,26 +212,31 @@ impl Step {
 
     /// Dispatches per step. All of them go in one submission.
     pub fn dispatches(&self) -> usize {
-        self.parts().iter().map(|part| part.len()).sum()
+        self.parts().iter().map(|(_, part)| part.len()).sum()
     }
 
-    /// Names and seconds of every dispatch of a step, run one by one; see [`Recording::time_each`].
-    pub fn time_each(&self) -> Result<Vec<(String, f64)>> {
-        let times =
-            self.parts().map(|part| part.time_each(&self.gpu)).into_iter().collect::<Result<Vec<_>>>()?;
-        Ok(times.into_iter().flatten().collect())
+    /// What a step runs, in order and by name.
+    pub fn parts(&self) -> [(&'static str, &Recording); 4] {
+        [
+            ("data", &self.rasterise),
+            ("forward", &self.forward),
+            ("backward", &self.backward),
+            ("update", &self.update),
+        ]
     }
 
-    fn parts(&self) -> [&Recording; 4] {
-        [&self.rasterise, &self.forward, &self.backward, &self.update]
-    }
-
-    /// Submits one step.
-    pub fn submit(&mut self, batch: &Batch) -> Result<()> {
-        if self.in_flight.len() == IN_FLIGHT {
-            let oldest = self.in_flight.pop_front();
-            self.gpu.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None })?;
+    /// Waits until few enough steps are in flight for another one.
+    pub fn make_room(&mut self) -> Result<()> {
+        if self.in_flight.len() < IN_FLIGHT {
+            return Ok(());
         }
+        let oldest = self.in_flight.pop_front();
+        self.gpu.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None })
+    }
+
+    /// Submits one step, when there is room.
+    pub fn submit(&mut self, batch: &Batch) -> Result<()> {
+        self.make_room()?;
         self.upload(batch);
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
@@ -293,8 +317,8 @@ struct Ring {
     /// Steps in `slots` that no readback has fetched.
     waiting: usize,
     batch: usize,
-    pending: VecDeque<(wgpu::Buffer, usize)>,
-    spare: Vec<wgpu::Buffer>,
+    pending: VecDeque<(Staging, usize)>,
+    spare: Vec<Staging>,
     sender: Sender<bool>,
     receiver: Receiver<bool>,
 }
@@ -302,7 +326,8 @@ struct Ring {
 impl Ring {
     fn new(gpu: &Gpu, batch: usize) -> Result<Self> {
         let (sender, receiver) = channel();
-        let slots = gpu.tensor("loss ring", RING * slot_len(batch))?;
+        let slots =
+            gpu.allocate_for(MemoryUse::Readback, || gpu.tensor("loss ring", RING * slot_len(batch)))?;
         Ok(Self { slots, waiting: 0, batch, pending: VecDeque::new(), spare: Vec::new(), sender, receiver })
     }
 
@@ -325,21 +350,14 @@ impl Ring {
         }
         let staging = match self.spare.pop() {
             Some(staging) => staging,
-            None => gpu.checked("loss readback", || {
-                gpu.device.create_buffer(&wgpu::BufferDescriptor {
-                    label: Some("loss readback"),
-                    size: self.slots.bytes(),
-                    usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                    mapped_at_creation: false,
-                })
-            })?,
+            None => gpu.staging("loss readback", self.slots.bytes())?,
         };
         let bytes = 4 * (self.waiting * slot_len(self.batch)) as u64;
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.slots.buffer, 0, &staging, 0, bytes);
+        encoder.copy_buffer_to_buffer(&self.slots.buffer, 0, &staging.buffer, 0, bytes);
         gpu.queue.submit([encoder.finish()]);
         let sender = self.sender.clone();
-        staging.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
+        staging.buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
             let _ = sender.send(result.is_ok());
         });
         self.pending.push_back((staging, self.waiting));
@@ -356,11 +374,11 @@ impl Ring {
             if !mapped {
                 return Err(failed());
             }
-            let view =
-                staging.get_mapped_range(..4 * (steps * slot_len(batch)) as u64).map_err(|_| failed())?;
+            let bytes = 4 * (steps * slot_len(batch)) as u64;
+            let view = staging.buffer.get_mapped_range(..bytes).map_err(|_| failed())?;
             let values: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
             drop(view);
-            staging.unmap();
+            staging.buffer.unmap();
             self.spare.push(staging);
             all.extend(values.chunks_exact(slot_len(batch)).map(|slot| {
                 let part = |i: usize| slot[i * batch..][..batch].iter().map(|&v| f64::from(v)).collect();

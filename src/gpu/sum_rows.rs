@@ -28,5 +28,8 @@ pub fn sum_rows(
     };
     let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
     let buffers = [("rows", rows, count * columns), ("total", total, offset + columns)];
-    recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])
+    recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
+    recorder.declare_touched("total", columns)?;
+    recorder.declare_flops(count * columns);
+    Ok(())
 }

@@ -1,8 +1,10 @@
 //! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, or f64 where the physics asks for it.
 
 use super::Gpu;
+use super::memory::{Allocation, MemoryUse};
 use crate::model::Precision;
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// A storage buffer of `len` elements of 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -11,6 +13,13 @@ pub struct Tensor {
     label: String,
     len: usize,
     precision: Precision,
+    _allocation: Arc<Allocation>,
+}
+
+/// A buffer that the host can read once something was copied into it.
+pub(crate) struct Staging {
+    pub(crate) buffer: wgpu::Buffer,
+    _allocation: Allocation,
 }
 
 impl Tensor {
@@ -67,7 +76,22 @@ impl Gpu {
                 mapped_at_creation: false,
             })
         })?;
-        Ok(Tensor { buffer, label: label.to_owned(), len, precision })
+        let allocation = Arc::new(Allocation::new(&self.ledger, bytes));
+        Ok(Tensor { buffer, label: label.to_owned(), len, precision, _allocation: allocation })
+    }
+
+    /// A new buffer for bringing `bytes` back to the host.
+    pub(crate) fn staging(&self, label: &str, bytes: u64) -> Result<Staging> {
+        let buffer = self.checked(label, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: bytes,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })?;
+        let allocation = self.allocate_for(MemoryUse::Readback, || Allocation::new(&self.ledger, bytes));
+        Ok(Staging { buffer, _allocation: allocation })
     }
 
     /// A new tensor holding `values`.
@@ -114,16 +138,20 @@ impl Gpu {
     }
 
     fn read_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
-        let staging = self.checked(tensor.label(), || {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some("readback"),
-                size: tensor.bytes(),
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
-        let mut encoder = self.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&tensor.buffer, 0, &staging, 0, tensor.bytes());
+        let encoder = self.device.create_command_encoder(&Default::default());
+        self.read_buffer(encoder, &tensor.buffer, tensor.bytes(), tensor.label())
+    }
+
+    /// Submits `encoder` and a copy of the first `bytes` of `buffer`, waits, and returns what they hold.
+    pub(super) fn read_buffer<T: bytemuck::Pod>(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        label: &str,
+    ) -> Result<Vec<T>> {
+        let staging = self.staging(label, bytes)?.buffer;
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.queue.submit([encoder.finish()]);
         let (sender, receiver) = std::sync::mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
@@ -132,16 +160,9 @@ impl Gpu {
         self.wait()?;
         match receiver.try_recv() {
             Ok(Ok(())) => {}
-            _ => {
-                return Err(Error::Device(format!(
-                    "{}: reading {} back failed",
-                    self.name(),
-                    tensor.label()
-                )));
-            }
+            _ => return Err(Error::Device(format!("{}: reading {label} back failed", self.name()))),
         }
-        let view =
-            staging.get_mapped_range(..).map_err(|e| Error::Device(format!("{}: {e}", tensor.label())))?;
+        let view = staging.get_mapped_range(..).map_err(|e| Error::Device(format!("{label}: {e}")))?;
         Ok(bytemuck::pod_collect_to_vec(&view))
     }
 }

@@ -9,7 +9,7 @@ use super::max_pool::{self, max_pool_backward};
 use super::sink::Sink;
 use super::source::{Layer, NORM_LEN, Source};
 use super::upsample::{self, upsample_backward};
-use super::{Gpu, Recorder, Shape, Tensor};
+use super::{Gpu, MemoryUse, Recorder, Shape, Tensor};
 use crate::model::UNet;
 use crate::model::unet::Source as From;
 use crate::{Error, Result};
@@ -44,6 +44,8 @@ impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let mut network = Self::forward_only(gpu, net, batch, nx, ny)?;
+        let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
+        let gradient = |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor(label, len));
         let mut partial_len = batch * (net.out_channels + 1);
         let mut statistics_len = network.statistics.len().max(2 * batch * net.out_channels);
         for (i, conv) in net.convs.iter().enumerate() {
@@ -53,30 +55,36 @@ impl Network {
             statistics_len = statistics_len.max(2 * conv.c_out * chunks);
             if i + 1 < net.convs.len() {
                 let len = network.layers[i].z.len();
-                network.layer_gradients.push(gpu.tensor(&format!("{} gradient", conv.name), len)?);
+                network.layer_gradients.push(gradient(&format!("{} gradient", conv.name), len)?);
             }
         }
         network.input_gradients = (0..net.config.levels())
             .map(|level| {
                 let len = network.shape(level).stored(scattered_channels(net, level));
-                gpu.tensor(&format!("input gradient {level}"), len)
+                gradient(&format!("input gradient {level}"), len)
             })
             .collect::<Result<_>>()?;
-        network.gradients = gpu.tensor("parameter gradients", net.param_count)?;
-        network.statistics = gpu.tensor("statistics", statistics_len)?;
-        network.partial = gpu.tensor("partial sums", partial_len)?;
+        network.gradients = gradient("parameter gradients", net.param_count)?;
+        network.statistics = scratch("statistics", statistics_len)?;
+        network.partial = scratch("partial sums", partial_len)?;
         Ok(network)
     }
 
     /// As [`Network::new`], without the memory of [`Network::backward`], which must not be called.
     pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
+        let tensor = |used, label: &str, len| gpu.allocate_for(used, || gpu.tensor(label, len));
+        let (activations, parameters) = (MemoryUse::Activations, MemoryUse::Parameters);
         let mut layers = Vec::new();
         let mut statistics_len = 1;
         for conv in &net.convs {
             layers.push(Layer {
-                z: gpu.tensor(&format!("{} output", conv.name), shape(conv.level).stored(conv.c_out))?,
-                norm: gpu.tensor(&format!("{} norm", conv.name), NORM_LEN * conv.c_out)?,
+                z: tensor(
+                    activations,
+                    &format!("{} output", conv.name),
+                    shape(conv.level).stored(conv.c_out),
+                )?,
+                norm: tensor(activations, &format!("{} norm", conv.name), NORM_LEN * conv.c_out)?,
                 channels: conv.c_out,
             });
             statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
@@ -92,16 +100,16 @@ impl Network {
             batch,
             nx,
             ny,
-            params: gpu.tensor("parameters", net.param_count)?,
-            gradients: gpu.tensor("no parameter gradients", 1)?,
-            running: gpu.tensor("running statistics", net.buffer_count)?,
-            arrangement: Arrangement::new(gpu, &weights)?,
+            params: tensor(parameters, "parameters", net.param_count)?,
+            gradients: tensor(MemoryUse::Gradients, "no parameter gradients", 1)?,
+            running: tensor(parameters, "running statistics", net.buffer_count)?,
+            arrangement: gpu.allocate_for(parameters, || Arrangement::new(gpu, &weights))?,
             weights,
             layers,
             layer_gradients: Vec::new(),
             input_gradients: Vec::new(),
-            statistics: gpu.tensor("statistics", statistics_len)?,
-            partial: gpu.tensor("no partial sums", 1)?,
+            statistics: tensor(MemoryUse::Scratch, "statistics", statistics_len)?,
+            partial: tensor(MemoryUse::Scratch, "no partial sums", 1)?,
         })
     }
 
@@ -130,6 +138,7 @@ impl Network {
 
     /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
     pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
+        recorder.label("weights");
         self.arrangement.record(recorder, &self.params)?;
         for (i, conv) in self.net.convs.iter().enumerate() {
             let moments = self.convolve(recorder, i, input)?;
@@ -140,6 +149,7 @@ impl Network {
 
     /// As [`Network::forward`], normalised with what [`Network::set_norms`] has set.
     pub fn forward_normed(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
+        recorder.label("weights");
         self.arrangement.record(recorder, &self.params)?;
         for i in 0..self.net.convs.len() {
             self.convolve(recorder, i, input)?;
@@ -156,6 +166,7 @@ impl Network {
 
     /// z of layer `i`, and its moments.
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
+        recorder.label(&self.net.convs[i].name);
         let shape = self.shape(self.net.convs[i].level);
         let sink = Sink::Moments { z: &self.layers[i].z, moments: &self.statistics };
         conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
@@ -163,17 +174,20 @@ impl Network {
     }
 
     fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
+        recorder.label("outc");
         let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
         conv1x1(recorder, self.shape(0), self.last_layer(), weights, output)
     }
 
     /// Parameter gradients from ∂L/∂output `[batch, nx, ny]` of the forward pass before it.
     pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
+        recorder.label("outc");
         let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
         let (shares, sums) = (&self.partial, &self.statistics);
         let (shape, last) = (self.shape(0), self.last_layer());
         let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
+            recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
             let (gradient, output_weight) = match self.layer_gradients.get(i) {
                 Some(g) => (Gradient::Stored { layer, g }, None),

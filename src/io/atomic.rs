@@ -38,6 +38,16 @@ pub fn check_target(path: &Path) -> Result<()> {
     }
 }
 
+/// Refuses a file in a folder that is missing: it would fail only after hours of computing.
+pub fn check_folder(path: &Path) -> Result<()> {
+    let folder = folder_of(path);
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let (path, folder) = (path.display(), folder.display());
+    Err(Error::usage(format!("{path}: there is no folder {folder}; create it, or name another file")))
+}
+
 fn folder_of(path: &Path) -> &Path {
     // The parent of a bare file name is the empty path, which no system call accepts.
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))

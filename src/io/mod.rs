@@ -11,6 +11,7 @@ pub mod npy;
 pub mod picture;
 pub mod plot;
 pub mod rectangles;
+pub mod roofline;
 pub mod run_folder;
 pub mod tensors;
 mod ticks;

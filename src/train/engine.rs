@@ -7,6 +7,7 @@ use crate::cpu::Real;
 use crate::model::init::State;
 use crate::model::{Batch, Losses, Method, Precision};
 use crate::{Result, cpu, gpu};
+use std::time::Instant;
 
 /// A network in training, on a GPU or on the CPU.
 pub struct Engine {
@@ -34,6 +35,8 @@ trait CpuTraining {
     fn gradients(&self) -> Vec<f32>;
     /// Truth, observation and prediction.
     fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3];
+    /// What [`Engine::cpu_seconds`] returns.
+    fn seconds(&self) -> [f64; 4];
 }
 
 /// The network in 32 bits, the physics in P.
@@ -43,6 +46,7 @@ struct CpuEngine<P> {
     frozen: bool,
     finished: Vec<Losses>,
     kept: (Vec<f32>, Vec<f32>),
+    seconds: [f64; 4],
 }
 
 impl Engine {
@@ -92,6 +96,30 @@ impl Engine {
                 engine.advance(batch);
                 Ok(())
             }
+        }
+    }
+
+    /// Waits until the next [`Engine::submit`] will not have to wait for earlier steps.
+    pub fn make_room(&mut self) -> Result<()> {
+        match &mut self.backend {
+            Backend::Gpu(step) => step.make_room(),
+            Backend::Cpu(_) => Ok(()),
+        }
+    }
+
+    /// The step on the GPU, for looking into it; none on the CPU.
+    pub fn gpu_step(&self) -> Option<&gpu::Step> {
+        match &self.backend {
+            Backend::Gpu(step) => Some(step),
+            Backend::Cpu(_) => None,
+        }
+    }
+
+    /// Seconds that the last step took on the CPU: making the data, forward, backward, update. None on a GPU.
+    pub fn cpu_seconds(&self) -> Option<[f64; 4]> {
+        match &self.backend {
+            Backend::Gpu(_) => None,
+            Backend::Cpu(engine) => Some(engine.seconds()),
         }
     }
 
@@ -161,14 +189,20 @@ impl<P: Real> CpuEngine<P> {
         step.params.copy_from_slice(&state.params);
         step.running.copy_from_slice(&state.buffers);
         let kept = (state.params.clone(), state.buffers.clone());
-        Self { step, updates: 0, frozen: false, finished: Vec::new(), kept }
+        Self { step, updates: 0, frozen: false, finished: Vec::new(), kept, seconds: [0.0; 4] }
     }
 }
 
 impl<P: Real> CpuTraining for CpuEngine<P> {
     fn advance(&mut self, batch: &Batch) {
+        let mut last = Instant::now();
+        let mut lap = || std::mem::replace(&mut last, Instant::now()).elapsed().as_secs_f64();
         self.step.set_batch(batch);
-        let losses = self.step.forward_backward();
+        let data = lap();
+        self.step.forward();
+        let forward = lap();
+        let losses = self.step.backward();
+        let backward = lap();
         self.frozen |= !losses.is_finite();
         if !self.frozen {
             self.kept.0.copy_from_slice(&self.step.params);
@@ -176,6 +210,7 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
             self.updates += 1;
             self.step.update(self.updates);
         }
+        self.seconds = [data, forward, backward, lap()];
         self.finished.push(losses);
     }
 
@@ -201,5 +236,9 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
         let (truth, observation, prediction) = self.step.fields();
         let narrow = |field: &[P]| field.iter().map(|v| v.f64() as f32).collect();
         [narrow(truth), narrow(observation), prediction.to_vec()]
+    }
+
+    fn seconds(&self) -> [f64; 4] {
+        self.seconds
     }
 }

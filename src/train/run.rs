@@ -48,7 +48,9 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     if let Some(path) = &config.save_gradients {
-        check_parent(path, folder)?;
+        if path.parent() != folder {
+            atomic::check_folder(path)?; // the run's own folder is about to be made
+        }
         atomic::check_target(path)?;
         if path.file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)) {
             let message = format!("{}: this name is for a file of the run; name another", path.display());
@@ -93,18 +95,6 @@ pub fn train(
     report::reconstruction(&folder.join("reconstruction.png"), config, &examples)?;
     let seconds = journal.rows.last().map_or(0.0, |row| row.seconds);
     Ok(Outcome { folder, x_l2: journal.last, seconds })
-}
-
-/// A file in a folder that is missing would fail after hours of training; the run's own folder is about to be made.
-fn check_parent(path: &Path, run: Option<&Path>) -> Result<()> {
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
-    match parent.filter(|parent| Some(*parent) != run && !parent.is_dir()) {
-        None => Ok(()),
-        Some(parent) => {
-            let (path, parent) = (path.display(), parent.display());
-            Err(Error::usage(format!("{path}: there is no folder {parent}; create it, or name another file")))
-        }
-    }
 }
 
 /// Turns losses into rows of `metrics.csv`, as they arrive.

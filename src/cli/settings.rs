@@ -1,0 +1,70 @@
+//! The flags that `train` and `bench` share: what is trained, and where.
+
+use crate::model::{Method, Padding, Precision};
+use crate::train::{Size, TrainConfig};
+use clap::{Args, ValueEnum};
+
+#[derive(Args)]
+pub(super) struct Settings {
+    /// Training signal: sip (scale-invariant physics update) or gd (plain gradient through the simulator)
+    #[arg(long, value_enum, default_value_t = MethodName::Sip)]
+    method: MethodName,
+    /// Samples per step
+    #[arg(long, default_value_t = TrainConfig::default().batch)]
+    batch: usize,
+    /// Cells along x and y, powers of two from 8 to 2048 [default: 64x64]
+    #[arg(long)]
+    pub(super) size: Option<Size>,
+    /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good (docs/numerics.md)
+    #[arg(long, default_value_t = TrainConfig::default().physics, value_name = "f32|f64")]
+    physics: Precision,
+    /// Levels of the U-Net, 1 to 6 [default: 4]
+    #[arg(long)]
+    levels: Option<usize>,
+    /// Filters of all levels, or a list from the finest to the coarsest such as 16,32,48,64 (multiples of 8)
+    /// [default: 16]
+    #[arg(long, value_delimiter = ',')]
+    filters: Option<Vec<usize>>,
+    /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3) [default: circular]
+    #[arg(long, value_enum)]
+    padding: Option<PaddingName>,
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
+    device: String,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum MethodName {
+    Sip,
+    Gd,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum PaddingName {
+    Circular,
+    Zero,
+}
+
+impl Settings {
+    /// `defaults` with what was said.
+    pub(super) fn config(&self, defaults: TrainConfig) -> TrainConfig {
+        TrainConfig {
+            method: match self.method {
+                MethodName::Sip => Method::Sip,
+                MethodName::Gd => Method::Gd,
+            },
+            batch: self.batch,
+            size: self.size.unwrap_or(defaults.size),
+            physics: self.physics,
+            levels: self.levels.unwrap_or(defaults.levels),
+            filters: self.filters.clone().unwrap_or(defaults.filters),
+            padding: match self.padding {
+                Some(PaddingName::Circular) => Padding::Circular,
+                Some(PaddingName::Zero) => Padding::Zero,
+                None => defaults.padding,
+            },
+            device: self.device.clone(),
+            ..defaults
+        }
+    }
+}

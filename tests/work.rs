@@ -1,0 +1,65 @@
+//! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub device.
+
+use unheat::gpu::adam::Optimiser;
+use unheat::gpu::copy::copy;
+use unheat::gpu::multiply_add::{CHAINS, ITERATIONS, multiply_add};
+use unheat::gpu::narrow::narrow;
+use unheat::gpu::sum_rows::sum_rows;
+use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Work};
+use unheat::model::{Adam, Precision};
+
+fn gpu() -> Gpu {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+        required_features: wgpu::Features::SHADER_F64,
+        ..Default::default()
+    });
+    let info = device.adapter_info();
+    Gpu::from_device(device, queue, info, Checks::Checked)
+}
+
+#[test]
+fn bytes_follow_from_the_shader_and_the_declared_lengths() {
+    let gpu = gpu();
+    let tensor = |len| gpu.tensor("numbers", len).unwrap();
+    let wide = gpu.tensor_in("wide", 100, Precision::F64).unwrap();
+    let mut record = Recorder::new(&gpu);
+    record.label("first");
+    copy(&mut record, &tensor(400), &tensor(400)).unwrap();
+    narrow(&mut record, &wide, &tensor(500), 100).unwrap();
+    record.label("second");
+    sum_rows(&mut record, &tensor(1000), 30, 20, &tensor(1000), 700).unwrap();
+    Optimiser::new(&gpu, Adam::default(), 50).unwrap().update(&mut record, &tensor(50), &tensor(50)).unwrap();
+    multiply_add(&mut record, &tensor(10), 7, 3).unwrap();
+    let recording = record.finish();
+    let found: Vec<(&str, &str, Work)> = recording.describe().map(|d| (d.label, d.kernel, d.work)).collect();
+    let work = |flops: usize, bytes: u64| Work { flops: flops as u64, bytes };
+    let expected = [
+        ("first", "copy", work(0, 4 * (400 + 400))),
+        ("first", "narrow/f64", work(0, 100 * (8 + 4))),
+        ("second", "sum_rows", work(30 * 20, 4 * (30 * 20 + 20))),
+        // Gradients once; weights and both moments in and out; schedule and frozen.
+        ("second", "adam", work(13 * 50, 4 * (50 * 7 + 2 + 1))),
+        ("second", "multiply_add", work(2 * CHAINS * ITERATIONS * 3 * 7, 4 * 7)),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn memory_is_counted_by_use_while_a_tensor_lives() {
+    let gpu = gpu();
+    let all = || MemoryUse::ALL.map(|used| gpu.memory(used)).into_iter().sum::<u64>();
+    assert_eq!(all(), 0);
+    let tensor = gpu.allocate_for(MemoryUse::Physics, || {
+        let inner = gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor("inner", 10).unwrap());
+        (gpu.tensor("outer", 100).unwrap(), inner)
+    });
+    let other = gpu.tensor_in("other", 1000, Precision::F64).unwrap();
+    assert_eq!(gpu.memory(MemoryUse::Physics), 400);
+    assert_eq!(gpu.memory(MemoryUse::Scratch), 40);
+    assert_eq!(gpu.memory(MemoryUse::Other), 8000);
+    let clone = other.clone();
+    drop(other);
+    assert_eq!(gpu.memory(MemoryUse::Other), 8000, "a clone shares the memory");
+    drop((clone, tensor));
+    assert_eq!(all(), 0);
+}
