@@ -2,8 +2,9 @@
 // g = ∂L/∂z from a file in gradient/ and the input from a source.
 //
 // A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation owns one
-// input channel, four output channels, all nine taps, and the strips of four pixels congruent to its phase modulo
-// PHASES. Every (chunk, phase) writes a row of partial sums; sum_rows adds the rows in fixed order.
+// input channel, 4·QUADS output channels, all nine taps, and the strips of four pixels congruent to its phase modulo
+// PHASES. Every (chunk, phase) writes a row of partial sums; sum_rows adds the rows in fixed order, which is the same
+// for every QUADS.
 
 struct Params {
     batch: u32,
@@ -22,7 +23,7 @@ struct Params {
 
 const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
-const WORKGROUP: u32 = CHANNELS * BLOCK_QUADS * PHASES;
+const WORKGROUP: u32 = CHANNELS * (BLOCK_QUADS / QUADS) * PHASES;
 
 var<workgroup> tile: array<vec4<f32>, CHANNELS * PLANE>; // [CHANNELS, PLANE]
 var<workgroup> gradients: array<vec4<f32>, STRIPS * 4u * BLOCK_QUADS>; // [STRIPS, 4 pixels, BLOCK_QUADS]
@@ -48,15 +49,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let i0 = workgroup.y % params.input_blocks * CHANNELS;
     let first_quad = workgroup.y / params.input_blocks * BLOCK_QUADS;
     let channel = local % CHANNELS;
-    let quad = local / CHANNELS % BLOCK_QUADS;
-    let phase = local / (CHANNELS * BLOCK_QUADS);
+    let quad = local / CHANNELS % (BLOCK_QUADS / QUADS) * QUADS;
+    let phase = local / (CHANNELS * (BLOCK_QUADS / QUADS));
 
     let tiles_y = max(params.ny / TILE_Y, 1u);
     let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
     // One matrix per tap row; a column is a tap, its rows are four output channels.
-    var upper = mat3x4<f32>();
-    var middle = mat3x4<f32>();
-    var lower = mat3x4<f32>();
+    var upper: array<mat3x4<f32>, QUADS>;
+    var middle: array<mat3x4<f32>, QUADS>;
+    var lower: array<mat3x4<f32>, QUADS>;
 
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
@@ -79,18 +80,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
 
         for (var strip = phase; strip < STRIPS; strip += PHASES) {
             let row = strip / STRIPS_Y;
-            let padded_row = row / TILE_X * (TILE_X + 2u) + row % TILE_X;
-            let corner = channel * PLANE + padded_row * ROW_QUADS + strip % STRIPS_Y;
-            let at = strip * 4u * BLOCK_QUADS + quad;
-            let g = mat4x4(
-                gradients[at],
-                gradients[at + BLOCK_QUADS],
-                gradients[at + 2u * BLOCK_QUADS],
-                gradients[at + 3u * BLOCK_QUADS],
-            );
-            upper = add_row(upper, g, tile[corner], tile[corner + 1u].xy);
-            middle = add_row(middle, g, tile[corner + ROW_QUADS], tile[corner + ROW_QUADS + 1u].xy);
-            lower = add_row(lower, g, tile[corner + 2u * ROW_QUADS], tile[corner + 2u * ROW_QUADS + 1u].xy);
+            let first_row = row / TILE_X * (TILE_X + 2u) + row % TILE_X;
+            let corner = channel * PLANE + first_row * ROW_QUADS + strip % STRIPS_Y;
+            let rows = array(padded_row(corner), padded_row(corner + ROW_QUADS), padded_row(corner + 2u * ROW_QUADS));
+            for (var q = 0u; q < QUADS; q++) {
+                let g = pixels_of(strip, quad + q);
+                upper[q] = add_row(upper[q], g, rows[0]);
+                middle[q] = add_row(middle[q], g, rows[1]);
+                lower[q] = add_row(lower[q], g, rows[2]);
+            }
         }
     }
 
@@ -99,16 +97,16 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         return;
     }
     let part = (workgroup.x * PHASES + phase) * params.c_out;
-    let upper_rows = transpose(upper);
-    let middle_rows = transpose(middle);
-    let lower_rows = transpose(lower);
-    for (var k = 0u; k < 4u; k++) {
-        let o = 4u * (first_quad + quad) + k;
-        if o < params.c_out {
-            let at = ((part + o) * params.c_in + i) * 9u;
-            store(at, upper_rows[k]);
-            store(at + 3u, middle_rows[k]);
-            store(at + 6u, lower_rows[k]);
+    for (var q = 0u; q < QUADS; q++) {
+        let rows = array(transpose(upper[q]), transpose(middle[q]), transpose(lower[q]));
+        for (var k = 0u; k < 4u; k++) {
+            let o = 4u * (first_quad + quad + q) + k;
+            if o < params.c_out {
+                let at = ((part + o) * params.c_in + i) * 9u;
+                store(at, rows[0][k]);
+                store(at + 3u, rows[1][k]);
+                store(at + 6u, rows[2][k]);
+            }
         }
     }
 }
@@ -119,12 +117,33 @@ fn store(at: u32, taps: vec3<f32>) {
     partial[at + 2u] = taps.z;
 }
 
-// sum + Σ_p g_p·pixel_p for three taps along y over a padded row of six cells.
-fn add_row(sum: mat3x4<f32>, g: mat4x4<f32>, left: vec4<f32>, right: vec2<f32>) -> mat3x4<f32> {
+// Six neighbouring cells of a padded row.
+struct Row {
+    left: vec4<f32>,
+    right: vec2<f32>,
+}
+
+fn padded_row(at: u32) -> Row {
+    return Row(tile[at], tile[at + 1u].xy);
+}
+
+// Four output channels' gradients on a strip, one column per pixel.
+fn pixels_of(strip: u32, quad: u32) -> mat4x4<f32> {
+    let at = strip * 4u * BLOCK_QUADS + quad;
+    return mat4x4(
+        gradients[at],
+        gradients[at + BLOCK_QUADS],
+        gradients[at + 2u * BLOCK_QUADS],
+        gradients[at + 3u * BLOCK_QUADS],
+    );
+}
+
+// sum + Σ_p g_p·pixel_p for three taps along y.
+fn add_row(sum: mat3x4<f32>, g: mat4x4<f32>, row: Row) -> mat3x4<f32> {
     return mat3x4(
-        accumulate(sum[0], g, left),
-        accumulate(sum[1], g, vec4(left.yzw, right.x)),
-        accumulate(sum[2], g, vec4(left.zw, right)),
+        accumulate(sum[0], g, row.left),
+        accumulate(sum[1], g, vec4(row.left.yzw, row.right.x)),
+        accumulate(sum[2], g, vec4(row.left.zw, row.right)),
     );
 }
 

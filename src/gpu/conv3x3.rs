@@ -6,7 +6,7 @@ use super::recording::Recorder;
 use super::sink::Sink;
 use super::source::Source;
 use super::tile::Tile;
-use super::{Gpu, KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
+use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::model::{Padding, Precision};
 use crate::{Error, Result};
 
@@ -38,13 +38,28 @@ params! {
     }
 }
 
-/// How a convolution is cut into invocations. The order of every sum is the same for all.
+/// How the 3×3 kernels are cut into invocations. The order of every sum is the same for all variants, so results are
+/// equal bit by bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Variant {
-    /// Pixels along x of an invocation: 1, 2, 4 or 8.
+    /// Convolution: pixels along x of an invocation, 1, 2, 4 or 8.
     pub patch: usize,
-    /// Input channels in workgroup memory at a time.
+    /// Convolution: input channels in workgroup memory at a time, 1, 2, 4 or 8.
     pub channels: usize,
+    /// Weight gradient: vectors of four output channels of an invocation, 1, 2 or 4.
+    pub quads: usize,
+}
+
+impl Variant {
+    /// A choice that is good on most adapters: many small invocations on a GPU; on a software adapter, where every
+    /// load is made lane by lane, as much arithmetic per load as registers hold.
+    pub fn usual(software: bool) -> Self {
+        if software {
+            Self { patch: 8, channels: 8, quads: 2 }
+        } else {
+            Self { patch: 4, channels: 4, quads: 1 }
+        }
+    }
 }
 
 /// out = w ∗ source into `sink`; for the adjoint the source is a gradient and the weights are arranged for it.
@@ -57,7 +72,7 @@ pub fn conv3x3(
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
     let tile = Tile::of(shape, TILE_SIDE);
-    let variant = Variant::default_on(recorder.gpu, tile, weights);
+    let variant = Variant::usual(recorder.gpu.is_software());
     let params = ConvParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
@@ -81,8 +96,8 @@ pub fn conv3x3(
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", weights.block_quads()),
-        ("PATCH", variant.patch),
-        ("CHANNELS", variant.channels),
+        ("PATCH", variant.patch.min(tile.x)),
+        ("CHANNELS", variant.channels.min(weights.inputs())),
     ]);
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
@@ -112,14 +127,6 @@ pub fn statistics_len(shape: Shape, c_out: usize) -> usize {
     3 * c_out * chunks(shape)
 }
 
-impl Variant {
-    fn default_on(gpu: &Gpu, tile: Tile, weights: Arranged) -> Self {
-        let env = |n: &str, d: usize| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
-        let _ = gpu;
-        Self { patch: env("P", 4).min(tile.x), channels: env("C", 4).min(weights.inputs()) }
-    }
-}
-
 /// ∂L/∂w from ∂L/∂z `gradient` and the forward input `source`, into the flat parameter gradients `gradients`.
 /// `partial` is scratch of at least [`partial_len`] elements.
 pub fn conv3x3_weight_gradient(
@@ -134,6 +141,7 @@ pub fn conv3x3_weight_gradient(
     check_channels(source.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out);
+    let variant = Variant::usual(recorder.gpu.is_software());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
     let params = WeightGradientParams {
         batch: shape.batch as u32,
@@ -155,6 +163,7 @@ pub fn conv3x3_weight_gradient(
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
+        ("QUADS", variant.quads.min(plan.block_quads)),
         ("CHANNELS", plan.channels),
         ("PHASES", plan.phases),
     ]);
