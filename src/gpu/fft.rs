@@ -10,7 +10,7 @@ use super::recording::{Recorder, WORKGROUP, real_spec};
 use super::{Gpu, Tensor, params::params};
 use crate::Result;
 use crate::model::fourier::twiddles;
-use crate::model::{Method, Precision};
+use crate::model::{HeatEquation, Method, Precision};
 
 params! {
     struct FftParams { fields: u32, batch: u32, nx: u32, ny: u32 }
@@ -250,6 +250,12 @@ impl Fft {
         let line_count = self.complex_len() / (2 * length);
         recorder.call(&spec, &params, &buffers, [line_count.div_ceil(lines) as u32, 1, 1])
     }
+}
+
+/// Whether a line of the longer side fits into a workgroup's memory.
+pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
+    let bytes = 2 * precision.bytes() * heat.nx.max(heat.ny);
+    bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
 }
 
 /// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if that is

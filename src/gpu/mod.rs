@@ -8,6 +8,7 @@ pub mod batch_norm;
 pub mod conv1x1;
 pub mod conv3x3;
 pub mod copy;
+pub mod data;
 pub mod device;
 pub mod exp64;
 pub mod fft;

@@ -4,17 +4,15 @@
 //! the losses of finished steps from a ring whenever they arrive.
 
 use super::adam::Optimiser;
+use super::data::Data;
 use super::fft::pairs;
 use super::mean_shift::{self, MeanShift};
 use super::memory::MemoryUse;
-use super::narrow::narrow;
 use super::physics::Physics;
-use super::rasterise::{NUMBERS, flatten, rasterise};
 use super::tensor::Staging;
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
-use crate::model::rectangles::PER_SAMPLE;
 use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
@@ -34,7 +32,7 @@ pub struct Step {
     cells: usize,
     network: Network,
     optimiser: Optimiser,
-    rectangles: Tensor,
+    data: Data,
     fields: Fields,
     kept_params: Tensor,
     kept_running: Tensor,
@@ -48,13 +46,9 @@ pub struct Step {
     ring: Ring,
 }
 
-/// The arrays of a step outside the network, `[batch, nx, ny]` unless said. Truth, observation, error, signal and
-/// energy have the physics' precision, the others 32 bits (SPEC 0).
+/// The arrays of a step between network and physics, `[batch, nx, ny]` unless said. Error, signal and energy have
+/// the physics' precision, the others 32 bits (SPEC 0).
 struct Fields {
-    truth: Tensor,
-    observation: Tensor,
-    /// The observation in 32 bits: the same tensor if that is the physics' precision.
-    input: Tensor,
     output: Tensor,
     prediction: Tensor,
     error: Tensor,
@@ -72,14 +66,7 @@ impl Fields {
     fn new(gpu: &Gpu, batch: usize, cells: usize, precision: Precision) -> Result<Self> {
         let field = |label| gpu.tensor(label, batch * cells);
         let physical = |label| gpu.tensor_in(label, batch * cells, precision);
-        let observation = physical("observation")?;
         Ok(Self {
-            truth: physical("truth")?,
-            input: match precision {
-                Precision::F32 => observation.clone(),
-                Precision::F64 => field("network input")?,
-            },
-            observation,
             output: field("network output")?,
             prediction: field("prediction")?,
             error: physical("error")?,
@@ -123,32 +110,27 @@ impl Step {
                 gpu.tensor_from("kept running statistics", &state.buffers)?,
             ))
         })?;
-        let (physics, f, rectangles) = gpu.allocate_for(MemoryUse::Physics, || {
+        let (data, physics, f) = gpu.allocate_for(MemoryUse::Physics, || {
             Ok((
+                Data::new(gpu, heat, batch, precision)?,
                 Physics::new(gpu, heat, batch, precision)?,
                 Fields::new(gpu, batch, cells, precision)?,
-                gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, precision)?,
             ))
         })?;
 
         // rectangles -> field x*
         let mut record = Recorder::new(gpu);
-        record.label("rectangles");
-        rasterise(&mut record, &rectangles, &f.truth, PER_SAMPLE, batch, nx, ny)?;
+        data.rasterise(&mut record)?;
         let rasterise = record.finish();
 
         // x* -> FFT -> diffusion -> observation y* -> U-Net -> prediction x
         let mut record = Recorder::new(gpu);
-        record.label("diffusion");
-        physics.diffuse(&mut record, &f.truth, &f.observation)?;
-        if precision != Precision::F32 {
-            narrow(&mut record, &f.observation, &f.input, batch * cells)?;
-        }
+        data.diffuse(&mut record)?;
         record.label("network");
-        network.forward(&mut record, &f.input, &f.output)?;
+        network.forward(&mut record, &data.input, &f.output)?;
         let shift = MeanShift {
             output: &f.output,
-            truth: &f.truth,
+            truth: &data.truth,
             prediction: &f.prediction,
             error: &f.error,
             x_l2: &f.x_l2,
@@ -176,7 +158,7 @@ impl Step {
             cells,
         )?;
         record.label("network");
-        network.backward(&mut record, &f.input, &f.output_gradient)?;
+        network.backward(&mut record, &data.input, &f.output_gradient)?;
         let backward = record.finish();
 
         // gradients -> Adam, unless a loss or a gradient is not finite
@@ -196,7 +178,7 @@ impl Step {
             cells,
             network,
             optimiser,
-            rectangles,
+            data,
             fields: f,
             kept_params,
             kept_running,
@@ -237,7 +219,7 @@ impl Step {
     /// Submits one step, when there is room.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.make_room()?;
-        self.upload(batch);
+        self.data.upload(&self.gpu, batch);
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
@@ -253,14 +235,6 @@ impl Step {
             self.request_losses()?;
         }
         Ok(())
-    }
-
-    /// Writes x* for the next submission, rounded to the precision of the physics.
-    fn upload(&self, batch: &Batch) {
-        match batch {
-            Batch::Rectangles(rectangles) => self.gpu.write_f64(&self.rectangles, &flatten(rectangles)),
-            Batch::Fields(truth) => self.gpu.write_f64(&self.fields.truth, truth),
-        }
     }
 
     /// Starts the readback of all losses submitted since the last one.
@@ -297,14 +271,13 @@ impl Step {
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
     /// statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.upload(batch);
+        self.data.upload(&self.gpu, batch);
         if matches!(batch, Batch::Rectangles(_)) {
             self.rasterise.submit(&self.gpu);
         }
         self.forward.submit(&self.gpu);
-        let f = &self.fields;
-        let truth = self.gpu.read_f64(&f.truth)?.into_iter().map(|v| v as f32).collect();
-        let all = [truth, self.gpu.read(&f.input)?, self.gpu.read(&f.prediction)?];
+        let truth = self.gpu.read_f64(&self.data.truth)?.into_iter().map(|v| v as f32).collect();
+        let all = [truth, self.gpu.read(&self.data.input)?, self.gpu.read(&self.fields.prediction)?];
         debug_assert!(all.iter().all(|field| field.len() == self.batch * self.cells));
         Ok(all)
     }

@@ -1,0 +1,85 @@
+//! The training data of a step: rectangles to fields x* to observations y* (SPEC 0 to 2).
+//!
+//! They are made in 64 bits wherever the adapter can, whatever the precision of the physics behind the network:
+//! in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after which gradients
+//! differ from the reference's in the third digit (docs/numerics.md). Elsewhere it is 32 bits throughout.
+
+use super::fft;
+use super::narrow::narrow;
+use super::physics::Physics;
+use super::rasterise::{NUMBERS, flatten, rasterise};
+use super::{Gpu, Recorder, Tensor};
+use crate::Result;
+use crate::model::rectangles::PER_SAMPLE;
+use crate::model::{Batch, HeatEquation, Precision};
+
+/// Buffers of the data, `[batch, nx, ny]` but the rectangles.
+pub struct Data {
+    heat: HeatEquation,
+    batch: usize,
+    physics: Physics,
+    rectangles: Tensor,
+    /// x* in the precision of the data.
+    drawn: Tensor,
+    /// y* in the precision of the data.
+    observed: Tensor,
+    /// x* in the precision of the physics; `drawn` itself where that is the same.
+    pub truth: Tensor,
+    /// y* in 32 bits, the network's input; `observed` itself where that is the same.
+    pub input: Tensor,
+}
+
+impl Data {
+    /// Allocates for `batch` samples and physics in `precision`.
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+        let wide = gpu.computes_in(Precision::F64) && fft::fits(gpu, heat, Precision::F64);
+        let finest = if wide { Precision::F64 } else { Precision::F32 };
+        let len = batch * heat.cells();
+        let drawn = gpu.tensor_in("truth", len, finest)?;
+        let observed = gpu.tensor_in("observation", len, finest)?;
+        let in_precision = |tensor: &Tensor, precision, label| {
+            if tensor.precision() == precision {
+                Ok(tensor.clone())
+            } else {
+                gpu.tensor_in(label, len, precision)
+            }
+        };
+        Ok(Self {
+            heat: *heat,
+            batch,
+            physics: Physics::new(gpu, heat, batch, finest)?,
+            rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
+            truth: in_precision(&drawn, precision, "narrow truth")?,
+            input: in_precision(&observed, Precision::F32, "network input")?,
+            drawn,
+            observed,
+        })
+    }
+
+    /// Records rectangles -> field x*.
+    pub fn rasterise(&self, recorder: &mut Recorder) -> Result<()> {
+        recorder.label("rectangles");
+        let HeatEquation { nx, ny, .. } = self.heat;
+        rasterise(recorder, &self.rectangles, &self.drawn, PER_SAMPLE, self.batch, nx, ny)
+    }
+
+    /// Records x* -> FFT -> diffusion -> observation y*.
+    pub fn diffuse(&self, recorder: &mut Recorder) -> Result<()> {
+        recorder.label("diffusion");
+        self.physics.diffuse(recorder, &self.drawn, &self.observed)?;
+        for (wide, target) in [(&self.observed, &self.input), (&self.drawn, &self.truth)] {
+            if wide.precision() != target.precision() {
+                narrow(recorder, wide, target, wide.len())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes rectangles or x* for the next submission, rounded to the precision of the data.
+    pub fn upload(&self, gpu: &Gpu, batch: &Batch) {
+        match batch {
+            Batch::Rectangles(rectangles) => gpu.write_f64(&self.rectangles, &flatten(rectangles)),
+            Batch::Fields(truth) => gpu.write_f64(&self.drawn, truth),
+        }
+    }
+}
