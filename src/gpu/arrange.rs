@@ -54,8 +54,8 @@ impl Arranged<'_> {
         inputs(self.c_in)
     }
 
-    /// Arranged numbers.
-    pub fn len(&self) -> usize {
+    /// Arranged numbers, padding included.
+    pub fn numbers(&self) -> usize {
         arranged_len(self.c_out, self.c_in)
     }
 }

@@ -86,7 +86,7 @@ pub fn conv3x3(
     };
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
-    buffers.push(("weights", weights.buffer, weights.offset + weights.len()));
+    buffers.push(("weights", weights.buffer, weights.offset + weights.numbers()));
     buffers.extend(sink.buffers(shape, weights.c_out, chunks));
 
     let mut files = source.files();
@@ -109,7 +109,7 @@ pub fn conv3x3(
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
     recorder.call(&spec, &params, &buffers, workgroups.map(|n| n as u32))?;
-    recorder.declare_touched("weights", weights.len())?;
+    recorder.declare_touched("weights", weights.numbers())?;
     recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
     Ok(())
 }
