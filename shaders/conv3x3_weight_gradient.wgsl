@@ -3,8 +3,8 @@
 //
 // A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation owns one
 // input channel, 4·QUADS output channels, all nine taps, and the strips of four pixels congruent to its phase modulo
-// PHASES. Every (chunk, phase) writes a row of partial sums; sum_rows adds the rows in fixed order, which is the same
-// for every QUADS.
+// PHASES. In the end the phases are added up in workgroup memory; every chunk writes a row of partial sums, and sum_rows
+// adds the rows. All in fixed order, the same for every QUADS.
 
 struct Params {
     batch: u32,
@@ -19,13 +19,15 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // [chunks·PHASES, c_out, c_in, 3, 3]
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // [chunks, c_out, c_in, 3, 3]
 
 const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
-const WORKGROUP: u32 = CHANNELS * (BLOCK_QUADS / QUADS) * PHASES;
+const OWNERS: u32 = CHANNELS * (BLOCK_QUADS / QUADS); // invocations of one phase
+const WORKGROUP: u32 = OWNERS * PHASES;
 
-var<workgroup> tile: array<vec4<f32>, CHANNELS * PLANE>; // [CHANNELS, PLANE]
+// First the tile [CHANNELS, PLANE], later the sums of one phase [QUADS, 9, OWNERS].
+var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, 9u * QUADS * OWNERS)>;
 var<workgroup> gradients: array<vec4<f32>, STRIPS * 4u * BLOCK_QUADS>; // [STRIPS, 4 pixels, BLOCK_QUADS]
 
 // g of four output channels on one strip, one column per pixel; zero where there is no pixel.
@@ -50,7 +52,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let first_quad = workgroup.y / params.input_blocks * BLOCK_QUADS;
     let channel = local % CHANNELS;
     let quad = local / CHANNELS % (BLOCK_QUADS / QUADS) * QUADS;
-    let phase = local / (CHANNELS * (BLOCK_QUADS / QUADS));
+    let owner = local % OWNERS;
+    let phase = local / OWNERS;
 
     let tiles_y = max(params.ny / TILE_Y, 1u);
     let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
@@ -92,11 +95,30 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
+    for (var giver = 1u; giver < PHASES; giver++) {
+        workgroupBarrier(); // the tile, or the phase before, has been read
+        if phase == giver {
+            for (var q = 0u; q < QUADS; q++) {
+                give(3u * q, owner, upper[q]);
+                give(3u * q + 1u, owner, middle[q]);
+                give(3u * q + 2u, owner, lower[q]);
+            }
+        }
+        workgroupBarrier();
+        if phase == 0u {
+            for (var q = 0u; q < QUADS; q++) {
+                upper[q] += given(3u * q, owner);
+                middle[q] += given(3u * q + 1u, owner);
+                lower[q] += given(3u * q + 2u, owner);
+            }
+        }
+    }
+
     let i = i0 + channel;
-    if i >= params.c_in {
+    if phase > 0u || i >= params.c_in {
         return;
     }
-    let part = (workgroup.x * PHASES + phase) * params.c_out;
+    let part = workgroup.x * params.c_out;
     for (var q = 0u; q < QUADS; q++) {
         let rows = array(transpose(upper[q]), transpose(middle[q]), transpose(lower[q]));
         for (var k = 0u; k < 4u; k++) {
@@ -109,6 +131,17 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             }
         }
     }
+}
+
+fn give(row: u32, owner: u32, taps: mat3x4<f32>) {
+    for (var k = 0u; k < 3u; k++) {
+        tile[(3u * row + k) * OWNERS + owner] = taps[k];
+    }
+}
+
+fn given(row: u32, owner: u32) -> mat3x4<f32> {
+    let at = 3u * row * OWNERS + owner;
+    return mat3x4(tile[at], tile[at + OWNERS], tile[at + 2u * OWNERS]);
 }
 
 fn store(at: u32, taps: vec3<f32>) {

@@ -36,7 +36,9 @@ pub(super) fn cases() -> Vec<Case> {
                 continue;
             }
             let shape = Shape { batch, nx, ny };
-            for padding in [Padding::Circular, Padding::Zero] {
+            // The border is the same code for every source: zeros on a wide and on a narrow grid will do.
+            let zeros = [(16, 32), (4, 2)].contains(&(nx, ny)).then_some(Padding::Zero);
+            for padding in [Some(Padding::Circular), zeros].into_iter().flatten() {
                 cases.push(conv_case(kind, channels, c_out, shape, padding));
                 cases.push(weight_gradient_case(kind, channels, c_out, shape, padding));
             }

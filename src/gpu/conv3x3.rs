@@ -174,7 +174,7 @@ pub fn conv3x3_weight_gradient(
     recorder.call(&conv_spec(name, files, constants), &params, &buffers, workgroups)?;
     let columns = 9 * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
-    sum_rows(recorder, partial, plan.chunks() * plan.phases, columns, gradients, weights.offset)
+    sum_rows(recorder, partial, plan.chunks(), columns, gradients, weights.offset)
 }
 
 /// Scratch elements that [`conv3x3_weight_gradient`] needs.
@@ -202,17 +202,19 @@ struct GradientPlan {
 
 impl GradientPlan {
     fn new(shape: Shape, c_in: usize, c_out: usize) -> Self {
-        /// Most chunks: enough workgroups to fill a large GPU.
-        const CHUNKS: usize = 512;
+        /// Most chunks. With [`INVOCATIONS`] each they fill a large GPU; more would only write more partial sums.
+        const CHUNKS: usize = 128;
+        /// Invocations per workgroup that each own four output channels; less if the tile has not as many strips.
+        const INVOCATIONS: usize = 256;
         /// Most scratch elements, 16 MiB.
         const SCRATCH: usize = 4 << 20;
         let tile = Tile::of(shape, 8);
         let block_quads = c_out.div_ceil(4).next_power_of_two().min(4);
         let channels = 1 << c_in.min(16).ilog2();
-        let phases = (64 / (channels * block_quads)).max(1);
+        let phases = (INVOCATIONS / (channels * block_quads)).clamp(1, tile.strips());
         let columns = 9 * c_in * c_out;
         let tiles = tile.count(shape);
-        let most = CHUNKS.min(SCRATCH / (columns * phases)).max(1);
+        let most = CHUNKS.min(SCRATCH / columns).max(1);
         Self { tile, block_quads, channels, phases, tiles, tiles_per_chunk: tiles.div_ceil(most), columns }
     }
 
@@ -221,7 +223,7 @@ impl GradientPlan {
     }
 
     fn partial_len(&self) -> usize {
-        self.chunks() * self.phases * self.columns
+        self.chunks() * self.columns
     }
 }
 

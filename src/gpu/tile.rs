@@ -20,6 +20,11 @@ impl Tile {
         Self { n: side * side / (x * y), x, y }
     }
 
+    /// Strips of four pixels along y.
+    pub fn strips(self) -> usize {
+        self.n * self.x * self.y / 4
+    }
+
     /// Tiles that cover one sample, or one that covers several.
     pub fn per_sample(self, shape: Shape) -> usize {
         (shape.nx / self.x).max(1) * (shape.ny / self.y).max(1)
