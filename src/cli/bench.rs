@@ -3,6 +3,7 @@
 use super::Outcome;
 use super::say::{note, say};
 use super::settings::Settings;
+use super::tune::Tuning;
 use crate::bench::{self, By, Comparison, Options, Report, figure, table};
 use crate::gpu::Timing;
 use crate::io::atomic;
@@ -17,6 +18,8 @@ use std::process::ExitCode;
 pub(super) struct Arguments {
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    tuning: Tuning,
     /// Rows of the table: a kernel, a layer, or each dispatch
     #[arg(long, value_enum, default_value_t = ByName::Kernel)]
     by: ByName,
@@ -80,7 +83,7 @@ impl Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     // What is impossible is said before anything is measured.
     let config = arguments.settings.config(TrainConfig::default());
-    config.plan()?;
+    let plan = config.plan()?;
     let before = arguments.compare.as_deref().map(Report::read).transpose()?;
     if let Some(path) = &arguments.output {
         atomic::check_folder(path)?;
@@ -90,6 +93,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let compute = Compute::open(&choice)?;
     check(&arguments, &compute)?;
     note!("measuring {}", compute.describe());
+    arguments.tuning.find(&compute, &config, &plan)?;
     let report = bench::run(&config, &compute, &arguments.options(), &mut |what| note!("... {what}"))?;
     if let Some(path) = &arguments.output {
         figure::roofline(path, &report)?;

@@ -12,6 +12,7 @@ mod reconstruct;
 mod say;
 mod settings;
 mod train;
+mod tune;
 
 use crate::{Error, Result};
 use clap::{Parser, Subcommand};

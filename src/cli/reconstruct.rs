@@ -2,6 +2,7 @@
 
 use super::Outcome;
 use super::say::say;
+use super::tune::Tuning;
 use crate::Error;
 use crate::io::{npy, weights};
 use crate::train::reconstruct::{check_size, reconstruct};
@@ -30,6 +31,8 @@ pub(super) struct Arguments {
     /// Fields at a time; with --norm batch each batch has its own statistics [default: all, with --norm batch]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    #[command(flatten)]
+    tuning: Tuning,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
     device: String,
@@ -55,6 +58,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     };
     let Ok(choice) = arguments.device.parse::<DeviceChoice>();
     let compute = Compute::open(&choice)?;
+    arguments.tuning.recall(&compute);
     let batch = arguments.batch.unwrap_or(default);
     let values: Vec<f32> = match &observed.data {
         npy::FieldData::F32(values) => values.clone(),

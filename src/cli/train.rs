@@ -4,6 +4,7 @@ use super::Outcome;
 use super::progress::Display;
 use super::say::{note, say};
 use super::settings::Settings;
+use super::tune::Tuning;
 use crate::Result;
 use crate::io::{npy, weights};
 use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
@@ -15,6 +16,8 @@ use std::process::ExitCode;
 pub(super) struct Arguments {
     #[command(flatten)]
     settings: Settings,
+    #[command(flatten)]
+    tuning: Tuning,
     /// Number of updates
     #[arg(long, default_value_t = TrainConfig::default().steps)]
     steps: u64,
@@ -87,6 +90,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     } else {
         note!("training on {}", compute.describe());
     }
+    arguments.tuning.find(&compute, &config, &plan)?;
     let mut display = Display::new(config.steps);
     let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
     display.finish();

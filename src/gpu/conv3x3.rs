@@ -2,10 +2,11 @@
 
 use super::arrange::{Arranged, Weights};
 use super::gradient::Gradient;
-use super::recording::Recorder;
+use super::recording::{Choices, Recorder};
 use super::sink::Sink;
 use super::source::Source;
 use super::tile::Tile;
+use super::variants::{Key, Variant};
 use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::model::{Padding, Precision};
 use crate::{Error, Result};
@@ -38,27 +39,36 @@ params! {
     }
 }
 
-/// How the 3×3 kernels are cut into invocations. The order of every sum is the same for all variants, so results are
-/// equal bit by bit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Variant {
-    /// Convolution: pixels along x of an invocation, 1, 2, 4 or 8.
-    pub patch: usize,
-    /// Convolution: input channels in workgroup memory at a time, 1, 2, 4 or 8.
-    pub channels: usize,
-    /// Weight gradient: vectors of four output channels of an invocation, 1, 2 or 4.
-    pub quads: usize,
+/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time.
+fn convolution_variants(tile: Tile, inputs: usize) -> Vec<Variant> {
+    let (patches, channels) = (powers(tile.x.min(8)), powers(inputs.min(8)));
+    patches.flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels]))).collect()
 }
 
-impl Variant {
-    /// A choice that is good on most adapters: many small invocations on a GPU; on a software adapter, where every
-    /// load is made lane by lane, as much arithmetic per load as registers hold.
-    pub fn usual(software: bool) -> Self {
-        if software {
-            Self { patch: 8, channels: 8, quads: 2 }
-        } else {
-            Self { patch: 4, channels: 4, quads: 1 }
-        }
+/// Variants of the weight gradient: vectors of four output channels of an invocation.
+fn weight_gradient_variants(block_quads: usize) -> Vec<Variant> {
+    powers(block_quads).map(|quads| Variant([quads, 1])).collect()
+}
+
+/// 1, 2, 4 … up to `most`.
+fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
+    (0..=most.ilog2()).map(|doublings| 1 << doublings)
+}
+
+/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software
+/// adapter, where every load is made lane by lane, as much arithmetic per load as registers hold.
+fn usual(software: bool, on_software: [usize; 2], on_gpu: [usize; 2], most: [usize; 2]) -> Vec<Variant> {
+    let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
+    if software { vec![fitting(on_software), fitting(on_gpu)] } else { vec![fitting(on_gpu)] }
+}
+
+/// What a variant is chosen for.
+fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) -> Key {
+    Key {
+        kernel: kernel.to_owned(),
+        tile: [tile.n, tile.x, tile.y].map(|side| side as u32),
+        block_quads: block_quads as u32,
+        tiles: tiles.next_power_of_two() as u32,
     }
 }
 
@@ -72,7 +82,6 @@ pub fn conv3x3(
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
     let tile = Tile::of(shape, TILE_SIDE);
-    let variant = Variant::usual(recorder.gpu.is_software());
     let params = ConvParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
@@ -94,21 +103,27 @@ pub fn conv3x3(
     files.push(include_str!("../../shaders/lib/strips.wgsl"));
     files.push(include_str!("../../shaders/conv3x3.wgsl"));
     let mut constants = tile_constants(shape, tile, weights.padding);
-    constants.extend([
-        ("BLOCK_QUADS", weights.block_quads()),
-        ("PATCH", variant.patch.min(tile.x)),
-        ("CHANNELS", variant.channels.min(weights.inputs())),
-    ]);
+    constants.push(("BLOCK_QUADS", weights.block_quads()));
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
     }
-    let spec = conv_spec(format!("conv3x3/{}/{}", source.name(), sink.name()), files, constants);
+    let name = format!("conv3x3/{}/{}", source.name(), sink.name());
     let workgroups = [
         tile.per_sample(shape),
         shape.batch.div_ceil(tile.n),
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
-    recorder.call(&spec, &params, &buffers, workgroups.map(|n| n as u32))?;
+    let most = [tile.x, weights.inputs()];
+    let choices = Choices {
+        key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
+        possible: convolution_variants(tile, weights.inputs()),
+        usual: usual(recorder.gpu.is_software(), [8, 8], [4, 4], most),
+        spec: &|Variant([patch, channels])| {
+            let own = [("PATCH", patch as usize), ("CHANNELS", channels as usize)];
+            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat())
+        },
+    };
+    recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
     recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
     Ok(())
@@ -141,7 +156,6 @@ pub fn conv3x3_weight_gradient(
     check_channels(source.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out);
-    let variant = Variant::usual(recorder.gpu.is_software());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
     let params = WeightGradientParams {
         batch: shape.batch as u32,
@@ -163,7 +177,6 @@ pub fn conv3x3_weight_gradient(
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
-        ("QUADS", variant.quads.min(plan.block_quads)),
         ("CHANNELS", plan.channels),
         ("PHASES", plan.phases),
     ]);
@@ -171,7 +184,16 @@ pub fn conv3x3_weight_gradient(
     let name = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
     let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
-    recorder.call(&conv_spec(name, files, constants), &params, &buffers, workgroups)?;
+    let choices = Choices {
+        key: key(&name, plan.tile, plan.block_quads, plan.tiles * blocks),
+        possible: weight_gradient_variants(plan.block_quads),
+        usual: usual(recorder.gpu.is_software(), [2, 1], [1, 1], [plan.block_quads, 1]),
+        spec: &|Variant([quads, _])| {
+            let own = [("QUADS", quads as usize)];
+            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat())
+        },
+    };
+    recorder.call_variant(choices, &params, &buffers, workgroups)?;
     let columns = 9 * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
     sum_rows(recorder, partial, plan.chunks(), columns, gradients, weights.offset)

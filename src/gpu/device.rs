@@ -2,9 +2,10 @@
 
 use super::kernel::{Kernel, KernelSpec};
 use super::memory::Ledger;
+use super::variants::Variants;
 use crate::model::Precision;
 use crate::{Error, Result};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
@@ -45,6 +46,7 @@ pub struct Gpu {
     info: wgpu::AdapterInfo,
     pub(crate) checks: Checks,
     kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    pub(super) variants: Mutex<Variants>,
     pub(super) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
     failure: Arc<Mutex<Option<String>>>,
@@ -96,7 +98,16 @@ impl Gpu {
                 on_loss.lock().unwrap().get_or_insert(format!("device lost: {message}"));
             }
         });
-        Self { device, queue, info, checks, kernels: Mutex::default(), ledger: Arc::default(), failure }
+        Self {
+            device,
+            queue,
+            info,
+            checks,
+            kernels: Mutex::default(),
+            variants: Mutex::default(),
+            ledger: Arc::default(),
+            failure,
+        }
     }
 
     /// The adapter's name.
@@ -142,6 +153,27 @@ impl Gpu {
         let kernel = Arc::new(Kernel::new(self, spec)?);
         self.kernels.lock().unwrap().insert(source, kernel.clone());
         Ok(kernel)
+    }
+
+    /// Drops the built kernels with one of these sources; recordings that use them keep them.
+    pub(super) fn forget(&self, sources: &HashSet<String>) {
+        self.kernels.lock().unwrap().retain(|source, _| !sources.contains(source));
+    }
+
+    /// Whether wgpu injects checks into the shaders.
+    pub fn checks(&self) -> Checks {
+        self.checks
+    }
+
+    /// The variants in force.
+    pub fn variants(&self) -> Variants {
+        self.variants.lock().unwrap().clone()
+    }
+
+    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not have, or
+    /// that does not fit the device, is passed over.
+    pub fn set_variants(&self, variants: Variants) {
+        *self.variants.lock().unwrap() = variants;
     }
 
     /// The specs of all kernels built so far.

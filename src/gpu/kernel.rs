@@ -8,6 +8,7 @@ use super::{Gpu, Tensor};
 use crate::model::Precision;
 use crate::{Error, Result};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// What a kernel is made of: constants, the scalar `real`, then WGSL files one after the other. The entry point is
 /// `main`.
@@ -81,13 +82,17 @@ pub struct Kernel {
     spec: KernelSpec,
     pipeline: wgpu::ComputePipeline,
     bindings: Vec<Binding>,
+    /// What building it took. Some drivers compile only when it runs for the first time.
+    pub(crate) build_time: Duration,
 }
 
 impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
     pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
+        let start = Instant::now();
         let source = spec.source();
         let (module, info) = validate(spec)?;
+        reflect::check_workgroup(&spec.name, &module, &gpu.device.limits())?;
         let bindings = reflect::bindings(&module, &info);
         let pipeline = gpu.checked(&format!("shader {}", spec.name), || {
             let module = shader_module(gpu, &spec.name, &source);
@@ -104,7 +109,7 @@ impl Kernel {
                 cache: None,
             })
         })?;
-        Ok(Self { spec: spec.clone(), pipeline, bindings })
+        Ok(Self { spec: spec.clone(), pipeline, bindings, build_time: start.elapsed() })
     }
 
     /// The description that this kernel was built from.

@@ -33,8 +33,10 @@ pub mod step;
 pub mod sum_rows;
 pub mod tensor;
 pub mod tile;
+pub mod tune;
 pub mod unet;
 pub mod upsample;
+pub mod variants;
 
 pub use device::{Checks, Gpu};
 pub use kernel::{Kernel, KernelSpec};
@@ -44,3 +46,4 @@ pub use recording::{Recorder, Recording, Work};
 pub use shape::Shape;
 pub use step::Step;
 pub use tensor::Tensor;
+pub use variants::Variants;

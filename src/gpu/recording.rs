@@ -1,7 +1,8 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
-use super::kernel::{Dispatch, KernelSpec};
+use super::kernel::{Dispatch, Kernel, KernelSpec};
 use super::params::Params;
+use super::variants::{Key, Variant};
 use super::{Gpu, Tensor};
 use crate::model::Precision;
 use crate::{Error, Result};
@@ -29,12 +30,48 @@ pub struct Recorder<'a> {
     pub gpu: &'a Gpu,
     label: Arc<str>,
     entries: Vec<Entry>,
+    /// What was recorded in variants, where somebody wants to time them.
+    tunables: Option<Vec<Tunable>>,
 }
+
+/// A kernel that comes in variants, and the work of one call.
+pub(crate) struct Choices<'s> {
+    /// The work.
+    pub(crate) key: Key,
+    /// All variants that exist for it.
+    pub(crate) possible: Vec<Variant>,
+    /// Good ones on most devices, in order of preference; the last one fits every device.
+    pub(crate) usual: Vec<Variant>,
+    /// The kernel in some variant.
+    pub(crate) spec: &'s dyn Fn(Variant) -> KernelSpec,
+}
+
+/// A recorded call that can be made again in other variants.
+pub(crate) struct Tunable {
+    /// The work that it stands for.
+    pub(crate) key: Key,
+    /// The variant that was recorded.
+    pub(crate) recorded: Variant,
+    /// Every variant.
+    pub(crate) specs: Vec<(Variant, KernelSpec)>,
+    /// Declared operations.
+    pub(crate) flops: u64,
+    /// Binds a kernel to the call's parameters and buffers.
+    pub(crate) bind: Bind,
+    entry: usize,
+}
+
+type Bind = Box<dyn Fn(&Gpu, &Arc<Kernel>) -> Result<Dispatch>>;
 
 impl<'a> Recorder<'a> {
     /// An empty list for `gpu`.
     pub fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, label: "".into(), entries: Vec::new() }
+        Self { gpu, label: "".into(), entries: Vec::new(), tunables: None }
+    }
+
+    /// As [`Recorder::new`], but [`Recorder::into_tunables`] tells which calls can be made in other variants.
+    pub(crate) fn for_tuning(gpu: &'a Gpu) -> Self {
+        Self { tunables: Some(Vec::new()), ..Self::new(gpu) }
     }
 
     /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The tables
@@ -54,6 +91,56 @@ impl<'a> Recorder<'a> {
         let dispatch = self.gpu.kernel(spec)?.call(self.gpu, params, buffers, workgroups)?;
         self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
         Ok(())
+    }
+
+    /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
+    pub(crate) fn call_variant<P: Params>(
+        &mut self,
+        choices: Choices,
+        params: &P,
+        buffers: &[(&'static str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let gpu = self.gpu;
+        let in_force = gpu.variants.lock().unwrap().nearest(&choices.key, &choices.possible);
+        let mut wanted = in_force.into_iter().chain(choices.usual).peekable();
+        let (recorded, kernel) = loop {
+            let Some(variant) = wanted.next() else {
+                return Err(Error::Device(format!("kernel {}: has no variant", choices.key.kernel)));
+            };
+            match gpu.kernel(&(choices.spec)(variant)) {
+                Ok(kernel) => break (variant, kernel),
+                Err(error) if wanted.peek().is_none() => return Err(error),
+                Err(error) => log::debug!("{error}; another variant than {variant:?} takes its place"),
+            }
+        };
+        let dispatch = kernel.call(gpu, params, buffers, workgroups)?;
+        if let Some(tunables) = &mut self.tunables {
+            let owned: Vec<_> =
+                buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
+            let params = *params;
+            tunables.push(Tunable {
+                recorded,
+                specs: choices.possible.iter().map(|&variant| (variant, (choices.spec)(variant))).collect(),
+                key: choices.key,
+                flops: 0,
+                bind: Box::new(move |gpu, kernel| {
+                    let buffers: Vec<_> =
+                        owned.iter().map(|(name, tensor, len)| (*name, tensor, *len)).collect();
+                    kernel.call(gpu, &params, &buffers, workgroups)
+                }),
+                entry: self.entries.len(),
+            });
+        }
+        self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
+        Ok(())
+    }
+
+    /// What was recorded by [`Recorder::call_variant`].
+    pub(crate) fn into_tunables(self) -> Vec<Tunable> {
+        let flops = |t: &Tunable| self.entries[t.entry].flops;
+        let all = self.tunables.unwrap_or_default().into_iter();
+        all.map(|t| Tunable { flops: flops(&t), ..t }).collect()
     }
 
     /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and

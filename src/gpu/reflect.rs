@@ -82,6 +82,27 @@ pub(super) fn check_fields(kernel: &str, shader: &[(String, u32, String)], host:
     )))
 }
 
+/// Workgroups must not be larger than the device allows; wgpu does not look at their memory.
+pub(super) fn check_workgroup(kernel: &str, module: &naga::Module, limits: &wgpu::Limits) -> Result<()> {
+    let fail = |what: String| Err(Error::Device(format!("kernel {kernel}: {what}")));
+    let invocations = module.entry_points.iter().map(|entry| entry.workgroup_size.iter().product::<u32>());
+    let (largest, allowed) = (invocations.max().unwrap_or(0), limits.max_compute_invocations_per_workgroup);
+    if largest == 0 || largest > allowed {
+        return fail(format!("{largest} invocations per workgroup; the device allows {allowed}"));
+    }
+    let mut layouter = naga::proc::Layouter::default();
+    if let Err(error) = layouter.update(module.to_ctx()) {
+        return fail(error.to_string());
+    }
+    let shared = module.global_variables.iter().filter(|(_, v)| v.space == AddressSpace::WorkGroup);
+    let bytes: u64 = shared.map(|(_, v)| u64::from(layouter[v.ty].size)).sum();
+    let allowed = limits.max_compute_workgroup_storage_size;
+    if bytes > u64::from(allowed) {
+        return fail(format!("{bytes} bytes of workgroup memory; the device allows {allowed}"));
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +140,25 @@ mod tests {
             ("measured", 0),
         ];
         assert_eq!(found, expected.map(|(name, passes)| (name.to_owned(), passes)));
+    }
+
+    #[test]
+    fn workgroups_beyond_the_limits_are_refused() {
+        let check = |source: &'static str| {
+            let (module, _) = validate(&spec("test", &[source])).unwrap();
+            check_workgroup("test", &module, &wgpu::Limits::default())
+        };
+        check("var<workgroup> a: array<f32, 4096>; @compute @workgroup_size(256) fn main() { a[0] = 1.0; }")
+            .unwrap();
+        for (source, expected) in [
+            ("@compute @workgroup_size(16, 17) fn main() {}", "272 invocations"),
+            (
+                "var<workgroup> a: array<f32, 4097>; @compute @workgroup_size(1) fn main() { a[0] = 1.0; }",
+                "16388",
+            ),
+        ] {
+            let message = check(source).unwrap_err().to_string();
+            assert!(message.contains(expected), "{message}");
+        }
     }
 }

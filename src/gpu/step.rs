@@ -91,15 +91,8 @@ impl Step {
         batch: usize,
         state: &State,
     ) -> Result<Self> {
-        if !gpu.computes_in(precision) {
-            return Err(Error::usage(format!(
-                "physics f64: {} has no 64-bit floats in shaders; use --physics f32, whose Fourier form is as \
-                 accurate for training (docs/numerics.md), or --device cpu",
-                gpu.name()
-            )));
-        }
+        Self::check(gpu, net, heat, precision, batch)?;
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
-        Network::check_batch(gpu, net, batch, nx, ny)?;
         let network = Network::new(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
@@ -190,6 +183,24 @@ impl Step {
             in_flight: VecDeque::new(),
             ring,
         })
+    }
+
+    /// Refuses what the device cannot do, before anything is built.
+    pub fn check(
+        gpu: &Gpu,
+        net: &UNet,
+        heat: &HeatEquation,
+        precision: Precision,
+        batch: usize,
+    ) -> Result<()> {
+        if !gpu.computes_in(precision) {
+            return Err(Error::usage(format!(
+                "physics f64: {} has no 64-bit floats in shaders; use --physics f32, whose Fourier form is as \
+                 accurate for training (docs/numerics.md), or --device cpu",
+                gpu.name()
+            )));
+        }
+        Network::check_batch(gpu, net, batch, heat.nx, heat.ny)
     }
 
     /// Dispatches per step. All of them go in one submission.

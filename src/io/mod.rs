@@ -4,6 +4,7 @@
 //! trust: a size claimed by a header is compared with the length of the file before memory is asked for.
 
 pub mod atomic;
+pub mod cache;
 mod canvas;
 mod font;
 pub mod metrics;

@@ -63,26 +63,34 @@ impl Engine {
         batch: usize,
         state: &State,
     ) -> Result<Self> {
-        let check_system = || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training);
+        Self::check(compute, plan, physics, batch)?;
         let backend = match compute {
             Compute::Gpu(gpu) => {
-                if gpu.is_software() {
-                    check_system()?;
-                }
                 let build = |batch| {
                     gpu::Step::new(gpu, &plan.net, &plan.heat, method, physics, plan.adam, batch, state)
                 };
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
-            Compute::Cpu => {
-                check_system()?;
-                Backend::Cpu(match physics {
-                    Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, method, batch, state)),
-                    Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, method, batch, state)),
-                })
-            }
+            Compute::Cpu => Backend::Cpu(match physics {
+                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, method, batch, state)),
+                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, method, batch, state)),
+            }),
         };
         Ok(Self { backend, batches: state.batches_tracked })
+    }
+
+    /// Refuses what [`Engine::new`] would refuse before it builds anything.
+    pub fn check(compute: &Compute, plan: &Plan, physics: Precision, batch: usize) -> Result<()> {
+        let check_system = || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training);
+        match compute {
+            Compute::Gpu(gpu) => {
+                if gpu.is_software() {
+                    check_system()?;
+                }
+                gpu::Step::check(gpu, &plan.net, &plan.heat, physics, batch)
+            }
+            Compute::Cpu => check_system(),
+        }
     }
 
     /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.

@@ -10,6 +10,7 @@ pub mod reconstruct;
 pub mod report;
 pub mod run;
 pub mod summary;
+pub mod tuning;
 
 pub use compute::{Compute, DeviceChoice};
 pub use config::{Size, TrainConfig};

@@ -1,0 +1,393 @@
+//! The autotune: which variant of the convolutions is fastest on this device, for the work of one network.
+//!
+//! The network is recorded as a training step records it, on a smaller batch where one dispatch would take long, and
+//! every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each gets its share of
+//! the time; what it leaves is for those after it. The search climbs: from the usual variant, or the one chosen for the
+//! same kernel at another level, it times the neighbours (one number doubled or halved) of the best so far, and stops
+//! where none is faster. Results do not depend on any of
+//! this: variants never change the partition or the order of a sum.
+//!
+//! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to expensive;
+//! a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as large along both
+//! axes is tried. Nothing is begun when what is left is shorter than the longest trial so far.
+
+use super::kernel::{Dispatch, Kernel, KernelSpec};
+use super::recording::Tunable;
+use super::unet::Network;
+use super::variants::{Key, Variant, Variants};
+use super::{Gpu, Recorder};
+use crate::Result;
+use crate::model::UNet;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// The time for everything.
+pub const LIMIT: Duration = Duration::from_secs(10);
+
+/// The longest compilation that is worth it.
+pub const SLOW: Duration = Duration::from_secs(2);
+
+/// A variant must take at most this fraction of the time of another to displace it: less is noise.
+const WORTH: f64 = 0.95;
+
+/// Each time is the best of this many.
+const REPEATS: usize = 3;
+
+/// Dispatches are repeated in one submission until it takes this many seconds, or they are [`MOST_REPEATS`].
+const LONG_ENOUGH: f64 = 2e-3;
+const MOST_REPEATS: f64 = 50.0;
+
+/// What a training step asks of the convolutions.
+#[derive(Clone, Copy, Debug)]
+pub struct Workload<'a> {
+    /// The network.
+    pub net: &'a UNet,
+    /// Samples per step.
+    pub batch: usize,
+    /// Cells along x.
+    pub nx: usize,
+    /// Cells along y.
+    pub ny: usize,
+}
+
+/// What the tuning did.
+#[derive(Clone, Copy, Debug)]
+pub struct Outcome {
+    /// What it took.
+    pub seconds: f64,
+    /// Kinds of work.
+    pub kinds: usize,
+    /// Those for which another variant than the usual one won.
+    pub changed: usize,
+    /// Variants that were timed, the usual ones included.
+    pub timed: usize,
+}
+
+/// Times the variants for this work, for about `limit` at most, and puts the fastest in force. Work that has a choice
+/// already keeps it.
+///
+/// # Errors
+/// [`Error`](crate::Error) where the network does not fit the device, or the device fails.
+pub fn tune(gpu: &Gpu, work: &Workload, limit: Duration) -> Result<Outcome> {
+    let start = Instant::now();
+    let before = gpu.variants();
+    let mut chosen = before.clone();
+    let kinds = kinds(gpu, work, &before)?;
+    if let Some(first) = kinds.first() {
+        warm_up(gpu, first)?;
+    }
+    let whole: u64 = kinds.iter().map(|kind| kind.flops).sum();
+    let (begun, left) = (start.elapsed(), limit.saturating_sub(start.elapsed()));
+    let mut clock = Clock { start, limit, longest: Duration::ZERO, timed: 0 };
+    let mut families: HashMap<(String, [u32; 3], u32), Family> = HashMap::new();
+    let (mut share, mut changed) = (0, 0);
+    for kind in &kinds {
+        share += kind.flops;
+        let end = begun + left.mul_f64(share as f64 / whole.max(1) as f64);
+        let possible: Vec<Variant> = kind.specs.iter().map(|(variant, _)| *variant).collect();
+        let key = &kind.key;
+        let family = families.entry((key.kernel.clone(), key.tile, key.block_quads)).or_default();
+        let usual = family.best.filter(|best| possible.contains(best)).unwrap_or(kind.recorded);
+        let best = search(usual, &possible, &mut family.slow, &mut |v| clock.time(gpu, kind, v, end));
+        family.best = Some(best);
+        changed += usize::from(best != kind.recorded);
+        log::debug!("{key:?}: {best:?}, usually {:?}", kind.recorded);
+        chosen.insert(key.clone(), best);
+    }
+    forget_the_others(gpu, &kinds, &chosen);
+    gpu.set_variants(chosen);
+    gpu.wait()?;
+    let (seconds, timed) = (start.elapsed().as_secs_f64(), clock.timed);
+    Ok(Outcome { seconds, kinds: kinds.len(), changed, timed })
+}
+
+/// What is known of the very same kernels from work with more tiles, or fewer.
+#[derive(Default)]
+struct Family {
+    /// Where a climb starts, and what stays when the time is up.
+    best: Option<Variant>,
+    /// Variants that took too long to compile.
+    slow: Vec<Variant>,
+}
+
+/// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the keys are
+/// those of the whole batch and grid.
+fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> {
+    let Workload { net, batch, nx, ny } = smaller(gpu, work);
+    let scale = ((work.batch * work.nx * work.ny) as f64 / (batch * nx * ny) as f64).max(1.0);
+    let network = Network::new(gpu, net, batch, nx, ny)?;
+    let field = |label| gpu.tensor(label, batch * nx * ny);
+    let (input, output, gradient) = (field("input")?, field("output")?, field("output gradient")?);
+    let mut recorder = Recorder::for_tuning(gpu);
+    network.forward(&mut recorder, &input, &output)?;
+    network.backward(&mut recorder, &input, &gradient)?;
+
+    let mut kinds: BTreeMap<Key, Tunable> = BTreeMap::new();
+    for mut call in recorder.into_tunables() {
+        let tiles = (f64::from(call.key.tiles) * scale).round() as u32;
+        call.key.tiles = tiles.checked_next_power_of_two().unwrap_or(1 << 31);
+        match kinds.get_mut(&call.key) {
+            Some(known) => known.flops += call.flops,
+            None => drop(kinds.insert(call.key.clone(), call)),
+        }
+    }
+    let mut kinds: Vec<Tunable> =
+        kinds.into_values().filter(|kind| before.get(&kind.key).is_none()).collect();
+    kinds.sort_by_key(|kind| std::cmp::Reverse(kind.flops));
+    Ok(kinds)
+}
+
+/// The work with a batch and a grid such that no dispatch does more than some milliseconds of arithmetic, but with
+/// the same tiles.
+fn smaller<'a>(gpu: &Gpu, work: &Workload<'a>) -> Workload<'a> {
+    let most = if gpu.is_software() { 3e8 } else { 1e10 };
+    let flops = |w: &Workload| -> f64 {
+        let per_cell =
+            |c: &crate::model::unet::Conv| (18 * c.c_in * c.c_out) as f64 / 4f64.powi(c.level as i32);
+        (w.batch * w.nx * w.ny) as f64 * w.net.convs.iter().map(per_cell).fold(0.0, f64::max)
+    };
+    let mut smaller = *work;
+    while smaller.batch > 1 && flops(&smaller) > most {
+        smaller.batch = smaller.batch.div_ceil(2);
+    }
+    /// Cells along a side of the coarsest level that is still cut into the largest tiles.
+    const TILE: usize = 16;
+    let coarsest = work.net.config.levels() - 1;
+    while flops(&smaller) > most && smaller.nx >> coarsest > TILE {
+        smaller.nx /= 2;
+    }
+    while flops(&smaller) > most && smaller.ny >> coarsest > TILE {
+        smaller.ny /= 2;
+    }
+    smaller
+}
+
+/// What one trial found.
+#[derive(Clone, Copy, Debug)]
+struct Trial {
+    /// Of one dispatch.
+    seconds: f64,
+    compilation: Duration,
+}
+
+/// The fastest of the `possible` variants that a climb from `usual` meets. `slow` holds variants that took too long
+/// to compile and gets more of them. `time` returns nothing for a variant that fails, or when the time is up.
+fn search(
+    usual: Variant,
+    possible: &[Variant],
+    slow: &mut Vec<Variant>,
+    time: &mut dyn FnMut(Variant) -> Option<Trial>,
+) -> Variant {
+    let Some(first) = time(usual) else { return usual };
+    if first.compilation > SLOW {
+        slow.push(usual);
+    }
+    let mut tried = vec![usual];
+    let (mut best, mut seconds) = (usual, first.seconds);
+    loop {
+        let centre = best;
+        let is_new = |v: &&Variant| v.is_next_to(centre) && !tried.contains(v);
+        let mut neighbours: Vec<Variant> = possible.iter().filter(is_new).copied().collect();
+        neighbours.sort_by_key(|v| v.cost());
+        for variant in neighbours {
+            tried.push(variant);
+            if slow.iter().any(|&s| variant.is_no_smaller_than(s)) {
+                continue;
+            }
+            let Some(trial) = time(variant) else { continue };
+            if trial.compilation > SLOW {
+                slow.push(variant);
+            } else if trial.seconds < WORTH * seconds {
+                (best, seconds) = (variant, trial.seconds);
+            }
+        }
+        if best == centre {
+            break;
+        }
+    }
+    if best == usual {
+        return usual;
+    }
+    // A second look: the first trial may have met the device in another state.
+    match time(usual) {
+        Some(again) if seconds >= WORTH * again.seconds => usual,
+        _ => best,
+    }
+}
+
+/// Keeps the time.
+struct Clock {
+    start: Instant,
+    limit: Duration,
+    /// The longest trial so far.
+    longest: Duration,
+    timed: usize,
+}
+
+impl Clock {
+    /// Times `variant`, unless `end` (since the start) has passed or it may last beyond the limit.
+    fn time(&mut self, gpu: &Gpu, kind: &Tunable, variant: Variant, end: Duration) -> Option<Trial> {
+        let (begin, elapsed) = (Instant::now(), self.start.elapsed());
+        if elapsed > end || elapsed + self.longest > self.limit {
+            return None;
+        }
+        let trial = trial(gpu, kind, variant);
+        self.longest = self.longest.max(begin.elapsed());
+        self.timed += 1;
+        log::debug!("{} {:?} {variant:?}: {trial:?}", kind.key.kernel, kind.key.tile);
+        trial.map_err(|error| log::debug!("{error}")).ok()
+    }
+}
+
+fn trial(gpu: &Gpu, kind: &Tunable, variant: Variant) -> Result<Trial> {
+    let (dispatch, kernel) = dispatch(gpu, kind, variant)?;
+    let first = run(gpu, &dispatch, 1)?;
+    let second = run(gpu, &dispatch, 1)?;
+    let times = (LONG_ENOUGH / second.max(1e-9)).ceil().clamp(1.0, MOST_REPEATS);
+    let mut seconds = f64::INFINITY;
+    for _ in 0..REPEATS {
+        seconds = seconds.min(run(gpu, &dispatch, times as usize)? / times);
+    }
+    let compilation = kernel.build_time + Duration::from_secs_f64((first - second).max(0.0));
+    Ok(Trial { seconds, compilation })
+}
+
+fn dispatch(gpu: &Gpu, kind: &Tunable, variant: Variant) -> Result<(Dispatch, Arc<Kernel>)> {
+    let spec = spec_of(kind, variant);
+    let spec = spec.ok_or_else(|| crate::Error::Device(format!("{}: no {variant:?}", kind.key.kernel)))?;
+    let kernel = gpu.kernel(spec)?;
+    Ok(((kind.bind)(gpu, &kernel)?, kernel))
+}
+
+fn spec_of(kind: &Tunable, variant: Variant) -> Option<&KernelSpec> {
+    kind.specs.iter().find(|(v, _)| *v == variant).map(|(_, spec)| spec)
+}
+
+/// Seconds of a submission of this many dispatches.
+fn run(gpu: &Gpu, dispatch: &Dispatch, times: usize) -> Result<f64> {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        (0..times).for_each(|_| dispatch.encode(&mut pass));
+    }
+    let commands = encoder.finish();
+    let start = Instant::now();
+    gpu.queue.submit([commands]);
+    gpu.wait()?;
+    Ok(start.elapsed().as_secs_f64())
+}
+
+/// Clocks of idle GPUs are low.
+fn warm_up(gpu: &Gpu, kind: &Tunable) -> Result<()> {
+    if gpu.is_software() {
+        return Ok(());
+    }
+    let (dispatch, _) = dispatch(gpu, kind, kind.recorded)?;
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(50) {
+        run(gpu, &dispatch, 4)?;
+    }
+    Ok(())
+}
+
+/// Kernels that were built for a trial and lost.
+fn forget_the_others(gpu: &Gpu, kinds: &[Tunable], chosen: &Variants) {
+    let (mut kept, mut lost) = (HashSet::new(), HashSet::new());
+    for kind in kinds {
+        for (variant, spec) in &kind.specs {
+            let winners = if chosen.get(&kind.key) == Some(*variant) { &mut kept } else { &mut lost };
+            winners.insert(spec.source());
+        }
+    }
+    lost.retain(|source| !kept.contains(source));
+    gpu.forget(&lost);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all() -> Vec<Variant> {
+        [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| Variant([p, c]))).collect()
+    }
+
+    /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was timed.
+    fn climb(
+        usual: [u32; 2],
+        seconds: impl Fn([u32; 2]) -> f64,
+        compilation: impl Fn([u32; 2]) -> f64,
+        trials: usize,
+    ) -> (Variant, Vec<[u32; 2]>) {
+        let mut timed = Vec::new();
+        let choice = search(Variant(usual), &all(), &mut Vec::new(), &mut |Variant(v)| {
+            if timed.len() == trials {
+                return None;
+            }
+            timed.push(v);
+            Some(Trial { seconds: seconds(v), compilation: Duration::from_secs_f64(compilation(v)) })
+        });
+        (choice, timed)
+    }
+
+    fn bowl(centre: [u32; 2]) -> impl Fn([u32; 2]) -> f64 {
+        move |v| {
+            1.0 + f64::from(
+                v[0].ilog2().abs_diff(centre[0].ilog2()) + v[1].ilog2().abs_diff(centre[1].ilog2()),
+            )
+        }
+    }
+
+    #[test]
+    fn finds_the_fastest_from_anywhere() {
+        for centre in all() {
+            for usual in all() {
+                let (choice, timed) = climb(usual.0, bowl(centre.0), |_| 0.1, usize::MAX);
+                assert_eq!(choice, centre);
+                assert_eq!(timed[0], usual.0);
+                assert!(
+                    timed[..timed.len() - 1].iter().all(|v| timed.iter().filter(|w| v == *w).count() <= 2)
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn noise_changes_nothing() {
+        let (choice, _) = climb([4, 4], |v| if v == [4, 4] { 1.0 } else { 0.96 }, |_| 0.1, usize::MAX);
+        assert_eq!(choice, Variant([4, 4]));
+        // The usual one was slow at first only.
+        let first = std::cell::Cell::new(true);
+        let time = |v| if v == [4, 4] && first.take() { 2.0 } else { 1.0 };
+        assert_eq!(climb([4, 4], time, |_| 0.1, usize::MAX).0, Variant([4, 4]));
+    }
+
+    #[test]
+    fn what_compiles_slowly_is_neither_chosen_nor_followed() {
+        let compilation = |v: [u32; 2]| if v[0] >= 4 { 2.5 } else { 0.1 };
+        let (choice, timed) = climb([2, 2], bowl([8, 8]), compilation, usize::MAX);
+        assert_eq!(choice, Variant([2, 8]));
+        assert_eq!(timed.iter().filter(|v| v[0] >= 4).count(), 1, "{timed:?}");
+        // Even the usual one: its relatives are left alone, smaller ones are not.
+        let (choice, timed) = climb([4, 4], bowl([2, 4]), compilation, usize::MAX);
+        assert_eq!(choice, Variant([2, 4]));
+        assert!(
+            timed.iter().all(|&v| v == [4, 4] || !Variant(v).is_no_smaller_than(Variant([4, 4]))),
+            "{timed:?}"
+        );
+    }
+
+    #[test]
+    fn cheap_neighbours_come_first() {
+        let (_, timed) = climb([4, 4], |_| 1.0, |_| 0.1, usize::MAX);
+        let costs: Vec<u32> = timed[1..5].iter().map(|v| v[0] * v[1]).collect();
+        assert_eq!(costs, [8, 8, 32, 32]);
+    }
+
+    #[test]
+    fn when_the_time_is_up_the_best_so_far_stays() {
+        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 0).0, Variant([4, 4]));
+        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 1).0, Variant([4, 4]));
+        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 3).0, Variant([2, 4]));
+    }
+}

@@ -1,0 +1,213 @@
+//! Every variant of the convolutions gives the very same bits, and a choice that is none does no harm.
+
+use std::sync::Arc;
+use std::time::Duration;
+use unheat::gpu::arrange::{Arrangement, Weights};
+use unheat::gpu::conv3x3::{chunks, conv3x3, conv3x3_weight_gradient, partial_len, statistics_len};
+use unheat::gpu::gradient::Gradient;
+use unheat::gpu::sink::Sink;
+use unheat::gpu::source::{Layer, NORM_LEN, Source};
+use unheat::gpu::tune::{Workload, tune};
+use unheat::gpu::variants::{Key, Variant, Variants};
+use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor, device};
+use unheat::model::rng::{Purpose, Random};
+use unheat::model::{Padding, UNet, UNetConfig};
+use unheat::train::compute::NO_ADAPTER;
+
+/// The first adapter; not on every one, for this is about the shaders.
+fn gpu() -> Arc<Gpu> {
+    let adapters = device::adapters();
+    Arc::new(Gpu::open(adapters.first().expect(NO_ADAPTER), Checks::Trusted).unwrap())
+}
+
+fn noise(gpu: &Gpu, stream: u64, len: usize) -> Tensor {
+    let mut random = Random::new(Purpose::Cases, 0, stream, 1);
+    let values: Vec<f32> = (0..len).map(|_| random.between(-1.0, 1.0) as f32).collect();
+    gpu.tensor_from("noise", &values).unwrap()
+}
+
+fn layer(gpu: &Gpu, stream: u64, shape: Shape, channels: usize) -> Layer {
+    let (z, norm) = (noise(gpu, stream, shape.stored(channels)), noise(gpu, stream + 1, NORM_LEN * channels));
+    Layer { z, norm, channels }
+}
+
+/// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full each.
+const SHAPES: [Shape; 3] =
+    [Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 5, nx: 8, ny: 8 }, Shape { batch: 17, nx: 4, ny: 2 }];
+
+/// 12 or 16 inputs and 20 outputs: full and partial blocks.
+const OUT: usize = 20;
+
+/// Records one kernel's call and returns what it writes.
+type Call<'a> = &'a dyn Fn(&mut Recorder) -> Vec<Tensor>;
+
+/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit.
+#[track_caller]
+fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) {
+    let run = |variant: Variant| -> Vec<Vec<u32>> {
+        gpu.set_variants([(Key::of_all(kernel.to_owned()), variant)].into_iter().collect());
+        let mut recorder = Recorder::new(gpu);
+        let outputs = call(&mut recorder);
+        let recording = recorder.finish();
+        assert!(recording.describe().any(|d| d.kernel == kernel), "{kernel} was not recorded");
+        recording.submit(gpu);
+        outputs.iter().map(|t| gpu.read(t).unwrap().iter().map(|v| v.to_bits()).collect()).collect()
+    };
+    let built = gpu.kernel_specs().len();
+    let expected = run(variants[0]);
+    assert!(
+        expected.iter().all(|output| output.iter().any(|&bits| bits != expected[0][0])),
+        "only one value"
+    );
+    for &variant in &variants[1..] {
+        assert!(run(variant) == expected, "{kernel} {variant:?} on {shape:?}: other bits");
+    }
+    // Each really was another kernel, unless an earlier call had built it.
+    assert!(gpu.kernel_specs().len() >= built);
+}
+
+/// `[patch, channels]` that fit into a tile of this many pixels along x.
+fn convolutions(most: u32) -> Vec<Variant> {
+    let patches = [1, 2, 4, 8].into_iter().filter(|&patch| patch <= most);
+    patches.flat_map(|patch| [1, 2, 4, 8].map(|channels| Variant([patch, channels]))).collect()
+}
+
+fn arrangement(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Arrangement {
+    let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Circular };
+    let arrangement = Arrangement::new(recorder.gpu, &[weights]).unwrap();
+    arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out)).unwrap();
+    arrangement
+}
+
+fn zeros(recorder: &Recorder, len: usize) -> Tensor {
+    recorder.gpu.tensor("output", len).unwrap()
+}
+
+/// z and moments.
+fn forward(gpu: &Gpu, shape: Shape, source: Source) {
+    let variants = convolutions(shape.nx.min(16) as u32);
+    compare(gpu, &format!("conv3x3/{}/moments", source.name()), shape, &variants, &|r| {
+        let weights = arrangement(r, source.channels(), OUT);
+        let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
+        let sink = Sink::Moments { z: &z, moments: &moments };
+        conv3x3(r, shape, source, weights.forward(0), sink).unwrap();
+        vec![z, moments]
+    });
+}
+
+/// g and its sums, or both parts of the scattered gradient.
+fn adjoint(gpu: &Gpu, shape: Shape, gradient: Gradient, relu: bool) {
+    const IN: usize = 16;
+    let (source, below) = (Source::Gradient(gradient), layer(gpu, 50, shape, IN));
+    let sink = if relu { "relu" } else { "split" };
+    let variants = convolutions(shape.nx.min(16) as u32);
+    compare(gpu, &format!("conv3x3/{}/{sink}", source.name()), shape, &variants, &|r| {
+        let weights = arrangement(r, IN, source.channels());
+        let (first, second) = if relu {
+            (zeros(r, shape.stored(IN)), zeros(r, 2 * IN * chunks(shape)))
+        } else {
+            (zeros(r, shape.stored(4)), zeros(r, shape.stored(IN - 4)))
+        };
+        let sink = if relu {
+            Sink::Relu { layer: &below, g: &first, sums: &second }
+        } else {
+            Sink::Split { first: (&first, 4), second: (&second, IN - 4) }
+        };
+        conv3x3(r, shape, source, weights.adjoint(0), sink).unwrap();
+        vec![first, second]
+    });
+}
+
+fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) {
+    let kernel = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
+    let variants = [1, 2, 4].map(|quads| Variant([quads, 1]));
+    compare(gpu, &kernel, shape, &variants, &|r| {
+        let (c_in, c_out) = (source.channels(), gradient.layer().channels);
+        let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Zero };
+        let out = zeros(r, 9 * c_in * c_out);
+        let partial = zeros(r, partial_len(shape, c_in, c_out));
+        conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial).unwrap();
+        vec![out, partial]
+    });
+}
+
+#[test]
+fn forward_variants_give_the_same_bits() {
+    let gpu = gpu();
+    for shape in SHAPES {
+        forward(&gpu, shape, Source::Activation(&layer(&gpu, 10, shape, 12)));
+    }
+    let shape = SHAPES[0];
+    forward(&gpu, shape, Source::Plain { field: &noise(&gpu, 12, shape.stored(12)), channels: 12 });
+    forward(&gpu, shape, Source::Pool(&layer(&gpu, 14, shape.finer(), 12)));
+    let (skip, low) = (layer(&gpu, 16, shape, 8), layer(&gpu, 18, shape.coarser(), 12));
+    forward(&gpu, shape, Source::SkipUp { skip: &skip, low: &low });
+}
+
+#[test]
+fn adjoint_variants_give_the_same_bits() {
+    let gpu = gpu();
+    for shape in SHAPES {
+        let (layer, g) = (layer(&gpu, 20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
+        adjoint(&gpu, shape, Gradient::Stored { layer: &layer, g: &g }, true);
+    }
+    let shape = SHAPES[0];
+    let (layer, g) = (layer(&gpu, 20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
+    adjoint(&gpu, shape, Gradient::Stored { layer: &layer, g: &g }, false);
+    let output_gradient = noise(&gpu, 24, shape.stored(1));
+    adjoint(&gpu, shape, Gradient::Output { layer: &layer, output_gradient: &output_gradient }, true);
+}
+
+#[test]
+fn weight_gradient_variants_give_the_same_bits() {
+    let gpu = gpu();
+    for shape in SHAPES {
+        let (above, g) = (layer(&gpu, 30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
+        let stored = Gradient::Stored { layer: &above, g: &g };
+        weight_gradient(&gpu, shape, Source::Activation(&layer(&gpu, 34, shape, 12)), stored);
+    }
+    let shape = SHAPES[0];
+    let (above, g) = (layer(&gpu, 30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
+    let stored = Gradient::Stored { layer: &above, g: &g };
+    let output_gradient = noise(&gpu, 36, shape.stored(1));
+    let output = Gradient::Output { layer: &above, output_gradient: &output_gradient };
+    let one = noise(&gpu, 38, shape.stored(1));
+    weight_gradient(&gpu, shape, Source::Plain { field: &one, channels: 1 }, stored);
+    weight_gradient(&gpu, shape, Source::Pool(&layer(&gpu, 40, shape.finer(), 12)), stored);
+    let (skip, low) = (layer(&gpu, 42, shape, 8), layer(&gpu, 44, shape.coarser(), 12));
+    weight_gradient(&gpu, shape, Source::SkipUp { skip: &skip, low: &low }, stored);
+    weight_gradient(&gpu, shape, Source::Activation(&skip), output);
+}
+
+/// Numbers from a file of somebody else's.
+#[test]
+fn choices_that_are_none_are_passed_over() {
+    let gpu = gpu();
+    let shape = SHAPES[1];
+    let hostile = [[0, 0], [3, 3], [16, 8], [u32::MAX, 1], [8, u32::MAX], [4, 4]].map(Variant);
+    let layer = layer(&gpu, 10, shape, 12);
+    compare(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
+        let weights = arrangement(r, 12, OUT);
+        let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
+        let sink = Sink::Moments { z: &z, moments: &moments };
+        conv3x3(r, shape, Source::Activation(&layer), weights.forward(0), sink).unwrap();
+        vec![z, moments]
+    });
+}
+
+#[test]
+fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
+    let gpu = gpu();
+    let net = UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular });
+    let work = Workload { net: &net, batch: 64, nx: 32, ny: 32 };
+    let outcome = tune(&gpu, &work, Duration::ZERO).unwrap();
+    assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");
+    assert!(outcome.kinds > 8 && gpu.variants().iter().count() == outcome.kinds);
+    assert_eq!(tune(&gpu, &work, Duration::ZERO).unwrap().kinds, 0, "everything is known");
+
+    gpu.set_variants(Variants::new());
+    let outcome = tune(&gpu, &work, Duration::from_secs(4)).unwrap();
+    assert!(outcome.timed > 0 && gpu.variants().iter().count() == outcome.kinds);
+    // What is begun is finished: the bound is generous for busy machines.
+    assert!(outcome.seconds < 12.0, "{outcome:?}");
+}
