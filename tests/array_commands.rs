@@ -172,7 +172,7 @@ fn training_takes_either_precision() {
     for (device, physics) in engines() {
         let folder = format!("{device}-{physics}");
         room.succeeds(&format!(
-            "train --steps 2 --batch 2 --size 16x16 --levels 2 --filters 8 --physics {physics} --device {device} -o {folder}"
+            "train --no-tune --steps 2 --batch 2 --size 16x16 --levels 2 --filters 8 --physics {physics} --device {device} -o {folder}"
         ));
         let config = std::fs::read_to_string(room.path(&folder).join("config.toml")).unwrap();
         assert!(config.contains(&format!("physics = \"{physics}\"")), "{config}");

@@ -13,7 +13,12 @@ const SMALL: [&str; 11] =
 fn bench(arguments: &[&str]) -> Output {
     // A flag may be given once only.
     let rest = SMALL[1..].chunks(2).filter(|pair| !arguments.contains(&pair[0])).flatten();
-    Command::new(env!("CARGO_BIN_EXE_unheat")).arg("bench").args(rest).args(arguments).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_unheat"))
+        .args(["bench", "--no-tune"])
+        .args(rest)
+        .args(arguments)
+        .output()
+        .unwrap()
 }
 
 #[track_caller]

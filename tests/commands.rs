@@ -5,7 +5,12 @@ use std::process::{Command, Output};
 use tempfile::tempdir;
 
 fn unheat(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_unheat")).args(arguments).output().unwrap()
+    // Tuning would take seconds, and is tested below.
+    Command::new(env!("CARGO_BIN_EXE_unheat")).args(arguments).args(no_tune(arguments)).output().unwrap()
+}
+
+fn no_tune(arguments: &[&str]) -> Option<&'static str> {
+    ["train", "check"].contains(arguments.first()?).then_some("--no-tune")
 }
 
 /// Runs, and expects success.
@@ -154,6 +159,48 @@ fn a_batch_beyond_the_binding_limit_names_the_largest_that_fits() {
         complaints(&output)
     );
     assert!(!folder.exists());
+}
+
+/// Whatever the tuning chose, and whatever its file says.
+#[test]
+fn a_tuned_run_gives_the_same_bytes() {
+    let root = tempdir().unwrap();
+    let train = |cache: &Path, name: &str, flags: &[&str]| {
+        let folder = root.path().join(name);
+        let small = "train --steps 2 --batch 2 --size 16x16 --levels 1 --filters 8 --device 0 -o";
+        let output = Command::new(env!("CARGO_BIN_EXE_unheat"))
+            .args(small.split(' ').chain([text(&folder)]).chain(flags.iter().copied()))
+            .env("UNHEAT_CACHE_DIR", cache)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(output.status.success(), "{said}");
+        let tuned = said.lines().filter(|line| line.starts_with("tuned the convolutions")).count();
+        (std::fs::read(folder.join("weights.safetensors")).unwrap(), tuned, said)
+    };
+    let cache = root.path().join("cache");
+    let (expected, tuned, _) = train(&cache, "untuned", &["--no-tune"]);
+    assert!(tuned == 0 && !cache.exists(), "--no-tune leaves nothing");
+
+    let (weights, tuned, said) = train(&cache, "tuned", &[]);
+    assert!(weights == expected && tuned == 1, "{said}");
+    let file = cache.join("tuning.toml");
+    assert!(said.contains(text(&file)), "{said}");
+    let kept = std::fs::read_to_string(&file).unwrap();
+    let (weights, tuned, said) = train(&cache, "known", &[]);
+    assert!(weights == expected && tuned == 0, "{said}");
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), kept);
+
+    // Choices that no kernel has are passed over.
+    let hostile =
+        kept.replace("variant = [", "variant = [1073741824, ").replace(", 1]", "]").replace(", 8]", "]");
+    std::fs::write(&file, &hostile).unwrap();
+    let (weights, _, _) = train(&cache, "hostile", &[]);
+    assert_eq!(weights, expected);
+
+    // A folder that cannot be: the result serves this run, and one line says why no other.
+    let (weights, tuned, said) = train(&file.join("folder"), "unwritable", &[]);
+    assert!(weights == expected && tuned == 1 && said.contains("not kept for the next run"), "{said}");
 }
 
 #[test]

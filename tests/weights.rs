@@ -30,7 +30,12 @@ impl Desk {
 
     fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));
-        command.current_dir(self.0.path()).env_remove("RUST_LOG").args(arguments).output().unwrap()
+        command.current_dir(self.0.path()).env_remove("RUST_LOG").args(arguments);
+        // What was tuned elsewhere on this machine must not matter here, and nothing may be kept.
+        if ["train", "reconstruct"].contains(&arguments[0]) {
+            command.arg("--no-tune");
+        }
+        command.output().unwrap()
     }
 
     #[track_caller]
