@@ -7,7 +7,7 @@ use super::sink::Sink;
 use super::source::Source;
 use super::tile::Tile;
 use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
-use crate::model::{Padding, Precision};
+use crate::model::{Padding, Precision, Storage};
 use crate::{Error, Result};
 
 params! {
@@ -21,6 +21,7 @@ params! {
         split: u32,
         weight_offset: u32,
         weight_inputs: u32,
+        pivot_offset: u32,
     }
 }
 
@@ -71,6 +72,9 @@ pub fn conv3x3(
     sink: Sink,
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
+    if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
+        return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
+    }
     let tile = Tile::of(shape, TILE_SIDE);
     let variant = Variant::usual(recorder.gpu.is_software());
     let params = ConvParams {
@@ -83,10 +87,11 @@ pub fn conv3x3(
         split: sink.split() as u32,
         weight_offset: (weights.offset / 4) as u32,
         weight_inputs: weights.inputs() as u32,
+        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
     };
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
-    buffers.push(("weights", weights.buffer, weights.offset + weights.numbers()));
+    buffers.push(("weights", weights.buffer, weights.buffer.len()));
     buffers.extend(sink.buffers(shape, weights.c_out, chunks));
 
     let mut files = source.files();
@@ -102,7 +107,8 @@ pub fn conv3x3(
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
     }
-    let spec = conv_spec(format!("conv3x3/{}/{}", source.name(), sink.name()), files, constants);
+    let name = format!("conv3x3/{}/{}", source.name(), sink.name());
+    let spec = conv_spec(name, files, constants, sink.storage());
     let workgroups = [
         tile.per_sample(shape),
         shape.batch.div_ceil(tile.n),
@@ -171,7 +177,8 @@ pub fn conv3x3_weight_gradient(
     let name = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
     let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
-    recorder.call(&conv_spec(name, files, constants), &params, &buffers, workgroups)?;
+    let spec = conv_spec(name, files, constants, gradient.layer().storage());
+    recorder.call(&spec, &params, &buffers, workgroups)?;
     let columns = 9 * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
     sum_rows(recorder, partial, plan.chunks(), columns, gradients, weights.offset)
@@ -237,7 +244,12 @@ fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<(&'static s
     ]
 }
 
-fn conv_spec(name: String, files: Vec<&'static str>, constants: Vec<(&'static str, usize)>) -> KernelSpec {
+fn conv_spec(
+    name: String,
+    files: Vec<&'static str>,
+    constants: Vec<(&'static str, usize)>,
+    storage: Storage,
+) -> KernelSpec {
     let common = [
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
@@ -248,5 +260,6 @@ fn conv_spec(name: String, files: Vec<&'static str>, constants: Vec<(&'static st
         files: common.into_iter().chain(files).collect(),
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
         precision: Precision::F32,
+        storage,
     }
 }

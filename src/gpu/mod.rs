@@ -10,6 +10,7 @@ pub mod conv3x3;
 pub mod copy;
 pub mod data;
 pub mod device;
+pub mod element;
 pub mod exp64;
 pub mod fft;
 pub mod gradient;
@@ -37,6 +38,7 @@ pub mod unet;
 pub mod upsample;
 
 pub use device::{Checks, Gpu};
+pub use element::Element;
 pub use kernel::{Kernel, KernelSpec};
 pub use memory::MemoryUse;
 pub use profiler::Timing;

@@ -1,12 +1,12 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
 use super::compute::Compute;
-use super::config::Plan;
+use super::config::{Plan, TrainConfig};
 use super::memory::{self, Purpose};
 use crate::cpu::Real;
 use crate::model::init::State;
-use crate::model::{Batch, Losses, Method, Precision};
-use crate::{Result, cpu, gpu};
+use crate::model::{Batch, Losses, Method, Precision, Storage};
+use crate::{Error, Result, cpu, gpu};
 use std::time::Instant;
 
 /// A network in training, on a GPU or on the CPU.
@@ -50,29 +50,29 @@ struct CpuEngine<P> {
 }
 
 impl Engine {
-    /// Builds the engine for `batch` samples per step, starting from the plan's weights.
+    /// Builds the engine for what `config` says, starting from the plan's weights.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) where 64-bit physics is asked of a GPU without 64-bit floats, or the
-    /// batch does not fit.
-    pub fn new(
-        compute: &Compute,
-        plan: &Plan,
-        method: Method,
-        physics: Precision,
-        batch: usize,
-        state: &State,
-    ) -> Result<Self> {
-        let check_system = || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training);
+    /// [`Error::Usage`] where 64-bit physics or 16-bit activations are asked of what has no such floats, or the batch
+    /// does not fit.
+    pub fn new(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<Self> {
+        let &TrainConfig { method, physics, activations, batch, .. } = config;
+        let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
+        let check_system = || memory::check_system(net, heat.cells(), batch, Purpose::Training(activations));
         let backend = match compute {
             Compute::Gpu(gpu) => {
                 if gpu.is_software() {
                     check_system()?;
                 }
-                let build = |batch| {
-                    gpu::Step::new(gpu, &plan.net, &plan.heat, method, physics, plan.adam, batch, state)
-                };
+                let build =
+                    |batch| gpu::Step::new(gpu, net, heat, method, physics, activations, adam, batch, state);
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
+            }
+            Compute::Cpu if activations == Storage::F16 => {
+                return Err(Error::usage(
+                    "activations f16: the CPU engine stores 32 bits only; use --activations f32, or name a GPU with \
+                     --device",
+                ));
             }
             Compute::Cpu => {
                 check_system()?;
