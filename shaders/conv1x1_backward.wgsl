@@ -11,7 +11,7 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4<f32>>; // g [batch, nx, row/4]
-@group(0) @binding(2) var<storage, read> z: array<vec4<f32>>; // [batch, channels, nx, row/4]
+@group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
 @group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
 @group(0) @binding(4) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
 @group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
@@ -27,7 +27,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let g = select(vec4(0.0), output_gradient[n * quads + i], inside(params.ny));
         if c < params.channels {
             let channel_norm = norm[2u * c];
-            let value = z[(n * params.channels + c) * quads + i];
+            let value = unpack(z[(n * params.channels + c) * quads + i]);
             let before = pre_activation(value, channel_norm);
             let passed = select(vec4(0.0), g, before > vec4(0.0));
             share += dot(passed, before);

@@ -16,10 +16,11 @@ struct Params {
     split: u32, // of the sink split
     weight_offset: u32, // in vectors
     weight_inputs: u32, // c_in with its padding
+    pivot_offset: u32, // in vectors, of the sink moments
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [blocks, weight_inputs, 3, 3, BLOCK_QUADS]
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [blocks, weight_inputs, 3, 3, BLOCK_QUADS], and pivots
 
 const PATCHES_X: u32 = TILE_X / PATCH;
 const PATCHES_Y: u32 = TILE_Y / 4u;
@@ -105,7 +106,7 @@ fn main(
     workgroupBarrier(); // the tile has been read; a sink may use its memory
     let place = Tile(n0, x0, y0, block * BLOCK_QUADS);
     let first_strip = (patch_n * TILE_X + patch_x) * PATCHES_Y + patch_y;
-    begin(first_strip, quad, sum[0]);
+    begin(place, first_strip, quad, sum[0]);
     workgroupBarrier();
     for (var p = 0u; p < PATCH; p++) {
         emit(place, first_strip + p * PATCHES_Y, quad, sum[p]);

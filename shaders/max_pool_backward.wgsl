@@ -13,10 +13,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> z: array<vec4<f32>>; // [batch, channels, 2·nx, fine row/4]
+@group(0) @binding(1) var<storage, read> z: array<stored4>; // [batch, channels, 2·nx, fine row/4]
 @group(0) @binding(2) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
-@group(0) @binding(3) var<storage, read> pooled_gradient: array<f32>; // [batch, channels, nx, row]
-@group(0) @binding(4) var<storage, read_write> gradient: array<vec4<f32>>; // as z; the skip's share in, g out
+@group(0) @binding(3) var<storage, read> pooled_gradient: array<stored>; // [batch, channels, nx, row]
+@group(0) @binding(4) var<storage, read_write> gradient: array<stored4>; // as z; the skip's share in, g out
 @group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
 
 // What of `pooled` belongs to each of the four cells in row-major order.
@@ -33,10 +33,11 @@ fn route(cells: vec4<f32>, pooled: f32) -> vec4<f32> {
 }
 
 fn pass_relu(at: u32, added: vec4<f32>, channel_norm: vec4<f32>) -> vec2<f32> {
-    let value = z[at];
+    let value = unpack(z[at]);
     let passed = (pre_activation(value, channel_norm) > vec4(0.0)) & inside(2u * params.ny);
-    let g = select(vec4(0.0), gradient[at] + added, passed);
-    gradient[at] = g;
+    let kept = pack_gradient(select(vec4(0.0), unpack_gradient(gradient[at]) + added, passed));
+    gradient[at] = kept;
+    let g = unpack_gradient(kept);
     return vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));
 }
 
@@ -54,11 +55,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let y = i % fine_quads * 4u;
         let upper = quad_at(plane, 2u * x, y, 2u * params.nx, 2u * params.ny);
         let lower = upper + fine_quads;
-        let pooled = (plane * params.nx + x) * row_cells(params.ny) + y / 2u;
-        let above = activate(z[upper], channel_norm);
-        let below = activate(z[lower], channel_norm);
-        let left = route(vec4(above.xy, below.xy), pooled_gradient[pooled]);
-        let right = route(vec4(above.zw, below.zw), pooled_gradient[pooled + 1u]);
+        let first = (plane * params.nx + x) * row_cells(params.ny) + y / 2u;
+        let pooled = stored4(pooled_gradient[first], pooled_gradient[first + 1u], stored(), stored());
+        let incoming = unpack_gradient(pooled);
+        let above = activate(unpack(z[upper]), channel_norm);
+        let below = activate(unpack(z[lower]), channel_norm);
+        let left = route(vec4(above.xy, below.xy), incoming.x);
+        let right = route(vec4(above.zw, below.zw), incoming.y);
         own += pass_relu(upper, vec4(left.xy, right.xy), channel_norm);
         own += pass_relu(lower, vec4(left.zw, right.zw), channel_norm);
     }

@@ -13,10 +13,10 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> fine_gradient: array<f32>; // [batch, channels, 2·nx, fine row]
-@group(0) @binding(2) var<storage, read> z: array<vec4<f32>>; // [batch, channels, nx, row/4]
+@group(0) @binding(1) var<storage, read> fine_gradient: array<stored>; // [batch, channels, 2·nx, fine row]
+@group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
 @group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
-@group(0) @binding(4) var<storage, read_write> gradient: array<vec4<f32>>; // as z
+@group(0) @binding(4) var<storage, read_write> gradient: array<stored4>; // as z
 @group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
 
 fn fine_cells(coarse: u32, coarse_size: u32) -> vec4<u32> {
@@ -31,13 +31,13 @@ fn coarse_cell(rows: vec4<u32>, y: u32) -> f32 {
     var sum = 0.0;
     for (var k = 0u; k < 4u; k++) {
         let row = rows[k];
-        let values = vec4(
+        let values = stored4(
             fine_gradient[row + columns.x],
             fine_gradient[row + columns.y],
             fine_gradient[row + columns.z],
             fine_gradient[row + columns.w],
         );
-        sum += weights[k] * dot(weights, values);
+        sum += weights[k] * dot(weights, unpack_gradient(values));
     }
     return sum;
 }
@@ -60,9 +60,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             incoming[k] = coarse_cell(rows, y + k);
         }
         let at = quad_at(plane, x, y, params.nx, params.ny);
-        let value = z[at];
-        let g = select(vec4(0.0), incoming, pre_activation(value, channel_norm) > vec4(0.0));
-        gradient[at] = g;
+        let value = unpack(z[at]);
+        let passed = pre_activation(value, channel_norm) > vec4(0.0);
+        let kept = pack_gradient(select(vec4(0.0), incoming, passed));
+        gradient[at] = kept;
+        let g = unpack_gradient(kept);
         own += vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));
     }
     let g = workgroup_sum(local, own.x);

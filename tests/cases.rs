@@ -14,8 +14,8 @@ fn run(checks: Checks) {
         let gpu = Arc::new(Gpu::open(&adapter, checks).unwrap());
         let mut failures = Vec::new();
         for case in cases::all() {
-            if !case.runs_on(&gpu) {
-                eprintln!("{} {}: skipped, {} has no SHADER_F64", case.name, case.shape, gpu.name());
+            if let Some(missing) = case.missing(&gpu) {
+                eprintln!("{} {}: skipped, {} has no {missing}", case.name, case.shape, gpu.name());
                 continue;
             }
             match case.error(&gpu, false) {

@@ -74,6 +74,49 @@ fn a_run_on_a_gpu_is_complete_and_repeats() {
     a_run_is_complete_and_repeats("0");
 }
 
+/// Whether the first adapter has 16-bit floats in shaders.
+fn stores_halves() -> bool {
+    let devices = succeed(&["devices"]);
+    String::from_utf8_lossy(&devices.stdout).lines().any(|line| line.contains("f16 / f64        yes"))
+}
+
+#[test]
+fn activations_in_16_bits_train_repeat_and_are_refused_where_there_are_none() {
+    let root = tempdir().unwrap();
+    let folders = ["a", "b", "c"].map(|name| root.path().join(name));
+    let train = |device: &str, folder: &Path| {
+        let flags = ["--activations", "f16", "--device", device, "--seed", "1", "-o", text(folder)];
+        unheat(&[&SMALL[..], &flags].concat())
+    };
+    let refused = |output: &Output, folder: &Path| {
+        let said = complaints(output);
+        assert_eq!(output.status.code(), Some(2), "{said:?}");
+        assert!(said.len() == 1 && said[0].contains("--activations f32"), "{said:?}");
+        assert!(!folder.exists());
+    };
+    refused(&train("cpu", &folders[0]), &folders[0]);
+    if !stores_halves() {
+        return refused(&train("0", &folders[0]), &folders[0]);
+    }
+    for folder in &folders[..2] {
+        let output = train("0", folder);
+        assert!(output.status.success(), "{:?}", complaints(&output));
+    }
+    let weights =
+        folders[..2].iter().map(|folder| std::fs::read(folder.join("weights.safetensors")).unwrap());
+    let weights: Vec<Vec<u8>> = weights.collect();
+    assert_eq!(weights[0], weights[1], "same seed, same bytes");
+    let config = std::fs::read_to_string(folders[0].join("config.toml")).unwrap();
+    assert!(config.contains("activations = \"f16\""), "{config}");
+
+    // The same data and start; losses differ by roundings alone, and they do differ.
+    self::train("0", "1", &folders[2]);
+    let first_loss =
+        |folder: &Path| -> f64 { metrics(folder)[1].split(',').nth(2).unwrap().parse().unwrap() };
+    let [half, _, single] = folders.each_ref().map(|folder| first_loss(folder));
+    assert!(half != single && (half / single - 1.0).abs() < 1e-2, "{half} {single}");
+}
+
 #[test]
 fn both_engines_learn_the_same_thing() {
     let root = tempdir().unwrap();
@@ -102,6 +145,7 @@ fn impossible_requests_get_one_line_and_leave_nothing() {
         (vec!["--batch", "60000", "--size", "256x256"], "largest batch that fits"),
         (vec!["--amount", "1e307"], "amount"),
         (vec!["--lr", "NaN"], "lr NaN"),
+        (vec!["--activations", "f16"], "--activations f32"),
         (vec!["--lr", "-0.1"], "lr -0.1"),
         (vec!["--steps", "0"], "steps 0"),
         (vec!["--amount", "-1"], "amount -1"),
@@ -123,9 +167,13 @@ fn impossible_requests_get_one_line_and_leave_nothing() {
         assert!(said[0].contains(expected), "{flags:?}: {said:?}");
         assert!(!folder.exists(), "{flags:?} left something behind");
     }
-    for flags in
-        [vec!["--size", "64"], vec!["--method", "sgd"], vec!["--stepz", "3"], vec!["--batch", "many"]]
-    {
+    for flags in [
+        vec!["--size", "64"],
+        vec!["--method", "sgd"],
+        vec!["--activations", "f64"],
+        vec!["--stepz", "3"],
+        vec!["--batch", "many"],
+    ] {
         let output = unheat(&[&["train", "-o", text(&folder)][..], &flags].concat());
         assert_eq!(output.status.code(), Some(2), "{flags:?}");
         assert!(!folder.exists());

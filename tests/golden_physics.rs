@@ -10,7 +10,7 @@ use unheat::gpu::{Checks, Gpu, Recorder, Step, device};
 use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::init::State;
 use unheat::model::rectangles::PER_SAMPLE;
-use unheat::model::{Adam, HeatEquation, Method, Precision};
+use unheat::model::{Adam, HeatEquation, Method, Precision, Storage};
 use unheat::train::compute::NO_ADAPTER;
 use unheat::train::{Compute, fields};
 
@@ -272,7 +272,17 @@ fn training_steps_with_64_bit_physics() {
     state.params = init.params(&net, "").into_iter().map(|v| v as f32).collect();
     for gpu in gpus() {
         for method in [Method::Sip, Method::Gd] {
-            let step = Step::new(&gpu, &net, &heat, method, Precision::F64, Adam::default(), 4, &state);
+            let step = Step::new(
+                &gpu,
+                &net,
+                &heat,
+                method,
+                Precision::F64,
+                Storage::F32,
+                Adam::default(),
+                4,
+                &state,
+            );
             if !gpu.computes_in(Precision::F64) {
                 let message = step.err().unwrap().to_string();
                 assert!(message.contains("--physics f32"), "{message}");
@@ -301,7 +311,8 @@ fn kernels_in_32_bits_are_portable() {
     let (gpu, net) = (gpus().remove(0), net());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let state = State::new(&net, 0);
-    Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Adam::default(), 2, &state).unwrap();
+    Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &state)
+        .unwrap();
     fields::invert(&Compute::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
     let specs = gpu.kernel_specs();
     assert!(specs.len() > 20 && specs.iter().any(|spec| spec.name == "inverse"));

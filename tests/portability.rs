@@ -1,5 +1,5 @@
 //! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit ones through
-//! the first) and within WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
+//! the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
 
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
@@ -12,12 +12,12 @@ use unheat::gpu::kernel::validate;
 use unheat::gpu::multiply_add::multiply_add;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, UNet, UNetConfig};
+use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, Storage, UNet, UNetConfig};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
 fn specs() -> BTreeMap<String, KernelSpec> {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SHADER_F64,
+        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16,
         required_limits: wgpu::Limits { max_compute_workgroup_storage_size: 32 << 10, ..Default::default() },
         ..Default::default()
     });
@@ -35,8 +35,10 @@ fn specs() -> BTreeMap<String, KernelSpec> {
             let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
+            let adam = Adam::default();
+            Step::new(&gpu, &net, &heat, method, Precision::F32, Storage::F16, adam, batch, &start).unwrap();
             for precision in [Precision::F32, Precision::F64] {
-                Step::new(&gpu, &net, &heat, method, precision, Adam::default(), batch, &start).unwrap();
+                Step::new(&gpu, &net, &heat, method, precision, Storage::F32, adam, batch, &start).unwrap();
                 Inverse::new(&gpu, &heat, batch, precision)
                     .unwrap()
                     .record(&mut Recorder::new(&gpu))
@@ -64,12 +66,17 @@ fn every_shader_passes_every_back_end() {
             continue; // Vulkan only
         }
         assert!(!spec.source().contains("f64"), "{} is for every back end", spec.name);
+        let halves = spec.storage() == Storage::F16;
+        assert_eq!(spec.source().contains("f16"), halves, "{} is for adapters without 16 bits", spec.name);
         // MSL 2.1 came with macOS 10.14, which is older than any Mac that wgpu's Metal back end accepts.
         let options = msl::Options { lang_version: (2, 1), ..Default::default() };
         msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{} in MSL: {e}", spec.name));
         let mut text = String::new();
-        hlsl::Writer::new(&mut text, &hlsl::Options::default(), &hlsl::PipelineOptions::default())
+        // 16-bit types came with shader model 6.2.
+        let shader_model = if halves { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
+        let options = hlsl::Options { shader_model, ..Default::default() };
+        hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{} in HLSL: {e}", spec.name));
     }

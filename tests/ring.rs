@@ -6,7 +6,7 @@ use unheat::gpu::{Checks, Gpu, Step, device};
 use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
-use unheat::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet, UNetConfig};
+use unheat::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
 use unheat::train::compute::NO_ADAPTER;
 
 /// More than two full rings, and a rest.
@@ -17,7 +17,8 @@ fn run(gpu: &Arc<Gpu>, mut after_step: impl FnMut(u64, &mut Step) -> Vec<Losses>
     let heat = HeatEquation::new(8, 8, 1.0).unwrap();
     let start = State::new(&net, 0);
     let mut step =
-        Step::new(gpu, &net, &heat, Method::Sip, Precision::F32, Adam::default(), 2, &start).unwrap();
+        Step::new(gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &start)
+            .unwrap();
     let mut losses = Vec::new();
     for t in 0..STEPS {
         step.submit(&Batch::Rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8))).unwrap();

@@ -11,7 +11,7 @@ use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::variants::{Key, Variant, Variants};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor, device};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{Padding, UNet, UNetConfig};
+use unheat::model::{Padding, Storage, UNet, UNetConfig};
 use unheat::train::compute::NO_ADAPTER;
 
 /// The first adapter; not on every one, for this is about the shaders.
@@ -87,9 +87,10 @@ impl Of {
 }
 
 fn arrangement(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Arrangement {
-    let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Circular };
+    let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Circular, pivot: None };
     let arrangement = Arrangement::new(recorder.gpu, &[weights]).unwrap();
-    arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out)).unwrap();
+    let running = noise(recorder.gpu, 2, 1);
+    arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out), &running).unwrap();
     arrangement
 }
 
@@ -137,7 +138,7 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
     let variants = [1, 2, 4].map(|quads| Variant([quads, 1]));
     compare(gpu, &kernel, shape, &variants, &|r| {
         let (c_in, c_out) = (source.channels(), gradient.layer().channels);
-        let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Zero };
+        let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
         conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial).unwrap();
@@ -228,7 +229,7 @@ fn choices_that_are_none_are_passed_over() {
 fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
     let gpu = gpu();
     let net = UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular });
-    let work = Workload { net: &net, batch: 64, nx: 32, ny: 32 };
+    let work = Workload { net: &net, storage: Storage::F32, batch: 64, nx: 32, ny: 32 };
     let outcome = tune(&gpu, &work, Duration::ZERO).unwrap();
     assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");
     assert!(outcome.kinds > 8 && gpu.variants().iter().count() == outcome.kinds);

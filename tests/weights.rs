@@ -14,7 +14,7 @@ use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data, Tensor};
 use unheat::io::{metrics, weights};
 use unheat::model::init::State;
-use unheat::model::{Adam, Padding, UNet, UNetConfig};
+use unheat::model::{Adam, Padding, Storage, UNet, UNetConfig};
 
 /// A folder of its own for every test, in which the program runs.
 struct Desk(tempfile::TempDir);
@@ -222,7 +222,7 @@ fn the_network_on_the_gpu_is_the_golden_one() {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("unet_io"), net());
     for adapter in adapters() {
         let gpu = open(&adapter);
-        let network = unheat::gpu::unet::Network::new(&gpu, &net, 4, 64, 64).unwrap();
+        let network = unheat::gpu::unet::Network::new(&gpu, &net, Storage::F32, 4, 64, 64).unwrap();
         let narrow = |values: Vec<f64>| -> Vec<f32> { values.into_iter().map(|v| v as f32).collect() };
         gpu.write(&network.params, &narrow(init.params(&net, "")));
         gpu.write(&network.running, &narrow(init.buffers(&net, "")));

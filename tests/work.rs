@@ -5,12 +5,13 @@ use unheat::gpu::copy::copy;
 use unheat::gpu::multiply_add::{CHAINS, ITERATIONS, multiply_add};
 use unheat::gpu::narrow::narrow;
 use unheat::gpu::sum_rows::sum_rows;
+use unheat::gpu::unet::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Work};
-use unheat::model::{Adam, Precision};
+use unheat::model::{Adam, Precision, Storage, UNet, UNetConfig};
 
 fn gpu() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SHADER_F64,
+        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16,
         ..Default::default()
     });
     let info = device.adapter_info();
@@ -62,4 +63,26 @@ fn memory_is_counted_by_use_while_a_tensor_lives() {
     assert_eq!(gpu.memory(MemoryUse::Other), 8000, "a clone shares the memory");
     drop((clone, tensor));
     assert_eq!(all(), 0);
+}
+
+#[test]
+fn sixteen_bits_halve_the_memory_and_traffic_of_activations() {
+    let gpu = gpu();
+    let net = UNet::new(&UNetConfig::default());
+    let measure = |storage| {
+        let network = Network::new(&gpu, &net, storage, 16, 64, 64).unwrap();
+        let fields =
+            ["input", "output", "output gradient"].map(|label| gpu.tensor(label, 16 * 4096).unwrap());
+        let [input, output, gradient] = &fields;
+        let mut record = Recorder::new(&gpu);
+        network.forward(&mut record, input, output).unwrap();
+        network.backward(&mut record, input, gradient).unwrap();
+        let bytes: u64 = record.finish().describe().map(|d| d.work.bytes).sum();
+        let memory = gpu.memory(MemoryUse::Activations) + gpu.memory(MemoryUse::Gradients);
+        (bytes as f64, memory as f64)
+    };
+    let (single, half) = (measure(Storage::F32), measure(Storage::F16));
+    let ratios = [half.0 / single.0, half.1 / single.1];
+    // Weights, partial sums, the fields and the parameters' gradients keep their 32 bits.
+    assert!(0.5 < ratios[0] && ratios[0] < 0.65 && 0.5 < ratios[1] && ratios[1] < 0.51, "{ratios:?}");
 }

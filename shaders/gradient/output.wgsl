@@ -2,7 +2,7 @@
 // the value pass. The weight is part of the channel's factor of g; the rest is as in gradient/stored.
 
 @group(2) @binding(0) var<storage, read> output_gradient: array<vec4<f32>>; // [batch, nx, ny/4]
-@group(2) @binding(1) var<storage, read> gradient_z: array<vec4<f32>>; // [batch, channels, nx, ny/4]
+@group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // [batch, channels, nx, ny/4]
 @group(2) @binding(2) var<storage, read> gradient_norm: array<vec4<f32>>; // [channels, 2]
 
 fn gradient_channel(c: u32) -> Channel {
@@ -11,7 +11,7 @@ fn gradient_channel(c: u32) -> Channel {
 
 // `plane` counts samples and channels.
 fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    let z = gradient_z[quad_at(plane, x, y, params.nx, params.ny)];
+    let z = unpack(gradient_z[quad_at(plane, x, y, params.nx, params.ny)]);
     let passed = pre_activation(z, channel.forward) > vec4(0.0);
     let output = output_gradient[quad_at(plane / GRADIENT_CHANNELS, x, y, params.nx, params.ny)];
     let g = select(vec4(0.0), output, passed);

@@ -1,8 +1,8 @@
 // ∂L/∂z of a layer from g = ∂L/∂(ReLU's argument), as stored by the kernel that made it, and the layer's own z:
 // ∂L/∂z = scale·(g - mean(g) - ẑ·mean(g·ẑ)) (SPEC 5), with everything but g and z folded into one vector per channel.
 
-@group(2) @binding(0) var<storage, read> gradient_g: array<vec4<f32>>; // [batch, channels, nx, row/4]
-@group(2) @binding(1) var<storage, read> gradient_z: array<vec4<f32>>; // likewise
+@group(2) @binding(0) var<storage, read> gradient_g: array<stored4>; // [batch, channels, nx, row/4]
+@group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // likewise
 @group(2) @binding(2) var<storage, read> gradient_norm: array<vec4<f32>>; // [channels, 2]
 
 fn gradient_channel(c: u32) -> Channel {
@@ -13,5 +13,6 @@ fn gradient_channel(c: u32) -> Channel {
 fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(plane, x, y, params.nx, params.ny);
     let k = channel.backward;
-    return fma(vec4(k.x), gradient_g[at], fma(vec4(k.w), gradient_z[at] - k.y, vec4(k.z)));
+    let g = unpack_gradient(gradient_g[at]);
+    return fma(vec4(k.x), g, fma(vec4(k.w), unpack(gradient_z[at]) - k.y, vec4(k.z)));
 }

@@ -1,14 +1,14 @@
 // Sink of the adjoint convolution whose input was the activation of a layer: g = ∂L/∂(ReLU's argument) of that layer,
-// and the tile's Σg and Σg·ẑ of every channel for its batch norm.
+// and the tile's Σg and Σg·ẑ of every channel for its batch norm, of the values as stored.
 
-@group(3) @binding(0) var<storage, read_write> target_g: array<vec4<f32>>; // [batch, c_out, nx, row/4]
-@group(3) @binding(1) var<storage, read> target_z: array<vec4<f32>>; // likewise
+@group(3) @binding(0) var<storage, read_write> target_g: array<stored4>; // [batch, c_out, nx, row/4]
+@group(3) @binding(1) var<storage, read> target_z: array<stored4>; // likewise
 @group(3) @binding(2) var<storage, read> target_norm: array<vec4<f32>>; // [c_out, 2]
 @group(3) @binding(3) var<storage, read_write> sums: array<vec2<f32>>; // [c_out, chunks]
 
 const SINK_LEN: u32 = STATISTICS_LEN;
 
-fn begin(strip: u32, quad: u32, sum: mat4x4<f32>) {}
+fn begin(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {}
 
 fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
     let at = locate(place, strip);
@@ -20,10 +20,11 @@ fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
         for (var k = 0u; k < 4u; k++) {
             let index = quad_at(at.n * params.c_out + o + k, at.x, at.y, params.nx, params.ny);
             let norm = target_norm[2u * (o + k)];
-            let z = target_z[index];
+            let z = unpack(target_z[index]);
             let passed = (pre_activation(z, norm) > vec4(0.0)) & inside(params.ny);
-            let g = select(vec4(0.0), by_channel[k], passed);
-            target_g[index] = g;
+            let kept = pack_gradient(select(vec4(0.0), by_channel[k], passed));
+            target_g[index] = kept;
+            let g = unpack_gradient(kept);
             first[k] = dot(g, vec4(1.0));
             second[k] = dot(g, standardise(z, norm));
         }

@@ -1,12 +1,12 @@
 // Sink of the adjoint convolution whose input was pooled, or the skip connection and an upsampled layer: ∂L/∂input as
 // it is, channels from params.split on to a second array.
 
-@group(3) @binding(0) var<storage, read_write> first: array<vec4<f32>>; // [batch, split, nx, row/4]
-@group(3) @binding(1) var<storage, read_write> second: array<vec4<f32>>; // [batch, c_out - split, nx, row/4]
+@group(3) @binding(0) var<storage, read_write> first: array<stored4>; // [batch, split, nx, row/4]
+@group(3) @binding(1) var<storage, read_write> second: array<stored4>; // [batch, c_out - split, nx, row/4]
 
 const SINK_LEN: u32 = 1u; // keeps nothing in workgroup memory
 
-fn begin(strip: u32, quad: u32, sum: mat4x4<f32>) {}
+fn begin(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {}
 
 fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
     let at = locate(place, strip);
@@ -16,11 +16,12 @@ fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
     }
     let by_channel = transpose(sum);
     for (var k = 0u; k < 4u; k++) {
+        let kept = pack_gradient(by_channel[k]);
         if o < params.split {
-            first[quad_at(at.n * params.split + o + k, at.x, at.y, params.nx, params.ny)] = by_channel[k];
+            first[quad_at(at.n * params.split + o + k, at.x, at.y, params.nx, params.ny)] = kept;
         } else {
             let plane = at.n * (params.c_out - params.split) + o + k - params.split;
-            second[quad_at(plane, at.x, at.y, params.nx, params.ny)] = by_channel[k];
+            second[quad_at(plane, at.x, at.y, params.nx, params.ny)] = kept;
         }
     }
 }

@@ -1,6 +1,6 @@
 // Source: the activation ReLU(batch norm(z)) of a layer at the same level.
 
-@group(1) @binding(0) var<storage, read> source_z: array<vec4<f32>>; // [batch, c_in, nx, row/4]
+@group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, nx, row/4]
 @group(1) @binding(1) var<storage, read> source_norm: array<vec4<f32>>; // [c_in, 2]
 
 fn source_channel(c: u32) -> Channel {
@@ -8,5 +8,6 @@ fn source_channel(c: u32) -> Channel {
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    return activate(source_z[quad_at(n * params.c_in + c, x, y, params.nx, params.ny)], channel.forward);
+    let at = quad_at(n * params.c_in + c, x, y, params.nx, params.ny);
+    return activate(unpack(source_z[at]), channel.forward);
 }

@@ -1,6 +1,6 @@
 // Source: the 2×2 max-pooled activation of a layer one level finer.
 
-@group(1) @binding(0) var<storage, read> source_z: array<vec4<f32>>; // [batch, c_in, 2·nx, fine row/4]
+@group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, 2·nx, fine row/4]
 @group(1) @binding(1) var<storage, read> source_norm: array<vec4<f32>>; // [c_in, 2]
 
 fn source_channel(c: u32) -> Channel {
@@ -9,8 +9,8 @@ fn source_channel(c: u32) -> Channel {
 
 // Maximum of the two fine rows that a pooled row covers, four fine cells from column y on.
 fn higher(plane: u32, x: u32, y: u32, norm: vec4<f32>) -> vec4<f32> {
-    let upper = source_z[quad_at(plane, 2u * x, y, 2u * params.nx, 2u * params.ny)];
-    let lower = source_z[quad_at(plane, 2u * x + 1u, y, 2u * params.nx, 2u * params.ny)];
+    let upper = unpack(source_z[quad_at(plane, 2u * x, y, 2u * params.nx, 2u * params.ny)]);
+    let lower = unpack(source_z[quad_at(plane, 2u * x + 1u, y, 2u * params.nx, 2u * params.ny)]);
     return max(pre_activation(upper, norm), pre_activation(lower, norm));
 }
 

@@ -1,9 +1,9 @@
 // Source: the activation of the skip connection's layer (channels below params.skip_channels), followed by the
 // activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No concatenated copy.
 
-@group(1) @binding(0) var<storage, read> skip_z: array<vec4<f32>>; // [batch, skip_channels, nx, row/4]
+@group(1) @binding(0) var<storage, read> skip_z: array<stored4>; // [batch, skip_channels, nx, row/4]
 @group(1) @binding(1) var<storage, read> skip_norm: array<vec4<f32>>; // [skip_channels, 2]
-@group(1) @binding(2) var<storage, read> low_z: array<f32>; // [batch, c_in - skip_channels, nx/2, coarse row]
+@group(1) @binding(2) var<storage, read> low_z: array<stored>; // [batch, c_in - skip_channels, nx/2, coarse row]
 @group(1) @binding(3) var<storage, read> low_norm: array<vec4<f32>>; // [c_in - skip_channels, 2]
 
 fn source_channel(c: u32) -> Channel {
@@ -19,13 +19,14 @@ fn coarse_quad(row: u32, y: u32, ny: u32, norm: vec4<f32>) -> vec4<f32> {
     let last = vec3(ny - 1u);
     let inner = min(vec3(cell, cell + 1u, cell + 2u), last);
     let before = max(cell, 1u) - 1u;
-    return activate(vec4(low_z[row + before], low_z[row + inner.x], low_z[row + inner.y], low_z[row + inner.z]), norm);
+    let z = stored4(low_z[row + before], low_z[row + inner.x], low_z[row + inner.y], low_z[row + inner.z]);
+    return activate(unpack(z), norm);
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if c < params.skip_channels {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
-        return activate(skip_z[at], channel.forward);
+        return activate(unpack(skip_z[at]), channel.forward);
     }
     let nx = params.nx / 2u;
     let ny = params.ny / 2u;

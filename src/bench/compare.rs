@@ -56,8 +56,8 @@ impl Comparison {
 }
 
 fn differences(before: &Report, now: &Report) -> Vec<String> {
-    let words = |report: &Report| -> [(&'static str, String); 6] {
-        let Settings { method, batch, size, filters, padding, physics, .. } = &report.settings;
+    let words = |report: &Report| -> [(&'static str, String); 7] {
+        let Settings { method, batch, size, filters, padding, physics, activations, .. } = &report.settings;
         [
             ("device", report.device.clone()),
             ("method", method.name().to_owned()),
@@ -65,6 +65,7 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
             ("size", size.to_string()),
             ("filters", format!("{filters:?}")),
             ("padding, physics", format!("{padding}, {physics}")),
+            ("activations", activations.to_string()),
         ]
     };
     let pairs = words(before).into_iter().zip(words(now));

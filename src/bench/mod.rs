@@ -59,7 +59,7 @@ pub fn run(
     }
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
+    let mut engine = Engine::new(compute, &plan, config)?;
     let ceilings = match compute {
         Compute::Gpu(gpu) => {
             progress("measuring what the device can do at most");

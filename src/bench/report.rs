@@ -2,7 +2,7 @@
 
 use super::Ceilings;
 use crate::gpu::Timing;
-use crate::model::{Method, Padding, Precision, UNet};
+use crate::model::{Method, Padding, Precision, Storage, UNet};
 use crate::train::{Size, TrainConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,9 @@ pub struct Settings {
     pub padding: Padding,
     /// The precision of the physics.
     pub physics: Precision,
+    /// How activations and their gradients are stored.
+    #[serde(default)]
+    pub activations: Storage,
 }
 
 /// Whole training steps, several in flight. Times are wall-clock milliseconds per step.
@@ -150,6 +153,7 @@ impl Settings {
             filters: net.config.filters.clone(),
             padding: config.padding,
             physics: config.physics,
+            activations: config.activations,
         }
     }
 }

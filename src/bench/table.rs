@@ -58,13 +58,16 @@ pub fn comparison(comparison: &Comparison) -> String {
 }
 
 fn title(report: &Report) -> String {
-    let Settings { method, batch, size, filters, physics, levels, .. } = &report.settings;
+    let Settings { method, batch, size, filters, physics, activations, levels, .. } = &report.settings;
     let filters = match filters.iter().all(|f| *f == filters[0]) {
         true => format!("{levels} levels of {} filters", filters[0]),
         false => format!("filters {}", filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",")),
     };
     let method = method.name().to_uppercase();
-    format!("{}: {method}, batch {batch}, {size}, {filters}, physics in {physics}", report.device)
+    format!(
+        "{}: {method}, batch {batch}, {size}, {filters}, physics in {physics}, activations in {activations}",
+        report.device
+    )
 }
 
 fn heading(by: By) -> &'static str {

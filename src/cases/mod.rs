@@ -5,12 +5,13 @@ mod ceilings;
 mod network;
 mod optimiser;
 mod physics;
+mod pivot;
 mod step;
 
 use crate::Result;
-use crate::gpu::{Gpu, Recorder, Recording, Tensor};
-use crate::model::Precision;
+use crate::gpu::{Element, Gpu, Recorder, Recording, Tensor};
 use crate::model::rng::{Purpose, Random};
+use crate::model::{Precision, Storage};
 use std::cell::LazyCell;
 use std::sync::Arc;
 
@@ -24,6 +25,8 @@ pub struct Case {
     pub tolerance: f64,
     /// What the kernels compute in; adapters without 64-bit floats skip the cases that need them.
     pub precision: Precision,
+    /// How the kernels store activations; adapters without 16-bit floats skip the cases that need them.
+    pub storage: Storage,
     /// Cuts the outputs of both sides into the parts that are compared one by one.
     split: Split,
     run: Run,
@@ -60,15 +63,41 @@ impl Case {
         Ok(worst)
     }
 
+    /// Divides the GPU's first `outputs` outputs by `scale`.
+    fn scaled(mut self, scale: f64, outputs: usize) -> Self {
+        let run = self.run;
+        self.run = Box::new(move |gpu| {
+            let mut all = run(gpu)?;
+            all.iter_mut().take(outputs).flatten().for_each(|v| *v /= scale);
+            Ok(all)
+        });
+        self
+    }
+
     /// Compares what `split` makes of the outputs instead of the outputs.
     fn split_by(mut self, split: impl Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>> + 'static) -> Self {
         self.split = Box::new(split);
         self
     }
 
-    /// Whether `gpu` has what the case needs.
-    pub fn runs_on(&self, gpu: &Gpu) -> bool {
-        gpu.computes_in(self.precision)
+    /// What the case needs and `gpu` does not have, in words.
+    pub fn missing(&self, gpu: &Gpu) -> Option<&'static str> {
+        if !gpu.computes_in(self.precision) {
+            Some("64-bit floats in shaders")
+        } else if !gpu.stores_in(self.storage) {
+            Some("16-bit floats in shaders")
+        } else {
+            None
+        }
+    }
+
+    /// The same case as one of this storage, which has a suffix to its name unless it is the usual one.
+    fn stored_in(mut self, storage: Storage) -> Self {
+        self.storage = storage;
+        if storage == Storage::F16 {
+            self.name += "/f16";
+        }
+        self
     }
 
     /// Whether `error` passes; NaN does not.
@@ -93,7 +122,7 @@ fn norm(values: &[f64]) -> f64 {
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [physics::cases(), network::cases(), optimiser::cases(), step::cases(), ceilings::cases()]
+    [physics::cases(), network::cases(), pivot::cases(), optimiser::cases(), step::cases(), ceilings::cases()]
         .into_iter()
         .flatten()
         .collect()
@@ -119,6 +148,7 @@ fn recorded(
         shape,
         tolerance,
         precision: Precision::F32,
+        storage: Storage::F32,
         split: Box::new(|outputs| outputs),
         run: Box::new(run),
         reference: LazyCell::new(Box::new(reference)),
@@ -141,9 +171,9 @@ fn recorded_in(
     Case { precision, ..recorded(&name, shape, tolerance, prepare, reference) }
 }
 
-/// [`garbage`] in a precision.
-fn garbage_in(gpu: &Gpu, label: &str, len: usize, precision: Precision) -> Result<Tensor> {
-    gpu.table(label, &vec![-1.2345e6; len], precision)
+/// [`garbage`] of a type; in 16 bits it is infinite.
+fn garbage_in(gpu: &Gpu, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
+    gpu.table(label, &vec![-1.2345e6; len], element)
 }
 
 /// `len` numbers in [-1, 1), different for every stream.

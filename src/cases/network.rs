@@ -1,13 +1,13 @@
 //! The U-Net's stages, forward and backward, and the whole network.
 
-use super::{Case, garbage, noise, recorded, widen};
+use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::Result;
 use crate::cpu;
 use crate::cpu::batch_norm::{self as reference_norm, Moments, Norm};
 use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad};
 use crate::cpu::max_pool as reference_pool;
 use crate::cpu::upsample as reference_upsample;
-use crate::gpu::arrange::{Arrangement, Weights};
+use crate::gpu::arrange::{Arrangement, Pivot, Weights};
 use crate::gpu::batch_norm::{Statistics, batch_norm, batch_norm_backward};
 use crate::gpu::conv1x1::{self, conv1x1, conv1x1_backward};
 use crate::gpu::conv3x3;
@@ -16,8 +16,10 @@ use crate::gpu::sink::Sink;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Gpu, Recorder, Shape, Tensor, max_pool, upsample};
 use crate::model::init::State;
+use crate::model::storage::GRADIENT_SCALE;
 use crate::model::unet::{Conv, Place};
-use crate::model::{Padding, UNet, UNetConfig};
+use crate::model::{Padding, Storage, UNet, UNetConfig};
+use half::f16;
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
@@ -36,11 +38,15 @@ pub(super) fn cases() -> Vec<Case> {
                 continue;
             }
             let shape = Shape { batch, nx, ny };
-            // The border is the same code for every source: zeros on a wide and on a narrow grid will do.
-            let zeros = [(16, 32), (4, 2)].contains(&(nx, ny)).then_some(Padding::Zero);
-            for padding in [Some(Padding::Circular), zeros].into_iter().flatten() {
-                cases.push(conv_case(kind, channels, c_out, shape, padding));
-                cases.push(weight_gradient_case(kind, channels, c_out, shape, padding));
+            // The border is the same code for every source, 16 bits are the same code but for loads and stores: a wide
+            // and a narrow grid will do.
+            let some = [(16, 32), (4, 2)].contains(&(nx, ny));
+            for (storage, padding) in storages(some) {
+                if padding == Padding::Zero && !some {
+                    continue;
+                }
+                cases.push(conv_case(kind, channels, c_out, shape, padding, storage));
+                cases.push(weight_gradient_case(kind, channels, c_out, shape, padding, storage));
             }
         }
     }
@@ -49,10 +55,10 @@ pub(super) fn cases() -> Vec<Case> {
         (24, 12, 8, Shape { batch: 3, nx: 16, ny: 8 }),
         (32, 16, 16, Shape { batch: 2, nx: 4, ny: 2 }),
     ] {
-        for padding in [Padding::Circular, Padding::Zero] {
+        for (storage, padding) in storages(true) {
             for last in [false, true] {
-                cases.push(adjoint_case(c_in, c_out, split, shape, padding, last));
-                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, last));
+                cases.push(adjoint_case(c_in, c_out, split, shape, padding, last, storage));
+                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, last, storage));
             }
         }
     }
@@ -67,23 +73,59 @@ pub(super) fn cases() -> Vec<Case> {
     // Several tiles per workgroup, and a last workgroup with fewer.
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
-        cases.push(weight_gradient_case(Activation, [16, 0], 16, shape, padding));
+        cases.push(weight_gradient_case(Activation, [16, 0], 16, shape, padding, Storage::F32));
     }
     for (batch, nx, ny) in [(3, 8, 16), (2, 2, 2), (2, 1, 1)] {
         let shape = Shape { batch, nx, ny };
-        cases.push(max_pool_case(shape));
-        cases.push(upsample_case(shape));
-        cases.push(conv1x1_case(shape));
-        cases.push(conv1x1_backward_case(shape));
+        for storage in Storage::ALL {
+            cases.push(max_pool_case(shape, storage));
+            cases.push(upsample_case(shape, storage));
+            cases.push(conv1x1_case(shape, storage));
+            cases.push(conv1x1_backward_case(shape, storage));
+        }
     }
     for (filters, batch, nx, ny) in
         [(vec![8], 2, 8, 16), (vec![8, 16, 24], 3, 16, 32), (vec![16; 4], 2, 32, 32), (vec![8; 6], 2, 32, 64)]
     {
-        for padding in [Padding::Circular, Padding::Zero] {
-            cases.push(network_case(filters.clone(), padding, batch, nx, ny));
+        for (storage, padding) in storages(filters.len() < 4) {
+            cases.push(network_case(filters.clone(), padding, batch, nx, ny, storage));
         }
     }
     cases
+}
+
+/// Both paddings in 32 bits, and `some` in 16: the code is the same but for loads and stores.
+fn storages(some: bool) -> Vec<(Storage, Padding)> {
+    let mut all = vec![(Storage::F32, Padding::Circular), (Storage::F32, Padding::Zero)];
+    all.extend(some.then_some((Storage::F16, Padding::Circular)));
+    all
+}
+
+/// Largest error of one stage. Inputs are the same on both sides, rounded to 16 bits where they are stored in 16; then
+/// a kernel's one rounding of 11-bit mantissas is at most 2⁻¹⁰ = 9.8e-4 of every value, even on GPUs that cut off
+/// instead of rounding, and less in sums.
+fn tolerance(storage: Storage) -> f64 {
+    match storage {
+        Storage::F32 => 1e-5,
+        Storage::F16 => 1e-3,
+    }
+}
+
+/// What g is multiplied by where it is stored.
+fn gradient_scale(storage: Storage) -> f64 {
+    match storage {
+        Storage::F32 => 1.0,
+        Storage::F16 => f64::from(GRADIENT_SCALE),
+    }
+}
+
+/// [`noise`] that survives the storage.
+fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32> {
+    let mut values = noise(stream, len);
+    if storage == Storage::F16 {
+        values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
+    }
+    values
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -100,20 +142,21 @@ struct Input {
     kind: Kind,
     channels: [usize; 2],
     shape: Shape,
+    storage: Storage,
     z: [Vec<f32>; 2],
     norms: [Vec<Norm<f32>>; 2],
 }
 
 impl Input {
-    fn new(kind: Kind, channels: [usize; 2], shape: Shape) -> Self {
+    fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: Storage) -> Self {
         let cells = |layer: usize| match (kind, layer) {
             (Kind::Pool, _) => 4 * shape.cells(),
             (Kind::SkipUp, 1) => shape.cells() / 4,
             _ => shape.cells(),
         };
-        let z = [0, 1].map(|l| noise(10 + l as u64, shape.batch * channels[l] * cells(l)));
+        let z = [0, 1].map(|l| stored_noise(10 + l as u64, shape.batch * channels[l] * cells(l), storage));
         let norms = [0, 1].map(|l| norms(20 + l as u64, channels[l]));
-        Self { kind, channels, shape, z, norms }
+        Self { kind, channels, shape, storage, z, norms }
     }
 
     fn c_in(&self) -> usize {
@@ -158,7 +201,7 @@ impl Input {
             (Kind::SkipUp, 1) => self.shape.coarser(),
             _ => self.shape,
         };
-        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l]);
+        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l], self.storage);
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
@@ -210,12 +253,36 @@ fn unstore(shape: Shape, channels: usize, values: &[f64]) -> Vec<f64> {
     values.chunks_exact(shape.row()).flat_map(|row| row[..shape.ny].to_vec()).collect()
 }
 
-/// Cuts the padding off the first output `[batch, channels, nx, row]`.
-fn first_stored(case: Case, shape: Shape, channels: usize) -> Case {
+/// Cuts the padding off the first output `[batch, channels, nx, row]`, which the GPU has multiplied by `scale`.
+fn first_stored(case: Case, shape: Shape, channels: usize, scale: f64) -> Case {
     case.split_by(move |mut outputs| {
         outputs[0] = unstore(shape, channels, &outputs[0]);
         outputs
     })
+    .scaled(scale, 1)
+}
+
+/// Rows as the kernels store them, times `scale`; in 16 bits garbage must be finite, as everything there is.
+fn stored(
+    gpu: &Gpu,
+    label: &str,
+    shape: Shape,
+    values: &[f32],
+    storage: Storage,
+    scale: f64,
+) -> Result<Tensor> {
+    let largest = match storage {
+        Storage::F32 => f64::MAX,
+        Storage::F16 => f64::from(f16::MAX),
+    };
+    let rows = store(shape, values);
+    let scaled: Vec<f64> = rows.iter().map(|&v| (scale * f64::from(v)).clamp(-largest, largest)).collect();
+    gpu.table(label, &scaled, storage)
+}
+
+/// g as the kernels store it.
+fn stored_gradient(gpu: &Gpu, label: &str, shape: Shape, values: &[f32], storage: Storage) -> Result<Tensor> {
+    stored(gpu, label, shape, values, storage, gradient_scale(storage))
 }
 
 /// The second half of a layer's norm, small numbers around a plain gradient.
@@ -223,11 +290,11 @@ fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
     [norm.scale, norm.mean, 0.01 * channel as f32, -0.02]
 }
 
-fn layer(gpu: &Gpu, shape: Shape, z: &[f32], norms: &[Norm<f32>]) -> Result<Layer> {
+fn layer(gpu: &Gpu, shape: Shape, z: &[f32], norms: &[Norm<f32>], storage: Storage) -> Result<Layer> {
     let rows =
         norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));
     let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
-    let z = gpu.tensor_from("z", &store(shape, z))?;
+    let z = stored(gpu, "z", shape, z, storage, 1.0)?;
     Ok(Layer { z, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
 }
 
@@ -237,15 +304,19 @@ struct LayerGradient {
     shape: Shape,
     channels: usize,
     last: bool,
+    storage: Storage,
     z: Vec<f32>,
     g: Vec<f32>,
 }
 
 impl LayerGradient {
-    fn new(shape: Shape, channels: usize, last: bool) -> Self {
+    fn new(shape: Shape, channels: usize, last: bool, storage: Storage) -> Self {
         let len = shape.batch * channels * shape.cells();
-        let g = noise(31, if last { shape.values() } else { len });
-        Self { shape, channels, last, z: noise(34, len), g }
+        let g = match last {
+            true => noise(31, shape.values()),
+            false => stored_noise(31, len, storage),
+        };
+        Self { shape, channels, last, storage, z: stored_noise(34, len, storage), g }
     }
 
     fn norms(&self) -> Vec<Norm<f32>> {
@@ -271,29 +342,39 @@ impl LayerGradient {
     }
 
     fn with<R>(&self, gpu: &Gpu, f: impl FnOnce(Gradient) -> Result<R>) -> Result<R> {
-        let layer = &layer(gpu, self.shape, &self.z, &self.norms())?;
-        let g = &gpu.tensor_from("g", &store(self.shape, &self.g))?;
-        f(match self.last {
-            false => Gradient::Stored { layer, g },
-            true => Gradient::Output { layer, output_gradient: g },
-        })
+        let layer = &layer(gpu, self.shape, &self.z, &self.norms(), self.storage)?;
+        if self.last {
+            let output_gradient = &gpu.tensor_from("output gradient", &store(self.shape, &self.g))?;
+            return f(Gradient::Output { layer, output_gradient });
+        }
+        f(Gradient::Stored { layer, g: &stored_gradient(gpu, "g", self.shape, &self.g, self.storage)? })
     }
 }
 
 /// Weights somewhere inside a flat buffer, as in a network.
 const WEIGHT_OFFSET: usize = 12;
 
-fn conv_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape, padding: Padding) -> Case {
-    let input = Input::new(kind, channels, shape);
+fn conv_case(
+    kind: Kind,
+    channels: [usize; 2],
+    c_out: usize,
+    shape: Shape,
+    padding: Padding,
+    storage: Storage,
+) -> Case {
+    let input = Input::new(kind, channels, shape, storage);
     let c_in = input.c_in();
-    let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
+    // The biases follow the weights.
+    let bias = WEIGHT_OFFSET + 9 * c_in * c_out;
+    let (flat, running) = (noise(30, bias + c_out), noise(48, c_out));
     let (name, described) = (format!("conv3x3/{kind:?}").to_lowercase(), input.text(c_out, padding));
-    let (on_gpu, params) = (input.clone(), flat.clone());
+    let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
-        let z = garbage(r.gpu, "out", shape.stored(c_out))?;
+        let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
-        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding };
-        let arrangement = arrange(r, weights, &params)?;
+        let pivot = (storage == Storage::F16).then_some(Pivot { bias, running_mean: 0 });
+        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding, pivot };
+        let arrangement = arrange(r, weights, &params, &means)?;
         on_gpu.with_source(r.gpu, |source| {
             let sink = Sink::Moments { z: &z, moments: &moments };
             conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
@@ -301,16 +382,35 @@ fn conv_case(kind: Kind, channels: [usize; 2], c_out: usize, shape: Shape, paddi
         Ok(vec![z])
     };
     let reference = move || {
-        let weights = widen(&flat[WEIGHT_OFFSET..]);
-        vec![reference_conv3x3(&input.planes(), &weights, c_in, c_out, shape, padding)]
+        let weights = widen(&flat[WEIGHT_OFFSET..bias]);
+        let mut z = reference_conv3x3(&input.planes(), &weights, c_in, c_out, shape, padding);
+        if storage == Storage::F16 {
+            for (plane, z) in z.chunks_exact_mut(shape.cells()).enumerate() {
+                let pivot = running[plane % c_out] - flat[bias + plane % c_out];
+                z.iter_mut().for_each(|z| *z -= f64::from(pivot));
+            }
+        }
+        vec![z]
     };
-    first_stored(recorded(&name, described, 1e-5, prepare, reference), shape, c_out)
+    let case = recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
+    first_stored(case, shape, c_out, 1.0)
 }
 
-fn arrange(r: &mut Recorder, weights: Weights, params: &[f32]) -> Result<Arrangement> {
-    let buffer = r.gpu.tensor_from("weights", params)?;
+/// The weights of one convolution without pivots.
+fn plain_weights(offset: usize, c_out: usize, c_in: usize, padding: Padding) -> Weights {
+    Weights { offset, c_out, c_in, padding, pivot: None }
+}
+
+pub(super) fn arrange(
+    r: &mut Recorder,
+    weights: Weights,
+    params: &[f32],
+    running: &[f32],
+) -> Result<Arrangement> {
+    let params = r.gpu.tensor_from("weights", params)?;
+    let running = r.gpu.tensor_from("running", running)?;
     let arrangement = Arrangement::new(r.gpu, &[weights])?;
-    arrangement.record(r, &buffer)?;
+    arrangement.record(r, &params, &running)?;
     Ok(arrangement)
 }
 
@@ -342,18 +442,19 @@ fn weight_gradient_case(
     c_out: usize,
     shape: Shape,
     padding: Padding,
+    storage: Storage,
 ) -> Case {
-    let input = Input::new(kind, channels, shape);
+    let input = Input::new(kind, channels, shape, storage);
     let c_in = input.c_in();
     // Both kinds of gradients, in turn.
-    let gradient = LayerGradient::new(shape, c_out, padding == Padding::Zero);
+    let gradient = LayerGradient::new(shape, c_out, padding == Padding::Zero, storage);
     let (name, described) =
         (format!("conv3x3_weight_gradient/{kind:?}").to_lowercase(), input.text(c_out, padding));
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
         let partial = garbage(r.gpu, "partial", conv3x3::partial_len(shape, c_in, c_out))?;
-        let weights = Weights { offset: 0, c_out, c_in, padding };
+        let weights = plain_weights(0, c_out, c_in, padding);
         on_gpu.with_source(r.gpu, |source| {
             g.with(r.gpu, |gradient| {
                 conv3x3::conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial)
@@ -373,7 +474,8 @@ fn weight_gradient_case(
         }
         vec![total]
     };
-    recorded(&name, described, 1e-5, prepare, reference)
+    // What it reads is exact, what it writes has 32 bits.
+    recorded(&name, described, 1e-5, prepare, reference).stored_in(storage)
 }
 
 /// ∂L/∂input of a convolution `c_in` -> `c_out`.
@@ -387,14 +489,22 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, last:
     format!("{} {c_in}<-{c_out} {padding}{of}", text(shape))
 }
 
-fn adjoint_case(c_in: usize, c_out: usize, split: usize, shape: Shape, padding: Padding, last: bool) -> Case {
+fn adjoint_case(
+    c_in: usize,
+    c_out: usize,
+    split: usize,
+    shape: Shape,
+    padding: Padding,
+    last: bool,
+    storage: Storage,
+) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let gradient = LayerGradient::new(shape, c_out, last);
+    let gradient = LayerGradient::new(shape, c_out, last, storage);
     let (params, g) = (flat.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let first = garbage(r.gpu, "first", shape.stored(split))?;
-        let second = garbage(r.gpu, "second", shape.stored(c_in - split).max(1))?;
-        let arrangement = arrange(r, Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding }, &params)?;
+        let first = garbage_in(r.gpu, "first", shape.stored(split), storage)?;
+        let second = garbage_in(r.gpu, "second", shape.stored(c_in - split).max(1), storage)?;
+        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
         let sink = Sink::Split { first: (&first, split), second: (&second, c_in - split) };
         g.with(r.gpu, |gradient| {
             conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
@@ -412,22 +522,30 @@ fn adjoint_case(c_in: usize, c_out: usize, split: usize, shape: Shape, padding: 
         if split == c_in { vec![first] } else { vec![first, second] }
     };
     let described = adjoint_text(c_in, c_out, shape, padding, last);
-    recorded("conv3x3_adjoint/split", described, 1e-5, prepare, reference).split_by(move |outputs| {
+    let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
+    case.stored_in(storage).scaled(gradient_scale(storage), 2).split_by(move |outputs| {
         let channels = [split, c_in - split];
         outputs.iter().zip(channels).map(|(values, channels)| unstore(shape, channels, values)).collect()
     })
 }
 
-fn adjoint_relu_case(c_in: usize, c_out: usize, shape: Shape, padding: Padding, last: bool) -> Case {
+fn adjoint_relu_case(
+    c_in: usize,
+    c_out: usize,
+    shape: Shape,
+    padding: Padding,
+    last: bool,
+    storage: Storage,
+) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let gradient = LayerGradient::new(shape, c_out, last);
-    let below = Below::new(shape, c_in);
+    let gradient = LayerGradient::new(shape, c_out, last, storage);
+    let below = Below::new(shape, c_in, storage);
     let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
     let prepare = move |r: &mut Recorder| {
         let layer = on_gpu.layer(r.gpu)?;
-        let out = garbage(r.gpu, "g", shape.stored(c_in))?;
+        let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
-        let arrangement = arrange(r, Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding }, &params)?;
+        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
         let sink = Sink::Relu { layer: &layer, g: &out, sums: &sums };
         g.with(r.gpu, |gradient| {
             conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
@@ -437,7 +555,8 @@ fn adjoint_relu_case(c_in: usize, c_out: usize, shape: Shape, padding: Padding, 
     };
     let reference = move || below.reference(reference_adjoint(&gradient, &flat, c_in, padding));
     let described = adjoint_text(c_in, c_out, shape, padding, last);
-    first_stored(recorded("conv3x3_adjoint/relu", described, 1e-5, prepare, reference), shape, c_in)
+    let case = recorded("conv3x3_adjoint/relu", described, tolerance(storage), prepare, reference);
+    first_stored(case.stored_in(storage), shape, c_in, gradient_scale(storage))
 }
 
 /// A layer that a gradient reaches through its ReLU, with what its batch norm makes of it: on both sides g, the
@@ -446,12 +565,14 @@ fn adjoint_relu_case(c_in: usize, c_out: usize, shape: Shape, padding: Padding, 
 struct Below {
     shape: Shape,
     channels: usize,
+    storage: Storage,
     z: Vec<f32>,
 }
 
 impl Below {
-    fn new(shape: Shape, channels: usize) -> Self {
-        Self { shape, channels, z: noise(37, shape.batch * channels * shape.cells()) }
+    fn new(shape: Shape, channels: usize, storage: Storage) -> Self {
+        let z = stored_noise(37, shape.batch * channels * shape.cells(), storage);
+        Self { shape, channels, storage, z }
     }
 
     fn norms(&self) -> Vec<Norm<f32>> {
@@ -459,7 +580,7 @@ impl Below {
     }
 
     fn layer(&self, gpu: &Gpu) -> Result<Layer> {
-        layer(gpu, self.shape, &self.z, &self.norms())
+        layer(gpu, self.shape, &self.z, &self.norms(), self.storage)
     }
 
     fn outputs(&self, r: &mut Recorder, layer: Layer, g: Tensor, sums: Statistics) -> Result<Vec<Tensor>> {
@@ -507,7 +628,7 @@ fn no_parameters(gpu: &Gpu) -> Result<Tensor> {
 }
 
 /// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
-fn lone_conv(channels: usize) -> Conv {
+pub(super) fn lone_conv(channels: usize) -> Conv {
     let mut conv = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() }).convs[0].clone();
     conv.c_out = channels;
     [conv.gamma, conv.beta, conv.bias] = [0, channels, 2 * channels];
@@ -525,8 +646,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let field = r.gpu.tensor_from("field", &store(shape, &on_gpu))?;
         let mut flat = vec![0.0; 9 * channels];
         (0..channels).for_each(|c| flat[9 * c + 4] = factor(c));
-        let weights = Weights { offset: 0, c_out: channels, c_in: 1, padding: Padding::Circular };
-        let arrangement = arrange(r, weights, &flat)?;
+        let arrangement = arrange(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
         let layer = Layer {
             z: garbage(r.gpu, "z", shape.stored(channels))?,
             norm: garbage(r.gpu, "norm", NORM_LEN * channels)?,
@@ -564,16 +684,16 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
     })
 }
 
-fn max_pool_case(shape: Shape) -> Case {
+fn max_pool_case(shape: Shape, storage: Storage) -> Case {
     let channels = 10;
-    let below = Below::new(shape.finer(), channels);
+    let below = Below::new(shape.finer(), channels, storage);
     let len = shape.batch * channels * shape.cells();
-    let (pooled, before) = (noise(38, len), noise(39, 4 * len));
+    let (pooled, before) = (stored_noise(38, len, storage), stored_noise(39, 4 * len, storage));
     let (on_gpu, p, b) = (below.clone(), pooled.clone(), before.clone());
     let prepare = move |r: &mut Recorder| {
         let layer = on_gpu.layer(r.gpu)?;
-        let pooled = r.gpu.tensor_from("pooled gradient", &store(shape, &p))?;
-        let gradient = r.gpu.tensor_from("gradient", &store(shape.finer(), &b))?;
+        let pooled = stored_gradient(r.gpu, "pooled gradient", shape, &p, storage)?;
+        let gradient = stored_gradient(r.gpu, "gradient", shape.finer(), &b, storage)?;
         let sums = garbage(r.gpu, "sums", 2 * channels * max_pool::chunks(shape))?;
         let statistics = max_pool::max_pool_backward(r, shape, &layer, &pooled, &gradient, &sums)?;
         on_gpu.outputs(r, layer, gradient.clone(), statistics)
@@ -590,19 +710,20 @@ fn max_pool_case(shape: Shape) -> Case {
         }
         below.reference(gradient)
     };
-    let case = recorded("max_pool_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
-    first_stored(case, shape.finer(), channels)
+    let described = format!("{}x{channels}", text(shape));
+    let case = recorded("max_pool_backward", described, tolerance(storage), prepare, reference);
+    first_stored(case.stored_in(storage), shape.finer(), channels, gradient_scale(storage))
 }
 
-fn upsample_case(shape: Shape) -> Case {
+fn upsample_case(shape: Shape, storage: Storage) -> Case {
     let channels = 10;
-    let below = Below::new(shape, channels);
-    let fine = noise(41, 4 * shape.batch * channels * shape.cells());
+    let below = Below::new(shape, channels, storage);
+    let fine = stored_noise(41, 4 * shape.batch * channels * shape.cells(), storage);
     let (on_gpu, f) = (below.clone(), fine.clone());
     let prepare = move |r: &mut Recorder| {
         let layer = on_gpu.layer(r.gpu)?;
-        let fine = r.gpu.tensor_from("fine gradient", &store(shape.finer(), &f))?;
-        let gradient = garbage(r.gpu, "gradient", shape.stored(channels))?;
+        let fine = stored_gradient(r.gpu, "fine gradient", shape.finer(), &f, storage)?;
+        let gradient = garbage_in(r.gpu, "gradient", shape.stored(channels), storage)?;
         let sums = garbage(r.gpu, "sums", 2 * channels * upsample::chunks(shape))?;
         let statistics = upsample::upsample_backward(r, shape, &layer, &fine, &gradient, &sums)?;
         on_gpu.outputs(r, layer, gradient, statistics)
@@ -616,13 +737,14 @@ fn upsample_case(shape: Shape) -> Case {
         });
         below.reference(gradient)
     };
-    let case = recorded("upsample_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
-    first_stored(case, shape, channels)
+    let described = format!("{}x{channels}", text(shape));
+    let case = recorded("upsample_backward", described, tolerance(storage), prepare, reference);
+    first_stored(case.stored_in(storage), shape, channels, gradient_scale(storage))
 }
 
-fn conv1x1_case(shape: Shape) -> Case {
+fn conv1x1_case(shape: Shape, storage: Storage) -> Case {
     let channels = 10;
-    let below = Below::new(shape, channels);
+    let below = Below::new(shape, channels, storage);
     let flat = noise(43, WEIGHT_OFFSET + channels + 1);
     let (on_gpu, params) = (below.clone(), flat.clone());
     let prepare = move |r: &mut Recorder| {
@@ -643,12 +765,12 @@ fn conv1x1_case(shape: Shape) -> Case {
         vec![out]
     };
     let case = recorded("conv1x1", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
-    first_stored(case, shape, 1)
+    first_stored(case.stored_in(storage), shape, 1, 1.0)
 }
 
-fn conv1x1_backward_case(shape: Shape) -> Case {
+fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
     let channels = 10;
-    let below = Below::new(shape, channels);
+    let below = Below::new(shape, channels, storage);
     let flat = noise(43, channels + 1);
     let output_gradient = noise(45, shape.values());
     let (on_gpu, params, g) = (below.clone(), flat.clone(), output_gradient.clone());
@@ -682,18 +804,26 @@ fn conv1x1_backward_case(shape: Shape) -> Case {
         (0..channels).for_each(|c| norm_rows[NORM_LEN * c + 4] *= weights[c]);
         vec![sums, affine, norm_rows]
     };
-    recorded("conv1x1_backward", format!("{}x{channels}", text(shape)), 1e-5, prepare, reference)
+    let described = format!("{}x{channels}", text(shape));
+    recorded("conv1x1_backward", described, 1e-5, prepare, reference).stored_in(storage)
 }
 
 /// The whole network, forward and backward, with ties as rare as random numbers make them.
-fn network_case(filters: Vec<usize>, padding: Padding, batch: usize, nx: usize, ny: usize) -> Case {
+fn network_case(
+    filters: Vec<usize>,
+    padding: Padding,
+    batch: usize,
+    nx: usize,
+    ny: usize,
+    storage: Storage,
+) -> Case {
     let net = UNet::new(&UNetConfig { filters, padding });
     let (state, entries) = (State::new(&net, 3), net.entries.clone());
     let (input, gradient) = (noise(46, batch * nx * ny), noise(47, batch * nx * ny));
     let described = format!("{batch}x{nx}x{ny} {:?} {padding}", net.config.filters);
     let (on_gpu, start, x, g) = (net.clone(), state.clone(), input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let network = crate::gpu::unet::Network::new(r.gpu, &on_gpu, batch, nx, ny)?;
+        let network = crate::gpu::unet::Network::new(r.gpu, &on_gpu, storage, batch, nx, ny)?;
         r.gpu.write(&network.params, &start.params);
         r.gpu.write(&network.running, &start.buffers);
         let input = r.gpu.tensor_from("input", &x)?;
@@ -718,8 +848,15 @@ fn network_case(filters: Vec<usize>, padding: Padding, batch: usize, nx: usize, 
             _ => None,
         })
         .collect();
-    let case = recorded("unet", described, 1e-4, prepare, reference);
-    case.split_by(move |mut outputs| {
+    // In 16 bits: roundings by up to 2⁻¹¹ put about 1e-4 of the ReLUs' arguments on the other side of zero, which
+    // changes the gradients of a layer by √1e-4 = 1e-2. Layers add up, and at deep levels with few values per channel
+    // batch norm multiplies it: networks of four levels and more are compared by their losses (cases/step.rs).
+    let tolerance = match storage {
+        Storage::F32 => 1e-4,
+        Storage::F16 => 1e-1,
+    };
+    let case = recorded("unet", described, tolerance, prepare, reference);
+    case.stored_in(storage).split_by(move |mut outputs| {
         let gradients = outputs.pop().expect("three outputs");
         outputs.extend(ranges.iter().map(|range| gradients[range.clone()].to_vec()));
         outputs

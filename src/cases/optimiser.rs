@@ -4,7 +4,7 @@ use super::{Case, garbage, noise, recorded, widen};
 use crate::cpu;
 use crate::gpu::adam::Optimiser;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::{Adam, Precision};
+use crate::model::{Adam, Precision, Storage};
 use std::cell::LazyCell;
 use std::sync::Arc;
 
@@ -79,6 +79,7 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         shape: format!("{len}"),
         tolerance: 1e-6,
         precision: Precision::F32,
+        storage: Storage::F32,
         split: Box::new(|outputs| outputs),
         run: Box::new(run),
         reference: LazyCell::new(Box::new(reference)),

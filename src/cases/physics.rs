@@ -11,7 +11,7 @@ use crate::gpu::rasterise::{flatten, rasterise};
 use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Method, Precision, Rectangle};
+use crate::model::{HeatEquation, Method, Precision, Rectangle, Storage};
 use num_complex::Complex;
 use std::cell::LazyCell;
 
@@ -71,6 +71,7 @@ fn exp64_case() -> Case {
         shape: "10000".to_owned(),
         tolerance: 1e-15,
         precision: Precision::F64,
+        storage: Storage::F32,
         split: Box::new(|outputs| outputs),
         run: Box::new(move |gpu| {
             let list: Vec<f64> = (0..10_000).map(x).collect();

@@ -6,22 +6,33 @@ use crate::gpu::{Gpu, Step};
 use crate::model::init::State;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet, UNetConfig};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
 use std::cell::LazyCell;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for method in [Method::Sip, Method::Gd] {
-        for (precision, filters, batch, nx, ny) in [
-            (Precision::F32, vec![8], 2, 8, 8),
-            (Precision::F32, vec![8, 16], 3, 16, 32),
-            (Precision::F32, vec![16; 4], 2, 32, 32),
-            (Precision::F64, vec![8, 16], 3, 16, 32),
+        for (precision, storage, filters, batch, nx, ny) in [
+            (Precision::F32, Storage::F32, vec![8], 2, 8, 8),
+            (Precision::F32, Storage::F32, vec![8, 16], 3, 16, 32),
+            (Precision::F32, Storage::F32, vec![16; 4], 2, 32, 32),
+            (Precision::F64, Storage::F32, vec![8, 16], 3, 16, 32),
+            (Precision::F32, Storage::F16, vec![8, 16], 3, 16, 32),
+            (Precision::F32, Storage::F16, vec![16; 4], 2, 32, 32),
         ] {
             let heat = HeatEquation { nx, ny, amount: 8.0 };
-            let lockstep = Lockstep { method, precision, filters, batch, heat };
-            for (part, tolerance) in [(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)] {
+            let lockstep = Lockstep { method, precision, storage, filters, batch, heat };
+            // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the ReLUs whose
+            // argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of that accuracy.
+            let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
+                (Storage::F32, _) => &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)],
+                (Storage::F16, ..4) => {
+                    &[(Part::Losses, 1e-2), (Part::Gradients, 1e-1), (Part::Weights, 1e-2)]
+                }
+                (Storage::F16, _) => &[(Part::Losses, 1e-2), (Part::Weights, 1e-2)],
+            };
+            for &(part, tolerance) in parts {
                 cases.push(lockstep.case(part, tolerance));
             }
         }
@@ -44,6 +55,7 @@ enum Part {
 struct Lockstep {
     method: Method,
     precision: Precision,
+    storage: Storage,
     filters: Vec<usize>,
     batch: usize,
     heat: HeatEquation,
@@ -87,6 +99,7 @@ impl Lockstep {
             &self.heat,
             self.method,
             self.precision,
+            self.storage,
             Adam::default(),
             self.batch,
             &start,
@@ -124,11 +137,13 @@ impl Lockstep {
                 Precision::F64 => format!("step/{}/{part:?}/f64", self.method.name()).to_lowercase(),
             },
             precision: self.precision,
+            storage: Storage::F32,
             shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
             tolerance,
             split: Box::new(|outputs| outputs),
             run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),
             reference: LazyCell::new(Box::new(move || on_cpu.on_cpu(part))),
         }
+        .stored_in(self.storage)
     }
 }

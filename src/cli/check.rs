@@ -69,13 +69,9 @@ fn check(adapter: &wgpu::Adapter, tuning: &Tuning, perturb: Option<&str>) -> Res
     let mut count = 0;
     for case in cases::all() {
         let spoil = perturb.is_some_and(|name| case.name.contains(name));
-        if !case.runs_on(&trusted) {
-            say!(
-                "{:<36} {:<24} {:>29}  skipped: the adapter has no 64-bit floats in shaders",
-                case.name,
-                case.shape,
-                ""
-            );
+        if let Some(missing) = case.missing(&trusted) {
+            let (name, shape) = (case.name, case.shape);
+            say!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
             continue;
         }
         let errors = [error(&case, &trusted, &variants, spoil)?, error(&case, &checked, &variants, spoil)?];

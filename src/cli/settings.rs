@@ -1,6 +1,6 @@
 //! The flags that `train` and `bench` share: what is trained, and where.
 
-use crate::model::{Method, Padding, Precision};
+use crate::model::{Method, Padding, Precision, Storage};
 use crate::train::{Size, TrainConfig};
 use clap::{Args, ValueEnum};
 
@@ -18,6 +18,10 @@ pub(super) struct Settings {
     /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good (docs/numerics.md)
     #[arg(long, default_value_t = TrainConfig::default().physics, value_name = "f32|f64")]
     physics: Precision,
+    /// Store activations and their gradients in 32 or 16 bits; f16 takes half the memory and traffic, on GPUs with
+    /// 16-bit floats in shaders (docs/numerics.md)
+    #[arg(long, default_value_t = TrainConfig::default().activations, value_name = "f32|f16")]
+    activations: Storage,
     /// Levels of the U-Net, 1 to 6 [default: 4]
     #[arg(long)]
     levels: Option<usize>,
@@ -56,6 +60,7 @@ impl Settings {
             batch: self.batch,
             size: self.size.unwrap_or(defaults.size),
             physics: self.physics,
+            activations: self.activations,
             levels: self.levels.unwrap_or(defaults.levels),
             filters: self.filters.clone().unwrap_or(defaults.filters),
             padding: match self.padding {

@@ -24,7 +24,7 @@ impl Tuning {
         if self.no_tune {
             return Ok(());
         }
-        Engine::check(compute, plan, config.physics, config.batch)?; // what does not fit is refused at once
+        Engine::check(compute, plan, config)?; // what does not fit is refused at once
         find(gpu, config, plan)
     }
 
@@ -38,7 +38,13 @@ impl Tuning {
 
 /// Finds the fastest variants for training as `config` says, unless they are known, and says so.
 pub(super) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
-    let work = Workload { net: &plan.net, batch: config.batch, nx: config.size.nx, ny: config.size.ny };
+    let work = Workload {
+        net: &plan.net,
+        storage: config.activations,
+        batch: config.batch,
+        nx: config.size.nx,
+        ny: config.size.ny,
+    };
     match tuning::tuned(gpu, &work, tuning::path().as_deref()) {
         Ok(Tuned::Known) => {}
         Ok(Tuned::Now { outcome, kept }) => {

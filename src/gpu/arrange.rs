@@ -1,4 +1,5 @@
-//! The weights of all 3×3 convolutions in the order in which their kernels read them: once per step, one dispatch.
+//! The weights of all 3×3 convolutions in the order in which their kernels read them, and the pivots of what they
+//! store in 16 bits: once per step, one dispatch.
 
 use super::recording::{Recorder, flat_workgroups, spec};
 use super::{Gpu, Tensor, params::params};
@@ -6,7 +7,7 @@ use crate::Result;
 use crate::model::Padding;
 
 params! {
-    struct ArrangeParams { count: u32 }
+    struct ArrangeParams { weights: u32, pivots: u32 }
 }
 
 /// Marks a padded place, as in the shader.
@@ -26,6 +27,18 @@ pub struct Weights {
     pub c_in: usize,
     /// What they meet beyond the border.
     pub padding: Padding,
+    /// Where the pivots of the output come from; none where it is stored in 32 bits.
+    pub pivot: Option<Pivot>,
+}
+
+/// Where a convolution's expected output lies: the pivot of a channel is its running mean minus its bias, which the
+/// running mean includes and z does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Pivot {
+    /// Offset of the biases `[c_out]` in the flat parameters.
+    pub bias: usize,
+    /// Offset of the running means `[c_out]` in the flat running statistics.
+    pub running_mean: usize,
 }
 
 /// Weights as one convolution, forward or adjoint, reads them: `[blocks, inputs, 3, 3, 4·block_quads]`.
@@ -41,6 +54,8 @@ pub struct Arranged<'a> {
     pub c_in: usize,
     /// What they meet beyond the border.
     pub padding: Padding,
+    /// Where the pivots of its output start in the buffer, if it has any.
+    pub pivots: Option<usize>,
 }
 
 impl Arranged<'_> {
@@ -54,7 +69,7 @@ impl Arranged<'_> {
         inputs(self.c_in)
     }
 
-    /// Arranged numbers, padding included.
+    /// Arranged numbers, padding included, pivots not.
     pub fn numbers(&self) -> usize {
         arranged_len(self.c_out, self.c_in)
     }
@@ -66,6 +81,8 @@ pub struct Arrangement {
     arranged: Tensor,
     /// Forward and adjoint offset of every convolution.
     offsets: Vec<[usize; 2]>,
+    /// Offset of its pivots, if it has any.
+    pivots: Vec<Option<usize>>,
     weights: Vec<Weights>,
 }
 
@@ -82,40 +99,69 @@ impl Arrangement {
             arrange(&mut sources, w.c_in, w.c_out, |o, i, tap| w.offset + (i * w.c_in + o) * 9 + 8 - tap);
             offsets.push([forward, adjoint]);
         }
+        let (mut biases, mut means, mut pivots) = (Vec::new(), Vec::new(), Vec::new());
+        for w in weights {
+            pivots.push(w.pivot.map(|_| sources.len() + biases.len()));
+            if let Some(pivot) = w.pivot {
+                // Workgroups read whole blocks.
+                let padded = w.c_out.next_multiple_of(4 * block_quads(w.c_out));
+                let places = |first: usize| {
+                    (0..padded).map(move |c| if c < w.c_out { (first + c) as u32 } else { ZERO })
+                };
+                biases.extend(places(pivot.bias));
+                means.extend(places(pivot.running_mean));
+            }
+        }
+        let arranged = gpu.tensor("arranged weights", sources.len() + biases.len())?;
+        sources.extend(biases.into_iter().chain(means));
         let table = gpu.tensor("weight places", sources.len())?;
         gpu.queue.write_buffer(&table.buffer, 0, bytemuck::cast_slice(&sources));
-        let arranged = gpu.tensor("arranged weights", sources.len())?;
-        Ok(Self { sources: table, arranged, offsets, weights: weights.to_vec() })
+        Ok(Self { sources: table, arranged, offsets, pivots, weights: weights.to_vec() })
     }
 
-    /// Copies from the flat parameters `params`.
-    pub fn record(&self, recorder: &mut Recorder, params: &Tensor) -> Result<()> {
-        let count = self.sources.len();
+    /// Copies from the flat parameters `params`; the pivots also from the flat running statistics `running`.
+    pub fn record(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
+        let count = self.arranged.len();
+        let pivots = self.sources.len() - count;
         let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/arrange.wgsl")];
         recorder.call(
             &spec("arrange", &files),
-            &ArrangeParams { count: count as u32 },
+            &ArrangeParams { weights: (count - pivots) as u32, pivots: pivots as u32 },
             &[
-                ("sources", &self.sources, count),
+                ("sources", &self.sources, self.sources.len()),
                 ("weights", params, params.len()),
+                ("running", running, running.len()),
                 ("arranged", &self.arranged, count),
             ],
             flat_workgroups(count),
-        )
+        )?;
+        recorder.declare_touched("running", pivots)
     }
 
     /// What the convolution with weights number `i` reads.
     pub fn forward(&self, i: usize) -> Arranged<'_> {
         let w = self.weights[i];
-        let offset = self.offsets[i][0];
-        Arranged { buffer: &self.arranged, offset, c_out: w.c_out, c_in: w.c_in, padding: w.padding }
+        Arranged {
+            buffer: &self.arranged,
+            offset: self.offsets[i][0],
+            c_out: w.c_out,
+            c_in: w.c_in,
+            padding: w.padding,
+            pivots: self.pivots[i],
+        }
     }
 
     /// What its adjoint reads: ∂L/∂input = wᵀ ∗ ∂L/∂z with the taps in reverse order.
     pub fn adjoint(&self, i: usize) -> Arranged<'_> {
         let w = self.weights[i];
-        let offset = self.offsets[i][1];
-        Arranged { buffer: &self.arranged, offset, c_out: w.c_in, c_in: w.c_out, padding: w.padding }
+        Arranged {
+            buffer: &self.arranged,
+            offset: self.offsets[i][1],
+            c_out: w.c_in,
+            c_in: w.c_out,
+            padding: w.padding,
+            pivots: None,
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 //! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`super::source`],
 //! [`super::gradient`]).
 
-use super::recording::{Recorder, spec};
+use super::recording::{Recorder, spec, stored_spec};
 use super::source::{Layer, NORM_LEN};
 use super::{Shape, Tensor, params::params};
 use crate::Result;
@@ -49,8 +49,9 @@ pub fn batch_norm(
     weights: &Tensor,
     running: &Tensor,
 ) -> Result<()> {
+    let files = [include_str!("../../shaders/batch_norm_merge.wgsl")];
     recorder.call(
-        &spec("batch_norm_merge", &[include_str!("../../shaders/batch_norm_merge.wgsl")]),
+        &stored_spec("batch_norm_merge", &files, layer.storage()),
         &MergeParams {
             chunks: moments.chunks as u32,
             gamma_offset: conv.gamma as u32,

@@ -1,7 +1,7 @@
 //! The final 1×1 convolution on the GPU, forward and backward (SPEC 5).
 
 use super::batch_norm::Statistics;
-use super::recording::{Recorder, flat_workgroups, spec};
+use super::recording::{Recorder, flat_workgroups, stored_spec};
 use super::source::{Layer, NORM_LEN, Source};
 use super::{Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::Result;
@@ -49,7 +49,8 @@ pub fn conv1x1(
         include_str!("../../shaders/lib/grid.wgsl"),
         include_str!("../../shaders/conv1x1.wgsl"),
     ]);
-    recorder.call(&spec("conv1x1", &files), &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
+    let spec = stored_spec("conv1x1", &files, layer.storage());
+    recorder.call(&spec, &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
     recorder.declare_touched("weights", layer.channels + 1)?;
     recorder.declare_flops(2 * layer.channels * shape.values());
     Ok(())
@@ -81,7 +82,7 @@ pub fn conv1x1_backward<'a>(
         include_str!("../../shaders/conv1x1_backward.wgsl"),
     ];
     recorder.call(
-        &spec("conv1x1_backward", &files),
+        &stored_spec("conv1x1_backward", &files, layer.storage()),
         &params,
         &[
             ("output_gradient", output_gradient, shape.stored(1)),

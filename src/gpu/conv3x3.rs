@@ -8,7 +8,7 @@ use super::source::Source;
 use super::tile::Tile;
 use super::variants::{Key, Variant};
 use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
-use crate::model::{Padding, Precision};
+use crate::model::{Padding, Precision, Storage};
 use crate::{Error, Result};
 
 params! {
@@ -22,6 +22,7 @@ params! {
         split: u32,
         weight_offset: u32,
         weight_inputs: u32,
+        pivot_offset: u32,
     }
 }
 
@@ -81,6 +82,9 @@ pub fn conv3x3(
     sink: Sink,
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
+    if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
+        return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
+    }
     let tile = Tile::of(shape, TILE_SIDE);
     let params = ConvParams {
         batch: shape.batch as u32,
@@ -92,10 +96,11 @@ pub fn conv3x3(
         split: sink.split() as u32,
         weight_offset: (weights.offset / 4) as u32,
         weight_inputs: weights.inputs() as u32,
+        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
     };
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
-    buffers.push(("weights", weights.buffer, weights.offset + weights.numbers()));
+    buffers.push(("weights", weights.buffer, weights.buffer.len()));
     buffers.extend(sink.buffers(shape, weights.c_out, chunks));
 
     let mut files = source.files();
@@ -107,26 +112,34 @@ pub fn conv3x3(
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
     }
-    let name = format!("conv3x3/{}/{}", source.name(), sink.name());
+    let name = format!("conv3x3/{}/{}{}", source.name(), sink.name(), sink.storage().suffix());
     let workgroups = [
         tile.per_sample(shape),
         shape.batch.div_ceil(tile.n),
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
-    let most = [tile.x, weights.inputs()];
+    let most = [tile.x, most_channels(tile, weights)];
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
-        possible: convolution_variants(tile, weights.inputs()),
+        possible: convolution_variants(tile, most[1]),
         usual: usual(recorder.gpu.is_software(), [8, 8], [4, 4], most),
         spec: &|Variant([patch, channels])| {
             let own = [("PATCH", patch as usize), ("CHANNELS", channels as usize)];
-            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat())
+            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat(), sink.storage())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
     recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
     Ok(())
+}
+
+/// Input channels whose tiles and taps fit into the workgroup memory that every device has: a power of two.
+fn most_channels(tile: Tile, weights: Arranged) -> usize {
+    const MEMORY: usize = 16 << 10;
+    let vectors = tile.padded_quads() + 9 * weights.block_quads();
+    let fitting = (MEMORY / (16 * vectors)).max(1);
+    (1 << fitting.ilog2()).min(weights.inputs())
 }
 
 /// Pixels of a workgroup along each axis.
@@ -181,7 +194,8 @@ pub fn conv3x3_weight_gradient(
         ("PHASES", plan.phases),
     ]);
     constants.extend(gradient.constants());
-    let name = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
+    let storage = gradient.layer().storage();
+    let name = format!("conv3x3_weight_gradient/{}/{}{}", source.name(), gradient.name(), storage.suffix());
     let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
     let choices = Choices {
@@ -190,7 +204,7 @@ pub fn conv3x3_weight_gradient(
         usual: usual(recorder.gpu.is_software(), [2, 1], [1, 1], [plan.block_quads, 1]),
         spec: &|Variant([quads, _])| {
             let own = [("QUADS", quads as usize)];
-            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat())
+            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat(), storage)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;
@@ -259,7 +273,12 @@ fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<(&'static s
     ]
 }
 
-fn conv_spec(name: String, files: Vec<&'static str>, constants: Vec<(&'static str, usize)>) -> KernelSpec {
+fn conv_spec(
+    name: String,
+    files: Vec<&'static str>,
+    constants: Vec<(&'static str, usize)>,
+    storage: Storage,
+) -> KernelSpec {
     let common = [
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
@@ -270,5 +289,6 @@ fn conv_spec(name: String, files: Vec<&'static str>, constants: Vec<(&'static st
         files: common.into_iter().chain(files).collect(),
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
         precision: Precision::F32,
+        storage,
     }
 }

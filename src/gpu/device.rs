@@ -3,7 +3,7 @@
 use super::kernel::{Kernel, KernelSpec};
 use super::memory::Ledger;
 use super::variants::Variants;
-use crate::model::Precision;
+use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -53,12 +53,13 @@ pub struct Gpu {
 }
 
 impl Gpu {
-    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 64-bit floats in
-    /// shaders and timestamps where it has them.
+    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
+    /// 64-bit floats in shaders and timestamps where it has them.
     pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         let info = adapter.get_info();
         let offered = adapter.limits();
-        let wanted = wgpu::Features::SHADER_F64 | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted =
+            wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
         let features = adapter.features() & wanted;
         let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
         if features.contains(wgpu::Features::SHADER_F64) {
@@ -130,6 +131,14 @@ impl Gpu {
         match precision {
             Precision::F32 => true,
             Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
+        }
+    }
+
+    /// Whether activations may be stored like this.
+    pub fn stores_in(&self, storage: Storage) -> bool {
+        match storage {
+            Storage::F32 => true,
+            Storage::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
         }
     }
 

@@ -10,7 +10,7 @@ pub enum Gradient<'a> {
     Stored {
         /// Whose gradient it is; the second half of its `norm` must have been made.
         layer: &'a Layer,
-        /// `[batch, channels, nx, row]`.
+        /// `[batch, channels, nx, row]`, stored like the layer's z.
         g: &'a Tensor,
     },
     /// Of the last layer: the 1×1 convolution's weights times ∂L/∂output.

@@ -5,13 +5,14 @@ use super::device::{Checks, one_line};
 use super::params::Params;
 use super::reflect::{self, Binding, check_fields};
 use super::{Gpu, Tensor};
-use crate::model::Precision;
+use crate::model::storage::GRADIENT_SCALE;
+use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What a kernel is made of: constants, the scalar `real`, then WGSL files one after the other. The entry point is
-/// `main`.
+/// What a kernel is made of: constants, the scalar `real`, how activations are `stored`, then WGSL files one after the
+/// other. The entry point is `main`.
 ///
 /// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
 /// registers, and wgpu does not check the limits of what they resolve to.)
@@ -25,6 +26,8 @@ pub struct KernelSpec {
     pub(crate) constants: Vec<(&'static str, u32)>,
     /// What `real` means in the files.
     pub(crate) precision: Precision,
+    /// What `stored` and `stored4` mean in the files.
+    pub(crate) storage: Storage,
 }
 
 impl KernelSpec {
@@ -33,9 +36,17 @@ impl KernelSpec {
         self.precision
     }
 
+    /// How it stores activations; 16 bits want adapters with 16-bit floats in shaders.
+    pub fn storage(&self) -> Storage {
+        self.storage
+    }
+
     /// The whole WGSL text.
     pub fn source(&self) -> String {
-        let mut text = String::new();
+        let mut text = match self.storage {
+            Storage::F32 => String::new(),
+            Storage::F16 => format!("enable f16;\nconst GRADIENT_SCALE: f32 = {GRADIENT_SCALE:?};\n"),
+        };
         for (name, value) in &self.constants {
             text += &format!("const {name}: u32 = {value}u;\n");
         }
@@ -45,7 +56,11 @@ impl KernelSpec {
                 &[include_str!("../../shaders/lib/exp64.wgsl"), include_str!("../../shaders/lib/real64.wgsl")]
             }
         };
-        for file in prelude.iter().chain(&self.files) {
+        let stored = match self.storage {
+            Storage::F32 => include_str!("../../shaders/lib/stored32.wgsl"),
+            Storage::F16 => include_str!("../../shaders/lib/stored16.wgsl"),
+        };
+        for file in prelude.iter().chain([&stored]).chain(&self.files) {
             text += file;
         }
         text
@@ -143,7 +158,7 @@ impl Kernel {
             traffic.push(Traffic {
                 name: (*name).to_owned(),
                 elements: *len,
-                bytes_per_element: tensor.precision().bytes() * binding.passes as usize,
+                bytes_per_element: tensor.element().bytes() * binding.passes as usize,
             });
         }
         let mut entries: Vec<Vec<(u32, &wgpu::Buffer)>> = Vec::new();
@@ -157,7 +172,7 @@ impl Kernel {
                 }
                 None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
                     Some((_, tensor, _)) => {
-                        let (wants, has) = (binding.width, tensor.precision().bytes());
+                        let (wants, has) = (binding.width, tensor.element().bytes());
                         if wants.is_some_and(|width| usize::from(width) != has) {
                             return fail(format!("{} holds numbers of {has} bytes", tensor.label()));
                         }
@@ -236,10 +251,9 @@ pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleI
     let source = spec.source();
     let module = naga::front::wgsl::parse_str(&source)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
-    let capabilities = match spec.precision {
-        Precision::F32 => naga::valid::Capabilities::empty(),
-        Precision::F64 => naga::valid::Capabilities::FLOAT64,
-    };
+    let mut capabilities = naga::valid::Capabilities::empty();
+    capabilities.set(naga::valid::Capabilities::FLOAT64, spec.precision == Precision::F64);
+    capabilities.set(naga::valid::Capabilities::SHADER_FLOAT16, spec.storage == Storage::F16);
     let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
     let info = validator
         .validate(&module)

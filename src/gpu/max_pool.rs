@@ -1,7 +1,7 @@
 //! Backward of 2×2 max-pooling on the GPU (SPEC 5); forward is the source `pool`.
 
 use super::batch_norm::Statistics;
-use super::recording::{Recorder, WORKGROUP, spec};
+use super::recording::{Recorder, WORKGROUP, stored_spec};
 use super::source::{Layer, NORM_LEN};
 use super::{Shape, Tensor, params::params};
 use crate::Result;
@@ -37,7 +37,7 @@ pub fn max_pool_backward<'a>(
     let (channels, chunks) = (layer.channels, chunks(shape));
     let fine = shape.finer().stored(channels);
     recorder.call(
-        &spec("max_pool_backward", &files),
+        &stored_spec("max_pool_backward", &files, layer.storage()),
         &PoolParams {
             batch: shape.batch as u32,
             channels: channels as u32,

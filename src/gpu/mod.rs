@@ -10,6 +10,7 @@ pub mod conv3x3;
 pub mod copy;
 pub mod data;
 pub mod device;
+pub mod element;
 pub mod exp64;
 pub mod fft;
 pub mod gradient;
@@ -39,6 +40,7 @@ pub mod upsample;
 pub mod variants;
 
 pub use device::{Checks, Gpu};
+pub use element::Element;
 pub use kernel::{Kernel, KernelSpec};
 pub use memory::MemoryUse;
 pub use profiler::Timing;

@@ -4,7 +4,7 @@ use super::kernel::{Dispatch, Kernel, KernelSpec};
 use super::params::Params;
 use super::variants::{Key, Variant};
 use super::{Gpu, Tensor};
-use crate::model::Precision;
+use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -267,5 +267,11 @@ pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision
         files: files.to_vec(),
         constants: vec![("WORKGROUP", WORKGROUP)],
         precision,
+        storage: Storage::F32,
     }
+}
+
+/// The spec of a kernel that uses [`WORKGROUP`] and reads or writes activations or their gradients, stored like this.
+pub(crate) fn stored_spec(name: &str, files: &[&'static str], storage: Storage) -> KernelSpec {
+    KernelSpec { storage, ..spec(name, files) }
 }

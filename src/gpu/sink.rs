@@ -2,6 +2,7 @@
 
 use super::source::{Buffers, Layer, NORM_LEN};
 use super::{Shape, Tensor};
+use crate::model::Storage;
 
 /// The output of a convolution.
 #[derive(Clone, Copy)]
@@ -39,6 +40,15 @@ impl<'a> Sink<'a> {
             Self::Moments { .. } => "moments",
             Self::Relu { .. } => "relu",
             Self::Split { .. } => "split",
+        }
+    }
+
+    /// How the output is stored.
+    pub fn storage(&self) -> Storage {
+        match self {
+            Self::Moments { z, .. } => z.storage(),
+            Self::Relu { g, .. } => g.storage(),
+            Self::Split { first, .. } => first.0.storage(),
         }
     }
 

@@ -2,16 +2,24 @@
 
 use super::gradient::Gradient;
 use super::{Shape, Tensor};
+use crate::model::Storage;
 
 /// A layer's convolution output and its batch norm, from which readers make the activation.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Output of the convolution without bias, `[batch, channels, nx, row]`.
+    /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its pivot.
     pub z: Tensor,
-    /// Per channel (mean, rstd, scale, shift), then what the backward pass needs, `[channels, 2, 4]`.
+    /// Per channel (mean of z as stored, rstd, scale, shift), then what the backward pass needs, `[channels, 2, 4]`.
     pub norm: Tensor,
     /// Channels of `z`.
     pub channels: usize,
+}
+
+impl Layer {
+    /// How its z is stored, and its gradients too.
+    pub fn storage(&self) -> Storage {
+        self.z.storage()
+    }
 }
 
 /// Numbers per channel in [`Layer::norm`].

@@ -13,7 +13,8 @@ use super::tensor::Staging;
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, UNet};
+use crate::model::storage::GRADIENT_SCALE;
+use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -80,20 +81,22 @@ impl Fields {
 }
 
 impl Step {
-    /// Allocates and records everything for `batch` samples, starting from `state`.
+    /// Allocates and records everything for `batch` samples, starting from `state`. The physics is computed in
+    /// `precision`, activations and their gradients are kept in `storage`.
     pub fn new(
         gpu: &Arc<Gpu>,
         net: &UNet,
         heat: &HeatEquation,
         method: Method,
         precision: Precision,
+        storage: Storage,
         adam: Adam,
         batch: usize,
         state: &State,
     ) -> Result<Self> {
-        Self::check(gpu, net, heat, precision, batch)?;
+        Self::check(gpu, net, heat, precision, storage, batch)?;
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
-        let network = Network::new(gpu, net, batch, nx, ny)?;
+        let network = Network::new(gpu, net, storage, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);
         let (optimiser, kept_params, kept_running) = gpu.allocate_for(MemoryUse::Parameters, || {
@@ -191,8 +194,15 @@ impl Step {
         net: &UNet,
         heat: &HeatEquation,
         precision: Precision,
+        storage: Storage,
         batch: usize,
     ) -> Result<()> {
+        if !gpu.stores_in(storage) {
+            return Err(Error::usage(format!(
+                "activations f16: {} has no 16-bit floats in shaders; use --activations f32",
+                gpu.name()
+            )));
+        }
         if !gpu.computes_in(precision) {
             return Err(Error::usage(format!(
                 "physics f64: {} has no 64-bit floats in shaders; use --physics f32, whose Fourier form is as \
@@ -200,7 +210,7 @@ impl Step {
                 gpu.name()
             )));
         }
-        Network::check_batch(gpu, net, batch, heat.nx, heat.ny)
+        Network::check_batch(gpu, net, storage, batch, heat.nx, heat.ny)
     }
 
     /// Dispatches per step. All of them go in one submission.
@@ -277,6 +287,19 @@ impl Step {
     /// Waits, and returns the flat gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
         self.gpu.read(&self.network.gradients)
+    }
+
+    /// Waits, and returns the stored gradients of activations of the last step, by name, without their scale.
+    pub fn stored_gradients(&self) -> Result<Vec<(String, Vec<f64>)>> {
+        let read = |tensor: &Tensor| {
+            let scale = match tensor.storage() {
+                Storage::F32 => 1.0,
+                Storage::F16 => f64::from(GRADIENT_SCALE),
+            };
+            let values = self.gpu.read_f64(tensor)?;
+            Ok((tensor.label().to_owned(), values.into_iter().map(|g| g / scale).collect()))
+        };
+        self.network.stored_gradients().map(read).collect()
     }
 
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running

@@ -2,7 +2,7 @@
 
 use super::{KernelSpec, Recorder, Tensor, params::params};
 use crate::Result;
-use crate::model::Precision;
+use crate::model::{Precision, Storage};
 
 params! {
     struct SumParams { rows: u32, columns: u32, offset: u32 }
@@ -25,6 +25,7 @@ pub fn sum_rows(
         files: vec![include_str!("../../shaders/sum_rows.wgsl")],
         constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
         precision: Precision::F32,
+        storage: Storage::F32,
     };
     let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
     let buffers = [("rows", rows, count * columns), ("total", total, offset + columns)];

@@ -1,18 +1,20 @@
-//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, or f64 where the physics asks for it.
+//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for it, or f16
+//! where activations and their gradients are kept in less memory.
 
-use super::Gpu;
 use super::memory::{Allocation, MemoryUse};
-use crate::model::Precision;
+use super::{Element, Gpu};
+use crate::model::{Precision, Storage};
 use crate::{Error, Result};
+use half::f16;
 use std::sync::Arc;
 
-/// A storage buffer of `len` elements of 4 or 8 bytes. Clones share the memory.
+/// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
 pub struct Tensor {
     pub(crate) buffer: wgpu::Buffer,
     label: String,
     len: usize,
-    precision: Precision,
+    element: Element,
     _allocation: Arc<Allocation>,
 }
 
@@ -40,24 +42,41 @@ impl Tensor {
 
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
-        (self.precision.bytes() * self.len) as u64
+        (self.element.bytes() * self.len) as u64
     }
 
-    /// The width of its elements.
+    /// The type of its elements.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// What kernels compute with its elements in.
     pub fn precision(&self) -> Precision {
-        self.precision
+        match self.element {
+            Element::F16 | Element::F32 => Precision::F32,
+            Element::F64 => Precision::F64,
+        }
+    }
+
+    /// How a tensor of activations or their gradients is stored.
+    pub fn storage(&self) -> Storage {
+        match self.element {
+            Element::F16 => Storage::F16,
+            Element::F32 | Element::F64 => Storage::F32,
+        }
     }
 }
 
 impl Gpu {
     /// A new tensor of 32-bit elements; its contents are zero.
     pub fn tensor(&self, label: &str, len: usize) -> Result<Tensor> {
-        self.tensor_in(label, len, Precision::F32)
+        self.tensor_in(label, len, Element::F32)
     }
 
-    /// A new tensor of elements this wide; its contents are zero.
-    pub fn tensor_in(&self, label: &str, len: usize, precision: Precision) -> Result<Tensor> {
-        let bytes = (precision.bytes() * len) as u64;
+    /// A new tensor of elements of this type, or of a precision's or a storage's; its contents are zero.
+    pub fn tensor_in(&self, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
+        let element = element.into();
+        let bytes = (element.bytes() * len) as u64;
         if bytes > self.max_tensor_bytes() || len == 0 {
             return Err(Error::Device(format!(
                 "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
@@ -77,7 +96,7 @@ impl Gpu {
             })
         })?;
         let allocation = Arc::new(Allocation::new(&self.ledger, bytes));
-        Ok(Tensor { buffer, label: label.to_owned(), len, precision, _allocation: allocation })
+        Ok(Tensor { buffer, label: label.to_owned(), len, element, _allocation: allocation })
     }
 
     /// A new buffer for bringing `bytes` back to the host.
@@ -101,45 +120,55 @@ impl Gpu {
         Ok(tensor)
     }
 
-    /// A new tensor holding `values`, rounded to this precision.
-    pub fn table(&self, label: &str, values: &[f64], precision: Precision) -> Result<Tensor> {
-        let tensor = self.tensor_in(label, values.len(), precision)?;
+    /// A new tensor holding `values`, rounded to this type, or to a precision's or a storage's.
+    pub fn table(&self, label: &str, values: &[f64], element: impl Into<Element>) -> Result<Tensor> {
+        let tensor = self.tensor_in(label, values.len(), element)?;
         self.write_f64(&tensor, values);
         Ok(tensor)
     }
 
-    /// Overwrites the first `values.len()` elements, rounded to the tensor's precision, before the next
-    /// submission runs.
+    /// Overwrites the first `values.len()` elements, rounded to the tensor's type, before the next submission
+    /// runs. Those of a 16-bit tensor must be even in number, or all.
     pub fn write_f64(&self, tensor: &Tensor, values: &[f64]) {
-        match tensor.precision {
-            Precision::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
-            Precision::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
+        match tensor.element {
+            Element::F16 => {
+                let mut halves: Vec<f16> = values.iter().map(|&v| f16::from_f64(v)).collect();
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // copies take four bytes at a time
+                self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(&halves));
+            }
+            Element::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            Element::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
         }
     }
 
     /// Overwrites the first `values.len()` elements of a 32-bit tensor, before the next submission runs.
     pub fn write(&self, tensor: &Tensor, values: &[f32]) {
-        assert_eq!(tensor.precision, Precision::F32, "{}", tensor.label);
+        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
         self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values));
     }
 
-    /// Waits for everything submitted so far and returns the contents, whatever the precision.
+    /// Waits for everything submitted so far and returns the contents, whatever their type.
     pub fn read_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
-        match tensor.precision {
-            Precision::F32 => Ok(self.read(tensor)?.into_iter().map(f64::from).collect()),
-            Precision::F64 => self.read_as(tensor),
+        match tensor.element {
+            Element::F16 => Ok(self.read_as::<f16>(tensor)?.into_iter().map(f64::from).collect()),
+            Element::F32 => Ok(self.read(tensor)?.into_iter().map(f64::from).collect()),
+            Element::F64 => self.read_as(tensor),
         }
     }
 
     /// Waits for everything submitted so far and returns the contents of a 32-bit tensor.
     pub fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        assert_eq!(tensor.precision, Precision::F32, "{}", tensor.label);
+        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
         self.read_as(tensor)
     }
 
     fn read_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
         let encoder = self.device.create_command_encoder(&Default::default());
-        self.read_buffer(encoder, &tensor.buffer, tensor.bytes(), tensor.label())
+        // Copies take four bytes at a time.
+        let bytes = tensor.bytes().next_multiple_of(4);
+        let mut values = self.read_buffer(encoder, &tensor.buffer, bytes, tensor.label())?;
+        values.truncate(tensor.len);
+        Ok(values)
     }
 
     /// Submits `encoder` and a copy of the first `bytes` of `buffer`, waits, and returns what they hold.

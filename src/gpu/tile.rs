@@ -25,6 +25,11 @@ impl Tile {
         self.n * self.x * self.y / 4
     }
 
+    /// Quads of one channel with its border, as `lib/tile.wgsl` keeps them.
+    pub fn padded_quads(self) -> usize {
+        self.n * (self.x + 2) * (self.y / 4 + 1) | 1
+    }
+
     /// Tiles that cover one sample, or one that covers several.
     pub fn per_sample(self, shape: Shape) -> usize {
         (shape.nx / self.x).max(1) * (shape.ny / self.y).max(1)

@@ -17,7 +17,7 @@ use super::unet::Network;
 use super::variants::{Key, Variant, Variants};
 use super::{Gpu, Recorder};
 use crate::Result;
-use crate::model::UNet;
+use crate::model::{Storage, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,6 +43,8 @@ const MOST_REPEATS: f64 = 50.0;
 pub struct Workload<'a> {
     /// The network.
     pub net: &'a UNet,
+    /// What its activations are stored in.
+    pub storage: Storage,
     /// Samples per step.
     pub batch: usize,
     /// Cells along x.
@@ -114,9 +116,9 @@ struct Family {
 /// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the keys are
 /// those of the whole batch and grid.
 fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> {
-    let Workload { net, batch, nx, ny } = smaller(gpu, work);
+    let Workload { net, storage, batch, nx, ny } = smaller(gpu, work);
     let scale = ((work.batch * work.nx * work.ny) as f64 / (batch * nx * ny) as f64).max(1.0);
-    let network = Network::new(gpu, net, batch, nx, ny)?;
+    let network = Network::new(gpu, net, storage, batch, nx, ny)?;
     let field = |label| gpu.tensor(label, batch * nx * ny);
     let (input, output, gradient) = (field("input")?, field("output")?, field("output gradient")?);
     let mut recorder = Recorder::for_tuning(gpu);

@@ -1,6 +1,6 @@
 //! The U-Net forward and backward on the GPU, layer by layer from the model's list (SPEC 5).
 
-use super::arrange::{Arrangement, Weights};
+use super::arrange::{Arrangement, Pivot, Weights};
 use super::batch_norm::{Statistics, batch_norm, batch_norm_backward};
 use super::conv1x1::{self, conv1x1, conv1x1_backward};
 use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
@@ -10,8 +10,8 @@ use super::sink::Sink;
 use super::source::{Layer, NORM_LEN, Source};
 use super::upsample::{self, upsample_backward};
 use super::{Gpu, MemoryUse, Recorder, Shape, Tensor};
-use crate::model::UNet;
-use crate::model::unet::Source as From;
+use crate::model::unet::{Conv, Source as From};
+use crate::model::{Storage, UNet};
 use crate::{Error, Result};
 
 /// Parameters, activations and gradients of one network for one batch.
@@ -42,10 +42,11 @@ pub struct Network {
 
 impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
-    pub fn new(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
-        let mut network = Self::forward_only(gpu, net, batch, nx, ny)?;
+    pub fn new(gpu: &Gpu, net: &UNet, storage: Storage, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        let mut network = Self::forward_in(gpu, net, storage, batch, nx, ny)?;
         let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
-        let gradient = |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor(label, len));
+        let stored =
+            |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor_in(label, len, storage));
         let mut partial_len = batch * (net.out_channels + 1);
         let mut statistics_len = network.statistics.len().max(2 * batch * net.out_channels);
         for (i, conv) in net.convs.iter().enumerate() {
@@ -55,23 +56,35 @@ impl Network {
             statistics_len = statistics_len.max(2 * conv.c_out * chunks);
             if i + 1 < net.convs.len() {
                 let len = network.layers[i].z.len();
-                network.layer_gradients.push(gradient(&format!("{} gradient", conv.name), len)?);
+                network.layer_gradients.push(stored(&format!("{} gradient", conv.name), len)?);
             }
         }
         network.input_gradients = (0..net.config.levels())
             .map(|level| {
                 let len = network.shape(level).stored(scattered_channels(net, level));
-                gradient(&format!("input gradient {level}"), len)
+                stored(&format!("input gradient {level}"), len)
             })
             .collect::<Result<_>>()?;
-        network.gradients = gradient("parameter gradients", net.param_count)?;
+        network.gradients =
+            gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
         network.partial = scratch("partial sums", partial_len)?;
         Ok(network)
     }
 
-    /// As [`Network::new`], without the memory of [`Network::backward`], which must not be called.
+    /// As [`Network::new`] in 32 bits, without the memory of [`Network::backward`], which must not be called.
     pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        Self::forward_in(gpu, net, Storage::F32, batch, nx, ny)
+    }
+
+    fn forward_in(
+        gpu: &Gpu,
+        net: &UNet,
+        storage: Storage,
+        batch: usize,
+        nx: usize,
+        ny: usize,
+    ) -> Result<Self> {
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
         let tensor = |used, label: &str, len| gpu.allocate_for(used, || gpu.tensor(label, len));
         let (activations, parameters) = (MemoryUse::Activations, MemoryUse::Parameters);
@@ -79,21 +92,24 @@ impl Network {
         let mut statistics_len = 1;
         for conv in &net.convs {
             layers.push(Layer {
-                z: tensor(
-                    activations,
-                    &format!("{} output", conv.name),
-                    shape(conv.level).stored(conv.c_out),
-                )?,
+                z: gpu.allocate_for(activations, || {
+                    let len = shape(conv.level).stored(conv.c_out);
+                    gpu.tensor_in(&format!("{} output", conv.name), len, storage)
+                })?,
                 norm: tensor(activations, &format!("{} norm", conv.name), NORM_LEN * conv.c_out)?,
                 channels: conv.c_out,
             });
             statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
         }
         let padding = net.config.padding;
+        let pivot = |c: &Conv| match storage {
+            Storage::F32 => None,
+            Storage::F16 => Some(Pivot { bias: c.bias, running_mean: c.running_mean }),
+        };
         let weights: Vec<Weights> = net
             .convs
             .iter()
-            .map(|c| Weights { offset: c.weight, c_out: c.c_out, c_in: c.c_in, padding })
+            .map(|c| Weights { offset: c.weight, c_out: c.c_out, c_in: c.c_in, padding, pivot: pivot(c) })
             .collect();
         Ok(Self {
             net: net.clone(),
@@ -114,8 +130,15 @@ impl Network {
     }
 
     /// Refuses a batch whose largest array does not fit into one binding, naming the largest batch that does.
-    pub fn check_batch(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<()> {
-        let largest = Self::largest_tensor_per_sample(net, nx, ny).max(4 * (nx * ny) as u64);
+    pub fn check_batch(
+        gpu: &Gpu,
+        net: &UNet,
+        storage: Storage,
+        batch: usize,
+        nx: usize,
+        ny: usize,
+    ) -> Result<()> {
+        let largest = Self::largest_tensor_per_sample(net, storage, nx, ny).max(4 * (nx * ny) as u64);
         if largest * batch as u64 > gpu.max_tensor_bytes() {
             return Err(Error::usage(format!(
                 "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
@@ -127,19 +150,19 @@ impl Network {
     }
 
     /// Bytes of the largest tensor for a batch of one: what limits the batch through the binding size.
-    pub fn largest_tensor_per_sample(net: &UNet, nx: usize, ny: usize) -> u64 {
+    pub fn largest_tensor_per_sample(net: &UNet, storage: Storage, nx: usize, ny: usize) -> u64 {
         let stored = |level: usize, channels: usize| {
             Shape { batch: 1, nx: nx >> level, ny: ny >> level }.stored(channels) as u64
         };
         let layers = net.convs.iter().map(|c| stored(c.level, c.c_out));
         let scattered = (0..net.config.levels()).map(|level| stored(level, scattered_channels(net, level)));
-        4 * layers.chain(scattered).max().unwrap_or(0)
+        storage.bytes() as u64 * layers.chain(scattered).max().unwrap_or(0)
     }
 
     /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
     pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
         recorder.label("weights");
-        self.arrangement.record(recorder, &self.params)?;
+        self.arrangement.record(recorder, &self.params, &self.running)?;
         for (i, conv) in self.net.convs.iter().enumerate() {
             let moments = self.convolve(recorder, i, input)?;
             batch_norm(recorder, conv, &self.layers[i], moments, &self.params, &self.running)?;
@@ -150,14 +173,15 @@ impl Network {
     /// As [`Network::forward`], normalised with what [`Network::set_norms`] has set.
     pub fn forward_normed(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
         recorder.label("weights");
-        self.arrangement.record(recorder, &self.params)?;
+        self.arrangement.record(recorder, &self.params, &self.running)?;
         for i in 0..self.net.convs.len() {
             self.convolve(recorder, i, input)?;
         }
         self.convolve_out(recorder, output)
     }
 
-    /// Sets the normalisation (mean, rstd, scale, shift) of every channel of layer `layer`.
+    /// Sets the normalisation (mean, rstd, scale, shift) of every channel of layer `layer`; the mean is that of z as
+    /// stored.
     pub fn set_norms(&self, gpu: &Gpu, layer: usize, norms: &[[f32; 4]]) {
         let rows: Vec<f32> =
             norms.iter().flat_map(|n| [n[0], n[1], n[2], n[3], 0.0, 0.0, 0.0, 0.0]).collect();
@@ -225,11 +249,11 @@ impl Network {
                 Ok(self.tile_statistics(shape))
             }
             From::Pool(j) => {
-                // No second array: any other writable buffer stands in.
-                let sink = Sink::Split { first: (scattered, conv.c_in), second: (&self.partial, 0) };
+                let g = &self.layer_gradients[j];
+                // No second array: another of the same type stands in.
+                let sink = Sink::Split { first: (scattered, conv.c_in), second: (g, 0) };
                 conv3x3(recorder, shape, source, weights, sink)?;
                 // The skip connection's share is there already: the upward path runs backward first.
-                let g = &self.layer_gradients[j];
                 max_pool_backward(recorder, shape, &self.layers[j], scattered, g, sums)
             }
             From::SkipUp { skip, low } => {
@@ -240,6 +264,12 @@ impl Network {
                 upsample_backward(recorder, coarse, &self.layers[low], scattered, g, sums)
             }
         }
+    }
+
+    /// The gradients of activations that [`Network::backward`] leaves, as they are stored; arrays that several layers
+    /// of a level share hold what the last of them left.
+    pub fn stored_gradients(&self) -> impl Iterator<Item = &Tensor> {
+        self.layer_gradients.iter().chain(&self.input_gradients)
     }
 
     fn tile_statistics(&self, shape: Shape) -> Statistics<'_> {
@@ -283,7 +313,7 @@ mod tests {
     fn the_largest_tensor_may_be_an_input_gradient() {
         let net =
             |filters: &[usize]| UNet::new(&UNetConfig { filters: filters.to_vec(), ..Default::default() });
-        assert_eq!(Network::largest_tensor_per_sample(&net(&[16; 4]), 64, 64), 4 * 16 * 4096);
-        assert_eq!(Network::largest_tensor_per_sample(&net(&[8, 64]), 64, 64), 4 * 64 * 4096);
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[16; 4]), Storage::F32, 64, 64), 4 * 16 * 4096);
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[8, 64]), Storage::F16, 64, 64), 2 * 64 * 4096);
     }
 }

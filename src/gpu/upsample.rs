@@ -1,7 +1,7 @@
 //! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
 
 use super::batch_norm::Statistics;
-use super::recording::{Recorder, WORKGROUP, spec};
+use super::recording::{Recorder, WORKGROUP, stored_spec};
 use super::source::{Layer, NORM_LEN};
 use super::{Shape, Tensor, params::params};
 use crate::Result;
@@ -36,7 +36,7 @@ pub fn upsample_backward<'a>(
     ];
     let (channels, chunks) = (layer.channels, chunks(shape));
     recorder.call(
-        &spec("upsample_backward", &files),
+        &stored_spec("upsample_backward", &files, layer.storage()),
         &UpsampleParams {
             batch: shape.batch as u32,
             channels: channels as u32,

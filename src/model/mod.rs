@@ -10,6 +10,7 @@ pub mod losses;
 pub mod precision;
 pub mod rectangles;
 pub mod rng;
+pub mod storage;
 pub mod unet;
 
 pub use adam::Adam;
@@ -18,4 +19,5 @@ pub use heat::{HeatEquation, Method};
 pub use losses::Losses;
 pub use precision::Precision;
 pub use rectangles::Rectangle;
+pub use storage::Storage;
 pub use unet::{Padding, UNet, UNetConfig};

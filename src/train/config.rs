@@ -3,7 +3,7 @@
 use super::data::{self, Data};
 use crate::io::{npy, weights};
 use crate::model::init::State;
-use crate::model::{Adam, HeatEquation, Method, Padding, Precision, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Method, Padding, Precision, Storage, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -68,6 +68,9 @@ pub struct TrainConfig {
     pub amount: f64,
     /// In how many bits the physics is computed; the network always takes 32.
     pub physics: Precision,
+    /// In how many bits the network's activations and their gradients are stored.
+    #[serde(default)]
+    pub activations: Storage,
     /// Adam's learning rate.
     pub lr: f64,
     /// Levels of the U-Net.
@@ -104,6 +107,7 @@ impl Default for TrainConfig {
             size: Size { nx: 64, ny: 64 },
             amount: 8.0,
             physics: Precision::F32,
+            activations: Storage::F32,
             lr: 1e-3,
             levels: 4,
             filters: vec![16],
@@ -232,7 +236,7 @@ mod tests {
         config.plan().unwrap();
         let text = toml::to_string(&config).unwrap();
         assert!(text.contains("size = \"64x64\"") && text.contains("method = \"sip\""), "{text}");
-        assert!(text.contains("physics = \"f32\""), "{text}");
+        assert!(text.contains("physics = \"f32\"") && text.contains("activations = \"f32\""), "{text}");
         assert_eq!(toml::from_str::<TrainConfig>(&text).unwrap(), config);
         assert!(toml::from_str::<TrainConfig>(&format!("{text}\nstep = 3")).is_err());
     }

@@ -1,12 +1,12 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
 use super::compute::Compute;
-use super::config::Plan;
+use super::config::{Plan, TrainConfig};
 use super::memory::{self, Purpose};
 use crate::cpu::Real;
 use crate::model::init::State;
-use crate::model::{Batch, Losses, Method, Precision};
-use crate::{Result, cpu, gpu};
+use crate::model::{Batch, Losses, Method, Precision, Storage};
+use crate::{Error, Result, cpu, gpu};
 use std::time::Instant;
 
 /// A network in training, on a GPU or on the CPU.
@@ -50,25 +50,19 @@ struct CpuEngine<P> {
 }
 
 impl Engine {
-    /// Builds the engine for `batch` samples per step, starting from the plan's weights.
+    /// Builds the engine for what `config` says, starting from the plan's weights.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) where 64-bit physics is asked of a GPU without 64-bit floats, or the
-    /// batch does not fit.
-    pub fn new(
-        compute: &Compute,
-        plan: &Plan,
-        method: Method,
-        physics: Precision,
-        batch: usize,
-        state: &State,
-    ) -> Result<Self> {
-        Self::check(compute, plan, physics, batch)?;
+    /// [`Error::Usage`] where 64-bit physics or 16-bit activations are asked of what has no such floats, or the batch
+    /// does not fit.
+    pub fn new(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<Self> {
+        Self::check(compute, plan, config)?;
+        let &TrainConfig { method, physics, activations, batch, .. } = config;
+        let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
         let backend = match compute {
             Compute::Gpu(gpu) => {
-                let build = |batch| {
-                    gpu::Step::new(gpu, &plan.net, &plan.heat, method, physics, plan.adam, batch, state)
-                };
+                let build =
+                    |batch| gpu::Step::new(gpu, net, heat, method, physics, activations, adam, batch, state);
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
             Compute::Cpu => Backend::Cpu(match physics {
@@ -80,15 +74,20 @@ impl Engine {
     }
 
     /// Refuses what [`Engine::new`] would refuse before it builds anything.
-    pub fn check(compute: &Compute, plan: &Plan, physics: Precision, batch: usize) -> Result<()> {
-        let check_system = || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training);
+    pub fn check(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<()> {
+        let &TrainConfig { physics, activations, batch, .. } = config;
+        let check_system =
+            || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training(activations));
         match compute {
             Compute::Gpu(gpu) => {
                 if gpu.is_software() {
                     check_system()?;
                 }
-                gpu::Step::check(gpu, &plan.net, &plan.heat, physics, batch)
+                gpu::Step::check(gpu, &plan.net, &plan.heat, physics, activations, batch)
             }
+            Compute::Cpu if activations == Storage::F16 => Err(Error::usage(
+                "activations f16: the CPU engine stores 32 bits only; use --activations f32, or name a GPU with --device",
+            )),
             Compute::Cpu => check_system(),
         }
     }

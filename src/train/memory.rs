@@ -1,13 +1,13 @@
 //! Whether a batch fits into memory, and which would.
 
-use crate::model::UNet;
+use crate::model::{Storage, UNet};
 use crate::{Error, Result};
 
 /// What is going to be allocated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Layers, their gradients, the fields around the network, a weight gradient per sample.
-    Training,
+    /// Layers and their gradients, stored like this, the fields around the network, a weight gradient per sample.
+    Training(Storage),
     /// The layers and the network's input and output.
     Prediction,
 }
@@ -48,7 +48,9 @@ fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
     let layers: u64 = net.convs.iter().map(|c| (c.c_out * (cells >> (2 * c.level))) as u64).sum();
     let widest = net.convs.iter().map(|c| c.c_in * c.c_out).max().unwrap_or(0) as u64;
     match purpose {
-        Purpose::Training => 4 * (3 * layers + 9 * widest) + 8 * 10 * cells as u64,
+        Purpose::Training(storage) => {
+            3 * storage.bytes() as u64 * layers + 4 * 9 * widest + 8 * 10 * cells as u64
+        }
         Purpose::Prediction => 4 * (layers + 3 * cells as u64),
     }
 }
@@ -84,7 +86,7 @@ mod tests {
     #[test]
     fn an_absurd_batch_is_refused_and_a_small_one_passes() {
         let net = UNet::new(&UNetConfig::default());
-        for purpose in [Purpose::Training, Purpose::Prediction] {
+        for purpose in [Purpose::Training(Storage::F16), Purpose::Prediction] {
             check_system(&net, 4096, 1, purpose).unwrap();
             let message = check_system(&net, 4096, 1 << 40, purpose).unwrap_err().to_string();
             assert!(message.contains("largest batch that fits is"), "{message}");

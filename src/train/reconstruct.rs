@@ -6,8 +6,8 @@ use crate::cpu::mean_shift::mean_shift;
 use crate::cpu::unet::running_norms;
 use crate::gpu::mean_shift::MeanShift;
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};
-use crate::model::UNet;
 use crate::model::init::State;
+use crate::model::{Storage, UNet};
 use crate::{Error, Result, cpu, gpu};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -104,7 +104,7 @@ impl OnGpu {
         nx: usize,
         ny: usize,
     ) -> Result<Self> {
-        gpu::unet::Network::check_batch(gpu, net, batch, nx, ny)?;
+        gpu::unet::Network::check_batch(gpu, net, Storage::F32, batch, nx, ny)?;
         let network = gpu::unet::Network::forward_only(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);

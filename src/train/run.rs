@@ -57,7 +57,7 @@ pub fn train(
             return Err(Error::usage(message));
         }
     }
-    let mut engine = Engine::new(compute, &plan, config.method, config.physics, config.batch, &plan.start)?;
+    let mut engine = Engine::new(compute, &plan, config)?;
     let folder = run_folder::create(folder, config.method.name())?;
     report::config(&folder.join("config.toml"), config, &compute.describe())?;
 

@@ -1,0 +1,131 @@
+//! z in 16 bits where its mean is large beside its spread: what the pivot is for.
+
+use super::network::{arrange, lone_conv};
+use super::{Case, garbage, garbage_in, noise, recorded, widen};
+use crate::cpu::batch_norm::{Moments, Norm, update_running};
+use crate::gpu::arrange::{Pivot, Weights};
+use crate::gpu::batch_norm::{Statistics, batch_norm};
+use crate::gpu::conv3x3;
+use crate::gpu::sink::Sink;
+use crate::gpu::source::{Layer, NORM_LEN, Source};
+use crate::gpu::{Recorder, Shape};
+use crate::model::{Padding, Storage};
+
+const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
+const CHANNELS: usize = 12;
+
+/// Mean and half spread of the convolutions' input, and how far the running mean is behind.
+const OFFSET: f32 = 100.0;
+const SPREAD: f32 = 1.0;
+const LAG: f32 = 0.5;
+
+/// Relative error of ẑ: z - pivot is about as large as the spread, and has an 11-bit mantissa.
+const TOLERANCE: f64 = 2e-3;
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Part {
+    /// ẑ, and the running statistics.
+    Values,
+    /// The mean of ẑ, which must be zero as of values stored in 32 bits.
+    Mean,
+}
+
+pub(super) fn cases() -> Vec<Case> {
+    vec![case(Part::Values, TOLERANCE, true), case(Part::Mean, 1e-5, true)]
+}
+
+/// The batch norm of convolutions that only multiply by ±2^k. With `near`, the running means are near the means of z;
+/// else the pivots are zero.
+fn case(part: Part, tolerance: f64, near: bool) -> Case {
+    let field: Vec<f32> = noise(32, SHAPE.values()).iter().map(|v| OFFSET + SPREAD * v).collect();
+    let factor = |c: usize| if c % 3 == 2 { -1.0 } else { 1.0 } * (1 << (c % 4)) as f32;
+    // γ, β, biases, then weights.
+    let mut params = noise(33, 3 * CHANNELS);
+    params.resize(12 * CHANNELS, 0.0);
+    (0..CHANNELS).for_each(|c| params[3 * CHANNELS + 9 * c + 4] = factor(c));
+    let biases = params[2 * CHANNELS..3 * CHANNELS].to_vec();
+    let mut running = vec![0.5; 2 * CHANNELS];
+    for c in 0..CHANNELS {
+        running[c] = biases[c] + if near { factor(c) * (OFFSET - LAG) } else { 0.0 };
+    }
+    let (x, flat, start) = (field.clone(), params.clone(), running.clone());
+    let prepare = move |r: &mut Recorder| {
+        let x = r.gpu.tensor_from("field", &x)?;
+        let pivot = Some(Pivot { bias: 2 * CHANNELS, running_mean: 0 });
+        let (offset, padding) = (3 * CHANNELS, Padding::Circular);
+        let weights = Weights { offset, c_out: CHANNELS, c_in: 1, padding, pivot };
+        let arrangement = arrange(r, weights, &flat, &start)?;
+        let layer = Layer {
+            z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
+            norm: garbage(r.gpu, "norm", NORM_LEN * CHANNELS)?,
+            channels: CHANNELS,
+        };
+        let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
+        let sink = Sink::Moments { z: &layer.z, moments: &moments };
+        let source = Source::Plain { field: &x, channels: 1 };
+        conv3x3::conv3x3(r, SHAPE, source, arrangement.forward(0), sink)?;
+        let weights = r.gpu.tensor_from("weights", &flat)?;
+        let running = r.gpu.tensor_from("running", &start)?;
+        let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(SHAPE) };
+        batch_norm(r, &lone_conv(CHANNELS), &layer, statistics, &weights, &running)?;
+        Ok(vec![layer.z, layer.norm, running])
+    };
+    let reference = move || {
+        let (params, field, mut running) = (widen(&params), widen(&field), widen(&running));
+        let (mut all, mut norms) = (vec![0.0; SHAPE.stored(CHANNELS)], Vec::new());
+        for c in 0..CHANNELS {
+            let z: Vec<f64> = field.iter().map(|v| v * f64::from(factor(c))).collect();
+            let moments = Moments::of(&z);
+            let norm = Norm::new(moments, params[c], params[CHANNELS + c]);
+            norms.extend([norm.mean, norm.rstd, norm.scale, norm.shift, 0.0, 0.0, 0.0, 0.0]);
+            let (mean, var) = running.split_at_mut(CHANNELS);
+            update_running(moments, params[2 * CHANNELS + c], &mut mean[c], &mut var[c]);
+            for (n, sample) in z.chunks_exact(SHAPE.cells()).enumerate() {
+                all[(n * CHANNELS + c) * SHAPE.cells()..][..SHAPE.cells()].copy_from_slice(sample);
+            }
+        }
+        vec![all, norms, running]
+    };
+    let shape = format!("{}x{}x{}x{CHANNELS}", SHAPE.batch, SHAPE.nx, SHAPE.ny);
+    let name = format!("batch_norm/{OFFSET}±{SPREAD}/{part:?}").to_lowercase();
+    let case = recorded(&name, shape, tolerance, prepare, reference).stored_in(Storage::F16);
+    case.split_by(move |outputs| {
+        let [z, norms, running] = outputs.try_into().expect("three outputs");
+        let standard = standardised(&z, &norms);
+        match part {
+            Part::Values => [standard, vec![running]].concat(),
+            // Relative to one, since the reference's is zero but for its own rounding.
+            Part::Mean => {
+                vec![standard.iter().map(|z| 1.0 + z.iter().sum::<f64>() / z.len() as f64).collect()]
+            }
+        }
+    })
+}
+
+/// ẑ of every channel.
+fn standardised(z: &[f64], norms: &[f64]) -> Vec<Vec<f64>> {
+    let mut channels = vec![Vec::new(); CHANNELS];
+    for (plane, z) in z.chunks_exact(SHAPE.cells()).enumerate() {
+        let c = plane % CHANNELS;
+        channels[c].extend(z.iter().map(|z| (z - norms[NORM_LEN * c]) * norms[NORM_LEN * c + 1]));
+    }
+    channels
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{Checks, Gpu, device};
+    use std::sync::Arc;
+
+    #[test]
+    fn without_a_pivot_a_large_mean_takes_the_digits() {
+        for adapter in device::adapters() {
+            let gpu = Arc::new(Gpu::open(&adapter, Checks::Checked).unwrap());
+            if gpu.stores_in(Storage::F16) {
+                let error = case(Part::Values, TOLERANCE, false).error(&gpu, false).unwrap();
+                assert!(error > 10.0 * TOLERANCE, "{error}");
+            }
+        }
+    }
+}
