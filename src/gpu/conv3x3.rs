@@ -122,7 +122,7 @@ pub fn conv3x3(
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
         possible: convolution_variants(tile, most[1]),
-        usual: usual(recorder.gpu.is_software(), [8, 8], [4, 4], most),
+        usual: usual(recorder.gpu.is_software(), [4, 8], [4, 4], most),
         spec: &|Variant([patch, channels])| {
             let own = [("PATCH", patch as usize), ("CHANNELS", channels as usize)];
             conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat(), sink.storage())

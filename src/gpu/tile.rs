@@ -27,7 +27,7 @@ impl Tile {
 
     /// Quads of one channel with its border, as `lib/tile.wgsl` keeps them.
     pub fn padded_quads(self) -> usize {
-        self.n * (self.x + 2) * (self.y / 4 + 1) | 1
+        (self.n * (self.x + 2) * (self.y / 4 + 1)) | 1
     }
 
     /// Tiles that cover one sample, or one that covers several.
