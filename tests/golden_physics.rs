@@ -314,7 +314,9 @@ fn kernels_in_32_bits_are_portable() {
     Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &state)
         .unwrap();
     fields::invert(&Compute::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
-    let specs = gpu.kernel_specs();
+    // The data may be made in 64 bits where the adapter can.
+    let specs: Vec<_> =
+        gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == Precision::F32).collect();
     assert!(specs.len() > 20 && specs.iter().any(|spec| spec.name == "inverse"));
     for spec in specs {
         let source = spec.source();
