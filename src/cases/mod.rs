@@ -2,6 +2,8 @@
 //! The tests and `unheat check` both run it.
 
 mod ceilings;
+mod convolution;
+mod layers;
 mod network;
 mod optimiser;
 mod physics;
@@ -74,9 +76,10 @@ impl Case {
         self
     }
 
-    /// Compares what `split` makes of the outputs instead of the outputs.
+    /// Compares what `split` makes of the outputs, or of what an earlier one made of them.
     fn split_by(mut self, split: impl Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>> + 'static) -> Self {
-        self.split = Box::new(split);
+        let before = self.split;
+        self.split = Box::new(move |outputs| split(before(outputs)));
         self
     }
 
@@ -122,10 +125,18 @@ fn norm(values: &[f64]) -> f64 {
 
 /// Every case.
 pub fn all() -> Vec<Case> {
-    [physics::cases(), network::cases(), pivot::cases(), optimiser::cases(), step::cases(), ceilings::cases()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        physics::cases(),
+        convolution::cases(),
+        network::cases(),
+        pivot::cases(),
+        optimiser::cases(),
+        step::cases(),
+        ceilings::cases(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
 /// Builds a case from a recording and its output tensors.

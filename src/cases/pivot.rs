@@ -1,6 +1,7 @@
 //! z in 16 bits where its mean is large beside its spread: what the pivot is for.
 
-use super::network::{arrange, lone_conv};
+use super::convolution::arrange;
+use super::layers::lone_conv;
 use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::batch_norm::{Moments, Norm, update_running};
 use crate::gpu::arrange::{Pivot, Weights};

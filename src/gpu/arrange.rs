@@ -165,7 +165,8 @@ impl Arrangement {
     }
 }
 
-fn block_quads(c_out: usize) -> usize {
+/// Vectors of four output channels that a workgroup takes of `c_out`: 1, 2 or 4.
+pub(super) fn block_quads(c_out: usize) -> usize {
     c_out.div_ceil(4).next_power_of_two().min(4)
 }
 

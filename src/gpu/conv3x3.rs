@@ -1,6 +1,6 @@
 //! 3×3 convolution, circular or zero-padded, on the GPU: forward, adjoint, weight gradient (SPEC 5).
 
-use super::arrange::{Arranged, Weights};
+use super::arrange::{Arranged, INPUT_MULTIPLE, Weights, block_quads};
 use super::gradient::Gradient;
 use super::recording::{Choices, Recorder};
 use super::sink::Sink;
@@ -42,7 +42,7 @@ params! {
 
 /// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time.
 fn convolution_variants(tile: Tile, inputs: usize) -> Vec<Variant> {
-    let (patches, channels) = (powers(tile.x.min(8)), powers(inputs.min(8)));
+    let (patches, channels) = (powers(tile.x.min(8)), powers(inputs.min(INPUT_MULTIPLE)));
     patches.flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels]))).collect()
 }
 
@@ -136,14 +136,14 @@ pub fn conv3x3(
 
 /// Input channels whose tiles and taps fit into the workgroup memory that every device has: a power of two.
 fn most_channels(tile: Tile, weights: Arranged) -> usize {
-    const MEMORY: usize = 16 << 10;
+    let memory = wgpu::Limits::default().max_compute_workgroup_storage_size as usize;
     let vectors = tile.padded_quads() + 9 * weights.block_quads();
-    let fitting = (MEMORY / (16 * vectors)).max(1);
+    let fitting = (memory / (16 * vectors)).max(1);
     (1 << fitting.ilog2()).min(weights.inputs())
 }
 
 /// Pixels of a workgroup along each axis.
-const TILE_SIDE: usize = 16;
+pub(super) const TILE_SIDE: usize = 16;
 
 /// Into how many chunks the statistics of a convolution's output come: one per tile.
 pub fn chunks(shape: Shape) -> usize {
@@ -245,7 +245,7 @@ impl GradientPlan {
         /// Most scratch elements, 16 MiB.
         const SCRATCH: usize = 4 << 20;
         let tile = Tile::of(shape, 8);
-        let block_quads = c_out.div_ceil(4).next_power_of_two().min(4);
+        let block_quads = block_quads(c_out);
         let channels = 1 << c_in.min(16).ilog2();
         let phases = (INVOCATIONS / (channels * block_quads)).clamp(1, tile.strips());
         let columns = 9 * c_in * c_out;

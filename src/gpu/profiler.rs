@@ -76,23 +76,24 @@ fn by_timestamps(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
 }
 
 fn by_submissions(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
-    let time = |dispatch: Option<&Dispatch>| -> Result<f64> {
-        let start = Instant::now();
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        {
-            let mut pass = encoder.begin_compute_pass(&Default::default());
-            if let Some(dispatch) = dispatch {
-                dispatch.encode(&mut pass);
-            }
-        }
-        gpu.queue.submit([encoder.finish()]);
-        gpu.wait()?;
-        Ok(start.elapsed().as_secs_f64())
-    };
     gpu.wait()?;
-    let mut empty = (0..EMPTY).map(|_| time(None)).collect::<Result<Vec<f64>>>()?;
+    let mut empty = (0..EMPTY).map(|_| seconds(gpu, [])).collect::<Result<Vec<f64>>>()?;
     let overhead = median(&mut empty);
-    dispatches.iter().map(|dispatch| Ok((time(Some(dispatch))? - overhead).max(0.0))).collect()
+    dispatches.iter().map(|&dispatch| Ok((seconds(gpu, [dispatch])? - overhead).max(0.0))).collect()
+}
+
+/// Seconds from the submission of these dispatches, in one pass, until they have run.
+pub(super) fn seconds<'a>(gpu: &Gpu, dispatches: impl IntoIterator<Item = &'a Dispatch>) -> Result<f64> {
+    let mut encoder = gpu.device.create_command_encoder(&Default::default());
+    {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        dispatches.into_iter().for_each(|dispatch| dispatch.encode(&mut pass));
+    }
+    let commands = encoder.finish();
+    let start = Instant::now();
+    gpu.queue.submit([commands]);
+    gpu.wait()?;
+    Ok(start.elapsed().as_secs_f64())
 }
 
 /// The middle of `values`, the lower one of two; 0 if there are none. Sorts them.

@@ -4,14 +4,15 @@
 //! every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each gets its share of
 //! the time; what it leaves is for those after it. The search climbs: from the usual variant, or the one chosen for the
 //! same kernel at another level, it times the neighbours (one number doubled or halved) of the best so far, and stops
-//! where none is faster. Results do not depend on any of
-//! this: variants never change the partition or the order of a sum.
+//! where none is faster. Results do not depend on any of this: variants never change the partition or the order of a sum.
 //!
 //! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to expensive;
 //! a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as large along both
 //! axes is tried. Nothing is begun when what is left is shorter than the longest trial so far.
 
+use super::conv3x3::TILE_SIDE;
 use super::kernel::{Dispatch, Kernel, KernelSpec};
+use super::profiler::seconds;
 use super::recording::Tunable;
 use super::unet::Network;
 use super::variants::{Key, Variant, Variants};
@@ -153,13 +154,11 @@ fn smaller<'a>(gpu: &Gpu, work: &Workload<'a>) -> Workload<'a> {
     while smaller.batch > 1 && flops(&smaller) > most {
         smaller.batch = smaller.batch.div_ceil(2);
     }
-    /// Cells along a side of the coarsest level that is still cut into the largest tiles.
-    const TILE: usize = 16;
     let coarsest = work.net.config.levels() - 1;
-    while flops(&smaller) > most && smaller.nx >> coarsest > TILE {
+    while flops(&smaller) > most && smaller.nx >> coarsest > TILE_SIDE {
         smaller.nx /= 2;
     }
-    while flops(&smaller) > most && smaller.ny >> coarsest > TILE {
+    while flops(&smaller) > most && smaller.ny >> coarsest > TILE_SIDE {
         smaller.ny /= 2;
     }
     smaller
@@ -268,16 +267,7 @@ fn spec_of(kind: &Tunable, variant: Variant) -> Option<&KernelSpec> {
 
 /// Seconds of a submission of this many dispatches.
 fn run(gpu: &Gpu, dispatch: &Dispatch, times: usize) -> Result<f64> {
-    let mut encoder = gpu.device.create_command_encoder(&Default::default());
-    {
-        let mut pass = encoder.begin_compute_pass(&Default::default());
-        (0..times).for_each(|_| dispatch.encode(&mut pass));
-    }
-    let commands = encoder.finish();
-    let start = Instant::now();
-    gpu.queue.submit([commands]);
-    gpu.wait()?;
-    Ok(start.elapsed().as_secs_f64())
+    seconds(gpu, std::iter::repeat_n(dispatch, times))
 }
 
 /// Clocks of idle GPUs are low.

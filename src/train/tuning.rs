@@ -111,7 +111,8 @@ pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
 
 /// The work in words, as the file has it.
 pub fn describe(work: &Workload) -> String {
-    format!("batch {}, {}x{}, filters {:?}", work.batch, work.nx, work.ny, work.net.config.filters)
+    let Workload { net, storage, batch, nx, ny } = work;
+    format!("batch {batch}, {nx}x{ny}, filters {:?}, activations {storage}", net.config.filters)
 }
 
 impl Device {
@@ -236,6 +237,23 @@ mod tests {
             Device { checked: true, ..one.clone() },
         ] {
             assert!(!one.is(&other), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn work_is_known_by_everything_that_changes_its_kernels() {
+        use crate::model::{Padding, Storage, UNet, UNetConfig};
+        let net = |filters| UNet::new(&UNetConfig::new(4, &[filters], Padding::Circular).unwrap());
+        let [small, large] = [net(8), net(16)];
+        let one = Workload { net: &small, storage: Storage::F32, batch: 16, nx: 64, ny: 32 };
+        for other in [
+            Workload { net: &large, ..one },
+            Workload { storage: Storage::F16, ..one },
+            Workload { batch: 17, ..one },
+            Workload { nx: 32, ..one },
+            Workload { ny: 64, ..one },
+        ] {
+            assert_ne!(describe(&one), describe(&other));
         }
     }
 

@@ -1,0 +1,385 @@
+//! What the cases of the network share: layers filled with noise, on both sides.
+
+use super::{Case, garbage, noise, widen};
+use crate::Result;
+use crate::cpu::batch_norm::{self as reference_norm, Norm};
+use crate::cpu::max_pool as reference_pool;
+use crate::cpu::upsample as reference_upsample;
+use crate::gpu::batch_norm::{Statistics, batch_norm_backward};
+use crate::gpu::gradient::Gradient;
+use crate::gpu::source::{Layer, NORM_LEN, Source};
+use crate::gpu::{Gpu, Recorder, Shape, Tensor};
+use crate::model::storage::GRADIENT_SCALE;
+use crate::model::unet::Conv;
+use crate::model::{Padding, Storage, UNet, UNetConfig};
+use half::f16;
+
+/// Both paddings in 32 bits, and `some` in 16: the code is the same but for loads and stores.
+pub(super) fn storages(some: bool) -> Vec<(Storage, Padding)> {
+    let mut all = vec![(Storage::F32, Padding::Circular), (Storage::F32, Padding::Zero)];
+    all.extend(some.then_some((Storage::F16, Padding::Circular)));
+    all
+}
+
+/// Largest error of one stage. Inputs are the same on both sides, rounded to 16 bits where they are stored in 16; then
+/// a kernel's one rounding of 11-bit mantissas is at most 2⁻¹⁰ = 9.8e-4 of every value, even on GPUs that cut off
+/// instead of rounding, and less in sums.
+pub(super) fn tolerance(storage: Storage) -> f64 {
+    match storage {
+        Storage::F32 => 1e-5,
+        Storage::F16 => 1e-3,
+    }
+}
+
+/// What g is multiplied by where it is stored.
+pub(super) fn gradient_scale(storage: Storage) -> f64 {
+    match storage {
+        Storage::F32 => 1.0,
+        Storage::F16 => f64::from(GRADIENT_SCALE),
+    }
+}
+
+/// [`noise`] that survives the storage.
+pub(super) fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32> {
+    let mut values = noise(stream, len);
+    if storage == Storage::F16 {
+        values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
+    }
+    values
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Kind {
+    Plain,
+    Activation,
+    Pool,
+    SkipUp,
+}
+
+/// A convolution's input on both sides: layers filled with noise.
+#[derive(Clone)]
+pub(super) struct Input {
+    pub(super) kind: Kind,
+    pub(super) channels: [usize; 2],
+    pub(super) shape: Shape,
+    pub(super) storage: Storage,
+    pub(super) z: [Vec<f32>; 2],
+    pub(super) norms: [Vec<Norm<f32>>; 2],
+}
+
+impl Input {
+    pub(super) fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: Storage) -> Self {
+        let cells = |layer: usize| match (kind, layer) {
+            (Kind::Pool, _) => 4 * shape.cells(),
+            (Kind::SkipUp, 1) => shape.cells() / 4,
+            _ => shape.cells(),
+        };
+        let z = [0, 1].map(|l| stored_noise(10 + l as u64, shape.batch * channels[l] * cells(l), storage));
+        let norms = [0, 1].map(|l| norms(20 + l as u64, channels[l]));
+        Self { kind, channels, shape, storage, z, norms }
+    }
+
+    pub(super) fn c_in(&self) -> usize {
+        self.channels[0] + self.channels[1]
+    }
+
+    /// `[batch, c_in, nx, ny]` as the convolution sees it, in f64.
+    pub(super) fn planes(&self) -> Vec<f64> {
+        let Shape { batch, nx, ny } = self.shape;
+        let cells = nx * ny;
+        let mut planes = Vec::with_capacity(batch * self.c_in() * cells);
+        let activation = |layer: usize, n: usize, c: usize, cells: usize| -> Vec<f64> {
+            let norm = widen_norm(self.norms[layer][c]);
+            let plane = &self.z[layer][(n * self.channels[layer] + c) * cells..][..cells];
+            plane.iter().map(|&z| norm.activate(f64::from(z))).collect()
+        };
+        for n in 0..batch {
+            for c in 0..self.c_in() {
+                let mut plane = vec![0.0; cells];
+                match self.kind {
+                    Kind::Plain => plane = widen(&self.z[0][(n * self.c_in() + c) * cells..][..cells]),
+                    Kind::Activation => plane = activation(0, n, c, cells),
+                    Kind::Pool => {
+                        reference_pool::max_pool(&activation(0, n, c, 4 * cells), &mut plane, 2 * ny)
+                    }
+                    Kind::SkipUp if c < self.channels[0] => plane = activation(0, n, c, cells),
+                    Kind::SkipUp => {
+                        let coarse = activation(1, n, c - self.channels[0], cells / 4);
+                        reference_upsample::upsample(&coarse, &mut plane, nx / 2, ny / 2);
+                    }
+                }
+                planes.extend(plane);
+            }
+        }
+        planes
+    }
+
+    /// Calls `f` with this input as the source of a convolution on `gpu`.
+    pub(super) fn with_source<R>(&self, gpu: &Gpu, f: impl FnOnce(Source) -> Result<R>) -> Result<R> {
+        let grid = |l: usize| match (self.kind, l) {
+            (Kind::Pool, _) => self.shape.finer(),
+            (Kind::SkipUp, 1) => self.shape.coarser(),
+            _ => self.shape,
+        };
+        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l], self.storage);
+        match self.kind {
+            Kind::Plain => {
+                let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
+                f(Source::Plain { field: &field, channels: self.channels[0] })
+            }
+            Kind::Activation => f(Source::Activation(&layer(0)?)),
+            Kind::Pool => f(Source::Pool(&layer(0)?)),
+            Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
+        }
+    }
+
+    pub(super) fn text(&self, c_out: usize, padding: Padding) -> String {
+        format!("{} {}->{c_out} {padding}", text(self.shape), self.c_in())
+    }
+}
+
+pub(super) fn text(shape: Shape) -> String {
+    format!("{}x{}x{}", shape.batch, shape.nx, shape.ny)
+}
+
+/// Normalisations such that about half of the values pass the ReLU; one channel in five has a negative scale.
+pub(super) fn norms(stream: u64, channels: usize) -> Vec<Norm<f32>> {
+    let values = noise(stream, 3 * channels);
+    let norm = |(c, v): (usize, &[f32])| {
+        let (mean, rstd) = (0.2 * v[0], 1.5 + 0.5 * v[1]);
+        let gamma = if c % 5 == 4 { -0.7 } else { 1.1 };
+        let scale = gamma * rstd;
+        Norm { mean, rstd, scale, shift: 0.3 * v[2] }
+    };
+    values.chunks_exact(3).enumerate().map(norm).collect()
+}
+
+pub(super) fn widen_norm(n: Norm<f32>) -> Norm<f64> {
+    let [mean, rstd, scale, shift] = [n.mean, n.rstd, n.scale, n.shift].map(f64::from);
+    Norm { mean, rstd, scale, shift }
+}
+
+/// Rows as the kernels store them; the padding holds garbage that must not matter.
+pub(super) fn store(shape: Shape, values: &[f32]) -> Vec<f32> {
+    let garbage = vec![9.87e5; shape.row() - shape.ny];
+    values.chunks_exact(shape.ny).flat_map(|row| [row, &garbage].concat()).collect()
+}
+
+/// The cells of stored rows; values that are not stored like that as they are.
+pub(super) fn unstore(shape: Shape, channels: usize, values: &[f64]) -> Vec<f64> {
+    if values.len() != shape.stored(channels) {
+        return values.to_vec();
+    }
+    values.chunks_exact(shape.row()).flat_map(|row| row[..shape.ny].to_vec()).collect()
+}
+
+/// Cuts the padding off the first output `[batch, channels, nx, row]`, which the GPU has multiplied by `scale`.
+pub(super) fn first_stored(case: Case, shape: Shape, channels: usize, scale: f64) -> Case {
+    case.split_by(move |mut outputs| {
+        outputs[0] = unstore(shape, channels, &outputs[0]);
+        outputs
+    })
+    .scaled(scale, 1)
+}
+
+/// Rows as the kernels store them, times `scale`; in 16 bits garbage must be finite, as everything there is.
+pub(super) fn stored(
+    gpu: &Gpu,
+    label: &str,
+    shape: Shape,
+    values: &[f32],
+    storage: Storage,
+    scale: f64,
+) -> Result<Tensor> {
+    let largest = match storage {
+        Storage::F32 => f64::MAX,
+        Storage::F16 => f64::from(f16::MAX),
+    };
+    let rows = store(shape, values);
+    let scaled: Vec<f64> = rows.iter().map(|&v| (scale * f64::from(v)).clamp(-largest, largest)).collect();
+    gpu.table(label, &scaled, storage)
+}
+
+/// g as the kernels store it.
+pub(super) fn stored_gradient(
+    gpu: &Gpu,
+    label: &str,
+    shape: Shape,
+    values: &[f32],
+    storage: Storage,
+) -> Result<Tensor> {
+    stored(gpu, label, shape, values, storage, gradient_scale(storage))
+}
+
+/// The second half of a layer's norm, small numbers around a plain gradient.
+pub(super) fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
+    [norm.scale, norm.mean, 0.01 * channel as f32, -0.02]
+}
+
+pub(super) fn layer(
+    gpu: &Gpu,
+    shape: Shape,
+    z: &[f32],
+    norms: &[Norm<f32>],
+    storage: Storage,
+) -> Result<Layer> {
+    let rows =
+        norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));
+    let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
+    let z = stored(gpu, "z", shape, z, storage, 1.0)?;
+    Ok(Layer { z, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
+}
+
+/// ∂L/∂z of a layer on both sides; `last`: from ∂L/∂output instead of a stored g.
+#[derive(Clone)]
+pub(super) struct LayerGradient {
+    pub(super) shape: Shape,
+    pub(super) channels: usize,
+    pub(super) last: bool,
+    pub(super) storage: Storage,
+    pub(super) z: Vec<f32>,
+    pub(super) g: Vec<f32>,
+}
+
+impl LayerGradient {
+    pub(super) fn new(shape: Shape, channels: usize, last: bool, storage: Storage) -> Self {
+        let len = shape.batch * channels * shape.cells();
+        let g = match last {
+            true => noise(31, shape.values()),
+            false => stored_noise(31, len, storage),
+        };
+        Self { shape, channels, last, storage, z: stored_noise(34, len, storage), g }
+    }
+
+    pub(super) fn norms(&self) -> Vec<Norm<f32>> {
+        norms(36, self.channels)
+    }
+
+    pub(super) fn planes(&self) -> Vec<f64> {
+        let cells = self.shape.cells();
+        let norms = self.norms();
+        let value = |(i, &z): (usize, &f32)| {
+            let (plane, cell) = (i / cells, i % cells);
+            let (n, c) = (plane / self.channels, plane % self.channels);
+            let [factor, mean, constant, slope] = backward_norm(norms[c], c).map(f64::from);
+            let z = f64::from(z);
+            let g = match self.last {
+                false => f64::from(self.g[i]),
+                true if widen_norm(norms[c]).activate(z) > 0.0 => f64::from(self.g[n * cells + cell]),
+                true => 0.0,
+            };
+            factor * g + slope * (z - mean) + constant
+        };
+        self.z.iter().enumerate().map(value).collect()
+    }
+
+    pub(super) fn with<R>(&self, gpu: &Gpu, f: impl FnOnce(Gradient) -> Result<R>) -> Result<R> {
+        let layer = &layer(gpu, self.shape, &self.z, &self.norms(), self.storage)?;
+        if self.last {
+            let output_gradient = &gpu.tensor_from("output gradient", &store(self.shape, &self.g))?;
+            return f(Gradient::Output { layer, output_gradient });
+        }
+        f(Gradient::Stored { layer, g: &stored_gradient(gpu, "g", self.shape, &self.g, self.storage)? })
+    }
+}
+
+/// A layer that a gradient reaches through its ReLU, with what its batch norm makes of it: on both sides g, the
+/// gradients of γ and β, and the second half of its norm.
+#[derive(Clone)]
+pub(super) struct Below {
+    pub(super) shape: Shape,
+    pub(super) channels: usize,
+    pub(super) storage: Storage,
+    pub(super) z: Vec<f32>,
+}
+
+impl Below {
+    pub(super) fn new(shape: Shape, channels: usize, storage: Storage) -> Self {
+        let z = stored_noise(37, shape.batch * channels * shape.cells(), storage);
+        Self { shape, channels, storage, z }
+    }
+
+    pub(super) fn norms(&self) -> Vec<Norm<f32>> {
+        norms(40, self.channels)
+    }
+
+    pub(super) fn layer(&self, gpu: &Gpu) -> Result<Layer> {
+        layer(gpu, self.shape, &self.z, &self.norms(), self.storage)
+    }
+
+    pub(super) fn outputs(
+        &self,
+        r: &mut Recorder,
+        layer: Layer,
+        g: Tensor,
+        sums: Statistics,
+    ) -> Result<Vec<Tensor>> {
+        let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
+        let conv = lone_conv(self.channels);
+        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, &no_parameters(r.gpu)?, &gradients)?;
+        Ok(vec![g, gradients, layer.norm])
+    }
+
+    /// From ∂L/∂activation.
+    pub(super) fn reference(&self, incoming: Vec<f64>) -> Vec<Vec<f64>> {
+        let (cells, count) = (self.shape.cells(), self.shape.values() as f64);
+        let (mut g, mut gradients, mut norm_rows) = (incoming, vec![0.0; 2 * self.channels], Vec::new());
+        let z = widen(&self.z);
+        for (c, narrow) in self.norms().into_iter().enumerate() {
+            let norm = widen_norm(narrow);
+            let mut sums = [0.0; 2];
+            for n in 0..self.shape.batch {
+                let plane = (n * self.channels + c) * cells..(n * self.channels + c + 1) * cells;
+                let share = reference_norm::backward_sums(norm, &z[plane.clone()], &g[plane.clone()]);
+                sums = [sums[0] + share[0], sums[1] + share[1]];
+                for i in plane {
+                    if norm.activate(z[i]) <= 0.0 {
+                        g[i] = 0.0;
+                    }
+                }
+            }
+            [gradients[self.channels + c], gradients[c]] = sums;
+            let [mean_g, mean_gz] = sums.map(|s| s / count);
+            norm_rows.extend([norm.mean, norm.rstd, norm.scale, norm.shift]);
+            norm_rows.extend([
+                norm.scale,
+                norm.mean,
+                -norm.scale * mean_g,
+                -norm.scale * norm.rstd * mean_gz,
+            ]);
+        }
+        vec![g, gradients, norm_rows]
+    }
+}
+
+/// [`first_stored`] for the outputs of a [`Below`]; each number of a channel is compared by itself, since the small ones
+/// would hide behind the large.
+pub(super) fn below_stored(case: Case, shape: Shape, channels: usize, storage: Storage) -> Case {
+    let case = first_stored(case.stored_in(storage), shape, channels, gradient_scale(storage));
+    case.split_by(move |outputs| {
+        let [g, gradients, norm] = outputs.try_into().expect("g, gradients of γ and β, norm");
+        let (gamma, beta) = gradients.split_at(channels);
+        let mut parts = vec![g, gamma.to_vec(), beta.to_vec()];
+        parts.extend(
+            (0..NORM_LEN).map(|k| norm.iter().skip(k).step_by(NORM_LEN).copied().collect::<Vec<_>>()),
+        );
+        parts
+    })
+}
+
+/// Parameters for a kernel that reads none of them.
+pub(super) fn no_parameters(gpu: &Gpu) -> Result<Tensor> {
+    garbage(gpu, "parameters", 1)
+}
+
+/// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
+pub(super) fn lone_conv(channels: usize) -> Conv {
+    let mut conv = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() }).convs[0].clone();
+    conv.c_out = channels;
+    [conv.gamma, conv.beta, conv.bias] = [0, channels, 2 * channels];
+    [conv.running_mean, conv.running_var] = [0, channels];
+    conv
+}
+
+/// Weights somewhere inside a flat buffer, as in a network.
+pub(super) const WEIGHT_OFFSET: usize = 12;
