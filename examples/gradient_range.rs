@@ -35,7 +35,7 @@ fn main() -> unheat::Result<()> {
         let mut step = Step::new(&gpu, &net, &heat, method, precision, Storage::F32, adam, batch, &state)?;
         for number in 0..steps {
             let rectangles = draw_batch(Purpose::Rectangles, 0, number as u64, batch, size, size);
-            step.submit(&Batch::Rectangles(rectangles))?;
+            step.submit(&Batch::rectangles(rectangles))?;
             if [0, 4, 19, 49, 99, 199].contains(&number) || number + 1 == steps {
                 row(method, number, step.stored_gradients()?);
             }

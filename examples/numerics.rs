@@ -45,7 +45,7 @@ fn main() -> Result<()> {
     let mut step = cpu::Step::<f32, f64>::new(&net, &heat, Method::Sip, Adam::default(), SAMPLES);
     step.params = State::new(&net, 0).params;
     for t in 0..=20 {
-        step.set_batch(&Batch::Rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
+        step.set_batch(&Batch::rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
         step.forward_backward();
         if [0, 5, 20].contains(&t) {
             let (truth, _, prediction) = step.fields();

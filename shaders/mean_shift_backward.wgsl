@@ -1,10 +1,10 @@
 // Adjoint of the mean shift: ∂L/∂o = g - mean(g) for g = ∂L/∂x (SPEC 4); the losses come along:
-// y_l2 = ½·Σ|Â|²/N, and the loss is ½‖g‖² for SIP (where g = -dx) and y_l2 for GD. One workgroup per sample.
+// y_l2 = ½·Σ|Â|²/N, and the loss is ½‖g‖² for SIP (where g = -dx) and supervised training, y_l2 for GD. One workgroup per sample.
 
 struct Params {
     batch: u32,
     cells: u32,
-    sip: u32, // 1: SIP, 0: GD
+    loss_is_signal: u32, // 1: the loss is ½‖g‖², 0: y_l2
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -28,7 +28,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     }
     if local == 0u {
         let y_l2 = 0.5 * residual_energy[workgroup.x] / real(params.cells);
-        losses[workgroup.x] = f32(select(y_l2, 0.5 * energy, params.sip == 1u));
+        losses[workgroup.x] = f32(select(y_l2, 0.5 * energy, params.loss_is_signal == 1u));
         losses[params.batch + workgroup.x] = f32(y_l2);
     }
 }

@@ -1,4 +1,4 @@
-// Σ|Â|² = Σ|K·Ê|² over all modes of each sample: by Parseval N·‖P(x* - x)‖² (SPEC 3b).
+// Σ|Â|² = Σ|K·Ê + N̂|² over all modes of each sample: by Parseval N·‖P(x* - x) + n‖² (SPEC 3b).
 // One workgroup per pair of packed samples; the order of the sum is fixed.
 
 struct Params {
@@ -20,8 +20,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let x = i / params.ny;
         let y = i % params.ny;
         let there = first + opposite(x, y, params.nx, params.ny);
-        let modes = separate(spectrum[first + i], spectrum[there]);
-        sums += kernel[i] * kernel[i] * real2(norm_squared(modes.xy), norm_squared(modes.zw));
+        let errors = separate(spectrum[first + i], spectrum[there]);
+        let residuals = kernel[i] * errors + separate(noise_mode(first + i), noise_mode(there));
+        sums += real2(norm_squared(residuals.xy), norm_squared(residuals.zw));
     }
     let u = workgroup_sum(local, sums.x);
     let v = workgroup_sum(local, sums.y);

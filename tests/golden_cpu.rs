@@ -60,13 +60,13 @@ fn sip_updates_in_training_form() {
         let heat = HeatEquation::new(nx, ny, amount).unwrap();
         let error: Vec<f64> = truth.iter().zip(&prediction).map(|(t, p)| t - p).collect();
         let mut signal = vec![0.0; dx.len()];
-        Physics::<f64>::new(&heat).training_signal(Method::Sip, &error, &mut signal);
+        Physics::<f64>::new(&heat).training_signal(&Method::Sip.into(), &error, None, &mut signal);
         let ours: Vec<f64> = signal.iter().map(|s| -s).collect();
         let poor = case.contains("poor");
         check(&format!("dx {case} f64"), relative(&ours, &dx), if poor { 1e-9 } else { 1e-6 });
         let error: Vec<f32> = truth.iter().zip(&prediction).map(|(&t, &p)| t as f32 - p as f32).collect();
         let mut signal = vec![0.0; dx.len()];
-        Physics::<f32>::new(&heat).training_signal(Method::Sip, &error, &mut signal);
+        Physics::<f32>::new(&heat).training_signal(&Method::Sip.into(), &error, None, &mut signal);
         let ours: Vec<f64> = signal.iter().map(|&s| f64::from(-s)).collect();
         check(&format!("dx {case} f32"), relative(&ours, &dx), if poor { 1e-6 } else { 5e-5 });
     }
@@ -115,7 +115,7 @@ fn losses<N: Real, P: Real>(method: Method, golden_kind: &str, tolerances: [f64;
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let mut step = Step::<N, P>::new(&net, &heat, method, Adam::default(), 4);
     step.params = init.params(&net, "").into_iter().map(N::of).collect();
-    step.set_batch(&Batch::Fields(golden.f64("x_gt")));
+    step.set_batch(&Batch::fields(golden.f64("x_gt")));
     let losses = step.forward_backward();
     let prefix = format!("{}.{golden_kind}", method.name());
     for (name, values) in [("loss", &losses.loss), ("x_l2", &losses.x_l2), ("y_l2", &losses.y_l2)] {

@@ -289,7 +289,7 @@ fn training_steps_with_64_bit_physics() {
                 continue;
             }
             let mut step = step.unwrap();
-            step.submit(&unheat::model::Batch::Fields(golden.f64("x_gt"))).unwrap();
+            step.submit(&unheat::model::Batch::fields(golden.f64("x_gt"))).unwrap();
             step.request_losses().unwrap();
             let losses = step.losses(true).unwrap().remove(0);
             let prefix = format!("{}.", method.name());

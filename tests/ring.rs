@@ -21,7 +21,7 @@ fn run(gpu: &Arc<Gpu>, mut after_step: impl FnMut(u64, &mut Step) -> Vec<Losses>
             .unwrap();
     let mut losses = Vec::new();
     for t in 0..STEPS {
-        step.submit(&Batch::Rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8))).unwrap();
+        step.submit(&Batch::rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8))).unwrap();
         losses.extend(after_step(t, &mut step));
     }
     step.request_losses().unwrap();

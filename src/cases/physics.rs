@@ -11,7 +11,7 @@ use crate::gpu::rasterise::{flatten, rasterise};
 use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Method, Precision, Rectangle, Storage};
+use crate::model::{HeatEquation, Method, Objective, Precision, Rectangle, Storage};
 use num_complex::Complex;
 use std::cell::LazyCell;
 
@@ -47,14 +47,17 @@ pub(super) fn cases() -> Vec<Case> {
         for precision in [Precision::F32, Precision::F64] {
             cases.push(diffuse_case(batch, nx, ny, amount, precision));
             cases.push(inverse_case(batch, nx, ny, amount, precision));
-            for method in [Method::Sip, Method::Gd] {
-                cases.push(signal_case(batch, nx, ny, amount, method, precision));
+            for method in Method::ALL {
+                for noise in [0.0, 1e-3] {
+                    let objective = Objective { noise, ..method.into() };
+                    cases.push(signal_case(batch, nx, ny, amount, objective, precision));
+                }
             }
         }
     }
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
         cases.push(mean_shift_case(batch, nx, ny));
-        for method in [Method::Sip, Method::Gd] {
+        for method in Method::ALL {
             cases.push(mean_shift_backward_case(batch, nx, ny, method));
         }
     }
@@ -190,30 +193,41 @@ fn signal_case(
     nx: usize,
     ny: usize,
     amount: f64,
-    method: Method,
+    objective: Objective,
     precision: Precision,
 ) -> Case {
     let heat = HeatEquation { nx, ny, amount };
+    let scale = objective.noise as f32;
+    let observation_noise = move || -> Option<Vec<f64>> {
+        let white = || noise(7, batch * nx * ny).iter().map(|n| f64::from(n * scale)).collect();
+        (scale > 0.0).then(white)
+    };
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let error = r.gpu.table("error", &widen(&prediction_error(batch, nx, ny)), precision)?;
+        let noise = match observation_noise() {
+            Some(noise) => Some(r.gpu.table("noise", &noise, precision)?),
+            None => None,
+        };
         let energy = garbage_in(r.gpu, "energy", 2 * pairs(batch), precision)?;
         let signal = garbage_in(r.gpu, "signal", batch * nx * ny, precision)?;
         let physics = crate::gpu::physics::Physics::new(r.gpu, &heat, batch, precision)?;
-        physics.training_signal(r, method, &error, &energy, &signal)?;
+        physics.training_signal(r, &objective, &error, noise.as_ref(), &energy, &signal)?;
         Ok(vec![signal, energy])
     };
     let reference = move || {
         let mut signal = vec![0.0; batch * nx * ny];
         let error = widen(&prediction_error(batch, nx, ny));
         let physics = cpu::physics::Physics::new(&heat);
-        let mut energy = physics.training_signal(method, &error, &mut signal);
+        let noise = observation_noise();
+        let mut energy = physics.training_signal(&objective, &error, noise.as_deref(), &mut signal);
         for e in &mut energy {
             *e *= (nx * ny) as f64;
         }
         energy.resize(2 * pairs(batch), 0.0);
         vec![signal, energy]
     };
-    let name = format!("training_signal/{}", method.name());
+    let suffix = if objective.noise > 0.0 { "/noise" } else { "" };
+    let name = format!("training_signal/{}{suffix}", objective.method.name());
     recorded_in(precision, &name, format!("{batch}x{nx}x{ny} a={amount}"), [1e-5, 1e-11], prepare, reference)
 }
 
@@ -297,12 +311,9 @@ fn mean_shift_backward_case(batch: usize, nx: usize, ny: usize, method: Method) 
     let reference = move || {
         let (signal, energy) = (widen(&signal()), widen(&energy()));
         let y_l2: Vec<f64> = energy[..batch].iter().map(|e| 0.5 * e / cells as f64).collect();
-        let loss = match method {
-            Method::Sip => {
-                signal.chunks_exact(cells).map(|g| 0.5 * g.iter().map(|v| v * v).sum::<f64>()).collect()
-            }
-            Method::Gd => y_l2.clone(),
-        };
+        let signal_energy =
+            || signal.chunks_exact(cells).map(|g| 0.5 * g.iter().map(|v| v * v).sum::<f64>()).collect();
+        let loss = if method.loss_is_signal() { signal_energy() } else { y_l2.clone() };
         let mut gradient = signal;
         gradient.chunks_exact_mut(cells).for_each(cpu::mean_shift::mean_shift_backward);
         vec![gradient, [loss, y_l2].concat()]

@@ -6,13 +6,16 @@ use crate::gpu::{Gpu, Step};
 use crate::model::init::State;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
+use crate::model::{
+    Adam, Batch, HeatEquation, Losses, Method, Objective, Precision, Storage, UNet, UNetConfig, noise,
+};
 use std::cell::LazyCell;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
-    for method in [Method::Sip, Method::Gd] {
+    let noisy = Objective { noise: 1e-2, ..Method::Sip.into() };
+    for objective in [Method::Sip.into(), Method::Gd.into(), Method::Supervised.into(), noisy] {
         for (precision, storage, filters, batch, nx, ny) in [
             (Precision::F32, Storage::F32, vec![8], 2, 8, 8),
             (Precision::F32, Storage::F32, vec![8, 16], 3, 16, 32),
@@ -22,7 +25,11 @@ pub(super) fn cases() -> Vec<Case> {
             (Precision::F32, Storage::F16, vec![16; 4], 2, 32, 32),
         ] {
             let heat = HeatEquation { nx, ny, amount: 8.0 };
-            let lockstep = Lockstep { method, precision, storage, filters, batch, heat };
+            let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
+            if !usual && filters != [8, 16] {
+                continue; // what differs is the signal alone
+            }
+            let lockstep = Lockstep { objective, precision, storage, filters, batch, heat };
             // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the ReLUs whose
             // argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of that accuracy.
             let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
@@ -53,7 +60,7 @@ enum Part {
 
 #[derive(Clone)]
 struct Lockstep {
-    method: Method,
+    objective: Objective,
     precision: Precision,
     storage: Storage,
     filters: Vec<usize>,
@@ -67,7 +74,13 @@ impl Lockstep {
     }
 
     fn batch(&self, step: u64) -> Batch {
-        Batch::Rectangles(draw_batch(Purpose::Cases, 1, step, self.batch, self.heat.nx, self.heat.ny))
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let std = self.objective.noise;
+        let draw = |sample| noise::draw(Purpose::Cases, 2, step, sample, nx * ny, std);
+        Batch {
+            noise: (std > 0.0).then(|| (0..self.batch as u64).flat_map(draw).collect()),
+            ..Batch::rectangles(draw_batch(Purpose::Cases, 1, step, self.batch, nx, ny))
+        }
     }
 
     /// Parameters that have a gradient.
@@ -97,7 +110,7 @@ impl Lockstep {
             gpu,
             &net,
             &self.heat,
-            self.method,
+            self.objective,
             self.precision,
             self.storage,
             Adam::default(),
@@ -115,7 +128,8 @@ impl Lockstep {
 
     fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
         let net = self.net();
-        let mut step = cpu::Step::<f64, f64>::new(&net, &self.heat, self.method, Adam::default(), self.batch);
+        let mut step =
+            cpu::Step::<f64, f64>::new(&net, &self.heat, self.objective, Adam::default(), self.batch);
         let start = State::new(&net, 5);
         step.params = widen(&start.params);
         step.running = widen(&start.buffers);
@@ -129,13 +143,16 @@ impl Lockstep {
         self.pick(part, &losses, &gradients, &step.params)
     }
 
+    fn name(&self, part: Part) -> String {
+        let noise = if self.objective.noise > 0.0 { "/noise" } else { "" };
+        let precision = if self.precision == Precision::F64 { "/f64" } else { "" };
+        format!("step/{}{noise}/{part:?}{precision}", self.objective.method.name())
+    }
+
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
         Case {
-            name: match self.precision {
-                Precision::F32 => format!("step/{}/{part:?}", self.method.name()).to_lowercase(),
-                Precision::F64 => format!("step/{}/{part:?}/f64", self.method.name()).to_lowercase(),
-            },
+            name: self.name(part).to_lowercase(),
             precision: self.precision,
             storage: Storage::F32,
             shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),

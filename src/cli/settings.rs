@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 
 #[derive(Args)]
 pub(super) struct Settings {
-    /// Training signal: sip (scale-invariant physics update) or gd (plain gradient through the simulator)
+    /// Training signal: sip (scale-invariant physics update), gd (plain gradient through the simulator) or supervised
+    /// (distance to the truth, no physics)
     #[arg(long, value_enum, default_value_t = MethodName::Sip)]
     method: MethodName,
     /// Samples per step
@@ -41,6 +42,7 @@ pub(super) struct Settings {
 enum MethodName {
     Sip,
     Gd,
+    Supervised,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -56,6 +58,7 @@ impl Settings {
             method: match self.method {
                 MethodName::Sip => Method::Sip,
                 MethodName::Gd => Method::Gd,
+                MethodName::Supervised => Method::Supervised,
             },
             batch: self.batch,
             size: self.size.unwrap_or(defaults.size),

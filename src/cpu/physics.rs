@@ -1,9 +1,9 @@
 //! Diffusion and the training signal for whole batches: rayon over pairs of samples (SPEC 2 and 3b).
 
 use super::Real;
-use super::damp::{self, Mode};
+use super::damp::{Mode, Spectra, Weighing};
 use super::fft::{Fft, pack};
-use crate::model::{HeatEquation, Method};
+use crate::model::{HeatEquation, Objective};
 use num_complex::Complex;
 use rayon::prelude::*;
 
@@ -29,7 +29,7 @@ impl<T: Real> Physics<T> {
 
     /// y = P(x) = F⁻¹(K·F(x)) for `[batch, nx, ny]` fields.
     pub fn diffuse(&self, x: &[T], y: &mut [T]) {
-        self.filter(x, y, |spectrum| {
+        self.filter(x, y, |_, spectrum| {
             for (value, mode) in spectrum.iter_mut().zip(&self.modes) {
                 *value = value.scale(mode.kernel);
             }
@@ -37,15 +37,29 @@ impl<T: Real> Physics<T> {
         });
     }
 
-    /// ∂L/∂x from the error x* - x, `[batch, nx, ny]`; returns ‖r‖² = ‖P(x* - x)‖² of every sample.
-    pub fn training_signal(&self, method: Method, error: &[T], signal: &mut [T]) -> Vec<T> {
-        let cells = T::of((self.nx * self.ny) as f64);
-        let energies = self.filter(error, signal, |spectrum| {
-            let energy = damp::residual_energy(spectrum, &self.modes, self.nx, self.ny);
-            *spectrum = damp::damp(method, spectrum, &self.modes, energy, self.nx, self.ny);
-            energy.map(|e| e / cells)
+    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`; returns ‖r‖² = ‖P(x* - x) + n‖²
+    /// of every sample.
+    pub fn training_signal(
+        &self,
+        objective: &Objective,
+        error: &[T],
+        noise: Option<&[T]>,
+        signal: &mut [T],
+    ) -> Vec<T> {
+        let (nx, ny, cells) = (self.nx, self.ny, self.nx * self.ny);
+        let energies = self.filter(error, signal, |pair, spectrum| {
+            let noise = noise.map(|noise| {
+                let mut noise = pack_pair(&noise[2 * pair * cells..], cells);
+                self.fft.forward(&mut noise);
+                noise
+            });
+            let spectra = Spectra { error: spectrum, noise: noise.as_deref(), nx, ny };
+            let energy = spectra.residual_energy(&self.modes);
+            let weighings = energy.map(|energy| Weighing::new(objective, energy, nx, cells));
+            *spectrum = spectra.training_signal(&self.modes, weighings);
+            energy.map(|e| e / T::of(cells as f64))
         });
-        energies.into_iter().flatten().take(error.len() / (self.nx * self.ny)).collect()
+        energies.into_iter().flatten().take(error.len() / cells).collect()
     }
 
     /// Applies `f` to the spectra of pairs of samples packed as u + i·v, which real filters keep apart.
@@ -53,17 +67,17 @@ impl<T: Real> Physics<T> {
         &self,
         input: &[T],
         output: &mut [T],
-        f: impl Fn(&mut Vec<Complex<T>>) -> [T; 2] + Sync,
+        f: impl Fn(usize, &mut Vec<Complex<T>>) -> [T; 2] + Sync,
     ) -> Vec<[T; 2]> {
         let cells = self.nx * self.ny;
         input
             .par_chunks(2 * cells)
             .zip(output.par_chunks_mut(2 * cells))
-            .map(|(input, output)| {
-                let (u, v) = input.split_at(cells);
-                let mut spectrum = pack(u, (!v.is_empty()).then_some(v));
+            .enumerate()
+            .map(|(pair, (input, output))| {
+                let mut spectrum = pack_pair(input, cells);
                 self.fft.forward(&mut spectrum);
-                let result = f(&mut spectrum);
+                let result = f(pair, &mut spectrum);
                 self.fft.inverse(&mut spectrum);
                 let (u, v) = output.split_at_mut(cells);
                 for (u, mode) in u.iter_mut().zip(&spectrum) {
@@ -78,9 +92,15 @@ impl<T: Real> Physics<T> {
     }
 }
 
+/// The first field of `cells` cells as u, the second, if there is one, as v of u + i·v.
+fn pack_pair<T: Real>(fields: &[T], cells: usize) -> Vec<Complex<T>> {
+    pack(&fields[..cells], fields.get(cells..2 * cells))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Method;
     use crate::model::rng::{Purpose, Random};
 
     fn noise(n: usize, stream: u64) -> Vec<f64> {
@@ -121,7 +141,7 @@ mod tests {
         let (left, right) = (dot(&apply(&a), &b), dot(&a, &apply(&b)));
         assert!((left - right).abs() < 1e-12);
         let mut signal = vec![0.0; a.len()];
-        let energies = physics.training_signal(Method::Gd, &a, &mut signal);
+        let energies = physics.training_signal(&Method::Gd.into(), &a, None, &mut signal);
         let once = apply(&a);
         for (s, t) in signal.iter().zip(apply(&once)) {
             assert!((s + t).abs() < 1e-13);
@@ -139,11 +159,39 @@ mod tests {
         let (a, b) = (noise(256, 3), noise(256, 4));
         let scaled: Vec<f64> = b.iter().map(|b| 1e3 * b).collect();
         let (mut alone, mut paired) = (vec![0.0; 256], vec![0.0; 512]);
-        let energy = physics.training_signal(Method::Sip, &a, &mut alone)[0];
-        let energies = physics.training_signal(Method::Sip, &[a, scaled].concat(), &mut paired);
+        let sip = Method::Sip.into();
+        let energy = physics.training_signal(&sip, &a, None, &mut alone)[0];
+        let energies = physics.training_signal(&sip, &[a, scaled].concat(), None, &mut paired);
         assert!((energies[0] / energy - 1.0).abs() < 1e-9);
         for (x, y) in alone.iter().zip(&paired) {
             assert!((x - y).abs() < 1e-9);
         }
+    }
+
+    #[test]
+    fn noise_joins_the_residual_and_its_inverse() {
+        let heat = HeatEquation::new(16, 8, 0.05).unwrap();
+        let physics = Physics::<f64>::new(&heat);
+        let (error, noise) = (noise(3 * 128, 5), noise(3 * 128, 6));
+        let mut residual = vec![0.0; error.len()];
+        physics.diffuse(&error, &mut residual);
+        residual.iter_mut().zip(&noise).for_each(|(r, n)| *r += n);
+        let mut signal = vec![0.0; error.len()];
+        // Noise far below the residual: every mode is inverted or nearly so, and P takes the update back to r.
+        let objective = Objective { method: Method::Sip, uncertainty: 1e-12, noise: 1e-9 };
+        let energies = physics.training_signal(&objective, &error, Some(&noise), &mut signal);
+        let mut again = vec![0.0; error.len()];
+        physics.diffuse(&signal, &mut again);
+        for sample in 0..3 {
+            let range = sample * 128..(sample + 1) * 128;
+            let (r, a) = (&residual[range.clone()], &again[range]);
+            assert!((energies[sample] - dot(r, r)).abs() < 1e-11);
+            let left: f64 = r.iter().zip(a).map(|(r, a)| (r + a).powi(2)).sum();
+            assert!(left.sqrt() <= 1e-6 * dot(r, r).sqrt(), "{left}");
+        }
+        // GD is the adjoint of the residual.
+        physics.training_signal(&Method::Gd.into(), &error, Some(&noise), &mut signal);
+        physics.diffuse(&residual, &mut again);
+        assert!(signal.iter().zip(&again).all(|(s, a)| (s + a).abs() < 1e-12));
     }
 }

@@ -10,12 +10,12 @@ use super::rasterise::rasterise;
 use super::reduce::sum;
 use super::unet::Network;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Method, UNet};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Truth, UNet};
 use rayon::prelude::*;
 
 /// The network, the optimiser's state and every array of a step for a fixed batch.
 pub struct Step<N, P> {
-    method: Method,
+    objective: Objective,
     heat: HeatEquation,
     adam: Adam,
     physics: Physics<P>,
@@ -27,6 +27,8 @@ pub struct Step<N, P> {
     network: Network<N>,
     truth: Vec<P>,
     observation: Vec<P>,
+    /// What the observation has beyond P(x*), if it has.
+    noise: Option<Vec<P>>,
     error: Vec<P>,
     signal: Vec<P>,
     input: Vec<N>,
@@ -47,12 +49,18 @@ pub struct Step<N, P> {
 
 impl<N: Real, P: Real> Step<N, P> {
     /// Room for `batch` samples; parameters and moments are zero until they are set.
-    pub fn new(net: &UNet, heat: &HeatEquation, method: Method, adam: Adam, batch: usize) -> Self {
+    pub fn new(
+        net: &UNet,
+        heat: &HeatEquation,
+        objective: impl Into<Objective>,
+        adam: Adam,
+        batch: usize,
+    ) -> Self {
         let len = batch * heat.cells();
         let (fields, values) = (vec![P::zero(); len], vec![N::zero(); len]);
         let params = vec![N::zero(); net.param_count];
         Self {
-            method,
+            objective: objective.into(),
             heat: *heat,
             adam,
             physics: Physics::new(heat),
@@ -62,6 +70,7 @@ impl<N: Real, P: Real> Step<N, P> {
             network: Network::new(net, batch, heat.nx, heat.ny),
             truth: fields.clone(),
             observation: fields.clone(),
+            noise: None,
             error: fields.clone(),
             signal: fields,
             input: values.clone(),
@@ -76,18 +85,19 @@ impl<N: Real, P: Real> Step<N, P> {
         }
     }
 
-    /// x* of the next step.
+    /// x* and noise of the next step.
     pub fn set_batch(&mut self, batch: &Batch) {
         let (nx, ny) = (self.heat.nx, self.heat.ny);
-        match batch {
-            Batch::Rectangles(rectangles) => self
+        match &batch.truth {
+            Truth::Rectangles(rectangles) => self
                 .data
                 .par_chunks_mut(nx * ny)
                 .zip(rectangles.par_chunks(PER_SAMPLE))
                 .for_each(|(field, rectangles)| rasterise(rectangles, nx, ny, field)),
-            Batch::Fields(fields) => self.data.copy_from_slice(fields),
+            Truth::Fields(fields) => self.data.copy_from_slice(fields),
         }
         convert(&self.data, &mut self.truth);
+        self.noise = batch.noise.as_ref().map(|noise| noise.iter().map(|&n| P::of(n)).collect());
     }
 
     /// Everything before the update: fills [`Step::gradients`] and returns the losses.
@@ -100,6 +110,9 @@ impl<N: Real, P: Real> Step<N, P> {
     pub fn forward(&mut self) {
         let cells = self.heat.cells();
         self.diffusion.diffuse(&self.data, &mut self.diffused);
+        if let Some(noise) = &self.noise {
+            self.diffused.par_iter_mut().zip(noise).for_each(|(y, n)| *y += n.f64());
+        }
         convert(&self.diffused, &mut self.observation);
         convert(&self.observation, &mut self.input);
         self.network.forward(&self.params, &mut self.running, &self.input, &mut self.output);
@@ -120,17 +133,20 @@ impl<N: Real, P: Real> Step<N, P> {
     /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward, after [`Step::forward`].
     pub fn backward(&mut self) -> Losses {
         let cells = self.heat.cells();
-        let residual_energy = self.physics.training_signal(self.method, &self.error, &mut self.signal);
+        let residual_energy = self.physics.training_signal(
+            &self.objective,
+            &self.error,
+            self.noise.as_deref(),
+            &mut self.signal,
+        );
 
         let half_energy = |fields: &[P]| -> Vec<f64> {
             let energy = |field: &[P]| 0.5 * sum(cells, |i| field[i] * field[i]).f64();
             fields.par_chunks(cells).map(energy).collect()
         };
         let y_l2: Vec<f64> = residual_energy.iter().map(|e| 0.5 * e.f64()).collect();
-        let loss = match self.method {
-            Method::Sip => half_energy(&self.signal),
-            Method::Gd => y_l2.clone(),
-        };
+        let loss =
+            if self.objective.method.loss_is_signal() { half_energy(&self.signal) } else { y_l2.clone() };
         let x_l2 = half_energy(&self.error);
 
         convert(&self.signal, &mut self.output_gradient);

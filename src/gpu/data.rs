@@ -4,14 +4,15 @@
 //! in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after which gradients
 //! differ from the reference's in the third digit (docs/numerics.md). Elsewhere it is 32 bits throughout.
 
+use super::add_noise::add_noise;
 use super::fft;
 use super::narrow::narrow;
 use super::physics::Physics;
 use super::rasterise::{NUMBERS, flatten, rasterise};
 use super::{Gpu, Recorder, Tensor};
-use crate::Result;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, HeatEquation, Precision};
+use crate::model::{Batch, HeatEquation, Precision, Truth};
+use crate::{Error, Result};
 
 /// Buffers of the data, `[batch, nx, ny]` but the rectangles.
 pub struct Data {
@@ -25,13 +26,21 @@ pub struct Data {
     observed: Tensor,
     /// x* in the precision of the physics; `drawn` itself where that is the same.
     pub truth: Tensor,
+    /// What observations have beyond P(x*), in the precision of the physics; none where they are exact.
+    pub noise: Option<Tensor>,
     /// y* in 32 bits, the network's input; `observed` itself where that is the same.
     pub input: Tensor,
 }
 
 impl Data {
-    /// Allocates for `batch` samples and physics in `precision`.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+    /// Allocates for `batch` samples and physics in `precision`, with noise or without.
+    pub fn new(
+        gpu: &Gpu,
+        heat: &HeatEquation,
+        batch: usize,
+        precision: Precision,
+        noisy: bool,
+    ) -> Result<Self> {
         let wide = gpu.computes_in(Precision::F64) && fft::fits(gpu, heat, Precision::F64);
         let finest = if wide { Precision::F64 } else { Precision::F32 };
         let len = batch * heat.cells();
@@ -51,6 +60,7 @@ impl Data {
             rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
             truth: in_precision(&drawn, precision, "narrow truth")?,
             input: in_precision(&observed, Precision::F32, "network input")?,
+            noise: if noisy { Some(gpu.tensor_in("noise", len, precision)?) } else { None },
             drawn,
             observed,
         })
@@ -72,14 +82,27 @@ impl Data {
                 narrow(recorder, wide, target, wide.len())?;
             }
         }
-        Ok(())
+        match &self.noise {
+            Some(noise) => add_noise(recorder, noise, &self.input, noise.len()),
+            None => Ok(()),
+        }
     }
 
-    /// Writes rectangles or x* for the next submission, rounded to the precision of the data.
-    pub fn upload(&self, gpu: &Gpu, batch: &Batch) {
-        match batch {
-            Batch::Rectangles(rectangles) => gpu.write_f64(&self.rectangles, &flatten(rectangles)),
-            Batch::Fields(truth) => gpu.write_f64(&self.drawn, truth),
+    /// Writes rectangles or x*, and the noise, for the next submission, rounded to the precision of the data.
+    pub fn upload(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+        match &batch.truth {
+            Truth::Rectangles(rectangles) => gpu.write_f64(&self.rectangles, &flatten(rectangles)),
+            Truth::Fields(fields) => gpu.write_f64(&self.drawn, fields),
         }
+        match (&self.noise, &batch.noise) {
+            (Some(tensor), Some(noise)) => gpu.write_f64(tensor, noise),
+            (None, None) => {}
+            _ => {
+                return Err(Error::usage(
+                    "noise: a batch has it exactly where the objective's noise is positive",
+                ));
+            }
+        }
+        Ok(())
     }
 }

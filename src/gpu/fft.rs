@@ -24,6 +24,17 @@ pub fn pairs(batch: usize) -> usize {
 /// Buffers with their names in the shader and the elements that a call touches.
 type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
 
+/// Numbers that weigh signal against noise.
+pub const SCALARS: usize = 8;
+
+/// The file that defines `noise_mode`, with or without a spectrum bound.
+pub(super) fn noise_file(noise: Option<&Tensor>) -> &'static str {
+    match noise {
+        Some(_) => include_str!("../../shaders/fft/noise.wgsl"),
+        None => include_str!("../../shaders/fft/no_noise.wgsl"),
+    }
+}
+
 /// What a pass reads as complex fields: a WGSL file that defines `load`, and the buffers it binds as group 1.
 #[derive(Clone, Copy)]
 pub enum Load<'a> {
@@ -33,7 +44,7 @@ pub enum Load<'a> {
     Real(&'a Tensor),
     /// A spectrum on its way to that of the training signal.
     Damped {
-        /// SIP or GD.
+        /// What it is to be.
         method: Method,
         /// Of the error x* - x, `[fields, nx, ny]`.
         spectrum: &'a Tensor,
@@ -43,7 +54,9 @@ pub enum Load<'a> {
         kernel: &'a Tensor,
         /// Σ|Â|² `[2·fields]`.
         energy: &'a Tensor,
-        /// Six numbers; the shader names them.
+        /// Of the observation's noise, likewise.
+        noise: Option<&'a Tensor>,
+        /// [`SCALARS`] numbers; the shader names them.
         scalars: &'a Tensor,
     },
 }
@@ -54,23 +67,29 @@ impl<'a> Load<'a> {
         match self {
             Self::Complex(_) => "complex",
             Self::Real(_) => "real",
-            Self::Damped { method: Method::Sip, .. } => "damped/sip",
-            Self::Damped { method: Method::Gd, .. } => "damped/gd",
+            Self::Damped { method: Method::Sip, noise: None, .. } => "damped/sip",
+            Self::Damped { method: Method::Gd, noise: None, .. } => "damped/gd",
+            Self::Damped { method: Method::Supervised, noise: None, .. } => "damped/supervised",
+            Self::Damped { method: Method::Sip, noise: Some(_), .. } => "damped/sip/noise",
+            Self::Damped { method: Method::Gd, noise: Some(_), .. } => "damped/gd/noise",
+            Self::Damped { method: Method::Supervised, noise: Some(_), .. } => "damped/supervised/noise",
         }
     }
 
-    fn file(&self) -> &'static str {
+    fn files(&self) -> Vec<&'static str> {
         match self {
-            Self::Complex(_) => include_str!("../../shaders/fft/load_complex.wgsl"),
-            Self::Real(_) => include_str!("../../shaders/fft/load_real.wgsl"),
-            Self::Damped { .. } => include_str!("../../shaders/fft/load_damped.wgsl"),
+            Self::Complex(_) => vec![include_str!("../../shaders/fft/load_complex.wgsl")],
+            Self::Real(_) => vec![include_str!("../../shaders/fft/load_real.wgsl")],
+            Self::Damped { noise, .. } => {
+                vec![noise_file(*noise), include_str!("../../shaders/fft/load_damped.wgsl")]
+            }
         }
     }
 
     fn constants(&self) -> Vec<(&'static str, u32)> {
         match self {
             Self::Complex(_) | Self::Real(_) => Vec::new(),
-            Self::Damped { method, .. } => vec![("SIP", (*method == Method::Sip).into())],
+            Self::Damped { method, .. } => vec![("METHOD", *method as u32)],
         }
     }
 
@@ -78,13 +97,17 @@ impl<'a> Load<'a> {
         match *self {
             Self::Complex(field) => vec![("input", field, fft.complex_len())],
             Self::Real(field) => vec![("input", field, fft.real_len())],
-            Self::Damped { spectrum, log_kernel, kernel, energy, scalars, .. } => vec![
-                ("spectrum", spectrum, fft.complex_len()),
-                ("log_kernel", log_kernel, fft.nx * fft.ny),
-                ("kernel", kernel, fft.nx * fft.ny),
-                ("energy", energy, 2 * pairs(fft.batch)),
-                ("scalars", scalars, 6),
-            ],
+            Self::Damped { spectrum, log_kernel, kernel, energy, noise, scalars, .. } => {
+                let mut buffers = vec![
+                    ("spectrum", spectrum, fft.complex_len()),
+                    ("log_kernel", log_kernel, fft.nx * fft.ny),
+                    ("kernel", kernel, fft.nx * fft.ny),
+                    ("energy", energy, 2 * pairs(fft.batch)),
+                    ("scalars", scalars, SCALARS),
+                ];
+                buffers.extend(noise.map(|noise| ("noise_spectrum", noise, fft.complex_len())));
+                buffers
+            }
         }
     }
 }
@@ -217,13 +240,12 @@ impl Fft {
             Middle::Inverse => ("ifft", fft, vec![("INVERSE", 1)]),
             Middle::Diffuse(_) => ("diffuse", include_str!("../../shaders/diffuse.wgsl"), Vec::new()),
         };
-        let files = [
+        let mut files = vec![
             include_str!("../../shaders/lib/complex.wgsl"),
             include_str!("../../shaders/fft/lines.wgsl"),
-            load.file(),
-            file,
-            store.file(),
         ];
+        files.extend(load.files());
+        files.extend([file, store.file()]);
         let name = format!("{name}/{axis_name}{length}/{}>{}", load.name(), store.name());
         let mut spec = real_spec(&name, &files, self.precision);
         let lines = lines_per_workgroup(length, self.precision);

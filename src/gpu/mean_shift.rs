@@ -11,7 +11,7 @@ params! {
 }
 
 params! {
-    struct BackwardParams { batch: u32, cells: u32, sip: u32 }
+    struct BackwardParams { batch: u32, cells: u32, loss_is_signal: u32 }
 }
 
 /// Fields of the forward shift, all `[batch, cells]` but `x_l2` `[batch]`.
@@ -66,7 +66,11 @@ pub fn backward(
     ];
     recorder.call(
         &real_spec("mean_shift_backward", &files, signal.precision()),
-        &BackwardParams { batch: batch as u32, cells: cells as u32, sip: (method == Method::Sip).into() },
+        &BackwardParams {
+            batch: batch as u32,
+            cells: cells as u32,
+            loss_is_signal: method.loss_is_signal().into(),
+        },
         &[
             ("signal", signal, batch * cells),
             ("residual_energy", energy, 2 * pairs(batch)),

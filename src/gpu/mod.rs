@@ -3,6 +3,7 @@
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
 pub mod adam;
+pub mod add_noise;
 pub mod arrange;
 pub mod batch_norm;
 pub mod conv1x1;

@@ -1,11 +1,11 @@
 //! Diffusion and the training signal on the GPU (SPEC 2 and 3b): FFT, a filter, inverse FFT.
 
-use super::fft::{Fft, Load, Store, pairs};
+use super::fft::{Fft, Load, SCALARS, Store, noise_file, pairs};
 use super::recording::{Recorder, real_spec};
 use super::{Gpu, Tensor, params::params};
 use crate::Result;
-use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNCERTAINTY, UNDERFLOW, exponent_limit};
-use crate::model::{HeatEquation, Method, Precision};
+use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
+use crate::model::{HeatEquation, Objective, Precision};
 
 params! {
     struct EnergyParams { nx: u32, ny: u32 }
@@ -18,8 +18,6 @@ pub struct Physics {
     fft: Fft,
     log_kernel: Tensor,
     kernel: Tensor,
-    /// What `load_damped.wgsl` calls scalars.
-    scalars: Tensor,
     /// Packed fields in Fourier space along y alone `[pairs, nx, ny]`.
     along_y: Tensor,
     /// Packed spectra `[pairs, nx, ny]`; for diffusion, which needs none, the second such field.
@@ -29,14 +27,6 @@ pub struct Physics {
 impl Physics {
     /// Uploads Λ and K, computed in f64, and allocates the spectra.
     pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
-        let scalars = [
-            UNCERTAINTY * UNCERTAINTY / heat.cells() as f64,
-            0.5 / (heat.nx * heat.nx) as f64,
-            DAMP_BELOW,
-            INVERT_ABOVE,
-            UNDERFLOW,
-            exponent_limit(precision),
-        ];
         let complex_len = 2 * pairs(batch) * heat.cells();
         Ok(Self {
             heat: *heat,
@@ -44,7 +34,6 @@ impl Physics {
             fft: Fft::new(gpu, heat.nx, heat.ny, batch, precision)?,
             log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
             kernel: gpu.table("kernel", &heat.kernel(), precision)?,
-            scalars: gpu.table("damp scalars", &scalars, precision)?,
             along_y: gpu.tensor_in("transform along y", complex_len, precision)?,
             spectrum: gpu.tensor_in("spectrum", complex_len, precision)?,
         })
@@ -56,43 +45,84 @@ impl Physics {
         self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, Store::Real(y))
     }
 
-    /// ∂L/∂x from the error x* - x, both `[batch, nx, ny]`, and Σ|Â|² per sample in `energy` `[2·pairs]`.
+    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in `energy`
+    /// `[2·pairs]`.
     pub fn training_signal(
         &self,
         recorder: &mut Recorder,
-        method: Method,
+        objective: &Objective,
         error: &Tensor,
+        noise: Option<&Tensor>,
         energy: &Tensor,
         signal: &Tensor,
     ) -> Result<()> {
+        let precision = self.spectrum.precision();
+        let scalars = recorder.gpu.table("damp scalars", &self.scalars(objective), precision)?;
+        let noise = match noise {
+            None => None,
+            Some(noise) => {
+                let spectrum = recorder.gpu.tensor_in("noise spectrum", self.spectrum.len(), precision)?;
+                let (load, store) = (Load::Real(noise), Store::Complex(&spectrum));
+                self.fft.forward(recorder, load, &self.along_y, store)?;
+                Some(spectrum)
+            }
+        };
         self.fft.forward(recorder, Load::Real(error), &self.along_y, Store::Complex(&self.spectrum))?;
-        self.residual_energy(recorder, energy)?;
+        self.residual_energy(recorder, noise.as_ref(), energy)?;
         let damped = Load::Damped {
-            method,
+            method: objective.method,
             spectrum: &self.spectrum,
             log_kernel: &self.log_kernel,
             kernel: &self.kernel,
             energy,
-            scalars: &self.scalars,
+            noise: noise.as_ref(),
+            scalars: &scalars,
         };
         self.fft.inverse(recorder, damped, &self.along_y, Store::Real(signal))
     }
 
-    fn residual_energy(&self, recorder: &mut Recorder, energy: &Tensor) -> Result<()> {
+    /// What `load_damped.wgsl` calls scalars.
+    fn scalars(&self, objective: &Objective) -> [f64; SCALARS] {
+        let cells = self.heat.cells() as f64;
+        [
+            objective.uncertainty.powi(2) / cells,
+            0.5 / (self.heat.nx * self.heat.nx) as f64,
+            DAMP_BELOW,
+            INVERT_ABOVE,
+            UNDERFLOW,
+            exponent_limit(self.spectrum.precision()),
+            cells * objective.noise.powi(2),
+            AMPLIFICATION_LIMIT,
+        ]
+    }
+
+    fn residual_energy(
+        &self,
+        recorder: &mut Recorder,
+        noise: Option<&Tensor>,
+        energy: &Tensor,
+    ) -> Result<()> {
         let (cells, pairs) = (self.heat.cells(), pairs(self.batch));
         let files = [
             include_str!("../../shaders/lib/complex.wgsl"),
             include_str!("../../shaders/lib/reduce.wgsl"),
+            noise_file(noise),
             include_str!("../../shaders/residual_energy.wgsl"),
         ];
+        let mut buffers = vec![
+            ("spectrum", &self.spectrum, 2 * pairs * cells),
+            ("kernel", &self.kernel, cells),
+            ("energy", energy, 2 * pairs),
+        ];
+        buffers.extend(noise.map(|noise| ("noise_spectrum", noise, 2 * pairs * cells)));
         recorder.call(
-            &real_spec("residual_energy", &files, self.spectrum.precision()),
+            &real_spec(
+                if noise.is_some() { "residual_energy/noise" } else { "residual_energy" },
+                &files,
+                self.spectrum.precision(),
+            ),
             &EnergyParams { nx: self.heat.nx as u32, ny: self.heat.ny as u32 },
-            &[
-                ("spectrum", &self.spectrum, 2 * pairs * cells),
-                ("kernel", &self.kernel, cells),
-                ("energy", energy, 2 * pairs),
-            ],
+            &buffers,
             [pairs as u32, 1, 1],
         )
     }

@@ -14,7 +14,7 @@ use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
 use crate::model::storage::GRADIENT_SCALE;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Precision, Storage, Truth, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -87,13 +87,14 @@ impl Step {
         gpu: &Arc<Gpu>,
         net: &UNet,
         heat: &HeatEquation,
-        method: Method,
+        objective: impl Into<Objective>,
         precision: Precision,
         storage: Storage,
         adam: Adam,
         batch: usize,
         state: &State,
     ) -> Result<Self> {
+        let objective = objective.into();
         Self::check(gpu, net, heat, precision, storage, batch)?;
         let (nx, ny, cells) = (heat.nx, heat.ny, heat.cells());
         let network = Network::new(gpu, net, storage, batch, nx, ny)?;
@@ -108,7 +109,7 @@ impl Step {
         })?;
         let (data, physics, f) = gpu.allocate_for(MemoryUse::Physics, || {
             Ok((
-                Data::new(gpu, heat, batch, precision)?,
+                Data::new(gpu, heat, batch, precision, objective.noise > 0.0)?,
                 Physics::new(gpu, heat, batch, precision)?,
                 Fields::new(gpu, batch, cells, precision)?,
             ))
@@ -139,13 +140,16 @@ impl Step {
         // x* - x -> FFT -> SIP step or GD gradient -> inverse FFT -> dL/dx
         let mut record = Recorder::new(gpu);
         record.label("training signal");
-        physics.training_signal(&mut record, method, &f.error, &f.energy, &f.signal)?;
+        let noise = data.noise.as_ref();
+        gpu.allocate_for(MemoryUse::Physics, || {
+            physics.training_signal(&mut record, &objective, &f.error, noise, &f.energy, &f.signal)
+        })?;
 
         // dL/dx -> U-Net backward
         record.label("mean shift");
         mean_shift::backward(
             &mut record,
-            method,
+            objective.method,
             &f.signal,
             &f.energy,
             &f.output_gradient,
@@ -240,11 +244,11 @@ impl Step {
     /// Submits one step, when there is room.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.make_room()?;
-        self.data.upload(&self.gpu, batch);
+        self.data.upload(&self.gpu, batch)?;
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        if matches!(batch, Batch::Rectangles(_)) {
+        if matches!(batch.truth, Truth::Rectangles(_)) {
             self.rasterise.encode(&mut encoder);
         }
         for part in [&self.forward, &self.backward, &self.update] {
@@ -305,8 +309,8 @@ impl Step {
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
     /// statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.data.upload(&self.gpu, batch);
-        if matches!(batch, Batch::Rectangles(_)) {
+        self.data.upload(&self.gpu, batch)?;
+        if matches!(batch.truth, Truth::Rectangles(_)) {
             self.rasterise.submit(&self.gpu);
         }
         self.forward.submit(&self.gpu);

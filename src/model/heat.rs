@@ -14,6 +14,10 @@ pub const DAMP_BELOW: f64 = 0.5;
 /// From this signal probability on a Fourier mode is inverted (SPEC 3, inclusive).
 pub const INVERT_ABOVE: f64 = 0.68;
 
+/// No mode of the noise is amplified by more than the exponential of this when it is weighed against the signal: far
+/// above any mode that is inverted (Λ < ln(nx/σ)), and its square is finite in 32 bits.
+pub const AMPLIFICATION_LIMIT: f64 = 30.0;
+
 /// exp(-x) underflows to zero in f64 beyond this x: there the reference drops the signal likelihood (SPEC 3b).
 pub const UNDERFLOW: f64 = 745.13;
 
@@ -43,26 +47,6 @@ pub const MAX_AMOUNT: f64 = 1e6;
 
 /// The smallest and largest grid length along an axis; every power of two between them works.
 pub const AXIS_RANGE: std::ops::RangeInclusive<usize> = 8..=2048;
-
-/// The training signal that is sent back through the network (SPEC 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
-    Sip,
-    /// Plain gradient of the observation error, through the simulator.
-    Gd,
-}
-
-impl Method {
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sip => "sip",
-            Self::Gd => "gd",
-        }
-    }
-}
 
 /// Diffusion by `amount` (diffusivity × time, in cells²) on a periodic `nx` × `ny` grid of unit cells.
 #[derive(Clone, Copy, Debug, PartialEq)]

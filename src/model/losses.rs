@@ -3,7 +3,7 @@
 /// Losses before the step's update, one value per sample (SPEC 4).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
-    /// The training loss: ½‖dx‖² for SIP, `y_l2` for GD.
+    /// The training loss: ½‖dx‖² for SIP, `y_l2` for GD, `x_l2` for supervised training.
     pub loss: Vec<f64>,
     /// ½‖x* - x‖².
     pub x_l2: Vec<f64>,

@@ -18,6 +18,10 @@ pub enum Purpose {
     Cases = 4,
     /// The order of fields from a file in one pass.
     Shuffle = 5,
+    /// Noise on the observation of one sample of one training step.
+    Noise = 6,
+    /// Noise on the observations of the fresh examples.
+    ExampleNoise = 7,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.

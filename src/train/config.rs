@@ -1,6 +1,6 @@
 //! The settings of a run: what `config.toml` holds.
 
-use super::data::{self, Data};
+use super::data::{self, Data, Noise, Source};
 use crate::io::{npy, weights};
 use crate::model::init::State;
 use crate::model::{Adam, HeatEquation, Method, Padding, Precision, Storage, UNet, UNetConfig};
@@ -145,16 +145,12 @@ impl TrainConfig {
     pub fn plan(&self) -> Result<Plan> {
         let (heat, net, start) = self.model()?;
         let adam = Adam { learning_rate: self.lr, ..Adam::default() };
-        let data = match &self.data {
-            None => {
-                let Size { nx, ny } = self.size;
-                Data::Drawn(data::Drawn { seed: self.seed, batch: self.batch, nx, ny })
-            }
-            Some(path) => {
-                let shuffle = self.shuffle.then_some(self.seed);
-                Data::File(data::File::new(npy::read(path)?, self.batch, shuffle))
-            }
+        let truth = match &self.data {
+            None => Source::Drawn,
+            Some(path) => Source::File(data::File::new(npy::read(path)?, self.shuffle.then_some(self.seed))),
         };
+        let Size { nx, ny } = self.size;
+        let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise: Noise::None };
         Ok(Plan { heat, net, adam, start, data })
     }
 

@@ -1,20 +1,14 @@
-//! Where the fields x* of a training run come from: drawn rectangles, or a file.
+//! Where the fields x* of a training run come from, and the noise of their observations.
 
+use crate::cpu;
 use crate::io::npy::{FieldData, Fields};
-use crate::model::Batch;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::{Purpose, Random};
+use crate::model::{Batch, HeatEquation, Truth, noise};
+use rayon::prelude::*;
 
 /// A source of batches. Any step's batch can be asked for, in any order.
-pub enum Data {
-    /// Random rectangles, drawn anew for every step.
-    Drawn(Drawn),
-    /// Fields from a file, batch after batch, wrapping around at the end.
-    File(File),
-}
-
-/// What random rectangles depend on besides the step.
-pub struct Drawn {
+pub struct Data {
     /// The run's seed.
     pub seed: u64,
     /// Samples per step.
@@ -23,12 +17,33 @@ pub struct Drawn {
     pub nx: usize,
     /// Cells along y.
     pub ny: usize,
+    /// The fields x*.
+    pub truth: Source,
+    /// What observations have beyond P(x*).
+    pub noise: Noise,
+}
+
+/// Where x* comes from.
+pub enum Source {
+    /// Random rectangles, drawn anew for every step.
+    Drawn,
+    /// Fields from a file, batch after batch, wrapping around at the end.
+    File(File),
+}
+
+/// What observations have beyond P(x*).
+pub enum Noise {
+    /// Nothing: they are exact.
+    None,
+    /// Normal numbers of this standard deviation, drawn anew for every step.
+    Drawn(f64),
+    /// For every field of the file its own `[count, nx, ny]`.
+    Measured(Vec<f64>),
 }
 
 /// Fields of a file and the order in which they are taken.
 pub struct File {
     fields: Fields,
-    batch: usize,
     /// The seed of the permutations; none: the file's order.
     shuffle: Option<u64>,
     /// A pass over the file and its order.
@@ -36,59 +51,81 @@ pub struct File {
 }
 
 impl Data {
-    /// x* of training step `step`, counted from 0.
+    /// x* and noise of training step `step`, counted from 0.
     pub fn batch(&mut self, step: u64) -> Batch {
-        match self {
-            Self::Drawn(drawn) => drawn.batch(Purpose::Rectangles, step),
-            Self::File(file) => {
-                let first = u128::from(step) * file.batch as u128;
-                Batch::Fields(file.take((0..file.batch).map(|i| first + i as u128), true))
-            }
-        }
+        let first = u128::from(step) * self.batch as u128;
+        let positions = (0..self.batch).map(|i| first + i as u128);
+        let indices = match &mut self.truth {
+            Source::Drawn => Vec::new(),
+            Source::File(file) => positions.map(|position| file.at(position)).collect(),
+        };
+        self.take(&indices, [Purpose::Rectangles, Purpose::Noise], step)
     }
 
-    /// x* of the pictures at the end: rectangles that no step has seen, or the file's first fields.
+    /// x* and noise of the pictures at the end: rectangles that no step has seen, or the file's first fields.
     pub fn examples(&mut self) -> Batch {
-        match self {
-            Self::Drawn(drawn) => drawn.batch(Purpose::Examples, 0),
-            Self::File(file) => Batch::Fields(file.take((0..file.batch).map(|i| i as u128), false)),
-        }
+        let indices: Vec<usize> = match &self.truth {
+            Source::Drawn => Vec::new(),
+            Source::File(file) => (0..self.batch).map(|i| i % file.fields.shape[0]).collect(),
+        };
+        self.take(&indices, [Purpose::Examples, Purpose::ExampleNoise], 0)
+    }
+
+    /// The fields of a file at `indices`, or drawn ones.
+    fn take(&self, indices: &[usize], [of_truth, of_noise]: [Purpose; 2], step: u64) -> Batch {
+        let &Self { seed, batch, nx, ny, .. } = self;
+        let cells = nx * ny;
+        let range = |&index: &usize| index * cells..(index + 1) * cells;
+        let truth = match &self.truth {
+            Source::Drawn => Truth::Rectangles(draw_batch(of_truth, seed, step, batch, nx, ny)),
+            Source::File(file) => Truth::Fields(match &file.fields.data {
+                FieldData::F32(values) => {
+                    indices.iter().flat_map(|i| values[range(i)].iter().map(|&v| f64::from(v))).collect()
+                }
+                FieldData::F64(values) => indices.iter().flat_map(|i| &values[range(i)]).copied().collect(),
+            }),
+        };
+        let noise = match &self.noise {
+            Noise::None => None,
+            Noise::Drawn(std) => {
+                let draw = |sample| noise::draw(of_noise, seed, step, sample, cells, *std);
+                let samples: Vec<Vec<f64>> = (0..batch as u64).into_par_iter().map(draw).collect();
+                Some(samples.concat())
+            }
+            Noise::Measured(noise) => Some(indices.iter().flat_map(|i| &noise[range(i)]).copied().collect()),
+        };
+        Batch { truth, noise }
     }
 }
 
-impl Drawn {
-    fn batch(&self, purpose: Purpose, step: u64) -> Batch {
-        Batch::Rectangles(draw_batch(purpose, self.seed, step, self.batch, self.nx, self.ny))
+impl Noise {
+    /// Of observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
+    /// P(x* - x) + n for n = y - P(y), whatever the truth is.
+    pub fn of_observations(heat: &HeatEquation, observations: &Fields) -> Self {
+        let observations: Vec<f64> = match &observations.data {
+            FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
+            FieldData::F64(values) => values.clone(),
+        };
+        let mut noise = vec![0.0; observations.len()];
+        cpu::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
+        noise.par_iter_mut().zip(&observations).for_each(|(n, y)| *n = f64::from((y - *n) as f32));
+        Self::Measured(noise)
     }
 }
 
 impl File {
-    /// Batches of `batch` fields, in the file's order or, with a seed, in a new random order every pass.
-    pub fn new(fields: Fields, batch: usize, shuffle: Option<u64>) -> Self {
+    /// Fields in the file's order or, with a seed, in a new random order every pass.
+    pub fn new(fields: Fields, shuffle: Option<u64>) -> Self {
         let order = (0..fields.shape[0]).collect();
-        let mut file = Self { fields, batch, shuffle, order: (0, order) };
+        let mut file = Self { fields, shuffle, order: (0, order) };
         file.reorder(0);
         file
     }
 
-    /// The fields at `positions` of the endless sequence of passes.
-    fn take(&mut self, positions: impl Iterator<Item = u128>, shuffled: bool) -> Vec<f64> {
-        let [count, nx, ny] = self.fields.shape;
-        let cells = nx * ny;
-        let mut batch = Vec::with_capacity(self.batch * cells);
-        for position in positions {
-            let (pass, index) = ((position / count as u128) as u64, (position % count as u128) as usize);
-            let index = if shuffled { self.at(pass, index) } else { index };
-            let range = index * cells..(index + 1) * cells;
-            match &self.fields.data {
-                FieldData::F32(values) => batch.extend(values[range].iter().map(|&v| f64::from(v))),
-                FieldData::F64(values) => batch.extend_from_slice(&values[range]),
-            }
-        }
-        batch
-    }
-
-    fn at(&mut self, pass: u64, index: usize) -> usize {
+    /// The index of the field at `position` of the endless sequence of passes.
+    fn at(&mut self, position: u128) -> usize {
+        let count = self.fields.shape[0] as u128;
+        let (pass, index) = ((position / count) as u64, (position % count) as usize);
         if self.order.0 != pass {
             self.reorder(pass);
         }
@@ -115,11 +152,12 @@ mod tests {
     fn file(count: usize, batch: usize, shuffle: Option<u64>) -> Data {
         let data = FieldData::F32((0..4 * count).map(|i| (i / 4) as f32).collect());
         let fields = Fields { shape: [count, 2, 2], data, rank2: false };
-        Data::File(File::new(fields, batch, shuffle))
+        let truth = Source::File(File::new(fields, shuffle));
+        Data { seed: 0, batch, nx: 2, ny: 2, truth, noise: Noise::None }
     }
 
     fn numbers(batch: Batch) -> Vec<usize> {
-        let Batch::Fields(values) = batch else { panic!("fields were asked for") };
+        let Truth::Fields(values) = batch.truth else { panic!("fields were asked for") };
         let same = values.as_chunks::<4>().0.iter().all(|field| field.iter().all(|v| *v == field[0]));
         assert!(same, "{values:?}");
         values.iter().step_by(4).map(|&v| v as usize).collect()
@@ -154,5 +192,34 @@ mod tests {
         assert_eq!(numbers(file(10, 4, Some(1)).examples()), [0, 1, 2, 3]);
         // A step alone draws as in the sequence.
         assert_eq!(numbers(file(10, 4, Some(1)).batch(3)), order[12..16]);
+    }
+
+    #[test]
+    fn drawn_noise_belongs_to_its_step_and_sample() {
+        let mut data =
+            Data { seed: 3, batch: 3, nx: 8, ny: 8, truth: Source::Drawn, noise: Noise::Drawn(0.1) };
+        let noise = |batch: Batch| batch.noise.unwrap();
+        let (first, second, examples) = (noise(data.batch(0)), noise(data.batch(1)), noise(data.examples()));
+        assert_eq!(first.len(), 3 * 64);
+        assert_eq!(first, noise(data.batch(0)));
+        assert_ne!(first[..64], first[64..128]);
+        assert!(first != second && first != examples);
+    }
+
+    #[test]
+    fn noise_of_observations_completes_their_diffusion_and_follows_their_order() {
+        let heat = HeatEquation::new(8, 8, 0.3).unwrap();
+        let mut random = Random::new(Purpose::Cases, 8, 0, 0);
+        let values: Vec<f64> = (0..4 * 64).map(|_| random.uniform()).collect();
+        let fields = Fields { shape: [4, 8, 8], data: FieldData::F64(values), rank2: false };
+        let noise = Noise::of_observations(&heat, &fields);
+        let truth = Source::File(File::new(fields, Some(1)));
+        let batch = Data { seed: 0, batch: 3, nx: 8, ny: 8, truth, noise }.batch(1);
+        let Truth::Fields(observations) = batch.truth else { panic!("fields were asked for") };
+        let mut again = vec![0.0; observations.len()];
+        cpu::physics::Physics::<f64>::new(&heat).diffuse(&observations, &mut again);
+        for ((p, n), y) in again.iter().zip(batch.noise.unwrap()).zip(observations) {
+            assert!((p + n - y).abs() < 1e-7);
+        }
     }
 }

@@ -52,17 +52,18 @@ pub fn training_update(
     truth: &[f64],
     prediction: &[f64],
 ) -> Result<Vec<f64>> {
+    let sip = Method::Sip.into();
     // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (compute, precision) {
         (Compute::Cpu, Precision::F32) => on_cpu::<f32>(heat, &error, |physics, error, signal| {
-            physics.training_signal(Method::Sip, error, signal);
+            physics.training_signal(&sip, error, None, signal);
         }),
         (Compute::Cpu, Precision::F64) => on_cpu::<f64>(heat, &error, |physics, error, signal| {
-            physics.training_signal(Method::Sip, error, signal);
+            physics.training_signal(&sip, error, None, signal);
         }),
         (Compute::Gpu(gpu), _) => on_gpu(gpu, precision, heat, &error, |physics, recorder, x, y, energy| {
-            physics.training_signal(recorder, Method::Sip, x, energy, y)
+            physics.training_signal(recorder, &sip, x, None, energy, y)
         })?,
     };
     for value in &mut dx {

@@ -1,0 +1,21 @@
+// y* = P(x*) + n, in the network's 32 bits. One invocation per number.
+
+struct Params {
+    count: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> noise: array<real>; // [count], numbers of 32 bits
+@group(0) @binding(2) var<storage, read_write> observation: array<f32>; // [count]
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+) {
+    let i = flat_index(workgroup, workgroups, local, WORKGROUP);
+    if i < params.count {
+        observation[i] += f32(noise[i]);
+    }
+}

@@ -1,0 +1,20 @@
+//! Noise on observations.
+
+use super::recording::{Recorder, flat_workgroups, real_spec};
+use super::{Tensor, params::params};
+use crate::Result;
+
+params! {
+    struct NoiseParams { count: u32 }
+}
+
+/// Adds the first `count` numbers of `noise` to the 32-bit `observation`.
+pub fn add_noise(recorder: &mut Recorder, noise: &Tensor, observation: &Tensor, count: usize) -> Result<()> {
+    let files = [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/add_noise.wgsl")];
+    recorder.call(
+        &real_spec("add_noise", &files, noise.precision()),
+        &NoiseParams { count: count as u32 },
+        &[("noise", noise, count), ("observation", observation, count)],
+        flat_workgroups(count),
+    )
+}
