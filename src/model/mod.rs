@@ -10,6 +10,8 @@ pub mod losses;
 pub mod precision;
 pub mod rectangles;
 pub mod rng;
+pub mod schedule;
+pub mod snapshot;
 pub mod storage;
 pub mod unet;
 
@@ -19,5 +21,7 @@ pub use heat::{HeatEquation, Method};
 pub use losses::Losses;
 pub use precision::Precision;
 pub use rectangles::Rectangle;
+pub use schedule::{Schedule, ScheduleName};
+pub use snapshot::Snapshot;
 pub use storage::Storage;
 pub use unet::{Padding, UNet, UNetConfig};

@@ -5,7 +5,7 @@ use super::config::{Plan, TrainConfig};
 use super::memory::{self, Purpose};
 use crate::cpu::Real;
 use crate::model::init::State;
-use crate::model::{Batch, Losses, Method, Precision, Storage};
+use crate::model::{Batch, Losses, Method, Precision, Snapshot, Storage};
 use crate::{Error, Result, cpu, gpu};
 use std::time::Instant;
 
@@ -31,6 +31,10 @@ trait CpuTraining {
     fn state(&self) -> (Vec<f32>, Vec<f32>);
     /// Those of the last step whose loss was finite.
     fn kept(&self) -> (Vec<f32>, Vec<f32>);
+    /// What the next step depends on.
+    fn snapshot(&self, batches_tracked: i64) -> Snapshot;
+    /// Goes on from there.
+    fn restore(&mut self, snapshot: &Snapshot);
     /// Parameter gradients of the last step.
     fn gradients(&self) -> Vec<f32>;
     /// Truth, observation and prediction.
@@ -161,6 +165,24 @@ impl Engine {
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
+    /// Everything that the next step depends on, after the last one. Meant for between two finite steps.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        match &self.backend {
+            Backend::Gpu(step) => step.snapshot(self.batches),
+            Backend::Cpu(engine) => Ok(engine.snapshot(self.batches)),
+        }
+    }
+
+    /// Goes on from a snapshot of the same architecture, bit for bit as the engine would have that it was taken of,
+    /// on the same device. For an engine that has made no step yet.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.batches = snapshot.state.batches_tracked;
+        match &mut self.backend {
+            Backend::Gpu(step) => step.restore(snapshot),
+            Backend::Cpu(engine) => engine.restore(snapshot),
+        }
+    }
+
     /// Flat parameter gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
         match &self.backend {
@@ -231,6 +253,32 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
 
     fn kept(&self) -> (Vec<f32>, Vec<f32>) {
         self.kept.clone()
+    }
+
+    fn snapshot(&self, batches_tracked: i64) -> Snapshot {
+        let (params, buffers) = self.state();
+        Snapshot {
+            state: State { params, buffers, batches_tracked },
+            first_moments: self.step.m.clone(),
+            second_moments: self.step.v.clone(),
+            updates: self.updates,
+            kept_params: self.kept.0.clone(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        let Snapshot { state, first_moments, second_moments, updates, kept_params } = snapshot;
+        for (array, values) in [
+            (&mut self.step.params, &state.params),
+            (&mut self.step.running, &state.buffers),
+            (&mut self.step.m, first_moments),
+            (&mut self.step.v, second_moments),
+            (&mut self.kept.0, kept_params),
+            (&mut self.kept.1, &state.buffers), // every step keeps the statistics that it leaves
+        ] {
+            array.copy_from_slice(values);
+        }
+        self.updates = *updates;
     }
 
     fn gradients(&self) -> Vec<f32> {
