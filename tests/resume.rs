@@ -98,7 +98,7 @@ fn killed_and_resumed(device: &str, steps: u64) {
     let root = tempdir().unwrap();
     let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
     let flags = format!(
-        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --lr-schedule cosine"
+        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --validate-every 3 --lr-schedule cosine"
     );
     succeed(&format!("{flags} -o {}", whole.display()));
 
@@ -165,6 +165,44 @@ fn data_goes_on_where_it_was() {
     succeed(&format!("{flags} --steps 5 -o {}", extended.display()));
     succeed(&format!("--resume {} --steps 9", extended.display()));
     assert_same(&whole, &extended);
+}
+
+#[test]
+fn validation_changes_nothing_in_training_and_keeps_the_best() {
+    let root = tempdir().unwrap();
+    let mut firsts = Vec::new();
+    for device in ["cpu", "0"] {
+        let (without, with) =
+            (root.path().join(format!("{device}-a")), root.path().join(format!("{device}-b")));
+        let flags = format!("{SMALL} --device {device} --steps 9 --lr 0.01");
+        succeed(&format!("{flags} -o {}", without.display()));
+        let said = succeed(&format!("{flags} --validate-every 2 -o {}", with.display()));
+        assert!(said.contains("held-out fields after 8 steps"), "{said}");
+        for name in ["metrics.csv", "weights.safetensors", "reconstruction.png"] {
+            let content = |folder| files(folder).into_iter().find(|file| file.0 == name).unwrap().1;
+            assert!(content(&without) == content(&with), "{name}");
+        }
+        let rows = unheat::io::validation::read(&with.join("validation.csv")).unwrap();
+        assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [2, 4, 6, 8]);
+        assert!(rows.iter().all(|row| row.x_l2_mean > row.y_l2_mean && row.y_l2_mean > 0.0), "P contracts");
+        firsts.push(rows[0]);
+        let best = rows.iter().min_by(|a, b| a.x_l2_mean.total_cmp(&b.x_l2_mean)).unwrap();
+        let (_, state) = unheat::io::weights::read(&with.join("weights.best.safetensors")).unwrap();
+        assert_eq!(state.batches_tracked as u64, best.step);
+    }
+    let relative = |a: f64, b: f64| (a / b - 1.0).abs();
+    assert!(relative(firsts[0].x_l2_mean, firsts[1].x_l2_mean) < 1e-3, "{firsts:?}");
+    assert!(relative(firsts[0].y_l2_mean, firsts[1].y_l2_mean) < 1e-3, "{firsts:?}");
+
+    let x = root.path().join("x.npy");
+    let fields = unheat::io::npy::FieldData::F64((0..3 * 256).map(|i| f64::from(i % 7)).collect());
+    unheat::io::npy::write(&x, &unheat::io::npy::Fields { shape: [3, 16, 16], data: fields, rank2: false })
+        .unwrap();
+    let flags = format!("{SMALL} --device cpu --steps 2 --validate-every 1 --data {}", x.display());
+    let folder = root.path().join("file");
+    refused(&format!("{flags} -o {}", folder.display()), 2, "--validation-data");
+    succeed(&format!("{flags} --validation-data {} -o {}", x.display(), folder.display()));
+    assert!(folder.join("weights.best.safetensors").exists());
 }
 
 #[cfg(unix)]

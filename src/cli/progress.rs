@@ -2,6 +2,7 @@
 
 use super::say::note;
 use crate::io::metrics::Row;
+use crate::io::validation;
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
@@ -56,6 +57,14 @@ impl Progress for Display {
             None => {}
         }
     }
+    fn validated(&mut self, row: &validation::Row) {
+        let text = format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean);
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => note!("{text}"),
+        }
+    }
+
     fn interrupted(&mut self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
     }

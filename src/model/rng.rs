@@ -18,6 +18,8 @@ pub enum Purpose {
     Cases = 4,
     /// The order of fields from a file in one pass.
     Shuffle = 5,
+    /// Held-out fields, the same for every run.
+    Validation = 6,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.

@@ -9,7 +9,7 @@ use crate::model::{
 };
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The default of `lr_decay`.
 pub const LR_DECAY: f64 = 0.5;
@@ -122,6 +122,8 @@ pub struct Plan {
     pub start: State,
     /// The fields x*.
     pub data: Data,
+    /// Fields x* that training does not see, `[count, nx, ny]`, where validation is asked for.
+    pub held_out: Option<Vec<f64>>,
 }
 
 impl TrainConfig {
@@ -143,7 +145,8 @@ impl TrainConfig {
                 Data::File(data::File::new(npy::read(path)?, self.batch, shuffle))
             }
         };
-        Ok(Plan { heat, net, adam, start, data })
+        let held_out = self.held_out()?;
+        Ok(Plan { heat, net, adam, start, data, held_out })
     }
 
     /// These settings with everything said that would otherwise follow from the number of steps or a default: an
@@ -159,6 +162,39 @@ impl TrainConfig {
             }
         }
         settled
+    }
+
+    fn held_out(&self) -> Result<Option<Vec<f64>>> {
+        let Size { nx, ny } = self.size;
+        if self.validate_every == 0 {
+            return match self.validation_data {
+                None => Ok(None),
+                Some(_) => {
+                    Err(Error::usage("validation-data: is for --validate-every N; add that, or leave it out"))
+                }
+            };
+        }
+        let file = self.validation_data.as_deref();
+        if file.is_none() && self.data.is_some() {
+            return Err(Error::usage(
+                "validate-every: fields that --data does not hold are needed; add --validation-data FILE.npy",
+            ));
+        }
+        file.map_or(Ok(()), |path| self.check_size(path))?;
+        data::held_out(file, self.batch, nx, ny).map(Some)
+    }
+
+    /// Refuses a file whose fields have another size.
+    fn check_size(&self, path: &Path) -> Result<()> {
+        let [_, nx, ny] = npy::shape(path)?;
+        let found = Size { nx, ny };
+        if found != self.size {
+            let (size, path) = (self.size, path.display());
+            return Err(Error::usage(format!(
+                "size {size}: {path} holds fields of {found}; leave --size out, or name another file"
+            )));
+        }
+        Ok(())
     }
 
     fn schedule(&self) -> Result<Schedule> {
@@ -218,9 +254,12 @@ impl TrainConfig {
                 "{path}: the name is not UTF-8, so config.toml cannot hold it"
             )));
         }
-        for (flag, value) in
-            [("seed", self.seed), ("steps", self.steps), ("checkpoint-every", self.checkpoint_every)]
-        {
+        for (flag, value) in [
+            ("seed", self.seed),
+            ("steps", self.steps),
+            ("checkpoint-every", self.checkpoint_every),
+            ("validate-every", self.validate_every),
+        ] {
             if i64::try_from(value).is_err() {
                 return Err(Error::usage(format!(
                     "{flag} {value}: must be below 2^63, or config.toml cannot hold it"
@@ -231,18 +270,12 @@ impl TrainConfig {
     }
 
     fn heat(&self) -> Result<HeatEquation> {
-        let new = || HeatEquation::new(self.size.nx, self.size.ny, self.amount);
-        let Some(path) = &self.data else { return new() };
-        let [_, nx, ny] = npy::shape(path)?;
-        let found = Size { nx, ny };
-        if found != self.size {
-            let (size, path) = (self.size, path.display());
-            return Err(Error::usage(format!(
-                "size {size}: {path} holds fields of {found}; leave --size out, or name another file"
-            )));
+        let Size { nx, ny } = self.size;
+        if let Some(path) = &self.data {
+            self.check_size(path)?;
+            HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
         }
-        HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
-        new()
+        HeatEquation::new(nx, ny, self.amount)
     }
 
     fn network(&self) -> Result<(UNet, State)> {
@@ -301,6 +334,7 @@ mod tests {
         assert!(complain(|c| c.batch = 0).contains("batch 0"));
         assert!(complain(|c| c.size.nx = 60).contains("32 or 64"));
         assert!(complain(|c| c.levels = 9).contains("levels 9"));
+        assert!(complain(|c| c.validation_data = Some("v.npy".into())).contains("--validate-every N"));
         assert!(complain(|c| c.seed = 1 << 63).contains("2^63"));
         assert!(complain(|c| c.lr_decay = Some(0.1)).contains("add that"));
         assert!(complain(|c| c.lr_cosine_steps = Some(10)).contains("--lr-schedule cosine"));

@@ -1,9 +1,13 @@
 //! Where the fields x* of a training run come from: drawn rectangles, or a file.
 
-use crate::io::npy::{FieldData, Fields};
-use crate::model::Batch;
-use crate::model::rectangles::draw_batch;
+use super::compute::Compute;
+use super::fields::rasterised;
+use crate::Result;
+use crate::io::npy::{self, FieldData, Fields};
+use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
+use crate::model::{Batch, Precision};
+use std::path::Path;
 
 /// A source of batches. Any step's batch can be asked for, in any order.
 pub enum Data {
@@ -105,6 +109,22 @@ impl File {
         }
         self.order = (pass, order);
     }
+}
+
+/// x* of the fields that training never sees, `[count, nx, ny]`: those of the file, or `count` drawn ones, which
+/// depend on no seed.
+///
+/// # Errors
+/// Those of reading the file.
+pub fn held_out(file: Option<&Path>, count: usize, nx: usize, ny: usize) -> Result<Vec<f64>> {
+    if let Some(path) = file {
+        return Ok(match npy::read(path)?.data {
+            FieldData::F32(values) => values.into_iter().map(f64::from).collect(),
+            FieldData::F64(values) => values,
+        });
+    }
+    let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
+    rasterised(&Compute::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ pub mod settings;
 pub mod size;
 pub mod summary;
 pub mod tuning;
+mod validation;
 
 pub use compute::{Compute, DeviceChoice};
 pub use config::TrainConfig;

@@ -6,11 +6,12 @@ use super::engine::Engine;
 use super::journal::Journal;
 use super::resume::{Resumed, lasting};
 use super::summary::Statistics;
+use super::validation::Validation;
 use super::{checkpoint, report};
 use crate::io::checkpoint::Checkpoint;
 use crate::io::metrics::Row;
 use crate::io::run_folder::{self, Lock};
-use crate::io::{atomic, weights};
+use crate::io::{atomic, validation, weights};
 use crate::model::Snapshot;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -36,6 +37,9 @@ const REFRESH: Duration = Duration::from_millis(250);
 pub trait Progress {
     /// The metrics of a step have arrived, in step order.
     fn step(&mut self, row: &Row, steps: u64);
+
+    /// The network was tried on the held-out fields.
+    fn validated(&mut self, _: &validation::Row) {}
 
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
     fn interrupted(&mut self) -> bool {
@@ -119,6 +123,7 @@ struct Run {
     folder: PathBuf,
     _lock: Lock,
     journal: Journal,
+    validation: Option<Validation>,
     /// Steps done when this process began.
     first: u64,
     done: u64,
@@ -136,8 +141,9 @@ impl Run {
     ) -> Result<Self> {
         let config = config.settled();
         let journal = Journal::resume(&folder, done, config.steps)?;
+        let validation = Validation::resume(&folder, done, &config, &plan, compute)?;
         report::config(&folder.join("config.toml"), &config, &compute.describe())?;
-        Ok(Self { config, plan, engine, folder, _lock: lock, journal, first: done, done })
+        Ok(Self { config, plan, engine, folder, _lock: lock, journal, validation, first: done, done })
     }
 
     fn train_on(mut self, progress: &mut dyn Progress) -> Result<Outcome> {
@@ -153,15 +159,15 @@ impl Run {
                 last_request = Instant::now();
             }
             self.journal.add(&mut self.engine, false, progress)?;
-            if self.is_due(self.config.checkpoint_every) && self.done < self.config.steps {
+            if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
+                self.validate(progress)?;
+            }
+            let every = self.config.checkpoint_every;
+            if every > 0 && self.done.is_multiple_of(every) && self.done < self.config.steps {
                 self.save(progress)?;
             }
         }
         self.finish(progress)
-    }
-
-    fn is_due(&self, every: u64) -> bool {
-        every > 0 && self.done.is_multiple_of(every)
     }
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
@@ -173,6 +179,14 @@ impl Run {
         Ok(Some(self.engine.snapshot()?).filter(|snapshot| snapshot.state.is_finite()))
     }
 
+    fn validate(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let (Some(snapshot), Some(validation)) = (self.settle(progress)?, &mut self.validation) else {
+            return Ok(());
+        };
+        progress.validated(&validation.look(self.done, &snapshot.state)?);
+        Ok(())
+    }
+
     /// Writes a checkpoint, unless training has failed: then the last good one stays.
     fn save(&mut self, progress: &mut dyn Progress) -> Result<()> {
         let Some(snapshot) = self.settle(progress)? else { return Ok(()) };
@@ -182,6 +196,7 @@ impl Run {
     /// Tables reach the disk before the checkpoint that says how far they are.
     fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
         self.journal.sync()?;
+        self.validation.as_ref().map_or(Ok(()), Validation::sync)?;
         let settings = lasting(&self.config)?.to_string();
         Ok(Checkpoint { step: self.done, settings, snapshot })
     }

@@ -1,0 +1,84 @@
+//! How good the network is on fields that training never sees, and the best weights so far.
+
+use super::compute::Compute;
+use super::config::{Plan, TrainConfig};
+use super::fields::diffuse;
+use super::reconstruct::{Norm, reconstruct};
+use crate::Result;
+use crate::io::validation::{Row, ValidationFile};
+use crate::io::weights;
+use crate::model::init::State;
+use crate::model::{HeatEquation, Precision, UNet};
+use std::path::{Path, PathBuf};
+
+/// The held-out fields of a run and what was found. It has a network of its own: training does not notice it.
+pub(super) struct Validation {
+    compute: Compute,
+    net: UNet,
+    heat: HeatEquation,
+    batch: usize,
+    every: u64,
+    /// x*, `[count, nx, ny]`.
+    truth: Vec<f64>,
+    /// y* = P(x*).
+    observation: Vec<f32>,
+    file: ValidationFile,
+    best: f64,
+    best_path: PathBuf,
+}
+
+impl Validation {
+    /// Goes on after `done` steps, as `config` says; none where it does not ask for validation.
+    pub(super) fn resume(
+        folder: &Path,
+        done: u64,
+        config: &TrainConfig,
+        plan: &Plan,
+        compute: &Compute,
+    ) -> Result<Option<Self>> {
+        let Some(truth) = &plan.held_out else { return Ok(None) };
+        let every = config.validate_every;
+        let observation = diffuse(&Compute::Cpu, Precision::F64, &plan.heat, truth)?;
+        let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
+        Ok(Some(Self {
+            compute: compute.clone(),
+            net: plan.net.clone(),
+            heat: plan.heat,
+            batch: config.batch,
+            every,
+            truth: truth.clone(),
+            observation: observation.into_iter().map(|v| v as f32).collect(),
+            file,
+            best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
+            best_path: folder.join("weights.best.safetensors"),
+        }))
+    }
+
+    /// Whether to look after `done` steps.
+    pub(super) fn is_due(&self, done: u64) -> bool {
+        done.is_multiple_of(self.every)
+    }
+
+    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
+    pub(super) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let (compute, norm) = (&self.compute, Norm::Running);
+        let prediction = reconstruct(compute, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
+        let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
+        let residual = diffuse(&Compute::Cpu, Precision::F64, &self.heat, &error)?;
+        let count = (self.truth.len() / self.heat.cells()) as f64;
+        let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;
+        let row = Row { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
+        if row.x_l2_mean < self.best {
+            self.best = row.x_l2_mean;
+            weights::write(&self.best_path, &self.net, state)?;
+        }
+        self.file.append(&row)?;
+        Ok(row)
+    }
+
+    /// Returns when every row is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync()
+    }
+}
