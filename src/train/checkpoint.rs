@@ -22,9 +22,11 @@ pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     checkpoint::write(&last, checkpoint)
 }
 
-/// Writes the checkpoint of a finished run, and removes the one before it once this one can be read.
-pub fn save_last(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    save(folder, checkpoint)?;
+/// Removes the checkpoint before the last of a finished run, once the last can be read.
+///
+/// # Errors
+/// Those of reading it; [`Error::Io`] when the other cannot be removed.
+pub fn drop_previous(folder: &Path) -> Result<()> {
     checkpoint::read(&folder.join(FILE))?;
     let previous = folder.join(PREVIOUS);
     match fs::remove_file(&previous) {
@@ -108,7 +110,9 @@ mod tests {
         assert_eq!(step(), Some(2), "killed between the two files");
         spoil(&folder.join(PREVIOUS));
         assert!(load(folder).unwrap_err().to_string().contains("checksum"));
-        save_last(folder, &checkpoint(5)).unwrap();
+        assert!(drop_previous(folder).is_err());
+        save(folder, &checkpoint(5)).unwrap();
+        drop_previous(folder).unwrap();
         assert_eq!(step(), Some(5));
         assert!(!folder.join(PREVIOUS).exists());
         spoil(&folder.join(FILE));

@@ -1,8 +1,9 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
 use super::compute::Compute;
-use super::config::{Plan, TrainConfig};
+use super::config::TrainConfig;
 use super::memory::{self, Purpose};
+use super::plan::Plan;
 use crate::cpu::Real;
 use crate::model::init::State;
 use crate::model::{Batch, Losses, Method, Precision, Snapshot, Storage};

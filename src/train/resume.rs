@@ -1,7 +1,8 @@
 //! A run's folder, opened to go on with it.
 
 use super::checkpoint;
-use super::config::{Plan, TrainConfig};
+use super::config::TrainConfig;
+use super::plan::Plan;
 use super::settings;
 use crate::io::atomic;
 use crate::io::checkpoint::Checkpoint;
@@ -46,6 +47,9 @@ impl Resumed {
         let checkpoint = checkpoint::load(folder)?;
         if let Some(checkpoint) = &checkpoint {
             check_settings(&path, &config, checkpoint)?;
+            if checkpoint.step == config.steps {
+                checkpoint::drop_previous(folder)?; // in case that the process was killed just before
+            }
         }
         Ok(Self { folder: folder.to_owned(), lock, checkpoint, config })
     }

@@ -1,9 +1,10 @@
 //! The training loop: takes data, keeps the engine busy, writes what arrives.
 
 use super::compute::Compute;
-use super::config::{Plan, TrainConfig};
+use super::config::TrainConfig;
 use super::engine::Engine;
 use super::journal::Journal;
+use super::plan::Plan;
 use super::resume::{Resumed, lasting};
 use super::summary::Statistics;
 use super::validation::Validation;
@@ -220,7 +221,8 @@ impl Run {
         report::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
         let examples = self.engine.predict(&self.plan.data.examples())?;
         report::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
-        checkpoint::save_last(&self.folder, &self.checkpoint(snapshot)?)?;
+        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
+        checkpoint::drop_previous(&self.folder)?;
         Ok(self.outcome())
     }
 

@@ -1,8 +1,9 @@
 //! How good the network is on fields that training never sees, and the best weights so far.
 
 use super::compute::Compute;
-use super::config::{Plan, TrainConfig};
+use super::config::TrainConfig;
 use super::fields::diffuse;
+use super::plan::Plan;
 use super::reconstruct::{Norm, reconstruct};
 use crate::Result;
 use crate::io::validation::{Row, ValidationFile};
