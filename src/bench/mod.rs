@@ -17,7 +17,7 @@ use crate::gpu::profiler::median;
 use crate::gpu::{Gpu, MemoryUse, Step, Timing, profiler};
 use crate::model::UNet;
 use crate::model::unet::Source;
-use crate::train::config::Plan;
+use crate::train::plan::Plan;
 use crate::train::{Compute, Engine, TrainConfig};
 use crate::{Error, Result};
 use report::{Kind, Memory, Settings, Stage, StepTime};

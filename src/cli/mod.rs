@@ -6,6 +6,7 @@ mod check;
 mod devices;
 mod diffuse;
 mod generate;
+mod interrupt;
 mod invert;
 mod progress;
 mod reconstruct;
@@ -15,7 +16,7 @@ mod train;
 mod tune;
 
 use crate::{Error, Result};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use say::note;
 use std::process::ExitCode;
 
@@ -51,8 +52,12 @@ enum Command {
 /// met, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
-    let result = match Cli::parse().command {
-        Command::Train(arguments) => train::run(arguments),
+    let matches = Cli::command().get_matches();
+    let cli =
+        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
+    let (_, said) = matches.subcommand().expect("clap demands a command");
+    let result = match cli.command {
+        Command::Train(arguments) => train::run(arguments, said),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),

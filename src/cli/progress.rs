@@ -2,26 +2,32 @@
 
 use super::say::note;
 use crate::io::metrics::Row;
+use crate::io::validation;
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
 
 pub(super) struct Display {
     bar: Option<ProgressBar>,
+    interrupted: Arc<AtomicBool>,
 }
 
 impl Display {
-    pub(super) fn new(steps: u64) -> Self {
+    /// For the steps from `done` to `steps`, or until `interrupted` is set.
+    pub(super) fn new(done: u64, steps: u64, interrupted: Arc<AtomicBool>) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(steps);
+            let bar = ProgressBar::new(steps).with_position(done);
+            bar.reset_eta();
             let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
             bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
             bar
         });
-        Self { bar }
+        Self { bar, interrupted }
     }
 
     pub(super) fn finish(&self) {
@@ -50,5 +56,16 @@ impl Progress for Display {
             }
             None => {}
         }
+    }
+    fn validated(&mut self, row: &validation::Row) {
+        let text = format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean);
+        match &self.bar {
+            Some(bar) => bar.println(text),
+            None => note!("{text}"),
+        }
+    }
+
+    fn interrupted(&mut self) -> bool {
+        self.interrupted.load(Ordering::Relaxed)
     }
 }

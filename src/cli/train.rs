@@ -1,19 +1,33 @@
 //! `unheat train`.
 
 use super::Outcome;
+use super::interrupt;
 use super::progress::Display;
 use super::say::{note, say};
 use super::settings::Settings;
 use super::tune::Tuning;
-use crate::Result;
 use crate::io::{npy, weights};
-use crate::train::{Compute, DeviceChoice, Size, TrainConfig, train};
-use clap::Args;
-use std::path::PathBuf;
+use crate::model::ScheduleName;
+use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
+use crate::train::resume::CHANGEABLE;
+use crate::train::{Compute, DeviceChoice, Plan, Resumed, Size, TrainConfig, resume, settings, train};
+use crate::{Error, Result};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use toml::{Table, Value};
 
 #[derive(Args)]
 pub(super) struct Arguments {
+    /// Take the settings from this file, where no flag says otherwise. Its keys are the flags with _ for -; every run
+    /// leaves such a file, config.toml
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
+    /// Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; --steps,
+    /// --checkpoint-every, --save-gradients and --device may be others
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
+    resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -24,9 +38,28 @@ pub(super) struct Arguments {
     /// Diffusion to undo: diffusivity × time, in cells²
     #[arg(long, default_value_t = TrainConfig::default().amount, allow_negative_numbers = true)]
     amount: f64,
+    /// Standard deviation of the noise in every cell of the observations, in units of the field: what is added to
+    /// them, or what --observations has already
+    #[arg(long, value_name = "SIGMA", default_value_t = TrainConfig::default().noise, allow_negative_numbers = true)]
+    noise: f64,
+    /// What SIP takes a residual to be uncertain by, relative to its norm, besides the noise
+    #[arg(long, value_name = "EPSILON", default_value_t = TrainConfig::default().uncertainty,
+        allow_negative_numbers = true)]
+    uncertainty: f64,
     /// Learning rate of Adam
     #[arg(long, default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
     lr: f64,
+    /// Factor of the learning rate in step s = 0, 1, …: 1; ½·(1 + cos(π·s/T)), from step T on 0; or D^⌊s/N⌋
+    #[arg(long, default_value_t = TrainConfig::default().lr_schedule, value_name = "constant|cosine|step")]
+    lr_schedule: ScheduleName,
+    /// T of the cosine schedule [default: --steps, when the run starts]
+    #[arg(long, value_name = "T")]
+    lr_cosine_steps: Option<u64>,
+    #[arg(long, value_name = "D", allow_negative_numbers = true,
+        help = format!("D of the step schedule [default: {LR_DECAY}]"))]
+    lr_decay: Option<f64>,
+    #[arg(long, value_name = "N", help = format!("N of the step schedule [default: {LR_DECAY_EVERY}]"))]
+    lr_decay_every: Option<u64>,
     /// Start from these weights, unheat's or PyTorch's, instead of drawing them: the defaults of --levels,
     /// --filters and --padding are then theirs; Adam starts afresh
     #[arg(long, value_name = "FILE.safetensors")]
@@ -35,9 +68,23 @@ pub(super) struct Arguments {
     /// random rectangles: the default of --size is then theirs
     #[arg(long, value_name = "FILE.npy")]
     data: Option<PathBuf>,
-    /// Take the fields of --data in a random order, a new one for every pass
+    /// Train on these observations, [count, x, y] or [x, y], whose truth nobody knows: the heat equation alone is the
+    /// teacher. Say with --noise how noisy they are; rounding is allowed for
+    #[arg(long, value_name = "FILE.npy", conflicts_with = "data")]
+    observations: Option<PathBuf>,
+    /// Take the fields of --data or --observations in a random order, a new one for every pass
     #[arg(long)]
     shuffle: bool,
+    /// Write a checkpoint every N steps, to go on from with --resume; 0: only at the end, and on Ctrl-C
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().checkpoint_every)]
+    checkpoint_every: u64,
+    /// Every N steps, try the network on held-out fields with its running statistics (validation.csv), and keep the
+    /// best weights (weights.best.safetensors); 0: never. Training is the same bit for bit
+    #[arg(long, value_name = "N", default_value_t = TrainConfig::default().validate_every)]
+    validate_every: u64,
+    /// The held-out fields [default: as many random rectangles as a batch, which training never draws]
+    #[arg(long, value_name = "FILE.npy")]
+    validation_data: Option<PathBuf>,
     /// Also write the parameter gradients of the last step, named like the parameters
     #[arg(long, value_name = "FILE.safetensors")]
     save_gradients: Option<PathBuf>,
@@ -50,36 +97,126 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// What is not said comes from the files, or is the default.
-    fn config(&self) -> Result<TrainConfig> {
-        let mut defaults = TrainConfig {
+    /// The settings that were said, and no defaults.
+    fn said(&self, matches: &ArgMatches) -> Result<Table> {
+        let mut table = settings::table(&self.settings.config(TrainConfig {
             steps: self.steps,
             amount: self.amount,
+            noise: self.noise,
+            uncertainty: self.uncertainty,
             lr: self.lr,
+            lr_schedule: self.lr_schedule,
+            lr_cosine_steps: self.lr_cosine_steps,
+            lr_decay: self.lr_decay,
+            lr_decay_every: self.lr_decay_every,
             weights: self.weights.clone(),
             data: self.data.clone(),
+            observations: self.observations.clone(),
             shuffle: self.shuffle,
+            checkpoint_every: self.checkpoint_every,
+            validate_every: self.validate_every,
+            validation_data: self.validation_data.clone(),
             save_gradients: self.save_gradients.clone(),
             seed: self.seed,
             ..TrainConfig::default()
+        }))?;
+        table.retain(|key, _| matches.value_source(key) == Some(ValueSource::CommandLine));
+        Ok(table)
+    }
+
+    /// What is not said comes from the file of settings, then from weights and data, or is the default.
+    fn config(&mut self, said: Table) -> Result<TrainConfig> {
+        let path = self.config.clone().unwrap_or_else(|| "the flags".into());
+        let mut table = match self.config {
+            None => Table::new(),
+            Some(_) => self.take_own(settings::read(&path, &["output", "no_tune"])?, &path)?,
         };
-        if let Some(path) = &self.weights {
-            let architecture = weights::read(path)?.0.config;
-            defaults.levels = architecture.levels();
-            defaults.filters = architecture.filters;
-            defaults.padding = architecture.padding;
+        table.extend(said);
+        let mut config = settings::config(&table, &path)?;
+        if let Some(path) = &config.weights {
+            let found = weights::read(path)?.0.config;
+            let said = |key| table.contains_key(key);
+            config.levels = if said("levels") { config.levels } else { found.levels() };
+            config.padding = if said("padding") { config.padding } else { found.padding };
+            config.filters = if said("filters") { config.filters } else { found.filters };
         }
-        if let (Some(path), None) = (&self.data, self.settings.size) {
+        let fields = config.data.as_ref().or(config.observations.as_ref());
+        if let (Some(path), false) = (fields, table.contains_key("size")) {
             let [_, nx, ny] = npy::shape(path)?;
-            defaults.size = Size { nx, ny };
+            config.size = Size { nx, ny };
         }
-        Ok(self.settings.config(defaults))
+        Ok(config)
+    }
+
+    /// Takes the flags that are no settings of training out of the file's `table`.
+    fn take_own(&mut self, mut table: Table, path: &Path) -> Result<Table> {
+        match table.remove("output") {
+            None => {}
+            Some(Value::String(output)) => self.output = self.output.take().or(Some(output.into())),
+            Some(other) => {
+                return Err(Error::file(path, format!("output = {other}: must be a name in quotes")));
+            }
+        }
+        match table.remove("no_tune") {
+            None => {}
+            Some(Value::Boolean(no_tune)) => self.tuning.no_tune |= no_tune,
+            Some(other) => {
+                return Err(Error::file(path, format!("no_tune = {other}: must be true or false")));
+            }
+        }
+        Ok(table)
     }
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
-    let config = arguments.config()?;
-    let plan = config.plan()?; // impossible settings are refused before any device is opened
+/// The settings of a run that goes on, with what may change and was said.
+fn changed(run: &Resumed, folder: &Path, said: Table) -> Result<TrainConfig> {
+    let mut table = settings::table(&run.config)?;
+    for (key, value) in said {
+        let found = table.get(&key);
+        if found != Some(&value) && !CHANGEABLE.contains(&key.as_str()) {
+            let found = found.map_or("none".to_owned(), Value::to_string);
+            let (flag, folder) = (key.replace('_', "-"), folder.display());
+            return Err(Error::usage(format!(
+                "{flag} {value}: the run in {folder} has {found}; leave --{flag} out, or start a new run"
+            )));
+        }
+        table.insert(key, value);
+    }
+    let config = settings::config(&table, folder)?;
+    if config.steps < run.step() {
+        let (steps, done, folder) = (config.steps, run.step(), folder.display());
+        return Err(Error::usage(format!("steps {steps}: the run in {folder} has done {done} already")));
+    }
+    Ok(config)
+}
+
+pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
+    let said = arguments.said(matches)?;
+    let Some(folder) = arguments.resume.take() else {
+        let config = arguments.config(said)?;
+        let plan = config.plan()?; // impossible settings are refused before any device is opened
+        let compute = open(&arguments, &config, &plan)?;
+        let mut display = Display::new(0, config.steps, interrupt::catch()?);
+        let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
+        return report(display, outcome, config.steps);
+    };
+    let run = Resumed::open(&folder)?;
+    let config = changed(&run, &folder, said)?;
+    if run.step() == config.steps {
+        let (folder, steps) = (folder.display(), config.steps);
+        say!("{folder}: all {steps} steps are done; to go on, add --steps with a larger number");
+        return Ok(ExitCode::SUCCESS);
+    }
+    let plan = run.plan(&config)?;
+    let compute = open(&arguments, &config, &plan)?;
+    note!("going on after step {} of {}", run.step(), config.steps);
+    let mut display = Display::new(run.step(), config.steps, interrupt::catch()?);
+    let outcome = resume(run, &config, plan, &compute, &mut display);
+    report(display, outcome, config.steps)
+}
+
+/// Opens the device and finds its fastest variants.
+fn open(arguments: &Arguments, config: &TrainConfig, plan: &Plan) -> Result<Compute> {
     let Ok(choice) = config.device.parse::<DeviceChoice>();
     let compute = Compute::open(&choice)?;
     if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
@@ -90,17 +227,19 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     } else {
         note!("training on {}", compute.describe());
     }
-    arguments.tuning.find(&compute, &config, &plan)?;
-    let mut display = Display::new(config.steps);
-    let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
+    arguments.tuning.find(&compute, config, plan)?;
+    Ok(compute)
+}
+
+fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) -> Outcome {
     display.finish();
     let outcome = outcome?;
+    let folder = outcome.folder.display();
+    if outcome.steps < steps {
+        note!("stopped after {} of {steps} steps; to go on: unheat train --resume {folder}", outcome.steps);
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    }
     say!("x loss of the last step: {}", outcome.x_l2);
-    say!(
-        "{} steps in {:.1} s; weights, metrics and pictures are in {}",
-        config.steps,
-        outcome.seconds,
-        outcome.folder.display()
-    );
+    say!("{steps} steps in {:.1} s; weights, metrics and pictures are in {folder}", outcome.seconds);
     Ok(ExitCode::SUCCESS)
 }

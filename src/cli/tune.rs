@@ -4,7 +4,7 @@ use super::say::note;
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
 use crate::train::tuning::{self, Tuned};
-use crate::train::{Compute, Engine, TrainConfig, config::Plan};
+use crate::train::{Compute, Engine, Plan, TrainConfig};
 use crate::{Error, Result};
 use clap::Args;
 

@@ -14,7 +14,9 @@ use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
 use crate::model::storage::GRADIENT_SCALE;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Precision, Storage, Truth, UNet};
+use crate::model::{
+    Adam, Batch, HeatEquation, Losses, Objective, Precision, Snapshot, Storage, Truth, UNet,
+};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -286,6 +288,34 @@ impl Step {
     /// Waits, and returns parameters and running statistics of the last step whose loss was finite.
     pub fn kept_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
         Ok((self.gpu.read(&self.kept_params)?, self.gpu.read(&self.kept_running)?))
+    }
+
+    /// Waits, and returns what the next step depends on. The caller knows how many batches the statistics have seen.
+    pub fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
+        let (params, buffers) = self.weights()?;
+        Ok(Snapshot {
+            state: State { params, buffers, batches_tracked },
+            first_moments: self.gpu.read(&self.optimiser.m)?,
+            second_moments: self.gpu.read(&self.optimiser.v)?,
+            updates: self.submitted,
+            kept_params: self.gpu.read(&self.kept_params)?,
+        })
+    }
+
+    /// Goes on from `snapshot`, taken of a network of the same architecture.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let Snapshot { state, first_moments, second_moments, updates, kept_params } = snapshot;
+        for (tensor, values) in [
+            (&self.network.params, &state.params),
+            (&self.network.running, &state.buffers),
+            (&self.optimiser.m, first_moments),
+            (&self.optimiser.v, second_moments),
+            (&self.kept_params, kept_params),
+            (&self.kept_running, &state.buffers), // every step keeps the statistics that it leaves
+        ] {
+            self.gpu.write(tensor, values);
+        }
+        self.submitted = *updates;
     }
 
     /// Waits, and returns the flat gradients of the last step.

@@ -6,6 +6,12 @@ use std::path::Path;
 
 use crate::{Error, Result};
 
+/// How the names of temporary files begin.
+const PREFIX: &str = ".unheat-";
+
+/// How they end.
+const SUFFIX: &str = ".part";
+
 /// Writes `path` through a temporary file in the same folder that is renamed once its bytes are on the disk.
 ///
 /// A file already at `path` is replaced in one step; a reader sees the old one or the new one.
@@ -24,6 +30,21 @@ pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()
     file.persist(path)
         .map_err(|refused| Error::io(path, "cannot move the finished file here")(refused.error))?;
     sync_folder(folder);
+    Ok(())
+}
+
+/// Removes what processes that were killed have left of unfinished files. Nobody may be writing into `folder`.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be listed, or a file not be removed.
+pub fn remove_unfinished(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot list the folder"))? {
+        let entry = entry.map_err(Error::io(folder, "cannot list the folder"))?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
+            std::fs::remove_file(entry.path()).map_err(Error::io(&entry.path(), "cannot remove"))?;
+        }
+    }
     Ok(())
 }
 
@@ -55,7 +76,7 @@ fn folder_of(path: &Path) -> &Path {
 
 fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(".unheat-").suffix(".part");
+    builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
         // tempfile defaults to 0600. These files are results to share: 0666 less the umask, like any new file.
@@ -111,6 +132,18 @@ mod tests {
         assert!(failed.unwrap_err().to_string().contains("the pen broke"));
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["a.bin"]);
+    }
+
+    #[test]
+    fn unfinished_files_are_removed_and_no_others() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in [".unheat-x1y2.part", ".unheat", "a.part", "run.csv"] {
+            std::fs::write(folder.path().join(name), "x").unwrap();
+        }
+        remove_unfinished(folder.path()).unwrap();
+        let mut left = names(folder.path());
+        left.sort();
+        assert_eq!(left, [".unheat", "a.part", "run.csv"]);
     }
 
     #[test]

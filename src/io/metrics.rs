@@ -1,10 +1,9 @@
-//! `metrics.csv`: one line per reported step, readable by any spreadsheet while training goes on.
+//! `metrics.csv`: one line per step.
 
-use std::fs::File;
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use crate::{Error, Result};
+use super::csv::{self, Line, Table};
+use crate::Result;
 
 /// The first line of the file.
 pub const HEADER: &str = "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_l2_mean,seconds";
@@ -26,77 +25,72 @@ pub struct Row {
     pub x_l2_max: f64,
     /// The mean over the batch of ½ Σ (y − y*)², summed over the cells.
     pub y_l2_mean: f64,
-    /// Seconds since training started.
+    /// Seconds of training so far; a resumed run goes on counting.
     pub seconds: f64,
+}
+
+impl Row {
+    fn line(&self) -> Line<7> {
+        let Self { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds } = *self;
+        (step, [loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds])
+    }
+
+    fn of((step, numbers): Line<7>) -> Self {
+        let [loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds] = numbers;
+        Self { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds }
+    }
 }
 
 /// The file while it grows.
 #[derive(Debug)]
-pub struct MetricsFile {
-    file: File,
-    path: PathBuf,
-}
+pub struct MetricsFile(Table);
 
 impl MetricsFile {
     /// Creates the file with its header. A file already there is emptied.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written.
+    /// [`crate::Error::Io`] when the file cannot be written.
     pub fn create(path: &Path) -> Result<Self> {
-        let mut file = File::create(path).map_err(Error::io(path, "cannot create"))?;
-        file.write_all(format!("{HEADER}\n").as_bytes()).map_err(Error::io(path, "cannot write"))?;
-        Ok(Self { file, path: path.to_owned() })
+        Table::create(path, HEADER).map(Self)
+    }
+
+    /// Opens the file to go on with step `step`, and returns the rows before it. Those from it on are dropped.
+    ///
+    /// # Errors
+    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row before `step` is missing or damaged. The file is as it
+    /// was then.
+    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<Row>)> {
+        let (table, lines) = Table::resume(path, HEADER, 0..step)?;
+        Ok((Self(table), lines.into_iter().map(Row::of).collect()))
     }
 
     /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written.
+    /// [`crate::Error::Io`] when the file cannot be written.
     pub fn append(&mut self, row: &Row) -> Result<()> {
-        self.file.write_all(line(row).as_bytes()).map_err(Error::io(&self.path, "cannot write"))
+        self.0.append(&row.line())
     }
-}
 
-/// `{:?}` prints the fewest digits that read back as the same f64, with an exponent where that is shorter.
-fn line(row: &Row) -> String {
-    let Row { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds } = row;
-    format!(
-        "{step},{loss_mean:?},{x_l2_mean:?},{x_l2_std:?},{x_l2_min:?},{x_l2_max:?},{y_l2_mean:?},{seconds:?}\n"
-    )
+    /// Returns when every row is on the disk.
+    pub fn sync(&self) -> Result<()> {
+        self.0.sync()
+    }
 }
 
 /// Reads the rows of a metrics file; their numbers are exactly those that were written.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`], naming the line, when the header is another
-/// one, a line does not hold eight numbers, or the last line was cut short.
+/// [`crate::Error::Io`] when the file cannot be read; [`crate::Error::File`], naming the line, when the header is
+/// another one, a line does not hold eight numbers, or the last line was cut short.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
-    let mut lines = text.lines();
-    if lines.next() != Some(HEADER) {
-        return Err(Error::file(path, format!("line 1 must be `{HEADER}`; is this a metrics file?")));
-    }
-    if !text.ends_with('\n') {
-        return Err(Error::file(path, "the last line was cut short; delete it"));
-    }
-    let rows = lines.enumerate().map(|(index, line)| {
-        let what = || format!("line {} must hold a step and seven numbers; mend or delete it", index + 2);
-        parse(line).ok_or_else(|| Error::file(path, what()))
-    });
-    rows.collect()
-}
-
-fn parse(line: &str) -> Option<Row> {
-    let (step, numbers) = line.split_once(',')?;
-    let numbers: Vec<f64> = numbers.split(',').map(|number| number.parse().ok()).collect::<Option<_>>()?;
-    let [loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds] = numbers.try_into().ok()?;
-    let step = step.parse().ok()?;
-    Some(Row { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds })
+    Ok(csv::read(path, HEADER)?.into_iter().map(Row::of).collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Error;
 
     fn row(step: u64) -> Row {
         let third = step as f64 / 3.0;
@@ -132,8 +126,11 @@ mod tests {
 
     #[test]
     fn not_a_number_survives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.csv");
         let nan = Row { loss_mean: f64::NAN, ..row(2) };
-        assert!(parse(line(&nan).trim_end()).unwrap().loss_mean.is_nan());
+        MetricsFile::create(&path).unwrap().append(&nan).unwrap();
+        assert!(read(&path).unwrap()[0].loss_mean.is_nan());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Files in and out: fields, tensors, the metrics table, curves and pictures.
 //!
-//! Every file but the growing metrics table appears whole or not at all ([`atomic`]). Readers take nothing on
+//! Every file but the growing tables of a run appears whole or not at all ([`atomic`]). Readers take nothing on
 //! trust: a size claimed by a header is compared with the length of the file before memory is asked for.
 
 pub mod atomic;
 pub mod cache;
 mod canvas;
+pub mod checkpoint;
+mod csv;
 mod font;
 pub mod metrics;
 pub mod npy;
@@ -16,4 +18,5 @@ pub mod roofline;
 pub mod run_folder;
 pub mod tensors;
 mod ticks;
+pub mod validation;
 pub mod weights;

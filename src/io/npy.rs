@@ -33,6 +33,16 @@ pub enum FieldData {
     F64(Vec<f64>),
 }
 
+impl FieldData {
+    /// The numbers, exactly.
+    pub fn into_f64(self) -> Vec<f64> {
+        match self {
+            Self::F32(values) => values.into_iter().map(f64::from).collect(),
+            Self::F64(values) => values,
+        }
+    }
+}
+
 /// Reads fields of 32- or 64-bit floats: rank 2 `[x, y]` or rank 3 `[batch, x, y]`, little or big endian, C or
 /// Fortran order.
 ///

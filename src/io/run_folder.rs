@@ -1,6 +1,6 @@
 //! The folder that one training run writes into: never one that holds another run.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +18,36 @@ pub fn create(requested: Option<&Path>, method: &str) -> Result<PathBuf> {
         Some(path) => create_new(path),
         None => create_numbered(Path::new("runs"), method),
     }
+}
+
+/// Held by the one process that writes into a run's folder. The system takes it back when the process ends, however
+/// it does.
+#[derive(Debug)]
+pub struct Lock {
+    /// Locked as long as it is open.
+    _file: File,
+}
+
+/// Takes the lock of a run's folder, through its file `.lock`, which means nothing by being there.
+///
+/// # Errors
+/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file system
+/// has no locks, a warning is logged and there is none.
+pub fn lock(folder: &Path) -> Result<Lock> {
+    let path = folder.join(".lock");
+    let file = File::create(&path).map_err(Error::io(&path, "cannot create"))?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let folder = folder.display();
+            return Err(Error::usage(format!("{folder}: another process is training in this folder")));
+        }
+        Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
+            log::warn!("{}: {error}; make sure that no other process trains in this folder", path.display());
+        }
+        Err(TryLockError::Error(error)) => return Err(Error::io(&path, "cannot lock")(error)),
+    }
+    Ok(Lock { _file: file })
 }
 
 fn create_new(path: &Path) -> Result<PathBuf> {
@@ -100,6 +130,17 @@ mod tests {
             fs::create_dir(runs.join(other)).unwrap();
         }
         assert_eq!(create_numbered(&runs, "sip").unwrap(), runs.join("sip-042"));
+    }
+
+    #[test]
+    fn a_folder_has_one_owner_at_a_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock_again = || lock(folder.path());
+        let first = lock_again().unwrap();
+        let message = lock_again().unwrap_err();
+        assert!(matches!(message, Error::Usage(_)) && message.to_string().contains("another process"));
+        drop(first);
+        lock_again().unwrap();
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Data {
         }
     }
 
-    fn to_le_bytes(&self) -> Vec<u8> {
+    /// The bytes in the file.
+    pub(super) fn to_le_bytes(&self) -> Vec<u8> {
         match self {
             Self::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
             Self::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),

@@ -1,10 +1,14 @@
 //! The Adam optimiser's constants and its per-step scalars (SPEC 6).
 
+use super::Schedule;
+
 /// Adam's settings. The defaults are the reference system's, ε = 1e-7 included.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Adam {
-    /// Learning rate.
+    /// Learning rate of the first step.
     pub learning_rate: f64,
+    /// How it changes from step to step.
+    pub schedule: Schedule,
     /// Decay of the first moment.
     pub beta1: f64,
     /// Decay of the second moment.
@@ -15,14 +19,14 @@ pub struct Adam {
 
 impl Default for Adam {
     fn default() -> Self {
-        Self { learning_rate: 1e-3, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }
+        Self { learning_rate: 1e-3, schedule: Schedule::Constant, beta1: 0.9, beta2: 0.999, epsilon: 1e-7 }
     }
 }
 
 impl Adam {
-    /// lr / (1 - β1^t): the factor of the first moment at update `t` = 1, 2, …
+    /// lr / (1 - β1^t) with the learning rate of step t - 1: the factor of the first moment at update `t` = 1, 2, …
     pub fn step_size(&self, t: u64) -> f64 {
-        self.learning_rate / (1.0 - self.beta1.powf(t as f64))
+        self.learning_rate * self.schedule.factor(t - 1) / (1.0 - self.beta1.powf(t as f64))
     }
 
     /// 1 / √(1 - β2^t): the factor of √v at update `t` = 1, 2, …

@@ -12,6 +12,8 @@ pub mod objective;
 pub mod precision;
 pub mod rectangles;
 pub mod rng;
+pub mod schedule;
+pub mod snapshot;
 pub mod storage;
 pub mod unet;
 
@@ -22,5 +24,7 @@ pub use losses::Losses;
 pub use objective::{Method, Objective};
 pub use precision::Precision;
 pub use rectangles::Rectangle;
+pub use schedule::{Schedule, ScheduleName};
+pub use snapshot::Snapshot;
 pub use storage::Storage;
 pub use unet::{Padding, UNet, UNetConfig};

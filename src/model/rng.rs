@@ -18,10 +18,14 @@ pub enum Purpose {
     Cases = 4,
     /// The order of fields from a file in one pass.
     Shuffle = 5,
+    /// Held-out fields, the same for every run.
+    Validation = 6,
     /// Noise on the observation of one sample of one training step.
-    Noise = 6,
+    Noise = 7,
     /// Noise on the observations of the fresh examples.
-    ExampleNoise = 7,
+    ExampleNoise = 8,
+    /// Noise on the observations of held-out fields.
+    ValidationNoise = 9,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.

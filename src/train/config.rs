@@ -1,60 +1,20 @@
 //! The settings of a run: what `config.toml` holds.
 
-use super::data::{self, Data, Noise, Source};
-use crate::io::{npy, weights};
-use crate::model::init::State;
-use crate::model::{Adam, HeatEquation, Method, Padding, Precision, Storage, UNet, UNetConfig};
+use super::size::Size;
+use crate::model::{Method, Padding, Precision, Schedule, ScheduleName, Storage};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::fmt;
 use std::path::PathBuf;
-use std::str::FromStr;
 
-/// A grid's size, written `64x64`: cells along x, then along y.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct Size {
-    /// Cells along x.
-    pub nx: usize,
-    /// Cells along y.
-    pub ny: usize,
-}
+/// The default of `lr_decay`.
+pub const LR_DECAY: f64 = 0.5;
 
-impl FromStr for Size {
-    type Err = String;
+/// The default of `lr_decay_every`.
+pub const LR_DECAY_EVERY: u64 = 100;
 
-    fn from_str(text: &str) -> std::result::Result<Self, String> {
-        let parse = |part: &str| part.trim().parse::<usize>().ok();
-        match text.split_once(['x', 'X', '×']).map(|(nx, ny)| (parse(nx), parse(ny))) {
-            Some((Some(nx), Some(ny))) => Ok(Self { nx, ny }),
-            _ => Err(format!("'{text}' is not a size: write it like 64x64")),
-        }
-    }
-}
-
-impl fmt::Display for Size {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        write!(f, "{}x{}", self.nx, self.ny)
-    }
-}
-
-impl TryFrom<String> for Size {
-    type Error = String;
-
-    fn try_from(text: String) -> std::result::Result<Self, String> {
-        text.parse()
-    }
-}
-
-impl From<Size> for String {
-    fn from(size: Size) -> Self {
-        size.to_string()
-    }
-}
-
-/// Every setting of a training run, named like its flag.
+/// Every setting of a training run, named like its flag. What a file leaves out has its default.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct TrainConfig {
     /// The training signal.
     pub method: Method,
@@ -66,31 +26,54 @@ pub struct TrainConfig {
     pub size: Size,
     /// Diffusivity × time in cells².
     pub amount: f64,
+    /// Standard deviation of the observations' noise in a cell: drawn, or that of `observations`.
+    pub noise: f64,
+    /// What a residual is uncertain by relative to its norm, besides the noise.
+    pub uncertainty: f64,
     /// In how many bits the physics is computed; the network always takes 32.
     pub physics: Precision,
     /// In how many bits the network's activations and their gradients are stored.
-    #[serde(default)]
     pub activations: Storage,
-    /// Adam's learning rate.
+    /// Adam's learning rate in the first step.
     pub lr: f64,
+    /// How it changes.
+    pub lr_schedule: ScheduleName,
+    /// Cosine: the step from which on the learning rate is 0; none: `steps` when the run starts.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_cosine_steps: Option<u64>,
+    /// Step: what the learning rate is multiplied by; none: [`LR_DECAY`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_decay: Option<f64>,
+    /// Step: after how many steps each time; none: [`LR_DECAY_EVERY`].
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lr_decay_every: Option<u64>,
     /// Levels of the U-Net.
     pub levels: usize,
     /// Filters of all levels, or of each from the finest to the coarsest.
     pub filters: Vec<usize>,
     /// What the network's convolutions read beyond the border.
-    #[serde(default)]
     pub padding: Padding,
     /// Weights to start from, which have the levels, filters and padding above; none: drawn from the seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// Fields to train on, which have the size above; none: random rectangles.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<PathBuf>,
+    /// Observations y to train on without their truth, which have the size above.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub observations: Option<PathBuf>,
     /// Whether the fields of the file are taken in a random order, a new one for every pass.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub shuffle: bool,
+    /// Steps between two checkpoints; 0: only one at the end.
+    pub checkpoint_every: u64,
+    /// Steps between two looks at the held-out fields; 0: none.
+    pub validate_every: u64,
+    /// The held-out fields, which have the size above; none: random rectangles that training never draws.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub validation_data: Option<PathBuf>,
     /// Where the parameter gradients of the last step go.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub save_gradients: Option<PathBuf>,
     /// Seed of weights and data.
     pub seed: u64,
@@ -106,15 +89,25 @@ impl Default for TrainConfig {
             batch: 128,
             size: Size { nx: 64, ny: 64 },
             amount: 8.0,
+            noise: 0.0,
+            uncertainty: 1e-6,
             physics: Precision::F32,
             activations: Storage::F32,
             lr: 1e-3,
+            lr_schedule: ScheduleName::Constant,
+            lr_cosine_steps: None,
+            lr_decay: None,
+            lr_decay_every: None,
             levels: 4,
             filters: vec![16],
             padding: Padding::Circular,
             weights: None,
             data: None,
+            observations: None,
             shuffle: false,
+            checkpoint_every: 100,
+            validate_every: 0,
+            validation_data: None,
             save_gradients: None,
             seed: 0,
             device: "auto".to_owned(),
@@ -122,103 +115,78 @@ impl Default for TrainConfig {
     }
 }
 
-/// A configuration that has passed every check, with its files read.
-pub struct Plan {
-    /// The physics.
-    pub heat: HeatEquation,
-    /// The network.
-    pub net: UNet,
-    /// The optimiser.
-    pub adam: Adam,
-    /// Weights before the first step.
-    pub start: State,
-    /// The fields x*.
-    pub data: Data,
-}
-
 impl TrainConfig {
-    /// Checks every value and reads the files; the error names the first that is impossible.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and [`Error::File`]
-    /// for files.
-    pub fn plan(&self) -> Result<Plan> {
-        let (heat, net, start) = self.model()?;
-        let adam = Adam { learning_rate: self.lr, ..Adam::default() };
-        let truth = match &self.data {
-            None => Source::Drawn,
-            Some(path) => Source::File(data::File::new(npy::read(path)?, self.shuffle.then_some(self.seed))),
-        };
-        let Size { nx, ny } = self.size;
-        let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise: Noise::None };
-        Ok(Plan { heat, net, adam, start, data })
+    /// These settings with everything said that would otherwise follow from the number of steps or a default: an
+    /// extended run keeps its schedule.
+    pub fn settled(&self) -> Self {
+        let mut settled = self.clone();
+        match self.lr_schedule {
+            ScheduleName::Constant => {}
+            ScheduleName::Cosine => _ = settled.lr_cosine_steps.get_or_insert(self.steps),
+            ScheduleName::Step => {
+                settled.lr_decay.get_or_insert(LR_DECAY);
+                settled.lr_decay_every.get_or_insert(LR_DECAY_EVERY);
+            }
+        }
+        settled
     }
 
-    fn model(&self) -> Result<(HeatEquation, UNet, State)> {
-        let heat = self.heat()?;
-        let (net, start) = self.network()?;
-        net.config.check_input(self.batch, heat.nx, heat.ny)?;
-        if self.steps == 0 {
-            return Err(Error::usage("steps 0: must be at least 1"));
+    /// The learning rate's factors.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for impossible values, and those of another schedule.
+    pub(super) fn schedule(&self) -> Result<Schedule> {
+        let (cosine_steps, decay, every) = (self.lr_cosine_steps, self.lr_decay, self.lr_decay_every);
+        for (flag, said, owner) in [
+            ("lr-cosine-steps", cosine_steps.is_some(), ScheduleName::Cosine),
+            ("lr-decay", decay.is_some(), ScheduleName::Step),
+            ("lr-decay-every", every.is_some(), ScheduleName::Step),
+        ] {
+            if said && self.lr_schedule != owner {
+                let message =
+                    format!("{flag}: is for --lr-schedule {owner}; add that, or leave --{flag} out");
+                return Err(Error::usage(message));
+            }
         }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
+        if cosine_steps == Some(0) || every == Some(0) {
+            let flag = if every == Some(0) { "lr-decay-every" } else { "lr-cosine-steps" };
+            return Err(Error::usage(format!("{flag} 0: must be at least 1")));
         }
-        if self.shuffle && self.data.is_none() {
-            return Err(Error::usage(
-                "shuffle: needs fields from a file; add --data, or leave --shuffle out",
-            ));
+        if let Some(decay) = decay.filter(|decay| !(decay.is_finite() && *decay > 0.0)) {
+            return Err(Error::usage(format!("lr-decay {decay}: must be a positive number")));
         }
-        let paths = [&self.weights, &self.data, &self.save_gradients];
+        Ok(match self.lr_schedule {
+            ScheduleName::Constant => Schedule::Constant,
+            ScheduleName::Cosine => Schedule::Cosine { steps: cosine_steps.unwrap_or(self.steps) },
+            ScheduleName::Step => {
+                Schedule::Step { every: every.unwrap_or(LR_DECAY_EVERY), decay: decay.unwrap_or(LR_DECAY) }
+            }
+        })
+    }
+
+    /// Refuses what TOML cannot hold.
+    pub(super) fn check_names(&self) -> Result<()> {
+        let paths =
+            [&self.weights, &self.data, &self.observations, &self.validation_data, &self.save_gradients];
         if let Some(path) = paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
             let path = path.display();
             return Err(Error::usage(format!(
                 "{path}: the name is not UTF-8, so config.toml cannot hold it"
             )));
         }
-        Ok((heat, net, start))
-    }
-
-    fn heat(&self) -> Result<HeatEquation> {
-        let new = || HeatEquation::new(self.size.nx, self.size.ny, self.amount);
-        let Some(path) = &self.data else { return new() };
-        let [_, nx, ny] = npy::shape(path)?;
-        let found = Size { nx, ny };
-        if found != self.size {
-            let (size, path) = (self.size, path.display());
-            return Err(Error::usage(format!(
-                "size {size}: {path} holds fields of {found}; leave --size out, or name another file"
-            )));
-        }
-        HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
-        new()
-    }
-
-    fn network(&self) -> Result<(UNet, State)> {
-        let Some(path) = &self.weights else {
-            let net = UNet::new(&UNetConfig::new(self.levels, &self.filters, self.padding)?);
-            let start = State::new(&net, self.seed);
-            return Ok((net, start));
-        };
-        let (net, start) = weights::read(path)?;
-        let list = |filters: &[usize]| filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        let filters = match self.filters[..] {
-            [one] => vec![one; net.config.levels()],
-            _ => self.filters.clone(),
-        };
-        for (flag, wanted, found) in [
-            ("levels", self.levels.to_string(), net.config.levels().to_string()),
-            ("filters", list(&filters), list(&net.config.filters)),
-            ("padding", self.padding.to_string(), net.config.padding.to_string()),
+        for (flag, value) in [
+            ("seed", self.seed),
+            ("steps", self.steps),
+            ("checkpoint-every", self.checkpoint_every),
+            ("validate-every", self.validate_every),
         ] {
-            if wanted != found {
-                let path = path.display();
+            if i64::try_from(value).is_err() {
                 return Err(Error::usage(format!(
-                    "{flag} {wanted}: the network in {path} has {found}; leave --{flag} out, or name another file"
+                    "{flag} {value}: must be below 2^63, or config.toml cannot hold it"
                 )));
             }
         }
-        Ok((net, start))
+        Ok(())
     }
 }
 
@@ -239,16 +207,38 @@ mod tests {
 
     #[test]
     fn impossible_values_are_named() {
-        let complain = |change: fn(&mut TrainConfig)| {
+        fn complain(change: impl Fn(&mut TrainConfig)) -> String {
             let mut config = TrainConfig::default();
             change(&mut config);
             config.plan().err().map(|e| e.to_string()).unwrap_or_default()
-        };
+        }
         assert!(complain(|c| c.steps = 0).contains("steps 0"));
         assert!(complain(|c| c.lr = f64::NAN).contains("lr NaN"));
         assert!(complain(|c| c.lr = -1.0).contains("lr -1"));
+        assert!(complain(|c| c.noise = -1.0).contains("noise -1"));
+        assert!(complain(|c| c.uncertainty = 0.0).contains("uncertainty 0"));
         assert!(complain(|c| c.batch = 0).contains("batch 0"));
         assert!(complain(|c| c.size.nx = 60).contains("32 or 64"));
         assert!(complain(|c| c.levels = 9).contains("levels 9"));
+        assert!(complain(|c| c.validation_data = Some("v.npy".into())).contains("--validate-every N"));
+        assert!(complain(|c| c.seed = 1 << 63).contains("2^63"));
+        assert!(complain(|c| c.lr_decay = Some(0.1)).contains("add that"));
+        assert!(complain(|c| c.lr_cosine_steps = Some(10)).contains("--lr-schedule cosine"));
+        let step = |c: &mut TrainConfig, decay, every| {
+            c.lr_schedule = ScheduleName::Step;
+            (c.lr_decay, c.lr_decay_every) = (Some(decay), Some(every));
+        };
+        assert!(complain(move |c| step(c, -1.0, 1)).contains("lr-decay -1"));
+        assert!(complain(move |c| step(c, 0.1, 0)).contains("lr-decay-every 0"));
+    }
+
+    #[test]
+    fn an_extended_run_keeps_its_schedule() {
+        for lr_schedule in [ScheduleName::Constant, ScheduleName::Cosine, ScheduleName::Step] {
+            let config = TrainConfig { lr_schedule, ..TrainConfig::default() };
+            let extended = TrainConfig { steps: 2 * config.steps, ..config.settled() };
+            assert_eq!(extended.schedule().unwrap(), config.schedule().unwrap());
+            assert_eq!(extended.settled(), extended);
+        }
     }
 }

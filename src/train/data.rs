@@ -1,11 +1,14 @@
 //! Where the fields x* of a training run come from, and the noise of their observations.
 
-use crate::cpu;
-use crate::io::npy::{FieldData, Fields};
-use crate::model::rectangles::draw_batch;
+use super::compute::Compute;
+use super::fields::{diffuse, rasterised};
+use crate::io::npy::{self, FieldData, Fields};
+use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
-use crate::model::{Batch, HeatEquation, Truth, noise};
+use crate::model::{Batch, HeatEquation, Precision, Truth, noise};
+use crate::{Result, cpu};
 use rayon::prelude::*;
+use std::path::Path;
 
 /// A source of batches. Any step's batch can be asked for, in any order.
 pub struct Data {
@@ -87,11 +90,7 @@ impl Data {
         };
         let noise = match &self.noise {
             Noise::None => None,
-            Noise::Drawn(std) => {
-                let draw = |sample| noise::draw(of_noise, seed, step, sample, cells, *std);
-                let samples: Vec<Vec<f64>> = (0..batch as u64).into_par_iter().map(draw).collect();
-                Some(samples.concat())
-            }
+            Noise::Drawn(std) => Some(draw_noise(of_noise, seed, step, batch, cells, *std)),
             Noise::Measured(noise) => Some(indices.iter().flat_map(|i| &noise[range(i)]).copied().collect()),
         };
         Batch { truth, noise }
@@ -102,10 +101,7 @@ impl Noise {
     /// Of observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
     /// P(x* - x) + n for n = y - P(y), whatever the truth is.
     pub fn of_observations(heat: &HeatEquation, observations: &Fields) -> Self {
-        let observations: Vec<f64> = match &observations.data {
-            FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
-            FieldData::F64(values) => values.clone(),
-        };
+        let observations = observations.data.clone().into_f64();
         let mut noise = vec![0.0; observations.len()];
         cpu::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
         noise.par_iter_mut().zip(&observations).for_each(|(n, y)| *n = f64::from((y - *n) as f32));
@@ -142,6 +138,60 @@ impl File {
         }
         self.order = (pass, order);
     }
+}
+
+/// Fields x* that training does not see, `[count, nx, ny]`, and the noise of their observations.
+pub struct HeldOut {
+    /// x*.
+    pub truth: Vec<f64>,
+    noise: Option<Vec<f64>>,
+}
+
+impl HeldOut {
+    /// All fields of a file, or `count` rectangle fields that are the same for every run; with noise of this standard
+    /// deviation, that is the same for every run too.
+    ///
+    /// # Errors
+    /// Those of reading the file.
+    pub fn new(file: Option<&Path>, count: usize, nx: usize, ny: usize, std: f64) -> Result<Self> {
+        let truth = match file {
+            Some(path) => npy::read(path)?.data.into_f64(),
+            None => {
+                let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
+                rasterised(&Compute::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+            }
+        };
+        let samples = truth.len() / (nx * ny);
+        let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
+        Ok(Self { truth, noise })
+    }
+
+    /// Fields of one batch, rasterised.
+    pub(super) fn of(batch: Batch, nx: usize, ny: usize) -> Result<Self> {
+        let truth = match batch.truth {
+            Truth::Fields(fields) => fields,
+            Truth::Rectangles(rectangles) => {
+                rasterised(&Compute::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+            }
+        };
+        Ok(Self { truth, noise: batch.noise })
+    }
+
+    /// y* = P(x*) + n in 32 bits, as the network sees it.
+    pub fn observation(&self, heat: &HeatEquation) -> Result<Vec<f32>> {
+        let mut observation = diffuse(&Compute::Cpu, Precision::F64, heat, &self.truth)?;
+        if let Some(noise) = &self.noise {
+            observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
+        }
+        Ok(observation.into_iter().map(|y| y as f32).collect())
+    }
+}
+
+/// [`noise::draw`] for `samples` samples.
+fn draw_noise(purpose: Purpose, seed: u64, step: u64, samples: usize, cells: usize, std: f64) -> Vec<f64> {
+    let draw = |sample| noise::draw(purpose, seed, step, sample, cells, std);
+    let samples: Vec<Vec<f64>> = (0..samples as u64).into_par_iter().map(draw).collect();
+    samples.concat()
 }
 
 #[cfg(test)]

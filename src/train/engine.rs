@@ -1,11 +1,12 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
 use super::compute::Compute;
-use super::config::{Plan, TrainConfig};
+use super::config::TrainConfig;
 use super::memory::{self, Purpose};
+use super::plan::Plan;
 use crate::cpu::Real;
 use crate::model::init::State;
-use crate::model::{Batch, Losses, Method, Precision, Storage};
+use crate::model::{Batch, Losses, Precision, Snapshot, Storage};
 use crate::{Error, Result, cpu, gpu};
 use std::time::Instant;
 
@@ -31,6 +32,10 @@ trait CpuTraining {
     fn state(&self) -> (Vec<f32>, Vec<f32>);
     /// Those of the last step whose loss was finite.
     fn kept(&self) -> (Vec<f32>, Vec<f32>);
+    /// What the next step depends on.
+    fn snapshot(&self, batches_tracked: i64) -> Snapshot;
+    /// Goes on from there.
+    fn restore(&mut self, snapshot: &Snapshot);
     /// Parameter gradients of the last step.
     fn gradients(&self) -> Vec<f32>;
     /// Truth, observation and prediction.
@@ -57,17 +62,18 @@ impl Engine {
     /// does not fit.
     pub fn new(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<Self> {
         Self::check(compute, plan, config)?;
-        let &TrainConfig { method, physics, activations, batch, .. } = config;
+        let &TrainConfig { physics, activations, batch, .. } = config;
+        let objective = plan.objective;
         let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
         let backend = match compute {
             Compute::Gpu(gpu) => {
                 let build =
-                    |batch| gpu::Step::new(gpu, net, heat, method, physics, activations, adam, batch, state);
+                    |batch| gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state);
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
             Compute::Cpu => Backend::Cpu(match physics {
-                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, method, batch, state)),
-                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, method, batch, state)),
+                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, state)),
+                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, batch, state)),
             }),
         };
         Ok(Self { backend, batches: state.batches_tracked })
@@ -161,6 +167,24 @@ impl Engine {
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
+    /// Everything that the next step depends on, after the last one. Meant for between two finite steps.
+    pub fn snapshot(&self) -> Result<Snapshot> {
+        match &self.backend {
+            Backend::Gpu(step) => step.snapshot(self.batches),
+            Backend::Cpu(engine) => Ok(engine.snapshot(self.batches)),
+        }
+    }
+
+    /// Goes on from a snapshot of the same architecture, bit for bit as the engine would have that it was taken of,
+    /// on the same device. For an engine that has made no step yet.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        self.batches = snapshot.state.batches_tracked;
+        match &mut self.backend {
+            Backend::Gpu(step) => step.restore(snapshot),
+            Backend::Cpu(engine) => engine.restore(snapshot),
+        }
+    }
+
     /// Flat parameter gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
         match &self.backend {
@@ -191,8 +215,8 @@ impl Engine {
 }
 
 impl<P: Real> CpuEngine<P> {
-    fn new(plan: &Plan, method: Method, batch: usize, state: &State) -> Self {
-        let mut step = cpu::Step::new(&plan.net, &plan.heat, method, plan.adam, batch);
+    fn new(plan: &Plan, batch: usize, state: &State) -> Self {
+        let mut step = cpu::Step::new(&plan.net, &plan.heat, plan.objective, plan.adam, batch);
         step.params.copy_from_slice(&state.params);
         step.running.copy_from_slice(&state.buffers);
         let kept = (state.params.clone(), state.buffers.clone());
@@ -231,6 +255,32 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
 
     fn kept(&self) -> (Vec<f32>, Vec<f32>) {
         self.kept.clone()
+    }
+
+    fn snapshot(&self, batches_tracked: i64) -> Snapshot {
+        let (params, buffers) = self.state();
+        Snapshot {
+            state: State { params, buffers, batches_tracked },
+            first_moments: self.step.m.clone(),
+            second_moments: self.step.v.clone(),
+            updates: self.updates,
+            kept_params: self.kept.0.clone(),
+        }
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        let Snapshot { state, first_moments, second_moments, updates, kept_params } = snapshot;
+        for (array, values) in [
+            (&mut self.step.params, &state.params),
+            (&mut self.step.running, &state.buffers),
+            (&mut self.step.m, first_moments),
+            (&mut self.step.v, second_moments),
+            (&mut self.kept.0, kept_params),
+            (&mut self.kept.1, &state.buffers), // every step keeps the statistics that it leaves
+        ] {
+            array.copy_from_slice(values);
+        }
+        self.updates = *updates;
     }
 
     fn gradients(&self) -> Vec<f32> {

@@ -1,0 +1,18 @@
+//! What training depends on besides its settings: with these numbers it goes on as if it had never stopped.
+
+use super::init::State;
+
+/// Network and optimiser between two steps, as flat arrays in the order of [`super::UNet::entries`].
+#[derive(Clone, Debug, PartialEq)]
+pub struct Snapshot {
+    /// Parameters and running statistics.
+    pub state: State,
+    /// Adam's first moments.
+    pub first_moments: Vec<f32>,
+    /// Adam's second moments.
+    pub second_moments: Vec<f32>,
+    /// Updates that Adam has made.
+    pub updates: u64,
+    /// The parameters before the last update: the last whose losses are known to be finite.
+    pub kept_params: Vec<f32>,
+}

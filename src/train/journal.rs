@@ -1,0 +1,60 @@
+//! Turns losses into rows of `metrics.csv`, as they arrive.
+
+use super::engine::Engine;
+use super::run::Progress;
+use super::summary::{Statistics, row};
+use crate::Result;
+use crate::io::metrics::{MetricsFile, Row};
+use std::path::Path;
+use std::time::Instant;
+
+/// The rows of a run, in memory and in its folder.
+pub(super) struct Journal {
+    file: MetricsFile,
+    pub(super) rows: Vec<Row>,
+    steps: u64,
+    start: Instant,
+    /// Seconds of training before `start`.
+    before: f64,
+    /// x_l2 over the batch of the last step.
+    pub(super) last: Statistics,
+    /// Whether a step's losses were not finite.
+    pub(super) failed: bool,
+}
+
+impl Journal {
+    /// Goes on with step `done` of `steps`, whose predecessors are in the file.
+    pub(super) fn resume(folder: &Path, done: u64, steps: u64) -> Result<Self> {
+        let (file, rows) = MetricsFile::resume(&folder.join("metrics.csv"), done)?;
+        let before = rows.last().map_or(0.0, |row| row.seconds);
+        let last = Statistics { mean: f64::NAN, std: f64::NAN, min: f64::NAN, max: f64::NAN };
+        Ok(Self { file, rows, steps, start: Instant::now(), before, last, failed: false })
+    }
+
+    /// Stops for good at the first step whose losses are not finite. With `all`, waits for every submitted step.
+    pub(super) fn add(&mut self, engine: &mut Engine, all: bool, progress: &mut dyn Progress) -> Result<()> {
+        for losses in engine.losses(all)? {
+            self.failed |= !losses.is_finite();
+            if self.failed {
+                return Ok(());
+            }
+            let seconds = self.before + self.start.elapsed().as_secs_f64();
+            let row = row(self.rows.len() as u64, &losses, seconds);
+            self.last = Statistics::of(&losses.x_l2);
+            self.file.append(&row)?;
+            progress.step(&row, self.steps);
+            self.rows.push(row);
+        }
+        Ok(())
+    }
+
+    /// Returns when every row is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync()
+    }
+
+    /// Seconds of training, those before an interruption too.
+    pub(super) fn seconds(&self) -> f64 {
+        self.rows.last().map_or(0.0, |row| row.seconds)
+    }
+}

@@ -1,0 +1,187 @@
+//! From settings to a run's parts: every value checked, every file read.
+
+use super::config::TrainConfig;
+use super::data::{Data, File, HeldOut, Noise, Source};
+use super::size::Size;
+use crate::io::{npy, weights};
+use crate::model::init::State;
+use crate::io::npy::Fields;
+use crate::model::{Adam, HeatEquation, Method, Objective, UNet, UNetConfig};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// A configuration that has passed every check, with its files read.
+pub struct Plan {
+    /// The physics.
+    pub heat: HeatEquation,
+    /// The network.
+    pub net: UNet,
+    /// The optimiser.
+    pub adam: Adam,
+    /// What is minimised.
+    pub objective: Objective,
+    /// Weights before the first step.
+    pub start: State,
+    /// The fields x*.
+    pub data: Data,
+    /// Fields that training does not see, where validation is asked for.
+    pub held_out: Option<HeldOut>,
+}
+
+impl TrainConfig {
+    /// Checks every value and reads the files; the error names the first that is impossible.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and [`Error::File`]
+    /// for files.
+    pub fn plan(&self) -> Result<Plan> {
+        let (heat, net, start) = self.model()?;
+        let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
+        let mut objective = self.objective()?;
+        let (truth, noise) = match (&self.data, &self.observations) {
+            (None, None) => (Source::Drawn, self.drawn_noise()),
+            (Some(path), _) => (self.file(npy::read(path)?), self.drawn_noise()),
+            (None, Some(path)) => {
+                let fields = npy::read(path)?;
+                objective.noise = self.noise.max(floor(self.physics, &fields));
+                let noise = Noise::of_observations(&heat, &fields);
+                (self.file(fields), noise)
+            }
+        };
+        let Size { nx, ny } = self.size;
+        let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise };
+        let held_out = self.held_out()?;
+        Ok(Plan { heat, net, adam, objective, start, data, held_out })
+    }
+
+    fn model(&self) -> Result<(HeatEquation, UNet, State)> {
+        let heat = self.heat()?;
+        let (net, start) = self.network()?;
+        net.config.check_input(self.batch, heat.nx, heat.ny)?;
+        if self.steps == 0 {
+            return Err(Error::usage("steps 0: must be at least 1"));
+        }
+        if !(self.lr.is_finite() && self.lr > 0.0) {
+            return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
+        }
+        if self.data.is_some() && self.observations.is_some() {
+            return Err(Error::usage("observations: train on these or on --data, not on both; leave one out"));
+        }
+        if self.shuffle && self.file_of_fields().is_none() {
+            return Err(Error::usage(
+                "shuffle: needs fields from a file; add --data or --observations, or leave --shuffle out",
+            ));
+        }
+        self.check_names()?;
+        Ok((heat, net, start))
+    }
+
+    fn heat(&self) -> Result<HeatEquation> {
+        let Size { nx, ny } = self.size;
+        if let Some(path) = self.file_of_fields() {
+            self.check_size(path)?;
+            HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
+        }
+        HeatEquation::new(nx, ny, self.amount)
+    }
+
+    /// The fields to train on, if they come from a file.
+    fn file_of_fields(&self) -> Option<&Path> {
+        self.data.as_deref().or(self.observations.as_deref())
+    }
+
+    fn file(&self, fields: Fields) -> Source {
+        Source::File(File::new(fields, self.shuffle.then_some(self.seed)))
+    }
+
+    fn drawn_noise(&self) -> Noise {
+        if self.noise > 0.0 { Noise::Drawn(self.noise) } else { Noise::None }
+    }
+
+    fn objective(&self) -> Result<Objective> {
+        let &Self { method, noise, uncertainty, .. } = self;
+        check_noise(noise)?;
+        if !(uncertainty.is_finite() && uncertainty > 0.0) {
+            return Err(Error::usage(format!(
+                "uncertainty {uncertainty}: must be a positive number, such as 1e-6"
+            )));
+        }
+        if method == Method::Supervised && self.observations.is_some() {
+            return Err(Error::usage(
+                "method supervised: needs the truth, which --observations does not have; use sip or gd",
+            ));
+        }
+        // The reference holds ε in 32 bits (SPEC 3).
+        Ok(Objective { method, uncertainty: f64::from(uncertainty as f32), noise })
+    }
+
+    fn network(&self) -> Result<(UNet, State)> {
+        let Some(path) = &self.weights else {
+            let net = UNet::new(&UNetConfig::new(self.levels, &self.filters, self.padding)?);
+            let start = State::new(&net, self.seed);
+            return Ok((net, start));
+        };
+        let (net, start) = weights::read(path)?;
+        let list = |filters: &[usize]| filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
+        let filters = match self.filters[..] {
+            [one] => vec![one; net.config.levels()],
+            _ => self.filters.clone(),
+        };
+        for (flag, wanted, found) in [
+            ("levels", self.levels.to_string(), net.config.levels().to_string()),
+            ("filters", list(&filters), list(&net.config.filters)),
+            ("padding", self.padding.to_string(), net.config.padding.to_string()),
+        ] {
+            if wanted != found {
+                let path = path.display();
+                return Err(Error::usage(format!(
+                    "{flag} {wanted}: the network in {path} has {found}; leave --{flag} out, or name another file"
+                )));
+            }
+        }
+        Ok((net, start))
+    }
+
+    fn held_out(&self) -> Result<Option<HeldOut>> {
+        let Size { nx, ny } = self.size;
+        if self.validate_every == 0 {
+            return match self.validation_data {
+                None => Ok(None),
+                Some(_) => {
+                    Err(Error::usage("validation-data: is for --validate-every N; add that, or leave it out"))
+                }
+            };
+        }
+        let file = self.validation_data.as_deref();
+        if file.is_none() && self.file_of_fields().is_some() {
+            return Err(Error::usage(
+                "validate-every: fields that training does not see are needed; add --validation-data FILE.npy",
+            ));
+        }
+        file.map_or(Ok(()), |path| self.check_size(path))?;
+        HeldOut::new(file, self.batch, nx, ny, self.noise).map(Some)
+    }
+
+    /// Refuses a file whose fields have another size.
+    fn check_size(&self, path: &Path) -> Result<()> {
+        let [_, nx, ny] = npy::shape(path)?;
+        let found = Size { nx, ny };
+        if found != self.size {
+            let (size, path) = (self.size, path.display());
+            return Err(Error::usage(format!(
+                "size {size}: {path} holds fields of {found}; leave --size out, or name another file"
+            )));
+        }
+        Ok(())
+    }
+}
+
+/// The noise that rounding alone brings into observations: the largest of their root mean squares times
+/// [`rounding`].
+fn floor(physics: Precision, observations: &Fields) -> f64 {
+    let [count, nx, ny] = observations.shape;
+    let values = observations.data.clone().into_f64();
+    let largest = values.chunks_exact(values.len() / count).map(|y| y.iter().map(|v| v * v).sum::<f64>());
+    let rms = (largest.fold(0.0, f64::max) / (nx * ny) as f64).sqrt();
+    rounding(physics) * rms
+}

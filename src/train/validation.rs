@@ -1,0 +1,86 @@
+//! How good the network is on fields that training never sees, and the best weights so far.
+
+use super::compute::Compute;
+use super::config::TrainConfig;
+use super::fields::diffuse;
+use super::plan::Plan;
+use super::reconstruct::{Norm, reconstruct};
+use crate::Result;
+use crate::io::validation::{Row, ValidationFile};
+use crate::io::weights;
+use crate::model::init::State;
+use crate::model::{HeatEquation, Precision, UNet};
+use std::path::{Path, PathBuf};
+
+/// The held-out fields of a run and what was found. It has a network of its own: training does not notice it.
+pub(super) struct Validation {
+    compute: Compute,
+    net: UNet,
+    heat: HeatEquation,
+    batch: usize,
+    every: u64,
+    /// x*, `[count, nx, ny]`.
+    truth: Vec<f64>,
+    /// y* = P(x*) + n.
+    observation: Vec<f32>,
+    file: ValidationFile,
+    best: f64,
+    best_path: PathBuf,
+}
+
+impl Validation {
+    /// Goes on after `done` steps, as `config` says; none where it does not ask for validation.
+    pub(super) fn resume(
+        folder: &Path,
+        done: u64,
+        config: &TrainConfig,
+        plan: &Plan,
+        compute: &Compute,
+    ) -> Result<Option<Self>> {
+        let Some(held_out) = &plan.held_out else { return Ok(None) };
+        let every = config.validate_every;
+        let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
+        Ok(Some(Self {
+            compute: compute.clone(),
+            net: plan.net.clone(),
+            heat: plan.heat,
+            batch: config.batch,
+            every,
+            truth: held_out.truth.clone(),
+            observation: held_out.observation(&plan.heat)?,
+            file,
+            best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
+            best_path: folder.join("weights.best.safetensors"),
+        }))
+    }
+
+    /// Whether to look after `done` steps.
+    pub(super) fn is_due(&self, done: u64) -> bool {
+        done.is_multiple_of(self.every)
+    }
+
+    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
+    pub(super) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let (compute, norm) = (&self.compute, Norm::Running);
+        let prediction = reconstruct(compute, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
+        let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
+        let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
+        let seen = diffuse(&Compute::Cpu, Precision::F64, &self.heat, &prediction)?;
+        let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
+        let count = (self.truth.len() / self.heat.cells()) as f64;
+        let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;
+        let row = Row { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
+        if row.x_l2_mean < self.best {
+            self.best = row.x_l2_mean;
+            weights::write(&self.best_path, &self.net, state)?;
+        }
+        self.file.append(&row)?;
+        Ok(row)
+    }
+
+    /// Returns when every row is on the disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        self.file.sync()
+    }
+}
