@@ -8,6 +8,7 @@ pub mod heat;
 pub mod init;
 pub mod losses;
 pub mod precision;
+pub mod quality;
 pub mod rectangles;
 pub mod rng;
 pub mod storage;
