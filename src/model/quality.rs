@@ -75,7 +75,8 @@ fn windowed(field: &[f64], nx: usize, ny: usize) -> Vec<f64> {
     // One axis after the other: the window is a product.
     let mut along_y = Vec::with_capacity(nx * columns);
     for row in field.chunks_exact(ny) {
-        along_y.extend((0..columns).map(|y| -> f64 { weights.iter().zip(&row[y..]).map(|(w, v)| w * v).sum() }));
+        along_y
+            .extend((0..columns).map(|y| -> f64 { weights.iter().zip(&row[y..]).map(|(w, v)| w * v).sum() }));
     }
     let mut means = vec![0.0; rows * columns];
     for (x, means) in means.chunks_exact_mut(columns).enumerate() {

@@ -129,7 +129,8 @@ fn richardson_lucy(
     for _ in 0..iterations {
         let seen = diffusion.apply(&x)?;
         // Where nothing is seen, rounding may leave P(x) at zero or below: nothing to learn there.
-        let ratio: Vec<f64> = y.iter().zip(&seen).map(|(y, p)| if *p > 1e-12 { y / p } else { 1.0 }).collect();
+        let ratio: Vec<f64> =
+            y.iter().zip(&seen).map(|(y, p)| if *p > 1e-12 { y / p } else { 1.0 }).collect();
         for (x, factor) in x.iter_mut().zip(diffusion.apply(&ratio)?) {
             *x *= factor.max(0.0);
         }

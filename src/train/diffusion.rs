@@ -8,11 +8,18 @@
 use super::Compute;
 use super::fields;
 use super::tiles::{self, Rules, Tiling};
-use crate::model::{HeatEquation, Precision};
 use crate::Result;
+use crate::model::{HeatEquation, Precision};
 
-/// How much of an observation's norm 32-bit rounding makes uncertain: noise below it is taken for this much.
-pub const ROUNDING: f64 = 1e-7;
+/// The part of an observation's norm that rounding leaves uncertain, in a mode as in a cell: less noise than that is
+/// taken for that much. With 64-bit physics it is what 32-bit numbers in a file cost; 32-bit physics adds the rounding
+/// of its transforms (measured: with 1e-7 there the one-shot inverse is four times as far off as with 3e-7).
+pub fn rounding(precision: Precision) -> f64 {
+    match precision {
+        Precision::F64 => 1e-7,
+        Precision::F32 => 3e-7,
+    }
+}
 
 /// Diffusion reaches this many standard deviations far: e^(-32) is left there.
 const REACH: f64 = 8.0;
@@ -52,7 +59,13 @@ impl Diffusion {
     ///
     /// # Errors
     /// [`Error::Usage`] for a field without cells, an amount out of range, or one whose reach no tile can hold.
-    pub fn insulated(compute: &Compute, precision: Precision, nx: usize, ny: usize, amount: f64) -> Result<Self> {
+    pub fn insulated(
+        compute: &Compute,
+        precision: Precision,
+        nx: usize,
+        ny: usize,
+        amount: f64,
+    ) -> Result<Self> {
         HeatEquation::new(8, 8, amount)?; // its range, before anything is made of it
         let guard = (REACH * (2.0 * amount).sqrt()).ceil() as usize;
         let tiling = Tiling::new(nx, ny, Rules { largest: LARGEST_TILE, guard, mirrored: true })?;
@@ -105,8 +118,7 @@ impl Diffusion {
             let (mut energy, mut grids) = (vec![0.0; kernel.len()], 0.0);
             self.on_grid(y, |fields, samples| {
                 let sigmas = vec![1.0; samples.len()];
-                let found =
-                    fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?;
+                let found = fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?;
                 for amplitudes in found.amp.chunks_exact(kernel.len()) {
                     energy.iter_mut().zip(amplitudes).for_each(|(energy, a)| *energy += a * a);
                 }
@@ -124,12 +136,12 @@ impl Diffusion {
         Ok(lambda)
     }
 
-    /// The noise that counts, `[batch]`: what is given, or what 32-bit rounding leaves uncertain of each observation
-    /// if that is more.
+    /// The noise that counts, `[batch]`: what is given, or what [`rounding`] leaves uncertain of each observation if that
+    /// is more.
     pub fn floored(&self, y: &[f64], noise: f64) -> Vec<f64> {
         let cells = self.cells();
         let rms = |y: &[f64]| (y.iter().map(|v| v * v).sum::<f64>() / cells as f64).sqrt();
-        y.chunks_exact(cells).map(|y| noise.max(ROUNDING * rms(y))).collect()
+        y.chunks_exact(cells).map(|y| noise.max(rounding(self.precision) * rms(y))).collect()
     }
 
     /// ‖y - P(x)‖ of every sample, and the residuals themselves.
@@ -156,8 +168,9 @@ impl Diffusion {
         };
         let grid = self.heat.cells();
         let mut results = vec![0.0; samples.len()];
-        let places: Vec<(usize, usize)> =
-            (0..samples.len() / cells).flat_map(|sample| (0..tiling.count()).map(move |i| (sample, i))).collect();
+        let places: Vec<(usize, usize)> = (0..samples.len() / cells)
+            .flat_map(|sample| (0..tiling.count()).map(move |i| (sample, i)))
+            .collect();
         for places in places.chunks((CHUNK / grid).max(1)) {
             let (mut fields, mut tile) = (Vec::with_capacity(places.len() * grid), Vec::new());
             for &(sample, index) in places {
@@ -234,7 +247,10 @@ mod tests {
         for diffusion in [periodic, cpu(32, 32, 2.0)] {
             let lambda = diffusion.discrepancy(&y, &[0.02, 0.1]).unwrap();
             let (misfit, _) = diffusion.misfit(&y, &diffusion.tikhonov(&y, &lambda).unwrap()).unwrap();
-            assert!((misfit[0] / 0.64 - 1.0).abs() < 1e-6 && (misfit[1] / 3.2 - 1.0).abs() < 1e-6, "{misfit:?}");
+            assert!(
+                (misfit[0] / 0.64 - 1.0).abs() < 1e-6 && (misfit[1] / 3.2 - 1.0).abs() < 1e-6,
+                "{misfit:?}"
+            );
         }
     }
 

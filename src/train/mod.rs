@@ -8,6 +8,7 @@ pub mod diffusion;
 pub mod engine;
 pub mod fields;
 pub mod memory;
+pub mod planes;
 pub mod reconstruct;
 pub mod refine;
 pub mod report;

@@ -130,7 +130,8 @@ impl Axis {
             let share = ((depth as f64 + 0.5) / RAMP as f64).clamp(0.0, 1.0);
             0.5 - 0.5 * (std::f64::consts::PI * share).cos()
         };
-        let total: Vec<f64> = (0..length_).map(|cell| starts.iter().map(|&s| in_tile(s, tile_, cell, &weight)).sum()).collect();
+        let total: Vec<f64> =
+            (0..length_).map(|cell| starts.iter().map(|&s| in_tile(s, tile_, cell, &weight)).sum()).collect();
         let shares = starts
             .iter()
             .map(|&start| {
