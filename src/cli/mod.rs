@@ -10,8 +10,11 @@ mod interrupt;
 mod invert;
 mod progress;
 mod reconstruct;
+mod report;
+mod restore;
 mod say;
 mod settings;
+mod sources;
 mod train;
 mod tune;
 
@@ -32,7 +35,7 @@ struct Cli {
 enum Command {
     /// Train a network and draw what it learned
     Train(train::Arguments),
-    /// Undo the diffusion of observed fields with a trained network
+    /// Undo the diffusion of observed fields or pictures with a trained network
     Reconstruct(reconstruct::Arguments),
     /// List the GPUs and what matters about them
     Devices(devices::Arguments),
@@ -42,10 +45,12 @@ enum Command {
     Bench(bench::Arguments),
     /// Write fields of hot rectangles, random or given, to a .npy file
     Generate(generate::Arguments),
-    /// Diffuse fields: what an observer sees of them
+    /// Diffuse fields or pictures: what an observer sees of them
     Diffuse(diffuse::Arguments),
     /// Undo diffusion as far as the noise allows: the SIP update of a residual
     Invert(invert::Arguments),
+    /// Undo diffusion without a network, by a classical method: damped inverse, Tikhonov, Richardson-Lucy
+    Restore(restore::Arguments),
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
@@ -65,6 +70,7 @@ pub fn main() -> ExitCode {
         Command::Generate(arguments) => generate::run(arguments),
         Command::Diffuse(arguments) => diffuse::run(arguments),
         Command::Invert(arguments) => invert::run(arguments),
+        Command::Restore(arguments) => restore::run(arguments),
     };
     match result {
         Ok(code) => code,

@@ -1,10 +1,11 @@
-//! Shows training: a progress bar on a terminal, plain lines elsewhere.
+//! Shows how far training, iterations or a folder of pictures are: a progress bar on a terminal, plain lines elsewhere.
 
 use super::say::note;
 use crate::io::metrics::Row;
 use crate::io::validation;
 use crate::train::Progress;
 use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,5 +68,57 @@ impl Progress for Display {
 
     fn interrupted(&mut self) -> bool {
         self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts what is done one by one: a bar on a terminal, a few plain lines elsewhere.
+pub(super) struct Counter {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    done: Cell<u64>,
+    total: u64,
+}
+
+impl Counter {
+    pub(super) fn new(what: &'static str, total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total);
+            let template = format!("{{bar:20}} {what} {{pos}}/{{len}} {{msg}} {{eta}} left");
+            bar.set_style(ProgressStyle::with_template(&template).expect("a constant template"));
+            bar
+        });
+        Self { bar, what, done: Cell::new(0), total }
+    }
+
+    /// One more is done; `message` says which.
+    pub(super) fn advance(&self, message: &str) {
+        let (what, total) = (self.what, self.total);
+        let done = self.done.get() + 1;
+        self.done.set(done);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(message.to_owned());
+                bar.set_position(done);
+            }
+            None if done.is_multiple_of(total.div_ceil(LINES)) || done == total => {
+                let space = if message.is_empty() { "" } else { ": " };
+                note!("{what} {done} of {total}{space}{message}");
+            }
+            None => {}
+        }
+    }
+
+    /// Lets `print` write lines that the bar does not overwrite.
+    pub(super) fn above(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    pub(super) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
     }
 }

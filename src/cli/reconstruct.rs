@@ -1,14 +1,24 @@
 //! `unheat reconstruct`.
 
-use super::Outcome;
-use super::say::say;
+use super::report::{self, Seen};
+use super::restore::NOISE_NEEDED;
+use super::say::{note, say};
+use super::sources::{self, Job, Kind};
 use super::tune::Tuning;
-use crate::Error;
-use crate::io::{npy, weights};
+use super::{Outcome, arrays};
+use crate::io::photo::Photo;
+use crate::io::report::Palette;
+use crate::io::{npy, photo, weights};
+use crate::model::init::State;
+use crate::model::{HeatEquation, Precision, UNet};
+use crate::train::classic::check_noise;
+use crate::train::planes::reconstruct_planes;
 use crate::train::reconstruct::{check_size, reconstruct};
-use crate::train::{Compute, DeviceChoice, Norm};
+use crate::train::refine::refine;
+use crate::train::{Compute, DeviceChoice, Diffusion, Norm, fields};
+use crate::{Error, Result};
 use clap::{Args, ValueEnum};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Fields at a time where it does not matter to the result.
@@ -19,18 +29,42 @@ pub(super) struct Arguments {
     /// A trained network, unheat's or PyTorch's
     #[arg(long, value_name = "FILE.safetensors")]
     weights: PathBuf,
-    /// Observed fields, [count, x, y] or [x, y]
-    #[arg(short, long, value_name = "FILE.npy")]
+    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits,
+    /// each colour by itself, 0 to 1); or a folder of pictures
+    #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
-    /// The predictions, of the input's shape and type; replaced if it exists
-    #[arg(short, long, value_name = "FILE.npy")]
+    /// The predictions, of the input's shape and type or bit depth; replaced if it exists
+    #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file
-    #[arg(long, value_enum, default_value_t = NormName::Batch)]
-    norm: NormName,
-    /// Fields at a time; with --norm batch each batch has its own statistics [default: all, with --norm batch]
+    /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file [default: batch
+    /// for arrays; running for pictures, so that no tile depends on another]
+    #[arg(long, value_enum)]
+    norm: Option<NormName>,
+    /// Fields (of a picture: tiles) at a time; with --norm batch each batch has its own statistics [default: all, with
+    /// --norm batch]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// Diffusivity × time between truth and observation, in cells²; what --refine and --report go by
+    #[arg(long, allow_negative_numbers = true)]
+    amount: Option<f64>,
+    /// Then update each prediction by up to N damped inverses of its misfit to the observation; an update that would
+    /// make the misfit worse is not made
+    #[arg(long, value_name = "N", requires = "amount")]
+    refine: Option<usize>,
+    /// Standard deviation of the observation's noise, for --refine [default for pictures: that of rounding to 8 or 16
+    /// bits, 1/255/√12 or 1/65535/√12]
+    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true, requires = "refine")]
+    noise: Option<f64>,
+    /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an array, the
+    /// first four fields; of a folder, one report per picture in this folder
+    #[arg(long, value_name = "FILE.png|DIR", requires = "amount")]
+    report: Option<PathBuf>,
+    /// What there was before diffusion, to compare with in the report; of a folder, a folder with the same names
+    #[arg(long, value_name = "FILE|DIR", requires = "report")]
+    truth: Option<PathBuf>,
+    /// Compute the physics of --refine and --report in 32 or 64 bits
+    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    physics: Precision,
     #[command(flatten)]
     tuning: Tuning,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
@@ -44,41 +78,182 @@ enum NormName {
     Running,
 }
 
+impl NormName {
+    fn norm(self) -> Norm {
+        match self {
+            Self::Batch => Norm::Batch,
+            Self::Running => Norm::Running,
+        }
+    }
+}
+
+/// What stays the same from field to field.
+struct Session {
+    arguments: Arguments,
+    net: UNet,
+    state: State,
+    compute: Compute,
+    /// Where the physics is computed.
+    physics: Compute,
+}
+
 pub(super) fn run(arguments: Arguments) -> Outcome {
     if arguments.output == arguments.weights {
         return Err(Error::usage("--output and --weights name the same file"));
     }
+    if let Some(noise) = arguments.noise {
+        check_noise(noise)?;
+    }
+    if let Some(amount) = arguments.amount {
+        HeatEquation::new(8, 8, amount)?;
+    }
     let (net, state) = weights::read(&arguments.weights)?;
+    let open = |arguments: Arguments| {
+        let Ok(choice) = arguments.device.parse::<DeviceChoice>();
+        let compute = Compute::open(&choice)?;
+        arguments.tuning.recall(&compute);
+        let (physics, said) = fields::fallback(compute.clone(), arguments.physics);
+        if let (Some(said), Some(_)) = (said, arguments.amount) {
+            note!("{said}");
+        }
+        Ok(Session { arguments, net, state, compute, physics })
+    };
+    match sources::kind(&arguments.input)? {
+        Kind::Array => array(arguments, open),
+        kind => pictures(kind, open(arguments)?),
+    }
+}
+
+fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) -> Outcome {
     let observed = npy::read(&arguments.input)?;
     let [count, nx, ny] = observed.shape;
-    check_size(&net, nx, ny).map_err(|e| Error::file(&arguments.input, e.to_string()))?;
-    let (norm, default) = match arguments.norm {
-        NormName::Batch => (Norm::Batch, count),
-        NormName::Running => (Norm::Running, BATCH),
-    };
-    let Ok(choice) = arguments.device.parse::<DeviceChoice>();
-    let compute = Compute::open(&choice)?;
-    arguments.tuning.recall(&compute);
-    let batch = arguments.batch.unwrap_or(default);
-    let values: Vec<f32> = match &observed.data {
-        npy::FieldData::F32(values) => values.clone(),
-        npy::FieldData::F64(values) => values.iter().map(|&v| v as f32).collect(),
-    };
-    let predicted = reconstruct(&compute, &net, &state, norm, batch, &values, nx, ny)?;
-    if let Some(bad) = predicted.iter().position(|v| !v.is_finite()) {
-        let field = bad / (nx * ny);
-        let what = format!("the prediction for field {field} is not finite; are these values in range?");
-        return Err(Error::file(&arguments.input, what));
+    sources::check_array_output(&arguments.output)?;
+    if arguments.refine.is_some() && arguments.noise.is_none() {
+        return Err(Error::usage(NOISE_NEEDED));
     }
-    let data = match &observed.data {
-        npy::FieldData::F32(_) => npy::FieldData::F32(predicted),
-        npy::FieldData::F64(_) => npy::FieldData::F64(predicted.into_iter().map(f64::from).collect()),
+    let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
+    if let Some(path) = &arguments.report {
+        arrays::check_output(path)?;
+    }
+    let session = open(arguments)?;
+    check_size(&session.net, nx, ny).map_err(|e| Error::file(&session.arguments.input, e.to_string()))?;
+    let Session { arguments, net, state, compute, .. } = &session;
+    let (norm, default) = match arguments.norm.map_or(Norm::Batch, NormName::norm) {
+        Norm::Batch => (Norm::Batch, count),
+        Norm::Running => (Norm::Running, BATCH),
     };
-    npy::write(&arguments.output, &npy::Fields { data, ..observed })?;
+    let y = arrays::widen(&observed.data);
+    let values: Vec<f32> = y.iter().map(|&v| v as f32).collect();
+    let batch = arguments.batch.unwrap_or(default);
+    let predicted = reconstruct(compute, net, state, norm, batch, &values, nx, ny)?;
+    let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
+    check_finite(&arguments.input, &predicted, nx * ny)?;
+
+    let heat = arguments.amount.map(|amount| HeatEquation::new(nx, ny, amount)).transpose()?;
+    let diffusion = heat.map(|heat| Diffusion::periodic(&session.physics, arguments.physics, &heat));
+    let (x, told) = session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted)?;
+    arrays::write_like(&arguments.output, x.clone(), &observed)?;
+    if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
+        let shown = count.min(report::ROWS) * nx * ny;
+        let truth = truth.as_ref().map(|truth| &truth[..shown]);
+        let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
+        report::draw(path, diffusion, &seen, Palette::Field)?;
+    }
     say!(
-        "{count} fields of {nx}x{ny} cells, on {}, are in {}",
+        "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
         compute.describe(),
         arguments.output.display()
     );
     Ok(ExitCode::SUCCESS)
+}
+
+fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
+    let truth = npy::read(path)?;
+    if truth.shape == shape {
+        return Ok(arrays::widen(&truth.data));
+    }
+    Err(Error::file(path, format!("has the shape {:?}, the observations have {shape:?}", truth.shape)))
+}
+
+fn pictures(kind: Kind, session: Session) -> Outcome {
+    let arguments = &session.arguments;
+    let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
+    let jobs = sources::jobs(kind, &arguments.input, &arguments.output, report, truth)?;
+    let mut told = String::new();
+    sources::each(&jobs, |job, photo| {
+        told = session.picture(job, &photo)?;
+        Ok(())
+    })?;
+    if kind == Kind::Folder {
+        told.clear(); // that of the last one alone says little
+    }
+    let (device, output) = (session.compute.describe(), arguments.output.display());
+    say!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
+    Ok(ExitCode::SUCCESS)
+}
+
+impl Session {
+    /// Reconstructs one picture, and returns what refinement did.
+    fn picture(&self, job: &Job, photo: &Photo) -> Result<String> {
+        let Self { arguments, net, state, compute, .. } = self;
+        let (nx, ny) = (photo.nx, photo.ny);
+        let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
+        let norm = arguments.norm.map_or(Norm::Running, NormName::norm);
+        let predicted =
+            reconstruct_planes(compute, net, state, norm, arguments.batch, &photo.planes, nx, ny)?;
+        check_finite(&job.input, &predicted, nx * ny)?;
+        let insulated = |amount| Diffusion::insulated(&self.physics, arguments.physics, nx, ny, amount);
+        let diffusion = arguments.amount.map(insulated).transpose()?;
+        let noise = arguments.noise.unwrap_or(photo.depth.rounding());
+        let (x, told) = self.refined(diffusion.as_ref(), noise, &photo.planes, predicted)?;
+        let written = photo.with_planes(&x);
+        written.write(&job.output)?;
+        if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
+            let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
+            report::draw(path, diffusion, &Seen { observation, x, truth, nx, ny }, Palette::Picture)?;
+        }
+        Ok(told)
+    }
+
+    /// The predictions after `--refine`, and what it did to the misfit.
+    fn refined(
+        &self,
+        diffusion: Option<&Diffusion>,
+        noise: f64,
+        y: &[f64],
+        predicted: Vec<f64>,
+    ) -> Result<(Vec<f64>, String)> {
+        let (Some(diffusion), Some(updates)) = (diffusion, self.arguments.refine) else {
+            return Ok((predicted, String::new()));
+        };
+        let refined = refine(diffusion, noise, y, &predicted, updates)?;
+        let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
+        let (before, after) = (rms(&refined.before), rms(&refined.after));
+        let most = refined.updates.iter().max().copied().unwrap_or(0);
+        let told = format!(
+            "; {most} of {updates} updates took the misfit per cell from {before:.3e} to {after:.3e}"
+        );
+        Ok((refined.x, told))
+    }
+}
+
+fn picture_truth(path: &Path, photo: &Photo) -> Result<Vec<f64>> {
+    let truth = photo::read(path)?;
+    let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels());
+    if shape(&truth) == shape(photo) {
+        return Ok(truth.planes);
+    }
+    let told = |photo: &Photo| format!("{}x{} pixels with {} colours", photo.nx, photo.ny, photo.channels());
+    Err(Error::file(path, format!("{}, but the observation has {}", told(&truth), told(photo))))
+}
+
+fn check_finite(input: &Path, predicted: &[f64], cells: usize) -> Result<()> {
+    match predicted.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(bad) => {
+            let field = bad / cells;
+            let what = format!("the prediction for field {field} is not finite; are these values in range?");
+            Err(Error::file(input, what))
+        }
+    }
 }

@@ -80,6 +80,13 @@ pub fn sigma<T: Real>(residual: &[T], uncertainty: f64) -> f64 {
 
 /// The inverse of residuals `[batch, nx, ny]` with the relative `uncertainty` ε.
 pub fn invert<T: Real>(heat: &HeatEquation, uncertainty: f64, residual: &[T]) -> Inverted<T> {
+    let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
+    invert_above(heat, &sigmas, residual)
+}
+
+/// The inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `[batch]`: the standard
+/// deviation of a cell's noise times √N.
+pub fn invert_above<T: Real>(heat: &HeatEquation, sigmas: &[f64], residual: &[T]) -> Inverted<T> {
     let (nx, ny) = (heat.nx, heat.ny);
     let fft = Fft::<T>::new(nx, ny);
     let tables: Vec<(T, T)> = heat
@@ -90,8 +97,8 @@ pub fn invert<T: Real>(heat: &HeatEquation, uncertainty: f64, residual: &[T]) ->
         .collect();
     let samples: Vec<Inverted<T>> = residual
         .par_chunks(nx * ny)
-        .map(|residual| {
-            let sigma = sigma(residual, uncertainty);
+        .zip(sigmas)
+        .map(|(residual, &sigma)| {
             let mut spectrum: Vec<Complex<T>> = pack(residual, None);
             fft.forward(&mut spectrum);
             let mut sample = Inverted::default();

@@ -18,7 +18,12 @@ pub struct Physics<T> {
 impl<T: Real> Physics<T> {
     /// Computes the tables in f64 and rounds them.
     pub fn new(heat: &HeatEquation) -> Self {
-        let tables = heat.log_kernel().into_iter().zip(heat.kernel());
+        Self::with_kernel(heat, &heat.kernel())
+    }
+
+    /// With another filter than diffusion in place of K, real and even, `[nx, ny]`.
+    pub fn with_kernel(heat: &HeatEquation, kernel: &[f64]) -> Self {
+        let tables = heat.log_kernel().into_iter().zip(kernel.iter().copied());
         Self {
             nx: heat.nx,
             ny: heat.ny,

@@ -27,13 +27,24 @@ pub struct Physics {
 impl Physics {
     /// Uploads Λ and K, computed in f64, and allocates the spectra.
     pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+        Self::with_kernel(gpu, heat, &heat.kernel(), batch, precision)
+    }
+
+    /// With another filter than diffusion in place of K, real and even, `[nx, ny]`.
+    pub fn with_kernel(
+        gpu: &Gpu,
+        heat: &HeatEquation,
+        kernel: &[f64],
+        batch: usize,
+        precision: Precision,
+    ) -> Result<Self> {
         let complex_len = 2 * pairs(batch) * heat.cells();
         Ok(Self {
             heat: *heat,
             batch,
             fft: Fft::new(gpu, heat.nx, heat.ny, batch, precision)?,
             log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
-            kernel: gpu.table("kernel", &heat.kernel(), precision)?,
+            kernel: gpu.table("kernel", kernel, precision)?,
             along_y: gpu.tensor_in("transform along y", complex_len, precision)?,
             spectrum: gpu.tensor_in("spectrum", complex_len, precision)?,
         })

@@ -14,9 +14,7 @@ use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
 use crate::model::storage::GRADIENT_SCALE;
-use crate::model::{
-    Adam, Batch, HeatEquation, Losses, Objective, Precision, Snapshot, Storage, Truth, UNet,
-};
+use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Precision, Snapshot, Storage, Truth, UNet};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;

@@ -8,13 +8,13 @@ use super::{font, ticks};
 use crate::{Error, Result};
 
 const NOT_A_NUMBER: Colour = [0x99; 3];
-const TITLE_SIZE: f32 = 22.0;
+pub(super) const TITLE_SIZE: f32 = 22.0;
 const TICK_SIZE: f32 = 20.0;
-const MARGIN: usize = 20;
+pub(super) const MARGIN: usize = 20;
 /// Between neighbouring panels.
-const GAP: usize = 18;
+pub(super) const GAP: usize = 18;
 /// The height of a row of titles.
-const TITLE_HEIGHT: usize = 38;
+pub(super) const TITLE_HEIGHT: usize = 38;
 const BAR_WIDTH: usize = 24;
 
 /// One field with its title.
@@ -43,7 +43,7 @@ pub fn panels(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
     all().try_for_each(|panel| check(&panel.field, panel.nx, panel.ny))?;
     let longest =
         all().map(|panel| panel.nx.max(panel.ny)).max().ok_or_else(|| Error::usage("no field to draw"))?;
-    let side = if longest <= 256 { longest * 256usize.div_ceil(longest) } else { longest.min(512) };
+    let side = longer_side(longest);
 
     let widest = all().map(|panel| font::width(&panel.title, TITLE_SIZE)).fold(0.0, f32::max) as usize;
     let row_height = TITLE_HEIGHT + all().map(|panel| size(panel, side).1).max().unwrap_or(side);
@@ -51,13 +51,11 @@ pub fn panels(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
 
     let range = common_range(all().flat_map(|panel| &panel.field));
-    let marks = ticks::linear(range.0, range.1, 5);
-    let labels: Vec<String> = marks.iter().map(|&mark| ticks::label(mark)).collect();
-    let label_width = labels.iter().map(|label| font::width(label, TICK_SIZE)).fold(0.0, f32::max) as usize;
+    let scale = Scale::new(range);
 
     let bar_left = MARGIN + columns * (column_width + GAP) + GAP / 2;
     let grid_height = rows.len() * row_height + (rows.len() - 1) * GAP;
-    let mut canvas = Canvas::new(bar_left + BAR_WIDTH + 14 + label_width + MARGIN, grid_height + 2 * MARGIN)?;
+    let mut canvas = Canvas::new(bar_left + scale.width() + MARGIN, grid_height + 2 * MARGIN)?;
     for (row, panels) in rows.iter().enumerate() {
         for (column, panel) in panels.iter().enumerate() {
             let (width, height) = size(panel, side);
@@ -76,21 +74,51 @@ pub fn panels(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
         }
     }
 
-    let (left, top) = (bar_left as i64, (MARGIN + TITLE_HEIGHT) as i64);
-    let height = grid_height - TITLE_HEIGHT;
-    for row in 0..height {
-        let share = 1.0 - (row as f64 + 0.5) / height as f64;
-        canvas.fill(left, top + row as i64, BAR_WIDTH, 1, inferno(share), 1.0);
-    }
-    canvas.frame(left, top, BAR_WIDTH, height, BLACK);
-    for (mark, label) in marks.iter().zip(&labels) {
-        let share = 1.0 - (mark - range.0) / (range.1 - range.0);
-        let y = top + (share * (height - 1) as f64).round() as i64;
-        let right = left + BAR_WIDTH as i64;
-        canvas.fill(right, y, 6, 1, BLACK, 1.0);
-        canvas.text(right + 9, y, Align::Left, label, TICK_SIZE);
-    }
+    let top = (MARGIN + TITLE_HEIGHT) as i64;
+    scale.draw(&mut canvas, bar_left as i64, top, grid_height - TITLE_HEIGHT, inferno);
     canvas.save(path)
+}
+
+/// A bar of colours with the numbers that they stand for.
+pub(super) struct Scale {
+    range: (f64, f64),
+    marks: Vec<(f64, String)>,
+}
+
+impl Scale {
+    pub(super) fn new(range: (f64, f64)) -> Self {
+        let marks = ticks::linear(range.0, range.1, 5).into_iter();
+        Self { range, marks: marks.map(|mark| (mark, ticks::label(mark))).collect() }
+    }
+
+    /// The pixels that bar and numbers take.
+    pub(super) fn width(&self) -> usize {
+        let labels = self.marks.iter().map(|(_, label)| font::width(label, TICK_SIZE));
+        BAR_WIDTH + 14 + labels.fold(0.0, f32::max) as usize
+    }
+
+    /// `colour` takes shares of the range, 0 to 1.
+    pub(super) fn draw(
+        &self,
+        canvas: &mut Canvas,
+        left: i64,
+        top: i64,
+        height: usize,
+        colour: impl Fn(f64) -> Colour,
+    ) {
+        for row in 0..height {
+            let share = 1.0 - (row as f64 + 0.5) / height as f64;
+            canvas.fill(left, top + row as i64, BAR_WIDTH, 1, colour(share), 1.0);
+        }
+        canvas.frame(left, top, BAR_WIDTH, height, BLACK);
+        for (mark, label) in &self.marks {
+            let share = 1.0 - (mark - self.range.0) / (self.range.1 - self.range.0);
+            let y = top + (share * (height - 1) as f64).round() as i64;
+            let right = left + BAR_WIDTH as i64;
+            canvas.fill(right, y, 6, 1, BLACK, 1.0);
+            canvas.text(right + 9, y, Align::Left, label, TICK_SIZE);
+        }
+    }
 }
 
 /// Draws one field as a PNG file of `nx` by `ny` pixels, one for each cell.
@@ -117,14 +145,28 @@ fn check(field: &[f32], nx: usize, ny: usize) -> Result<()> {
     Ok(())
 }
 
+/// The pixels of a side of this many cells: about 256, and one per cell above that up to 512.
+fn longer_side(longest: usize) -> usize {
+    if longest <= 256 { longest * 256usize.div_ceil(longest) } else { longest.min(512) }
+}
+
+/// The pixels that a field of its own takes.
+pub(super) fn pixels(nx: usize, ny: usize) -> (usize, usize) {
+    scaled(nx, ny, longer_side(nx.max(ny)))
+}
+
 /// The pixels a panel takes when its longer side takes `side`.
 fn size(panel: &Panel, side: usize) -> (usize, usize) {
-    let longest = panel.nx.max(panel.ny);
-    ((side * panel.nx / longest).max(1), (side * panel.ny / longest).max(1))
+    scaled(panel.nx, panel.ny, side)
+}
+
+fn scaled(nx: usize, ny: usize, side: usize) -> (usize, usize) {
+    let longest = nx.max(ny);
+    ((side * nx / longest).max(1), (side * ny / longest).max(1))
 }
 
 /// The smallest and largest finite value, widened if they are the same.
-fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f64, f64) {
+pub(super) fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for &value in values.filter(|value| value.is_finite()) {
         (low, high) = (low.min(value.into()), high.max(value.into()));
@@ -166,7 +208,7 @@ fn colour(value: f64, (low, high): (f64, f64)) -> Colour {
     inferno(if share.is_nan() { 0.5 } else { share })
 }
 
-fn inferno(share: f64) -> Colour {
+pub(super) fn inferno(share: f64) -> Colour {
     colorous::INFERNO.eval_continuous(share.clamp(0.0, 1.0)).into_array()
 }
 

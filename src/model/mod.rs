@@ -10,6 +10,7 @@ pub mod losses;
 pub mod noise;
 pub mod objective;
 pub mod precision;
+pub mod quality;
 pub mod rectangles;
 pub mod rng;
 pub mod schedule;

@@ -67,8 +67,9 @@ impl Engine {
         let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
         let backend = match compute {
             Compute::Gpu(gpu) => {
-                let build =
-                    |batch| gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state);
+                let build = |batch| {
+                    gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state)
+                };
                 Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
             }
             Compute::Cpu => Backend::Cpu(match physics {

@@ -34,12 +34,27 @@ pub fn fallback(compute: Compute, precision: Precision) -> (Compute, Option<Stri
 
 /// y = P(x) for fields `[batch, nx, ny]`.
 pub fn diffuse(compute: &Compute, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+    filter(compute, precision, heat, &heat.kernel(), x)
+}
+
+/// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even `kernel` H `[nx, ny]`.
+pub fn filter(
+    compute: &Compute,
+    precision: Precision,
+    heat: &HeatEquation,
+    kernel: &[f64],
+    x: &[f64],
+) -> Result<Vec<f64>> {
     match (compute, precision) {
-        (Compute::Cpu, Precision::F32) => Ok(on_cpu::<f32>(heat, x, |physics, x, y| physics.diffuse(x, y))),
-        (Compute::Cpu, Precision::F64) => Ok(on_cpu::<f64>(heat, x, |physics, x, y| physics.diffuse(x, y))),
-        (Compute::Gpu(gpu), _) => {
-            on_gpu(gpu, precision, heat, x, |physics, recorder, x, y, _| physics.diffuse(recorder, x, y))
+        (Compute::Cpu, Precision::F32) => {
+            Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
+        (Compute::Cpu, Precision::F64) => {
+            Ok(on_cpu::<f64>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
+        }
+        (Compute::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
+            physics.diffuse(recorder, x, y)
+        }),
     }
 }
 
@@ -56,15 +71,21 @@ pub fn training_update(
     // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (compute, precision) {
-        (Compute::Cpu, Precision::F32) => on_cpu::<f32>(heat, &error, |physics, error, signal| {
-            physics.training_signal(&sip, error, None, signal);
-        }),
-        (Compute::Cpu, Precision::F64) => on_cpu::<f64>(heat, &error, |physics, error, signal| {
-            physics.training_signal(&sip, error, None, signal);
-        }),
-        (Compute::Gpu(gpu), _) => on_gpu(gpu, precision, heat, &error, |physics, recorder, x, y, energy| {
-            physics.training_signal(recorder, &sip, x, None, energy, y)
-        })?,
+        (Compute::Cpu, Precision::F32) => {
+            on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
+                physics.training_signal(&sip, error, None, signal);
+            })
+        }
+        (Compute::Cpu, Precision::F64) => {
+            on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
+                physics.training_signal(&sip, error, None, signal);
+            })
+        }
+        (Compute::Gpu(gpu), _) => {
+            on_gpu(gpu, precision, heat, &heat.kernel(), &error, |physics, recorder, x, y, energy| {
+                physics.training_signal(recorder, &sip, x, None, energy, y)
+            })?
+        }
     };
     for value in &mut dx {
         *value = 0.0 - *value; // ∂L/∂x = -dx; not -value, which makes zeros negative
@@ -82,10 +103,23 @@ pub fn invert(
     uncertainty: f64,
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
+    let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
+    invert_above(compute, precision, heat, &sigmas, residual)
+}
+
+/// The same for residuals whose noise has the amplitude σ in every mode, `[batch]`: the standard deviation of a cell's
+/// noise times √N.
+pub fn invert_above(
+    compute: &Compute,
+    precision: Precision,
+    heat: &HeatEquation,
+    sigmas: &[f64],
+    residual: &[f64],
+) -> Result<Inverted<f64>> {
     match (compute, precision) {
-        (Compute::Cpu, Precision::F64) => Ok(cpu::inverse::invert(heat, uncertainty, residual)),
+        (Compute::Cpu, Precision::F64) => Ok(cpu::inverse::invert_above(heat, sigmas, residual)),
         (Compute::Cpu, Precision::F32) => {
-            let inverted = cpu::inverse::invert(heat, uncertainty, &narrow::<f32>(residual));
+            let inverted = cpu::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
             Ok(Inverted {
                 dx: widen(&inverted.dx),
                 amp: widen(&inverted.amp),
@@ -94,7 +128,7 @@ pub fn invert(
                 uncertainty: widen(&inverted.uncertainty),
             })
         }
-        (Compute::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, uncertainty, residual),
+        (Compute::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, sigmas, residual),
     }
 }
 
@@ -176,10 +210,11 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
 /// Sample by sample: the CPU twins pack what they get together in pairs, which is for training.
 fn on_cpu<T: Real>(
     heat: &HeatEquation,
+    kernel: &[f64],
     input: &[f64],
     f: impl Fn(&cpu::physics::Physics<T>, &[T], &mut [T]) + Sync,
 ) -> Vec<f64> {
-    let physics = cpu::physics::Physics::<T>::new(heat);
+    let physics = cpu::physics::Physics::<T>::with_kernel(heat, kernel);
     let mut output = vec![0.0; input.len()];
     output.par_chunks_mut(heat.cells()).zip(input.par_chunks(heat.cells())).for_each(|(output, input)| {
         let mut result = vec![T::zero(); heat.cells()];
@@ -194,6 +229,7 @@ fn on_gpu(
     gpu: &Gpu,
     precision: Precision,
     heat: &HeatEquation,
+    kernel: &[f64],
     input: &[f64],
     record: impl Fn(&Physics, &mut Recorder, &Tensor, &Tensor, &Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
@@ -208,7 +244,8 @@ fn on_gpu(
             let y = gpu.tensor_in("output fields", len, precision)?;
             let energy = gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?;
             let mut recorder = Recorder::new(gpu);
-            record(&Physics::new(gpu, heat, batch, precision)?, &mut recorder, &x, &y, &energy)?;
+            let physics = Physics::with_kernel(gpu, heat, kernel, batch, precision)?;
+            record(&physics, &mut recorder, &x, &y, &energy)?;
             plan = Some((x, y, recorder.finish()));
         }
         let (x, y, recording) = plan.as_ref().expect("made above");
@@ -228,13 +265,14 @@ fn invert_on_gpu(
     gpu: &Gpu,
     precision: Precision,
     heat: &HeatEquation,
-    uncertainty: f64,
+    sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
     let cells = heat.cells();
     let mut all = Inverted::default();
     let mut plan: Option<(usize, Inverse, Recording)> = None;
-    for samples in residual.chunks(cells * chunk(gpu, precision, cells)?) {
+    let chunk = chunk(gpu, precision, cells)?;
+    for (samples, sigmas) in residual.chunks(cells * chunk).zip(sigmas.chunks(chunk)) {
         let batch = samples.len() / cells;
         if plan.as_ref().is_none_or(|plan| plan.0 != batch) {
             let inverse = Inverse::new(gpu, heat, batch, precision)?;
@@ -243,8 +281,7 @@ fn invert_on_gpu(
             plan = Some((batch, inverse, recorder.finish()));
         }
         let (_, inverse, recording) = plan.as_ref().expect("made above");
-        let sigmas: Vec<f64> = samples.chunks_exact(cells).map(|r| sigma(r, uncertainty)).collect();
-        gpu.write_f64(&inverse.sigma, &sigmas);
+        gpu.write_f64(&inverse.sigma, sigmas);
         gpu.write_f64(&inverse.field, &samples.iter().flat_map(|&v| [v, 0.0]).collect::<Vec<_>>());
         recording.submit(gpu);
         all.dx.extend(gpu.read_f64(&inverse.field)?.iter().step_by(2));
@@ -253,7 +290,7 @@ fn invert_on_gpu(
         all.amp.extend_from_slice(amp);
         all.sig_prob.extend_from_slice(sig_prob);
         all.kernel.extend_from_slice(kernel);
-        let left = kernel.chunks_exact(cells).zip(&sigmas);
+        let left = kernel.chunks_exact(cells).zip(sigmas);
         all.uncertainty.extend(left.map(|(k, &s)| propagated_uncertainty(k.iter().copied(), s, heat.nx)));
     }
     Ok(all)

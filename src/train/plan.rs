@@ -1,12 +1,14 @@
 //! From settings to a run's parts: every value checked, every file read.
 
+use super::classic::check_noise;
 use super::config::TrainConfig;
 use super::data::{Data, File, HeldOut, Noise, Source};
+use super::diffusion::rounding;
 use super::size::Size;
+use crate::io::npy::Fields;
 use crate::io::{npy, weights};
 use crate::model::init::State;
-use crate::io::npy::Fields;
-use crate::model::{Adam, HeatEquation, Method, Objective, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Method, Objective, Precision, UNet, UNetConfig};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -65,7 +67,9 @@ impl TrainConfig {
             return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
         }
         if self.data.is_some() && self.observations.is_some() {
-            return Err(Error::usage("observations: train on these or on --data, not on both; leave one out"));
+            return Err(Error::usage(
+                "observations: train on these or on --data, not on both; leave one out",
+            ));
         }
         if self.shuffle && self.file_of_fields().is_none() {
             return Err(Error::usage(

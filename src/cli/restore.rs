@@ -1,0 +1,146 @@
+//! `unheat restore`.
+
+use super::progress::Counter;
+use super::say::say;
+use super::sources::{self, Kind};
+use super::{Outcome, arrays};
+use crate::model::Precision;
+use crate::train::classic::{Classic, check_noise};
+use crate::train::{Compute, Diffusion};
+use crate::{Error, Result};
+use clap::{Args, ValueEnum};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// How the observation is turned back
+    #[arg(long, value_enum)]
+    method: MethodName,
+    /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048; or a
+    /// picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated; or a folder of them
+    #[arg(short, long, value_name = "FILE|DIR")]
+    input: PathBuf,
+    /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
+    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    amount: f64,
+    /// Standard deviation of the noise in a cell, 0 if there is none but rounding [default for pictures: that of rounding
+    /// to 8 or 16 bits, 1/255/√12 or 1/65535/√12]
+    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
+    noise: Option<f64>,
+    /// Iterations [default: 10 for iterated, 200 for richardson-lucy]
+    #[arg(long, value_name = "N")]
+    iterations: Option<usize>,
+    /// λ of Tikhonov's filter K/(K² + λ) [default: what the noise allows, by the discrepancy principle]
+    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
+    lambda: Option<f64>,
+    /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
+    #[arg(short, long, value_name = "FILE|DIR")]
+    output: PathBuf,
+    /// Compute in 32 or 64 bits. The difference shows where the noise is below 1e-6 of the values: 32 bits round to 3e-7,
+    /// files of 32-bit numbers to 1e-7
+    #[arg(long, default_value_t = Precision::F64, value_name = "f32|f64")]
+    physics: Precision,
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
+    device: String,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+enum MethodName {
+    /// One damped inverse of the observation
+    OneShot,
+    /// Damped inverses of what is left, again and again
+    Iterated,
+    /// Tikhonov's filter, or Wiener's for white signals
+    Tikhonov,
+    /// Richardson-Lucy, for nonnegative fields
+    RichardsonLucy,
+}
+
+impl Arguments {
+    fn classic(&self) -> Result<Classic> {
+        let iterated = matches!(self.method, MethodName::Iterated | MethodName::RichardsonLucy);
+        if self.iterations.is_some() && !iterated {
+            return Err(Error::usage("--iterations is for --method iterated and richardson-lucy"));
+        }
+        if self.lambda.is_some() && self.method != MethodName::Tikhonov {
+            return Err(Error::usage("--lambda is for --method tikhonov"));
+        }
+        if self.iterations == Some(0) {
+            return Err(Error::usage("iterations 0: must be at least 1"));
+        }
+        let iterations = |default| self.iterations.unwrap_or(default);
+        Ok(match self.method {
+            MethodName::OneShot => Classic::OneShot,
+            MethodName::Iterated => Classic::Iterated { iterations: iterations(Classic::ITERATIONS) },
+            MethodName::Tikhonov => Classic::Tikhonov { lambda: self.lambda },
+            MethodName::RichardsonLucy => {
+                Classic::RichardsonLucy { iterations: iterations(Classic::RICHARDSON_LUCY) }
+            }
+        })
+    }
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let classic = arguments.classic()?;
+    if let Some(noise) = arguments.noise {
+        check_noise(noise)?;
+    }
+    match sources::kind(&arguments.input)? {
+        Kind::Array => array(&arguments, classic),
+        kind => pictures(&arguments, classic, kind),
+    }
+}
+
+fn array(arguments: &Arguments, classic: Classic) -> Outcome {
+    let (y, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    sources::check_array_output(&arguments.output)?;
+    let noise = match (arguments.noise, classic) {
+        (Some(noise), _) => noise,
+        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // of no concern to them
+        (None, _) => return Err(Error::usage(NOISE_NEEDED)),
+    };
+    let compute = open(arguments)?;
+    let diffusion = Diffusion::periodic(&compute, arguments.physics, &heat);
+    let x = restored(&classic, &diffusion, noise, &arrays::widen(&y.data))?;
+    arrays::write_like(&arguments.output, x, &y)?;
+    let [count, nx, ny] = y.shape;
+    say!("{count} fields of {nx}x{ny} cells, {}, are in {}", classic.name(), arguments.output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
+    let Arguments { amount, physics, .. } = *arguments;
+    let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
+    let compute = open(arguments)?;
+    sources::each(&jobs, |job, photo| {
+        let diffusion = Diffusion::insulated(&compute, physics, photo.nx, photo.ny, amount)?;
+        let noise = arguments.noise.unwrap_or(photo.depth.rounding());
+        // A bar for iterations would write over that of the folder.
+        let x = match kind {
+            Kind::Folder => classic.restore(&diffusion, noise, &photo.planes, || ())?,
+            _ => restored(&classic, &diffusion, noise, &photo.planes)?,
+        };
+        photo.with_planes(&x).write(&job.output)
+    })?;
+    say!("{}, {}, in {}", sources::counted(&jobs), classic.name(), arguments.output.display());
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What to do about arrays that do not tell their noise.
+pub(super) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its standard deviation in a cell (0 if there is none)";
+
+fn open(arguments: &Arguments) -> Result<Compute> {
+    arrays::open(&arguments.device, arguments.physics)
+}
+
+fn restored(classic: &Classic, diffusion: &Diffusion, noise: f64, y: &[f64]) -> Result<Vec<f64>> {
+    let (Classic::Iterated { iterations } | Classic::RichardsonLucy { iterations }) = *classic else {
+        return classic.restore(diffusion, noise, y, || ());
+    };
+    let counter = Counter::new("iteration", iterations as u64);
+    let x = classic.restore(diffusion, noise, y, || counter.advance(""))?;
+    counter.finish();
+    Ok(x)
+}

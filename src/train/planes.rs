@@ -1,0 +1,61 @@
+//! A network on pictures of any size: in tiles with what a mirror at the edges shows, blended without seams.
+
+use super::compute::Compute;
+use super::reconstruct::{Norm, reconstruct};
+use super::tiles::{Rules, Tiling};
+use crate::Result;
+use crate::model::UNet;
+use crate::model::init::State;
+
+/// The usual longest side of a tile. Deeper networks look farther and get longer ones.
+const LARGEST_TILE: usize = 256;
+
+/// Cells that the network takes at a time where the number of tiles does not matter to the result.
+const CHUNK: usize = 1 << 18;
+
+/// Predictions for `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean, so that of each
+/// plane is given to its prediction.
+///
+/// With [`Norm::Running`] tiles do not know of each other; with [`Norm::Batch`] all tiles of all planes share their
+/// statistics, unless `batch` says how many tiles at a time do.
+///
+/// # Errors
+/// Those of [`reconstruct`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
+pub fn reconstruct_planes(
+    compute: &Compute,
+    net: &UNet,
+    state: &State,
+    norm: Norm,
+    batch: Option<usize>,
+    planes: &[f64],
+    nx: usize,
+    ny: usize,
+) -> Result<Vec<f64>> {
+    // Two cells of the coarsest level, in cells of the picture: most of what a prediction depends on is nearer.
+    let guard = 2 << net.config.levels();
+    let rules = Rules { largest: LARGEST_TILE.max(8 * guard), guard, mirrored: false };
+    let tiling = Tiling::new(nx, ny, rules)?;
+    let [tx, ty] = tiling.tile();
+    let mut tiles = Vec::new();
+    for plane in planes.chunks_exact(nx * ny) {
+        (0..tiling.count()).for_each(|index| tiling.cut(plane, index, &mut tiles));
+    }
+    let count = tiles.len() / (tx * ty);
+    let batch = batch.unwrap_or(match norm {
+        Norm::Batch => count,
+        Norm::Running => (CHUNK / (tx * ty)).max(1),
+    });
+    let observed: Vec<f32> = tiles.iter().map(|&v| v as f32).collect();
+    let predicted = reconstruct(compute, net, state, norm, batch, &observed, tx, ty)?;
+    let mut results = vec![0.0; planes.len()];
+    for (tile, predicted) in predicted.chunks_exact(tx * ty).enumerate() {
+        let (plane, index) = (tile / tiling.count(), tile % tiling.count());
+        let predicted: Vec<f64> = predicted.iter().map(|&v| v.into()).collect();
+        tiling.blend(&predicted, index, &mut results[plane * nx * ny..][..nx * ny]);
+    }
+    for (result, plane) in results.chunks_exact_mut(nx * ny).zip(planes.chunks_exact(nx * ny)) {
+        let missing = (plane.iter().sum::<f64>() - result.iter().sum::<f64>()) / (nx * ny) as f64;
+        result.iter_mut().for_each(|v| *v += missing);
+    }
+    Ok(results)
+}
