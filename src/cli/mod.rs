@@ -3,6 +3,7 @@
 mod arrays;
 mod bench;
 mod check;
+mod compare;
 mod devices;
 mod diffuse;
 mod generate;
@@ -35,6 +36,9 @@ struct Cli {
 enum Command {
     /// Train a network and draw what it learned
     Train(train::Arguments),
+    /// Train several methods side by side, and report how they and the classical ones compare (batches of 32 unless
+    /// --batch says otherwise)
+    Compare(compare::Arguments),
     /// Undo the diffusion of observed fields or pictures with a trained network
     Reconstruct(reconstruct::Arguments),
     /// List the GPUs and what matters about them
@@ -63,6 +67,7 @@ pub fn main() -> ExitCode {
     let (_, said) = matches.subcommand().expect("clap demands a command");
     let result = match cli.command {
         Command::Train(arguments) => train::run(arguments, said),
+        Command::Compare(arguments) => compare::run(arguments, said),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),

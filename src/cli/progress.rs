@@ -38,6 +38,14 @@ impl Display {
     }
 }
 
+/// The loss that people look at: of x, or where that is unknown, of y.
+fn loss(row: &Row) -> String {
+    if row.x_l2_mean.is_nan() {
+        return format!("y loss {:8.5}", row.y_l2_mean);
+    }
+    format!("x loss {:8.3}", row.x_l2_mean)
+}
+
 impl Progress for Display {
     fn step(&mut self, row: &Row, steps: u64) {
         let done = row.step + 1;
@@ -45,15 +53,11 @@ impl Progress for Display {
         match &self.bar {
             Some(bar) => {
                 bar.set_position(done);
-                bar.set_message(format!("x loss {:.2}, {speed:.2} steps/s", row.x_l2_mean));
+                bar.set_message(format!("{}, {speed:.2} steps/s", loss(row)));
             }
             None if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
                 let left = (steps - done) as f64 / speed;
-                note!(
-                    "step {:>4} of {steps}: x loss {:8.3}, {speed:.2} steps/s, {left:.0} s left",
-                    row.step,
-                    row.x_l2_mean
-                );
+                note!("step {:>4} of {steps}: {}, {speed:.2} steps/s, {left:.0} s left", row.step, loss(row));
             }
             None => {}
         }

@@ -38,11 +38,26 @@ pub(super) struct Settings {
     device: String,
 }
 
+/// [`Method`] as clap lists it.
 #[derive(Clone, Copy, ValueEnum)]
-enum MethodName {
+pub(super) enum MethodName {
     Sip,
     Gd,
     Supervised,
+}
+
+impl MethodName {
+    pub(super) const ALL: [Self; 3] = [Self::Sip, Self::Gd, Self::Supervised];
+}
+
+impl From<MethodName> for Method {
+    fn from(name: MethodName) -> Self {
+        match name {
+            MethodName::Sip => Self::Sip,
+            MethodName::Gd => Self::Gd,
+            MethodName::Supervised => Self::Supervised,
+        }
+    }
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -55,11 +70,7 @@ impl Settings {
     /// `defaults` with what was said.
     pub(super) fn config(&self, defaults: TrainConfig) -> TrainConfig {
         TrainConfig {
-            method: match self.method {
-                MethodName::Sip => Method::Sip,
-                MethodName::Gd => Method::Gd,
-                MethodName::Supervised => Method::Supervised,
-            },
+            method: self.method.into(),
             batch: self.batch,
             size: self.size.unwrap_or(defaults.size),
             physics: self.physics,

@@ -27,7 +27,7 @@ pub(super) struct Arguments {
     /// Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; --steps,
     /// --checkpoint-every, --save-gradients and --device may be others
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
-    resume: Option<PathBuf>,
+    pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
@@ -93,12 +93,12 @@ pub(super) struct Arguments {
     seed: u64,
     /// Folder for the results; it must not exist [default: a new one in runs/]
     #[arg(short, long, value_name = "DIR")]
-    output: Option<PathBuf>,
+    pub(super) output: Option<PathBuf>,
 }
 
 impl Arguments {
     /// The settings that were said, and no defaults.
-    fn said(&self, matches: &ArgMatches) -> Result<Table> {
+    pub(super) fn said(&self, matches: &ArgMatches) -> Result<Table> {
         let mut table = settings::table(&self.settings.config(TrainConfig {
             steps: self.steps,
             amount: self.amount,
@@ -125,7 +125,7 @@ impl Arguments {
     }
 
     /// What is not said comes from the file of settings, then from weights and data, or is the default.
-    fn config(&mut self, said: Table) -> Result<TrainConfig> {
+    pub(super) fn config(&mut self, said: Table) -> Result<TrainConfig> {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = match self.config {
             None => Table::new(),
@@ -166,10 +166,26 @@ impl Arguments {
         }
         Ok(table)
     }
+
+    /// Opens the device and finds its fastest variants.
+    pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Compute> {
+        let Ok(choice) = config.device.parse::<DeviceChoice>();
+        let compute = Compute::open(&choice)?;
+        if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
+            note!(
+                "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
+                compute.describe()
+            );
+        } else {
+            note!("training on {}", compute.describe());
+        }
+        self.tuning.find(&compute, config, plan)?;
+        Ok(compute)
+    }
 }
 
 /// The settings of a run that goes on, with what may change and was said.
-fn changed(run: &Resumed, folder: &Path, said: Table) -> Result<TrainConfig> {
+pub(super) fn changed(run: &Resumed, folder: &Path, said: Table) -> Result<TrainConfig> {
     let mut table = settings::table(&run.config)?;
     for (key, value) in said {
         let found = table.get(&key);
@@ -195,7 +211,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     let Some(folder) = arguments.resume.take() else {
         let config = arguments.config(said)?;
         let plan = config.plan()?; // impossible settings are refused before any device is opened
-        let compute = open(&arguments, &config, &plan)?;
+        let compute = arguments.open(&config, &plan)?;
         let mut display = Display::new(0, config.steps, interrupt::catch()?);
         let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
         return report(display, outcome, config.steps);
@@ -208,27 +224,11 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = run.plan(&config)?;
-    let compute = open(&arguments, &config, &plan)?;
+    let compute = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let mut display = Display::new(run.step(), config.steps, interrupt::catch()?);
     let outcome = resume(run, &config, plan, &compute, &mut display);
     report(display, outcome, config.steps)
-}
-
-/// Opens the device and finds its fastest variants.
-fn open(arguments: &Arguments, config: &TrainConfig, plan: &Plan) -> Result<Compute> {
-    let Ok(choice) = config.device.parse::<DeviceChoice>();
-    let compute = Compute::open(&choice)?;
-    if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
-        note!(
-            "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
-            compute.describe()
-        );
-    } else {
-        note!("training on {}", compute.describe());
-    }
-    arguments.tuning.find(&compute, config, plan)?;
-    Ok(compute)
 }
 
 fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) -> Outcome {
@@ -239,7 +239,9 @@ fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) 
         note!("stopped after {} of {steps} steps; to go on: unheat train --resume {folder}", outcome.steps);
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    say!("x loss of the last step: {}", outcome.x_l2);
+    if !outcome.x_l2.mean.is_nan() {
+        say!("x loss of the last step: {}", outcome.x_l2);
+    }
     say!("{steps} steps in {:.1} s; weights, metrics and pictures are in {folder}", outcome.seconds);
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ mod canvas;
 pub mod checkpoint;
 mod csv;
 mod font;
+pub mod html;
 pub mod metrics;
 pub mod npy;
 pub mod photo;

@@ -27,6 +27,15 @@ impl Method {
         }
     }
 
+    /// The name used in legends and tables.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Sip => "SIP",
+            Self::Gd => "GD",
+            Self::Supervised => "supervised",
+        }
+    }
+
     /// Whether the loss is ½‖∂L/∂x‖²; for GD it is the observation error.
     pub fn loss_is_signal(self) -> bool {
         self != Self::Gd

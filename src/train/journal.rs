@@ -16,27 +16,32 @@ pub(super) struct Journal {
     start: Instant,
     /// Seconds of training before `start`.
     before: f64,
-    /// x_l2 over the batch of the last step.
+    /// Whether x* is unknown, so that there is no x loss.
+    blind: bool,
+    /// x_l2 over the batch of the last step, NaN where x* is unknown.
     pub(super) last: Statistics,
     /// Whether a step's losses were not finite.
     pub(super) failed: bool,
 }
 
 impl Journal {
-    /// Goes on with step `done` of `steps`, whose predecessors are in the file.
-    pub(super) fn resume(folder: &Path, done: u64, steps: u64) -> Result<Self> {
+    /// Goes on with step `done` of `steps`, whose predecessors are in the file. `blind` training does not know x*.
+    pub(super) fn resume(folder: &Path, done: u64, steps: u64, blind: bool) -> Result<Self> {
         let (file, rows) = MetricsFile::resume(&folder.join("metrics.csv"), done)?;
         let before = rows.last().map_or(0.0, |row| row.seconds);
         let last = Statistics { mean: f64::NAN, std: f64::NAN, min: f64::NAN, max: f64::NAN };
-        Ok(Self { file, rows, steps, start: Instant::now(), before, last, failed: false })
+        Ok(Self { file, rows, steps, start: Instant::now(), before, blind, last, failed: false })
     }
 
     /// Stops for good at the first step whose losses are not finite. With `all`, waits for every submitted step.
     pub(super) fn add(&mut self, engine: &mut Engine, all: bool, progress: &mut dyn Progress) -> Result<()> {
-        for losses in engine.losses(all)? {
+        for mut losses in engine.losses(all)? {
             self.failed |= !losses.is_finite();
             if self.failed {
                 return Ok(());
+            }
+            if self.blind {
+                losses.x_l2.fill(f64::NAN); // of the observation, which stands in for x*
             }
             let seconds = self.before + self.start.elapsed().as_secs_f64();
             let row = row(self.rows.len() as u64, &losses, seconds);

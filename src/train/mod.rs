@@ -2,6 +2,8 @@
 
 pub mod checkpoint;
 pub mod classic;
+pub mod comparison;
+pub mod comparison_report;
 pub mod compute;
 pub mod config;
 pub mod data;

@@ -24,7 +24,7 @@ pub fn config(path: &Path, config: &TrainConfig, device: &str) -> Result<()> {
 pub fn curves(path: &Path, config: &TrainConfig, rows: &[Row]) -> Result<()> {
     let steps: Vec<u64> = rows.iter().map(|r| r.step).collect();
     let column = |pick: fn(&Row) -> f64| rows.iter().map(pick).collect::<Vec<f64>>();
-    let label = config.method.name().to_uppercase();
+    let label = config.method.title().to_owned();
     let x_loss = Series {
         label: label.clone(),
         steps: steps.clone(),
@@ -37,17 +37,19 @@ pub fn curves(path: &Path, config: &TrainConfig, rows: &[Row]) -> Result<()> {
         y_label: y_label.to_owned(),
         series: vec![series],
     };
-    let panels = [
-        panel("x loss (mean, min to max of the batch)", "½‖x* − x‖²", x_loss),
-        panel("y loss (mean)", "½‖y* − y‖²", y_loss),
-    ];
+    let mut panels = vec![panel("y loss (mean)", "½‖y* − y‖²", y_loss)];
+    if config.observations.is_none() {
+        panels.insert(0, panel("x loss (mean, min to max of the batch)", "½‖x* − x‖²", x_loss));
+    }
     let title = format!("{label}, batch {}, {}, seed {}", config.batch, config.size, config.seed);
     plot::curves(path, &title, &panels)
 }
 
-/// Draws `reconstruction.png`: truth, observation and prediction of the first two examples, on one colour scale.
+/// Draws `reconstruction.png`: truth (where it is known), observation and prediction of the first two examples, on one
+/// colour scale.
 pub fn reconstruction(path: &Path, config: &TrainConfig, fields: &[Vec<f32>; 3]) -> Result<()> {
     let (nx, ny) = (config.size.nx, config.size.ny);
+    let unknown = usize::from(config.observations.is_some());
     let titles = ["Ground truth", "Observation", "Prediction"];
     let rows: Vec<Vec<Picture>> = (0..config.batch.min(2))
         .map(|sample| {
@@ -57,7 +59,7 @@ pub fn reconstruction(path: &Path, config: &TrainConfig, fields: &[Vec<f32>; 3])
                 nx,
                 ny,
             };
-            titles.into_iter().zip(fields).map(panel).collect()
+            titles.into_iter().zip(fields).skip(unknown).map(panel).collect()
         })
         .collect();
     picture::panels(path, &rows)

@@ -54,7 +54,7 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// Steps that are done: all, unless [`Progress`] has ended the run.
     pub steps: u64,
-    /// x_l2 over the batch of the last step.
+    /// x_l2 over the batch of the last step; NaN where x* is unknown.
     pub x_l2: Statistics,
     /// Time of the loop, that before an interruption too.
     pub seconds: f64,
@@ -141,7 +141,7 @@ impl Run {
         done: u64,
     ) -> Result<Self> {
         let config = config.settled();
-        let journal = Journal::resume(&folder, done, config.steps)?;
+        let journal = Journal::resume(&folder, done, config.steps, config.observations.is_some())?;
         let validation = Validation::resume(&folder, done, &config, &plan, compute)?;
         report::config(&folder.join("config.toml"), &config, &compute.describe())?;
         Ok(Self { config, plan, engine, folder, _lock: lock, journal, validation, first: done, done })

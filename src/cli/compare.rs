@@ -1,0 +1,137 @@
+//! `unheat compare`: several methods side by side, and a report on them.
+
+use super::Outcome;
+use super::interrupt;
+use super::progress::Display;
+use super::say::{note, say};
+use super::settings::MethodName;
+use super::train;
+use crate::io::{metrics, run_folder};
+use crate::model::Method;
+use crate::train::comparison::{Score, Trial};
+use crate::train::comparison_report::{self as report, Trained};
+use crate::train::{Classic, Compute, Resumed, TrainConfig};
+use crate::{Error, Result};
+use clap::{ArgMatches, Args};
+use std::path::Path;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use toml::Table;
+
+/// Samples per step where nothing is said: three trainings take minutes even in software.
+const BATCH: usize = 32;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// The methods to train, one after the other on the same data from the same weights
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = MethodName::ALL)]
+    methods: Vec<MethodName>,
+    #[command(flatten)]
+    train: train::Arguments,
+}
+
+pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
+    let said = arguments.train.said(matches)?;
+    if said.contains_key("method") {
+        return Err(Error::usage(
+            "method: compare trains several; list them with --methods sip,gd,supervised",
+        ));
+    }
+    let mut methods: Vec<Method> = Vec::new();
+    for method in arguments.methods.iter().map(|&name| name.into()) {
+        if !methods.contains(&method) {
+            methods.push(method);
+        }
+    }
+    let (config, resumed) = match arguments.train.resume.take() {
+        None => (arguments.train.config(defaulted(said.clone()))?, None),
+        Some(folder) => (settings_of(&folder, &methods)?, Some(folder)),
+    };
+    for &method in &methods {
+        TrainConfig { method, ..config.clone() }.plan()?; // what is impossible is said before anything is trained
+    }
+    let mut plan = config.plan()?;
+    let trial = Trial::new(&config, &mut plan)?;
+    let compute = arguments.train.open(&config, &plan)?;
+    let folder = match resumed {
+        Some(folder) => folder,
+        None => run_folder::create(arguments.train.output.as_deref(), "compare")?,
+    };
+
+    let caught = interrupt::catch()?;
+    let (mut trained, mut scores) = (Vec::new(), Vec::new());
+    for &method in &methods {
+        let config = TrainConfig { method, ..config.clone() };
+        let run = folder.join(method.name());
+        note!("{}:", method.title());
+        if !train_one(&config, &said, &run, &compute, &caught)? {
+            note!("stopped; to go on: unheat compare --resume {}", folder.display());
+            return Ok(ExitCode::from(interrupt::EXIT_CODE));
+        }
+        let rows = metrics::read(&run.join("metrics.csv"))?;
+        let weights = run.join("weights.safetensors");
+        let score = trial.network(method.title(), &weights, &compute, config.batch)?;
+        let seconds_per_step = rows.last().map(|row| row.seconds / rows.len() as f64);
+        scores.push(Score { seconds_per_step, ..score });
+        trained.push(Trained { name: method.title().to_owned(), rows });
+    }
+    report::curves(&folder.join("curves.png"), &config, &trained)?;
+    report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
+    note!("classical methods on the same fields");
+    for method in Classic::ALL {
+        scores.push(trial.classic(method, &compute, config.physics)?);
+    }
+    report::write(&folder, &config, &compute.describe(), &trial, &scores)?;
+    for score in &scores {
+        say!("{:18} x loss {}", score.name, score.x_l2);
+    }
+    say!("the report is in {}", folder.join("report.html").display());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn defaulted(mut said: Table) -> Table {
+    said.entry("batch").or_insert((BATCH as i64).into());
+    said
+}
+
+/// The settings of a comparison that goes on: those of its first run, which all share but for the method.
+fn settings_of(folder: &Path, methods: &[Method]) -> Result<TrainConfig> {
+    let run =
+        methods.iter().map(|method| folder.join(method.name())).find(|run| run.join("config.toml").is_file());
+    let Some(run) = run else {
+        let folder = folder.display();
+        let message =
+            format!("{folder}: holds no run of these methods to go on with; name a comparison's folder");
+        return Err(Error::usage(message));
+    };
+    Ok(Resumed::open(&run)?.config)
+}
+
+/// Trains one method, or goes on with it; whether it has come to its end.
+fn train_one(
+    config: &TrainConfig,
+    said: &Table,
+    folder: &Path,
+    compute: &Compute,
+    caught: &Arc<AtomicBool>,
+) -> Result<bool> {
+    let outcome = if folder.exists() {
+        let run = Resumed::open(folder)?;
+        let config = train::changed(&run, folder, said.clone())?;
+        if run.step() == config.steps {
+            return Ok(true);
+        }
+        let plan = run.plan(&config)?;
+        let mut display = Display::new(run.step(), config.steps, caught.clone());
+        let outcome = crate::train::resume(run, &config, plan, compute, &mut display);
+        display.finish();
+        outcome?
+    } else {
+        let mut display = Display::new(0, config.steps, caught.clone());
+        let outcome = crate::train::train(config, config.plan()?, compute, Some(folder), &mut display);
+        display.finish();
+        outcome?
+    };
+    Ok(outcome.steps >= config.steps)
+}
