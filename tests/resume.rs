@@ -334,6 +334,25 @@ fn a_damaged_checkpoint_costs_one_interval() {
     assert_same(&whole, &broken);
 }
 
+/// The checkpoint holds weights whose loss is not finite, which nobody knows yet; and the last good ones.
+#[test]
+fn a_run_that_fails_after_its_checkpoint_leaves_the_same_good_weights() {
+    let root = tempdir().unwrap();
+    for device in ["cpu", "0"] {
+        let [whole, resumed] = ["whole", "resumed"].map(|name| root.path().join(format!("{name}-{device}")));
+        for (folder, every) in [(&whole, 0), (&resumed, 1)] {
+            let flags = format!("--device {device} --steps 5 --lr 1e30 --checkpoint-every {every}");
+            refused(&format!("{SMALL} {flags} -o {}", folder.display()), 1, "not finite");
+        }
+        let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
+        assert!(resumed.join("checkpoint.safetensors").exists());
+        std::fs::remove_file(resumed.join("weights.safetensors")).unwrap();
+        refused(&format!("--resume {} --no-tune", resumed.display()), 1, "not finite");
+        assert!(weights(&whole) == weights(&resumed));
+        assert_eq!(rows(&whole), rows(&resumed));
+    }
+}
+
 #[test]
 fn one_process_owns_a_folder() {
     let root = tempdir().unwrap();
