@@ -236,13 +236,11 @@ fn a_signal_saves_and_says_how_to_go_on() {
 fn a_second_signal_ends_at_once() {
     let root = tempdir().unwrap();
     let folder = root.path().join("run");
-    // Steps of seconds: the first signal alone would wait for the end of one.
-    let flags = "--batch 8 --size 512x512 --no-tune --device cpu --steps 5";
+    // Steps of a second or more: the first signal, in the middle of one, would wait for its end.
+    let flags = "--batch 4 --size 512x512 --no-tune --device cpu --steps 5";
     let mut child = start(&format!("{flags} -o {}", folder.display()));
-    while !folder.join("metrics.csv").exists() {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for_rows(&mut child, &folder, 1);
+    std::thread::sleep(Duration::from_millis(100));
     interrupt(&child, "-INT");
     std::thread::sleep(Duration::from_millis(50));
     let start = Instant::now();
