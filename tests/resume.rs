@@ -236,13 +236,11 @@ fn a_signal_saves_and_says_how_to_go_on() {
 fn a_second_signal_ends_at_once() {
     let root = tempdir().unwrap();
     let folder = root.path().join("run");
-    // Steps of seconds: the first signal alone would wait for the end of one.
-    let flags = "--batch 8 --size 512x512 --no-tune --device cpu --steps 5";
+    // Steps of a second or more: the first signal, in the middle of one, would wait for its end.
+    let flags = "--batch 4 --size 512x512 --no-tune --device cpu --steps 5";
     let mut child = start(&format!("{flags} -o {}", folder.display()));
-    while !folder.join("metrics.csv").exists() {
-        assert!(child.try_wait().unwrap().is_none());
-        std::thread::sleep(Duration::from_millis(1));
-    }
+    wait_for_rows(&mut child, &folder, 1);
+    std::thread::sleep(Duration::from_millis(100));
     interrupt(&child, "-INT");
     std::thread::sleep(Duration::from_millis(50));
     let start = Instant::now();
@@ -332,6 +330,25 @@ fn a_damaged_checkpoint_costs_one_interval() {
     let said = succeed(&format!("--resume {}", broken.display()));
     assert!(said.contains("going on from") && said.contains("previous"), "{said}");
     assert_same(&whole, &broken);
+}
+
+/// The checkpoint holds weights whose loss is not finite, which nobody knows yet; and the last good ones.
+#[test]
+fn a_run_that_fails_after_its_checkpoint_leaves_the_same_good_weights() {
+    let root = tempdir().unwrap();
+    for device in ["cpu", "0"] {
+        let [whole, resumed] = ["whole", "resumed"].map(|name| root.path().join(format!("{name}-{device}")));
+        for (folder, every) in [(&whole, 0), (&resumed, 1)] {
+            let flags = format!("--device {device} --steps 5 --lr 1e30 --checkpoint-every {every}");
+            refused(&format!("{SMALL} {flags} -o {}", folder.display()), 1, "not finite");
+        }
+        let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
+        assert!(resumed.join("checkpoint.safetensors").exists());
+        std::fs::remove_file(resumed.join("weights.safetensors")).unwrap();
+        refused(&format!("--resume {} --no-tune", resumed.display()), 1, "not finite");
+        assert!(weights(&whole) == weights(&resumed));
+        assert_eq!(rows(&whole), rows(&resumed));
+    }
 }
 
 #[test]

@@ -39,7 +39,8 @@ impl Table {
         if steps.peek().is_none() {
             return Ok((Self::create(path, header)?, Vec::new()));
         }
-        let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
+        let bytes = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
+        let text = String::from_utf8_lossy(&bytes); // what is dropped may be anything
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         let mut lines = whole.lines().skip_while(|&line| line == header);
         let mut kept = Vec::new();
@@ -112,8 +113,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("t.csv");
         let good = "step,a,b\n0,0.1,inf\n1,1.0,2.0\n";
-        for rest in ["", "2,3.0,4.0\n", "2,3.0", "2,3.0,4.0\n3,", "what is this\n", "\u{0}\n"] {
-            std::fs::write(&path, format!("{good}{rest}")).unwrap();
+        let rests: [&[u8]; 6] =
+            [b"", b"2,3.0,4.0\n", b"2,3.0", b"2,3.0,4.0\n3,", b"what is this\n", b"\xff\0\n"];
+        for rest in rests {
+            std::fs::write(&path, [good.as_bytes(), rest].concat()).unwrap();
             let (mut table, kept) = Table::resume::<2>(&path, HEADER, 0..2).unwrap();
             assert_eq!(kept, [(0, [0.1, f64::INFINITY]), (1, [1.0, 2.0])]);
             assert_eq!(std::fs::read_to_string(&path).unwrap(), good);
