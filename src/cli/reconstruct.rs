@@ -151,7 +151,8 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
 
     let heat = arguments.amount.map(|amount| HeatEquation::new(nx, ny, amount)).transpose()?;
     let diffusion = heat.map(|heat| Diffusion::periodic(&session.physics, arguments.physics, &heat));
-    let (x, told) = session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted)?;
+    let (x, told) =
+        session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted, None)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
         let shown = count.min(report::ROWS) * nx * ny;
@@ -205,7 +206,8 @@ impl Session {
         let insulated = |amount| Diffusion::insulated(&self.physics, arguments.physics, nx, ny, amount);
         let diffusion = arguments.amount.map(insulated).transpose()?;
         let noise = arguments.noise.unwrap_or(photo.depth.rounding());
-        let (x, told) = self.refined(diffusion.as_ref(), noise, &photo.planes, predicted)?;
+        let (x, told) =
+            self.refined(diffusion.as_ref(), noise, &photo.planes, predicted, Some((0.0, 1.0)))?;
         let written = photo.with_planes(&x);
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
@@ -222,11 +224,12 @@ impl Session {
         noise: f64,
         y: &[f64],
         predicted: Vec<f64>,
+        bounds: Option<(f64, f64)>,
     ) -> Result<(Vec<f64>, String)> {
         let (Some(diffusion), Some(updates)) = (diffusion, self.arguments.refine) else {
             return Ok((predicted, String::new()));
         };
-        let refined = refine(diffusion, noise, y, &predicted, updates)?;
+        let refined = refine(diffusion, noise, y, &predicted, updates, bounds)?;
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
         let (before, after) = (rms(&refined.before), rms(&refined.after));
         let most = refined.updates.iter().max().copied().unwrap_or(0);

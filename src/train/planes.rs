@@ -59,3 +59,52 @@ pub fn reconstruct_planes(
     }
     Ok(results)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Padding, UNetConfig};
+
+    #[test]
+    fn tiles_leave_no_seam() {
+        let net = UNet::new(&UNetConfig::new(2, &[8], Padding::Circular).unwrap());
+        let state = State::new(&net, 3);
+        let (nx, ny) = (400, 30);
+        let plane: Vec<f64> = (0..nx * ny)
+            .map(|i| 0.5 + 0.4 * (0.05 * (i / ny) as f64).sin() * (0.2 * (i % ny) as f64).cos())
+            .collect();
+        let tiled =
+            reconstruct_planes(&Compute::Cpu, &net, &state, Norm::Running, None, &plane, nx, ny).unwrap();
+        // In one piece, with mirror images all around.
+        let whole = Tiling::new(nx, ny, Rules { largest: 512, guard: 16, mirrored: false }).unwrap();
+        let [tx, ty] = whole.tile();
+        let mut tile = Vec::new();
+        whole.cut(&plane, 0, &mut tile);
+        let tile: Vec<f32> = tile.iter().map(|&v| v as f32).collect();
+        let one = reconstruct(&Compute::Cpu, &net, &state, Norm::Running, 1, &tile, tx, ty).unwrap();
+        let one: Vec<f64> = one.into_iter().map(f64::from).collect();
+        let mut reference = vec![0.0; nx * ny];
+        whole.blend(&one, 0, &mut reference);
+        let centred = |v: &[f64]| {
+            let mean = v.iter().sum::<f64>() / v.len() as f64;
+            v.iter().map(|v| v - mean).collect::<Vec<_>>()
+        };
+        let (tiled_mean, plane_mean) = (tiled.iter().sum::<f64>(), plane.iter().sum::<f64>());
+        assert!((tiled_mean - plane_mean).abs() < 1e-6 * plane_mean);
+        let (tiled, reference) = (centred(&tiled), centred(&reference));
+        let range = crate::model::quality::range(&reference);
+        // Tiles differ by their means, which go over into each other; a seam would be a jump between columns.
+        let step = |v: &[f64], i: usize| v[i + ny] - v[i];
+        let worst =
+            (0..(nx - 1) * ny).map(|i| (step(&tiled, i) - step(&reference, i)).abs()).fold(0.0, f64::max);
+        println!("range {range}, worst jump {worst}");
+        assert!(range > 0.0 && worst <= 0.02 * range, "a jump of {worst} in a range of {range}");
+    }
+
+    #[test]
+    fn a_picture_without_cells_is_refused() {
+        let net = UNet::new(&UNetConfig::new(2, &[8], Padding::Circular).unwrap());
+        let state = State::new(&net, 3);
+        assert!(reconstruct_planes(&Compute::Cpu, &net, &state, Norm::Running, None, &[], 0, 5).is_err());
+    }
+}

@@ -22,17 +22,27 @@ pub struct Refined {
 /// Applies at most `updates` damped inverses of y - P(x) to predictions x, `[batch, nx, ny]`, given the standard
 /// deviation `noise` of a cell of y.
 ///
+/// Values are kept within `bounds` where some are given (of pictures: 0 and 1), those of x to begin with.
+///
 /// An update is kept if it lowers its sample's misfit ‖y - P(x)‖, else half of it is tried, and so on; a sample that
 /// no step helps is finished. So no misfit ever rises.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error::Device).
-pub fn refine(diffusion: &Diffusion, noise: f64, y: &[f64], x: &[f64], updates: usize) -> Result<Refined> {
+pub fn refine(
+    diffusion: &Diffusion,
+    noise: f64,
+    y: &[f64],
+    x: &[f64],
+    updates: usize,
+    bounds: Option<(f64, f64)>,
+) -> Result<Refined> {
+    let bounded = |value: f64| bounds.map_or(value, |(low, high)| value.clamp(low, high));
+    let x: Vec<f64> = x.iter().map(|&x| bounded(x)).collect();
     let cells = diffusion.cells();
     let noise = diffusion.floored(y, noise);
-    let (before, mut residual) = diffusion.misfit(y, x)?;
-    let mut refined =
-        Refined { x: x.to_vec(), after: before.clone(), updates: vec![0; before.len()], before };
+    let (before, mut residual) = diffusion.misfit(y, &x)?;
+    let mut refined = Refined { x, after: before.clone(), updates: vec![0; before.len()], before };
     let mut active = vec![true; noise.len()];
     for _ in 0..updates {
         let dx = diffusion.damped_inverse(&residual, &noise)?;
@@ -42,7 +52,8 @@ pub fn refine(diffusion: &Diffusion, noise: f64, y: &[f64], x: &[f64], updates: 
             if !waiting.contains(&true) {
                 break;
             }
-            let candidate: Vec<f64> = refined.x.iter().zip(&dx).map(|(x, dx)| x + step * dx).collect();
+            let candidate: Vec<f64> =
+                refined.x.iter().zip(&dx).map(|(x, dx)| bounded(x + step * dx)).collect();
             let (misfit, left) = diffusion.misfit(y, &candidate)?;
             for sample in (0..waiting.len()).filter(|&i| waiting[i]).collect::<Vec<_>>() {
                 if misfit[sample] < refined.after[sample] {
@@ -83,7 +94,7 @@ mod tests {
         // Nothing known, the solution itself, rubbish against noise far above what is claimed.
         let y = [observed.clone(), observed, noisy].concat();
         let x = [vec![0.0; 1024], truth.clone(), rough].concat();
-        let refined = refine(&diffusion, 1e-4, &y, &x, 8).unwrap();
+        let refined = refine(&diffusion, 1e-4, &y, &x, 8, None).unwrap();
         let (misfit, _) = diffusion.misfit(&y, &refined.x).unwrap();
         for sample in 0..3 {
             assert!(refined.after[sample] <= refined.before[sample], "{refined:?}");
@@ -96,10 +107,23 @@ mod tests {
     }
 
     #[test]
+    fn bounds_hold_and_the_misfit_still_falls() {
+        let heat = HeatEquation::new(32, 32, 4.0).unwrap();
+        let diffusion = Diffusion::periodic(&Compute::Cpu, Precision::F64, &heat);
+        let truth: Vec<f64> = (0..1024).map(|i| f64::from((8..20).contains(&(i / 32)))).collect();
+        let y = diffusion.apply(&truth).unwrap();
+        let refined = refine(&diffusion, 1e-3, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
+        assert!(refined.x.iter().all(|x| (0.0..=1.0).contains(x)));
+        let (ones, _) = diffusion.misfit(&y, &[1.0; 1024]).unwrap();
+        assert_eq!(refined.before, ones, "that of the values within bounds");
+        assert!(refined.after[0] < 0.1 * refined.before[0], "{:?}", refined.after);
+    }
+
+    #[test]
     fn without_updates_nothing_changes() {
         let heat = HeatEquation::new(8, 8, 1.0).unwrap();
         let diffusion = Diffusion::periodic(&Compute::Cpu, Precision::F64, &heat);
-        let refined = refine(&diffusion, 1e-3, &[1.0; 64], &[0.5; 64], 0).unwrap();
+        let refined = refine(&diffusion, 1e-3, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(
             (refined.x, refined.before.clone(), refined.updates),
             (vec![0.5; 64], refined.after, vec![0])
