@@ -9,7 +9,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// The operating system refused a file operation.
-    #[error("{}: {what}: {source}", path.display())]
+    #[error("{}: {what}: {}", path.display(), reason(source))]
     Io {
         /// The file or folder concerned.
         path: PathBuf,
@@ -40,6 +40,14 @@ pub enum Error {
         /// What was saved and what to try.
         hint: String,
     },
+}
+
+/// The system's reason, in plain words where it is the commonest.
+fn reason(source: &std::io::Error) -> String {
+    match source.kind() {
+        std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".to_owned(),
+        _ => source.to_string(),
+    }
 }
 
 /// `Result` with this crate's [`Error`].

@@ -219,8 +219,8 @@ fn bad_input_is_refused_in_one_line() {
     }
     for (arguments, code, expected) in [
         ("diffuse -i none.npy -o y.npy", 1, "none.npy"),
-        ("diffuse -i odd.npy -o y.npy", 2, "64 or 128"),
-        ("invert -i odd.npy -o y.npy", 2, "64 or 128"),
+        ("diffuse -i odd.npy -o y.npy", 1, "64 or 128"),
+        ("invert -i odd.npy -o y.npy", 1, "64 or 128"),
         ("diffuse -i x.npy -o y.npy --amount -1", 2, "amount -1"),
         ("diffuse -i x.npy -o y.npy --amount NaN", 2, "amount NaN"),
         ("diffuse -i x.npy -o y.npy --physics f16", 2, "must be f32 or f64"),

@@ -57,7 +57,7 @@ fn wait_for_rows(child: &mut Child, folder: &Path, count: usize) {
     }
 }
 
-/// Every file with its content; of metrics.csv without the column of seconds.
+/// Every file with its content; of the metrics without the last column, the seconds.
 fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
         .unwrap()
@@ -65,7 +65,7 @@ fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
             let entry = entry.unwrap();
             let (name, bytes) =
                 (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
-            if name != "metrics.csv" {
+            if !["metrics.csv", "metrics.jsonl"].contains(&name.as_str()) {
                 return (name, bytes);
             }
             let text = String::from_utf8(bytes).unwrap();
@@ -94,11 +94,34 @@ fn assert_time_goes_on(folder: &Path) {
     assert!(rows.iter().enumerate().all(|(i, row)| row.step == i as u64));
 }
 
+/// metrics.jsonl says what metrics.csv says.
+#[track_caller]
+fn assert_json_is_the_table(folder: &Path) {
+    let rows = unheat::io::metrics::read(&folder.join("metrics.csv")).unwrap();
+    let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
+    let expected: String = rows.iter().map(|row| serde_json::to_string(row).unwrap() + "\n").collect();
+    assert_eq!(text, expected);
+}
+
+/// Asked for late, it holds the steps before as well; then it stays.
+#[test]
+fn json_lines_hold_every_step_once() {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("run");
+    succeed(&format!("{SMALL} --device cpu --steps 2 -o {}", folder.display()));
+    assert!(!folder.join("metrics.jsonl").exists());
+    for (flags, steps) in [("--steps 4 --jsonl", 4), ("--steps 5", 5)] {
+        succeed(&format!("--resume {} --no-tune {flags}", folder.display()));
+        assert_eq!(rows(&folder), steps);
+        assert_json_is_the_table(&folder);
+    }
+}
+
 fn killed_and_resumed(device: &str, steps: u64) {
     let root = tempdir().unwrap();
     let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
     let flags = format!(
-        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --validate-every 3 --lr-schedule cosine"
+        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --validate-every 3 --lr-schedule cosine --jsonl"
     );
     succeed(&format!("{flags} -o {}", whole.display()));
 
@@ -115,6 +138,7 @@ fn killed_and_resumed(device: &str, steps: u64) {
     assert!(said(&output).contains("going on after step"), "{}", said(&output));
     assert_same(&whole, &broken);
     assert_time_goes_on(&broken);
+    assert_json_is_the_table(&broken);
 }
 
 #[test]

@@ -31,6 +31,16 @@ pub struct Options {
     pub timing: Option<Timing>,
 }
 
+impl Options {
+    /// Refuses what cannot be timed; [`run`] does so too.
+    ///
+    /// # Errors
+    /// [`Error::Usage`].
+    pub fn check(&self) -> Result<()> {
+        if self.steps == Some(0) { Err(Error::usage("steps 0: must be at least 1")) } else { Ok(()) }
+    }
+}
+
 /// Time for each part of the measurement where the number of steps is not given.
 const SECONDS: f64 = 3.0;
 
@@ -53,9 +63,7 @@ pub fn run(
     options: &Options,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Report> {
-    if options.steps == Some(0) {
-        return Err(Error::usage("steps 0: must be at least 1"));
-    }
+    options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
     let mut engine = Engine::new(compute, &plan, config)?;

@@ -21,11 +21,8 @@ pub(super) fn open(device: &str, precision: Precision) -> Result<Compute> {
 pub(super) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
     let fields = npy::read(path)?;
     let [_, nx, ny] = fields.shape;
-    let heat = HeatEquation::new(nx, ny, amount).map_err(|error| match error {
-        Error::Usage(what) => Error::Usage(format!("{}: {what}", path.display())),
-        other => other,
-    })?;
-    Ok((fields, heat))
+    HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
+    Ok((fields, HeatEquation::new(nx, ny, amount)?))
 }
 
 /// The numbers in 64 bits.

@@ -84,6 +84,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     // What is impossible is said before anything is measured.
     let config = arguments.settings.config(TrainConfig::default());
     let plan = config.plan()?;
+    arguments.options().check()?;
     let before = arguments.compare.as_deref().map(Report::read).transpose()?;
     if let Some(path) = &arguments.output {
         atomic::check_folder(path)?;

@@ -12,6 +12,15 @@ use clap::Args;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// What the table means.
+pub(super) const NOTES: &str = "\
+trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release build, without
+bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be within the tolerance. Where
+only trusted fails, a kernel reaches beyond its data, or the driver miscompiles it.
+
+Most of the time is the driver's, which compiles every kernel twice: about five minutes for llvmpipe on two cores, far less
+where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
+
 #[derive(Args)]
 pub(super) struct Arguments {
     /// An adapter's number in `unheat devices`, or any part of its name [default: every adapter]

@@ -52,6 +52,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         TrainConfig { method, ..config.clone() }.plan()?; // what is impossible is said before anything is trained
     }
     let mut plan = config.plan()?;
+    arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
     let trial = Trial::new(&config, &mut plan)?;
     let compute = arguments.train.open(&config, &plan)?;
     let folder = match resumed {

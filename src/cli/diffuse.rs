@@ -16,7 +16,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
-    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 8.0)]
     amount: f64,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
     #[arg(short, long, value_name = "FILE|DIR")]

@@ -19,10 +19,10 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE.npy")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells²
-    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 8.0)]
     amount: f64,
     /// Uncertainty of the residual relative to its norm; rounded to 32 bits, as the reference system does
-    #[arg(long, default_value_t = 1e-6, allow_negative_numbers = true, conflicts_with = "truth")]
+    #[arg(long, default_value_t = 1e-6, conflicts_with = "truth")]
     uncertainty: f64,
     /// The update dx to write, of the input's dtype and shape; replaced if it exists
     #[arg(short, long, value_name = "FILE.npy")]

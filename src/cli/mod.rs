@@ -4,11 +4,15 @@ mod arrays;
 mod bench;
 mod check;
 mod compare;
+mod completions;
 mod devices;
 mod diffuse;
 mod generate;
 mod interrupt;
 mod invert;
+mod man;
+mod mistakes;
+mod numbers;
 mod progress;
 mod reconstruct;
 mod report;
@@ -44,6 +48,7 @@ enum Command {
     /// List the GPUs and what matters about them
     Devices(devices::Arguments),
     /// Is this GPU and driver right? Compare every kernel with the CPU reference
+    #[command(after_help = check::NOTES)]
     Check(check::Arguments),
     /// How fast is training here, where does the time go, and what could this device do at most?
     Bench(bench::Arguments),
@@ -55,15 +60,23 @@ enum Command {
     Invert(invert::Arguments),
     /// Undo diffusion without a network, by a classical method: damped inverse, Tikhonov, Richardson-Lucy
     Restore(restore::Arguments),
+    /// Print the completions of a shell, to be saved where it looks for them
+    Completions(completions::Arguments),
+    /// Write the manual pages, one per command
+    Man(man::Arguments),
+}
+
+/// The command line as it is parsed, completed and described.
+fn command() -> clap::Command {
+    numbers::explained(Cli::command())
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
 /// met, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
-    let matches = Cli::command().get_matches();
-    let cli =
-        Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut Cli::command()).exit());
+    let matches = command().try_get_matches().unwrap_or_else(|error| mistakes::advised(error).exit());
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
     let (_, said) = matches.subcommand().expect("clap demands a command");
     let result = match cli.command {
         Command::Train(arguments) => train::run(arguments, said),
@@ -76,6 +89,8 @@ pub fn main() -> ExitCode {
         Command::Diffuse(arguments) => diffuse::run(arguments),
         Command::Invert(arguments) => invert::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments),
+        Command::Man(arguments) => man::run(arguments),
     };
     match result {
         Ok(code) => code,

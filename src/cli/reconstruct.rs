@@ -45,7 +45,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Diffusivity × time between truth and observation, in cells²; what --refine and --report go by
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long)]
     amount: Option<f64>,
     /// Then update each prediction by up to N damped inverses of its misfit to the observation; an update that would
     /// make the misfit worse is not made
@@ -53,7 +53,7 @@ pub(super) struct Arguments {
     refine: Option<usize>,
     /// Standard deviation of the observation's noise, for --refine [default for pictures: that of rounding to 8 or 16
     /// bits, 1/255/√12 or 1/65535/√12]
-    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true, requires = "refine")]
+    #[arg(long, value_name = "SIGMA", requires = "refine")]
     noise: Option<f64>,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an array, the
     /// first four fields; of a folder, one report per picture in this folder

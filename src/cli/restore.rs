@@ -15,24 +15,24 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub(super) struct Arguments {
     /// How the observation is turned back
-    #[arg(long, value_enum)]
+    #[arg(long, value_enum, value_name = "one-shot|iterated|tikhonov|richardson-lucy")]
     method: MethodName,
     /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048; or a
     /// picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated; or a folder of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
-    #[arg(long, default_value_t = 8.0, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = 8.0)]
     amount: f64,
     /// Standard deviation of the noise in a cell, 0 if there is none but rounding [default for pictures: that of rounding
     /// to 8 or 16 bits, 1/255/√12 or 1/65535/√12]
-    #[arg(long, value_name = "SIGMA", allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
     /// Iterations [default: 10 for iterated, 200 for richardson-lucy]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
     /// λ of Tikhonov's filter K/(K² + λ) [default: what the noise allows, by the discrepancy principle]
-    #[arg(long, value_name = "LAMBDA", allow_negative_numbers = true)]
+    #[arg(long, value_name = "LAMBDA")]
     lambda: Option<f64>,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
     #[arg(short, long, value_name = "FILE|DIR")]

@@ -6,7 +6,7 @@ use super::progress::Display;
 use super::say::{note, say};
 use super::settings::Settings;
 use super::tune::Tuning;
-use crate::io::{npy, weights};
+use crate::io::{npy, run_folder, weights};
 use crate::model::ScheduleName;
 use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
 use crate::train::resume::CHANGEABLE;
@@ -25,7 +25,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; --steps,
-    /// --checkpoint-every, --save-gradients and --device may be others
+    /// --checkpoint-every, --jsonl, --save-gradients and --device may be others
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
     pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -36,18 +36,17 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = TrainConfig::default().steps)]
     steps: u64,
     /// Diffusion to undo: diffusivity × time, in cells²
-    #[arg(long, default_value_t = TrainConfig::default().amount, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::default().amount)]
     amount: f64,
     /// Standard deviation of the noise in every cell of the observations, in units of the field: what is added to
     /// them, or what --observations has already
-    #[arg(long, value_name = "SIGMA", default_value_t = TrainConfig::default().noise, allow_negative_numbers = true)]
+    #[arg(long, value_name = "SIGMA", default_value_t = TrainConfig::default().noise)]
     noise: f64,
     /// What SIP takes a residual to be uncertain by, relative to its norm, besides the noise
-    #[arg(long, value_name = "EPSILON", default_value_t = TrainConfig::default().uncertainty,
-        allow_negative_numbers = true)]
+    #[arg(long, value_name = "EPSILON", default_value_t = TrainConfig::default().uncertainty)]
     uncertainty: f64,
     /// Learning rate of Adam
-    #[arg(long, default_value_t = TrainConfig::default().lr, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = TrainConfig::default().lr)]
     lr: f64,
     /// Factor of the learning rate in step s = 0, 1, …: 1; ½·(1 + cos(π·s/T)), from step T on 0; or D^⌊s/N⌋
     #[arg(long, default_value_t = TrainConfig::default().lr_schedule, value_name = "constant|cosine|step")]
@@ -55,7 +54,7 @@ pub(super) struct Arguments {
     /// T of the cosine schedule [default: --steps, when the run starts]
     #[arg(long, value_name = "T")]
     lr_cosine_steps: Option<u64>,
-    #[arg(long, value_name = "D", allow_negative_numbers = true,
+    #[arg(long, value_name = "D",
         help = format!("D of the step schedule [default: {LR_DECAY}]"))]
     lr_decay: Option<f64>,
     #[arg(long, value_name = "N", help = format!("N of the step schedule [default: {LR_DECAY_EVERY}]"))]
@@ -85,6 +84,9 @@ pub(super) struct Arguments {
     /// The held-out fields [default: as many random rectangles as a batch, which training never draws]
     #[arg(long, value_name = "FILE.npy")]
     validation_data: Option<PathBuf>,
+    /// Also write the metrics as JSON lines, metrics.jsonl: an object per step, with the columns of metrics.csv
+    #[arg(long)]
+    jsonl: bool,
     /// Also write the parameter gradients of the last step, named like the parameters
     #[arg(long, value_name = "FILE.safetensors")]
     save_gradients: Option<PathBuf>,
@@ -116,6 +118,7 @@ impl Arguments {
             checkpoint_every: self.checkpoint_every,
             validate_every: self.validate_every,
             validation_data: self.validation_data.clone(),
+            jsonl: self.jsonl,
             save_gradients: self.save_gradients.clone(),
             seed: self.seed,
             ..TrainConfig::default()
@@ -211,6 +214,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     let Some(folder) = arguments.resume.take() else {
         let config = arguments.config(said)?;
         let plan = config.plan()?; // impossible settings are refused before any device is opened
+        arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let compute = arguments.open(&config, &plan)?;
         let mut display = Display::new(0, config.steps, interrupt::catch()?);
         let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);

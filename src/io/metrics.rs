@@ -1,5 +1,6 @@
 //! `metrics.csv`: one line per step.
 
+use serde::Serialize;
 use std::path::Path;
 
 use super::csv::{self, Line, Table};
@@ -9,7 +10,7 @@ use crate::Result;
 pub const HEADER: &str = "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_l2_mean,seconds";
 
 /// One line of the table.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Row {
     /// The training step, counted from 0.
     pub step: u64,

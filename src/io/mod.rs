@@ -10,6 +10,7 @@ pub mod checkpoint;
 mod csv;
 mod font;
 pub mod html;
+pub mod json_lines;
 pub mod metrics;
 pub mod npy;
 pub mod photo;

@@ -10,6 +10,9 @@ use std::path::Path;
 use super::atomic;
 use crate::{Error, Result};
 
+/// What a .npy file begins with.
+const MAGIC: &[u8] = b"\x93NUMPY";
+
 /// The longest header that is parsed, in bytes. `numpy.save` writes 118 for a plain array.
 const MAX_HEADER: usize = 10_000;
 
@@ -127,16 +130,19 @@ type Checked<T> = std::result::Result<T, String>;
 
 /// The text of the header, and the number of bytes before the data.
 fn read_header(file: &mut impl Read) -> Checked<(String, u64)> {
+    let mut start = Vec::new();
+    // Less than that is still to be told from a text file.
+    file.by_ref().take(8).read_to_end(&mut start).map_err(|error| error.to_string())?;
     let mut take = |n: usize| {
         let mut bytes = vec![0; n];
         file.read_exact(&mut bytes)
             .map(|()| bytes)
-            .map_err(|_| "not a whole .npy file: its header is cut short")
+            .map_err(|_| "not a whole .npy file: its header is cut short; write it again")
     };
-    let start = take(8)?;
-    if !start.starts_with(b"\x93NUMPY") {
-        return Err("not a .npy file; write it with numpy.save".into());
+    if !MAGIC.starts_with(&start) && !start.starts_with(MAGIC) {
+        return Err("not a .npy file; name one, such as numpy.save writes".into());
     }
+    start.extend(take(8 - start.len())?);
     let (length, before) = match start[6] {
         1 => (take(2)?.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)), 10),
         2 | 3 => (take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)), 12),

@@ -20,6 +20,14 @@ pub fn create(requested: Option<&Path>, method: &str) -> Result<PathBuf> {
     }
 }
 
+/// Refuses a folder that is there already, before anything is opened or measured for a run in it.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn check_new(path: &Path) -> Result<()> {
+    if path.exists() { Err(taken(path)) } else { Ok(()) }
+}
+
 /// Held by the one process that writes into a run's folder. The system takes it back when the process ends, however
 /// it does.
 #[derive(Debug)]
@@ -56,12 +64,14 @@ fn create_new(path: &Path) -> Result<PathBuf> {
     }
     match fs::create_dir(path) {
         Ok(()) => Ok(path.to_owned()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(Error::usage(format!(
-            "{} exists already; name a new folder, or move or delete this one",
-            path.display()
-        ))),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(taken(path)),
         Err(error) => Err(Error::io(path, "cannot create the folder")(error)),
     }
+}
+
+fn taken(path: &Path) -> Error {
+    let path = path.display();
+    Error::usage(format!("{path} exists already; name a new folder, or move or delete this one"))
 }
 
 fn create_numbered(parent: &Path, method: &str) -> Result<PathBuf> {

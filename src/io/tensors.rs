@@ -96,7 +96,10 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     }
     let length = facts.len();
     if length < 8 {
-        return Err(Error::file(path, format!("{length} bytes is too short for a safetensors file")));
+        return Err(Error::file(
+            path,
+            format!("{length} bytes is too short for a safetensors file; name another"),
+        ));
     }
     if length > MAX_FILE {
         return Err(Error::file(
@@ -108,8 +111,9 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     (&file).read_exact(&mut first).map_err(refused())?;
     let header = u64::from_le_bytes(first);
     if header > MAX_HEADER || header > length - 8 {
-        let what =
-            format!("claims a header of {header} bytes in {length}; it is cut short or not safetensors");
+        let what = format!(
+            "claims a header of {header} bytes in {length}; it is cut short or not safetensors; name another"
+        );
         return Err(Error::file(path, what));
     }
     let mut bytes = first.to_vec();

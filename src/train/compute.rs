@@ -75,7 +75,12 @@ impl Compute {
 pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
     let mut adapters = device::adapters();
     if adapters.is_empty() {
-        return Err(Error::Usage(NO_ADAPTER.to_owned()));
+        let asked = match choice {
+            DeviceChoice::Name(name) => name.clone(),
+            DeviceChoice::Index(index) => index.to_string(),
+            DeviceChoice::Auto | DeviceChoice::Cpu => format!("{choice:?}").to_lowercase(),
+        };
+        return Err(Error::usage(format!("device '{asked}': {NO_ADAPTER}")));
     }
     let list = |indices: &[usize]| {
         let describe = |&i: &usize| {

@@ -72,6 +72,9 @@ pub struct TrainConfig {
     /// The held-out fields, which have the size above; none: random rectangles that training never draws.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub validation_data: Option<PathBuf>,
+    /// Whether the metrics are also written as JSON lines.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub jsonl: bool,
     /// Where the parameter gradients of the last step go.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub save_gradients: Option<PathBuf>,
@@ -108,6 +111,7 @@ impl Default for TrainConfig {
             checkpoint_every: 100,
             validate_every: 0,
             validation_data: None,
+            jsonl: false,
             save_gradients: None,
             seed: 0,
             device: "auto".to_owned(),

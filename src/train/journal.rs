@@ -1,9 +1,11 @@
-//! Turns losses into rows of `metrics.csv`, as they arrive.
+//! Turns losses into rows of `metrics.csv` (and `metrics.jsonl`), as they arrive.
 
+use super::config::TrainConfig;
 use super::engine::Engine;
 use super::run::Progress;
 use super::summary::{Statistics, row};
 use crate::Result;
+use crate::io::json_lines::JsonLines;
 use crate::io::metrics::{MetricsFile, Row};
 use std::path::Path;
 use std::time::Instant;
@@ -11,6 +13,8 @@ use std::time::Instant;
 /// The rows of a run, in memory and in its folder.
 pub(super) struct Journal {
     file: MetricsFile,
+    /// The same rows once more, where they are asked for.
+    json: Option<JsonLines>,
     pub(super) rows: Vec<Row>,
     steps: u64,
     start: Instant,
@@ -25,12 +29,15 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// Goes on with step `done` of `steps`, whose predecessors are in the file. `blind` training does not know x*.
-    pub(super) fn resume(folder: &Path, done: u64, steps: u64, blind: bool) -> Result<Self> {
+    /// Goes on with step `done`, whose predecessors are in `metrics.csv`.
+    pub(super) fn resume(folder: &Path, done: u64, config: &TrainConfig) -> Result<Self> {
         let (file, rows) = MetricsFile::resume(&folder.join("metrics.csv"), done)?;
+        let json =
+            config.jsonl.then(|| JsonLines::create(&folder.join("metrics.jsonl"), &rows)).transpose()?;
+        let (steps, blind) = (config.steps, config.observations.is_some());
         let before = rows.last().map_or(0.0, |row| row.seconds);
         let last = Statistics { mean: f64::NAN, std: f64::NAN, min: f64::NAN, max: f64::NAN };
-        Ok(Self { file, rows, steps, start: Instant::now(), before, blind, last, failed: false })
+        Ok(Self { file, json, rows, steps, start: Instant::now(), before, blind, last, failed: false })
     }
 
     /// Stops for good at the first step whose losses are not finite. With `all`, waits for every submitted step.
@@ -47,6 +54,7 @@ impl Journal {
             let row = row(self.rows.len() as u64, &losses, seconds);
             self.last = Statistics::of(&losses.x_l2);
             self.file.append(&row)?;
+            self.json.as_mut().map_or(Ok(()), |json| json.append(&row))?;
             progress.step(&row, self.steps);
             self.rows.push(row);
         }
@@ -55,7 +63,8 @@ impl Journal {
 
     /// Returns when every row is on the disk.
     pub(super) fn sync(&self) -> Result<()> {
-        self.file.sync()
+        self.file.sync()?;
+        self.json.as_ref().map_or(Ok(()), JsonLines::sync)
     }
 
     /// Seconds of training, those before an interruption too.

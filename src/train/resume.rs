@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// The settings that may change when a run goes on. Only the device can change its numbers, by rounding.
-pub const CHANGEABLE: [&str; 4] = ["steps", "checkpoint_every", "save_gradients", "device"];
+pub const CHANGEABLE: [&str; 5] = ["steps", "checkpoint_every", "jsonl", "save_gradients", "device"];
 
 /// Names of files, which may have moved.
 const FILES: [&str; 4] = ["weights", "data", "observations", "validation_data"];

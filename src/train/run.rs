@@ -19,9 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 /// What a run writes into its folder.
-const FILES: [&str; 9] = [
+const FILES: [&str; 10] = [
     "config.toml",
     "metrics.csv",
+    "metrics.jsonl",
     "validation.csv",
     "weights.safetensors",
     "weights.best.safetensors",
@@ -141,7 +142,7 @@ impl Run {
         done: u64,
     ) -> Result<Self> {
         let config = config.settled();
-        let journal = Journal::resume(&folder, done, config.steps, config.observations.is_some())?;
+        let journal = Journal::resume(&folder, done, &config)?;
         let validation = Validation::resume(&folder, done, &config, &plan, compute)?;
         report::config(&folder.join("config.toml"), &config, &compute.describe())?;
         Ok(Self { config, plan, engine, folder, _lock: lock, journal, validation, first: done, done })

@@ -1,0 +1,28 @@
+//! `unheat man`.
+
+use super::Outcome;
+use super::say::say;
+use crate::Error;
+use clap::Args;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+#[derive(Args)]
+pub(super) struct Arguments {
+    /// Folder for unheat.1, unheat-train.1 and the others; made if it is missing, pages in it are replaced
+    #[arg(value_name = "DIR")]
+    folder: PathBuf,
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    let folder = &arguments.folder;
+    std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
+    clap_mangen::generate_to(super::command(), folder)
+        .map_err(Error::io(folder, "cannot write the manual pages"))?;
+    say!(
+        "the manual pages are in {}; read one with: man -l {}",
+        folder.display(),
+        folder.join("unheat.1").display()
+    );
+    Ok(ExitCode::SUCCESS)
+}
