@@ -262,8 +262,9 @@ mod tests {
             tiling.blend(&tile, 0, &mut own);
             let mut untouched = vec![0.0; nx * ny];
             tiling.blend(&whole, 0, &mut untouched);
-            assert_eq!(own, untouched, "inside the guard nothing changes");
-            assert!((tile[tx / 2 * ty] - mean).abs() < 1e-3, "the first cell of a row lies on the rim");
+            let same = own.iter().zip(&untouched).all(|(a, b)| (a - b).abs() < 1e-12);
+            assert!(same, "inside the guard nothing changes");
+            assert!((tile[tx / 2 * ty] - mean).abs() < 3e-3, "the first cell of a row lies on the rim");
             assert_eq!(tiling.axes[0].taper.iter().all(|&t| t == 1.0), nx == 64, "a power of two has no rim");
         }
     }
