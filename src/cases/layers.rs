@@ -52,7 +52,6 @@ pub(super) fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32
 pub(super) enum Kind {
     Plain,
     Activation,
-    Pool,
     SkipUp,
 }
 
@@ -70,7 +69,6 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: Storage) -> Self {
         let cells = |layer: usize| match (kind, layer) {
-            (Kind::Pool, _) => 4 * shape.cells(),
             (Kind::SkipUp, 1) => shape.cells() / 4,
             _ => shape.cells(),
         };
@@ -99,9 +97,6 @@ impl Input {
                 match self.kind {
                     Kind::Plain => plane = widen(&self.z[0][(n * self.c_in() + c) * cells..][..cells]),
                     Kind::Activation => plane = activation(0, n, c, cells),
-                    Kind::Pool => {
-                        reference_pool::max_pool(&activation(0, n, c, 4 * cells), &mut plane, 2 * ny)
-                    }
                     Kind::SkipUp if c < self.channels[0] => plane = activation(0, n, c, cells),
                     Kind::SkipUp => {
                         let coarse = activation(1, n, c - self.channels[0], cells / 4);
@@ -114,21 +109,26 @@ impl Input {
         planes
     }
 
-    /// Calls `f` with this input as the source of a convolution on `gpu`.
-    pub(super) fn with_source<R>(&self, gpu: &Gpu, f: impl FnOnce(Source) -> Result<R>) -> Result<R> {
+    /// Calls `f` with this input as the source of a convolution on `gpu`, whose norms are in `table`.
+    pub(super) fn with_source<R>(
+        &self,
+        gpu: &Gpu,
+        table: &Tensor,
+        f: impl FnOnce(Source) -> Result<R>,
+    ) -> Result<R> {
         let grid = |l: usize| match (self.kind, l) {
-            (Kind::Pool, _) => self.shape.finer(),
             (Kind::SkipUp, 1) => self.shape.coarser(),
             _ => self.shape,
         };
-        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l], self.storage);
+        let layer = |l: usize| {
+            layer(gpu, table, [SOURCE, LOW][l], grid(l), &self.z[l], &self.norms[l], self.storage)
+        };
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
                 f(Source::Plain { field: &field, channels: self.channels[0] })
             }
             Kind::Activation => f(Source::Activation(&layer(0)?)),
-            Kind::Pool => f(Source::Pool(&layer(0)?)),
             Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
         }
     }
@@ -211,13 +211,26 @@ pub(super) fn stored_gradient(
     stored(gpu, label, shape, values, storage, gradient_scale(storage))
 }
 
-/// The second half of a layer's norm, small numbers around a plain gradient.
-pub(super) fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
-    [norm.scale, norm.mean, 0.01 * channel as f32, -0.02]
+/// Where the layers that a kernel meets have their norms in its table.
+const SOURCE: usize = 4;
+const LOW: usize = 40;
+const GRADIENT: usize = 80;
+const TARGET: usize = 120;
+
+/// A table for the norms of all layers that a kernel meets.
+pub(super) fn norm_table(gpu: &Gpu) -> Result<Tensor> {
+    garbage(gpu, "norms", NORM_LEN * 160)
 }
 
-pub(super) fn layer(
+/// The second half of a layer's norms, small numbers around a plain gradient.
+pub(super) fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
+    [norm.rstd, norm.mean, 0.01 * channel as f32, -0.02]
+}
+
+fn layer(
     gpu: &Gpu,
+    table: &Tensor,
+    first_norm: usize,
     shape: Shape,
     z: &[f32],
     norms: &[Norm<f32>],
@@ -226,60 +239,126 @@ pub(super) fn layer(
     let rows =
         norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));
     let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
+    gpu.write_at(table, NORM_LEN * first_norm, &flat);
     let z = stored(gpu, "z", shape, z, storage, 1.0)?;
-    Ok(Layer { z, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
+    Ok(Layer { z, norms: table.clone(), first_norm, channels: norms.len() })
 }
 
-/// ∂L/∂z of a layer on both sides; `last`: from ∂L/∂output instead of a stored g.
+/// Where g of a layer comes from.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) enum Of {
+    /// An array.
+    Stored,
+    /// A skip connection's array, and one of pooled values.
+    Pooled,
+    /// ∂L/∂output.
+    Output,
+}
+
+/// ∂L/∂z of a layer on both sides.
 #[derive(Clone)]
 pub(super) struct LayerGradient {
     pub(super) shape: Shape,
     pub(super) channels: usize,
-    pub(super) last: bool,
+    pub(super) of: Of,
     pub(super) storage: Storage,
     pub(super) z: Vec<f32>,
     pub(super) g: Vec<f32>,
+    /// g of the pooled values, of grid `shape.coarser()`.
+    pub(super) pooled: Vec<f32>,
 }
 
 impl LayerGradient {
-    pub(super) fn new(shape: Shape, channels: usize, last: bool, storage: Storage) -> Self {
+    pub(super) fn new(shape: Shape, channels: usize, of: Of, storage: Storage) -> Self {
         let len = shape.batch * channels * shape.cells();
-        let g = match last {
-            true => noise(31, shape.values()),
-            false => stored_noise(31, len, storage),
+        let g = match of {
+            Of::Output => noise(31, shape.values()),
+            Of::Stored | Of::Pooled => stored_noise(31, len, storage),
         };
-        Self { shape, channels, last, storage, z: stored_noise(34, len, storage), g }
+        let mut gradient =
+            Self { shape, channels, of, storage, z: stored_noise(34, len, storage), g, pooled: Vec::new() };
+        if of == Of::Pooled {
+            // Every other channel has few values: many of four neighbours are equal.
+            for plane in gradient.z.chunks_exact_mut(shape.cells()).step_by(2) {
+                plane.iter_mut().for_each(|z| *z = (2.0 * *z).round() / 2.0);
+            }
+            // As the ReLU of the pooled values leaves it.
+            let mut pooled = stored_noise(35, len / 4, storage);
+            for (plane, pooled) in pooled.chunks_exact_mut(shape.cells() / 4).enumerate() {
+                let mut highest = vec![0.0; pooled.len()];
+                reference_pool::max_pool(&gradient.activation(plane), &mut highest, shape.ny);
+                pooled.iter_mut().zip(highest).filter(|(_, a)| *a <= 0.0).for_each(|(g, _)| *g = 0.0);
+            }
+            gradient.pooled = pooled;
+        }
+        gradient
     }
 
     pub(super) fn norms(&self) -> Vec<Norm<f32>> {
-        norms(36, self.channels)
+        let mut all = norms(36, self.channels);
+        if self.of == Of::Pooled {
+            // Two channels with γ = 0, whose activations are all the same.
+            all.iter_mut().take(2).for_each(|norm| (norm.scale, norm.shift) = (0.0, 0.5));
+        }
+        all
+    }
+
+    /// Of sample and channel `plane`.
+    fn activation(&self, plane: usize) -> Vec<f64> {
+        let norm = widen_norm(self.norms()[plane % self.channels]);
+        let cells = self.shape.cells();
+        self.z[plane * cells..][..cells].iter().map(|&z| norm.activate(f64::from(z))).collect()
     }
 
     pub(super) fn planes(&self) -> Vec<f64> {
         let cells = self.shape.cells();
         let norms = self.norms();
-        let value = |(i, &z): (usize, &f32)| {
-            let (plane, cell) = (i / cells, i % cells);
+        let mut planes = Vec::with_capacity(self.z.len());
+        for (plane, z) in self.z.chunks_exact(cells).enumerate() {
             let (n, c) = (plane / self.channels, plane % self.channels);
+            let own = if self.of == Of::Output { n } else { plane };
+            let mut g = widen(&self.g[own * cells..][..cells]);
+            match self.of {
+                Of::Stored => {}
+                Of::Pooled => {
+                    let pooled = widen(&self.pooled[plane * cells / 4..][..cells / 4]);
+                    let activation = self.activation(plane);
+                    reference_pool::max_pool_backward(&activation, &pooled, &mut g, self.shape.ny);
+                }
+                Of::Output => {
+                    let activation = self.activation(plane);
+                    g.iter_mut().zip(activation).filter(|(_, a)| *a <= 0.0).for_each(|(g, _)| *g = 0.0);
+                }
+            }
             let [factor, mean, constant, slope] = backward_norm(norms[c], c).map(f64::from);
-            let z = f64::from(z);
-            let g = match self.last {
-                false => f64::from(self.g[i]),
-                true if widen_norm(norms[c]).activate(z) > 0.0 => f64::from(self.g[n * cells + cell]),
-                true => 0.0,
-            };
-            factor * g + slope * (z - mean) + constant
-        };
-        self.z.iter().enumerate().map(value).collect()
+            planes.extend(
+                g.iter().zip(z).map(|(g, &z)| factor * g + slope * (f64::from(z) - mean) + constant),
+            );
+        }
+        planes
     }
 
-    pub(super) fn with<R>(&self, gpu: &Gpu, f: impl FnOnce(Gradient) -> Result<R>) -> Result<R> {
-        let layer = &layer(gpu, self.shape, &self.z, &self.norms(), self.storage)?;
-        if self.last {
-            let output_gradient = &gpu.tensor_from("output gradient", &store(self.shape, &self.g))?;
-            return f(Gradient::Output { layer, output_gradient });
+    /// Calls `f` with this gradient on `gpu`, whose norms are in `table`.
+    pub(super) fn with<R>(
+        &self,
+        gpu: &Gpu,
+        table: &Tensor,
+        f: impl FnOnce(Gradient) -> Result<R>,
+    ) -> Result<R> {
+        let layer = &layer(gpu, table, GRADIENT, self.shape, &self.z, &self.norms(), self.storage)?;
+        let stored = |label, shape, values| stored_gradient(gpu, label, shape, values, self.storage);
+        match self.of {
+            Of::Stored => f(Gradient::Stored { layer, g: &stored("g", self.shape, &self.g)? }),
+            Of::Pooled => f(Gradient::Pooled {
+                layer,
+                g: &stored("g", self.shape, &self.g)?,
+                pooled: &stored("pooled g", self.shape.coarser(), &self.pooled)?,
+            }),
+            Of::Output => {
+                let output_gradient = &gpu.tensor_from("output gradient", &store(self.shape, &self.g))?;
+                f(Gradient::Output { layer, output_gradient })
+            }
         }
-        f(Gradient::Stored { layer, g: &stored_gradient(gpu, "g", self.shape, &self.g, self.storage)? })
     }
 }
 
@@ -303,21 +382,23 @@ impl Below {
         norms(40, self.channels)
     }
 
-    pub(super) fn layer(&self, gpu: &Gpu) -> Result<Layer> {
-        layer(gpu, self.shape, &self.z, &self.norms(), self.storage)
+    pub(super) fn layer(&self, gpu: &Gpu, table: &Tensor) -> Result<Layer> {
+        layer(gpu, table, TARGET, self.shape, &self.z, &self.norms(), self.storage)
     }
 
+    /// After what the stage has stored, the gradients of γ and β, and the norms.
     pub(super) fn outputs(
         &self,
         r: &mut Recorder,
         layer: Layer,
-        g: Tensor,
+        mut stored: Vec<Tensor>,
         sums: Statistics,
     ) -> Result<Vec<Tensor>> {
         let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
-        let conv = lone_conv(self.channels);
-        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, &no_parameters(r.gpu)?, &gradients)?;
-        Ok(vec![g, gradients, layer.norm])
+        let (conv, none) = (lone_conv(self.channels), no_parameters(r.gpu)?);
+        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, None, &none, &gradients)?;
+        stored.extend([gradients, layer.norms]);
+        Ok(stored)
     }
 
     /// From ∂L/∂activation.
@@ -352,19 +433,31 @@ impl Below {
     }
 }
 
-/// [`first_stored`] for the outputs of a [`Below`]; each number of a channel is compared by itself, since the small ones
-/// would hide behind the large.
-pub(super) fn below_stored(case: Case, shape: Shape, channels: usize, storage: Storage) -> Case {
-    let case = first_stored(case.stored_in(storage), shape, channels, gradient_scale(storage));
-    case.split_by(move |outputs| {
-        let [g, gradients, norm] = outputs.try_into().expect("g, gradients of γ and β, norm");
-        let (gamma, beta) = gradients.split_at(channels);
-        let mut parts = vec![g, gamma.to_vec(), beta.to_vec()];
+/// For the outputs of a [`Below`]: cuts the padding off the first ones, which are stored gradients of as many
+/// `channels`, the first of the layer itself. Each number of a channel is compared by itself, since the small ones would
+/// hide behind the large.
+pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage: Storage) -> Case {
+    let case = case.stored_in(storage).scaled(gradient_scale(storage), channels.len());
+    let channels = channels.to_vec();
+    case.split_by(move |mut outputs| {
+        let norms = own_norms(&outputs.pop().expect("norms"), channels[0]);
+        let gradients = outputs.pop().expect("gradients of γ and β");
+        let (gamma, beta) = gradients.split_at(channels[0]);
+        let stored = outputs.iter().zip(&channels);
+        let mut parts: Vec<_> =
+            stored.map(|(values, &channels)| unstore(shape, channels, values)).collect();
+        parts.extend([gamma.to_vec(), beta.to_vec()]);
         parts.extend(
-            (0..NORM_LEN).map(|k| norm.iter().skip(k).step_by(NORM_LEN).copied().collect::<Vec<_>>()),
+            (0..NORM_LEN).map(|k| norms.iter().skip(k).step_by(NORM_LEN).copied().collect::<Vec<_>>()),
         );
         parts
     })
+}
+
+/// The norms of a [`Below`] from the table of its kernel; those that are by themselves as they are.
+pub(super) fn own_norms(norms: &[f64], channels: usize) -> Vec<f64> {
+    let len = NORM_LEN * channels;
+    if norms.len() == len { norms.to_vec() } else { norms[NORM_LEN * TARGET..][..len].to_vec() }
 }
 
 /// Parameters for a kernel that reads none of them.
