@@ -113,5 +113,6 @@ fn a_step_moves_at_most_1_7_gigabytes() {
     assert!(whole.bytes <= 1_700_000_000, "{whole:?}");
     assert!(whole.flops > 40_000_000_000, "{whole:?}");
     let memory: u64 = MemoryUse::ALL.map(|used| gpu.memory(used)).into_iter().sum();
+    eprintln!("{memory} bytes of memory");
     assert!(memory <= 420_000_000, "{memory}");
 }

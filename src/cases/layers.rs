@@ -120,9 +120,8 @@ impl Input {
             (Kind::SkipUp, 1) => self.shape.coarser(),
             _ => self.shape,
         };
-        let layer = |l: usize| {
-            layer(gpu, table, [SOURCE, LOW][l], grid(l), &self.z[l], &self.norms[l], self.storage)
-        };
+        let layer =
+            |l: usize| layer(gpu, table, [SOURCE, LOW][l], grid(l), &self.z[l], &self.norms[l], self.storage);
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
@@ -331,9 +330,8 @@ impl LayerGradient {
                 }
             }
             let [factor, mean, constant, slope] = backward_norm(norms[c], c).map(f64::from);
-            planes.extend(
-                g.iter().zip(z).map(|(g, &z)| factor * g + slope * (f64::from(z) - mean) + constant),
-            );
+            planes
+                .extend(g.iter().zip(z).map(|(g, &z)| factor * g + slope * (f64::from(z) - mean) + constant));
         }
         planes
     }
@@ -444,8 +442,7 @@ pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage
         let gradients = outputs.pop().expect("gradients of γ and β");
         let (gamma, beta) = gradients.split_at(channels[0]);
         let stored = outputs.iter().zip(&channels);
-        let mut parts: Vec<_> =
-            stored.map(|(values, &channels)| unstore(shape, channels, values)).collect();
+        let mut parts: Vec<_> = stored.map(|(values, &channels)| unstore(shape, channels, values)).collect();
         parts.extend([gamma.to_vec(), beta.to_vec()]);
         parts.extend(
             (0..NORM_LEN).map(|k| norms.iter().skip(k).step_by(NORM_LEN).copied().collect::<Vec<_>>()),
