@@ -1,5 +1,6 @@
 //! The 3×3 convolution: forward with the batch norm's statistics, adjoint, weight gradient.
 
+use super::gradients::*;
 use super::layers::*;
 use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::Result;

@@ -1,5 +1,6 @@
 //! The U-Net's other stages, forward and backward, and the whole network.
 
+use super::gradients::*;
 use super::layers::*;
 use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu;

@@ -33,7 +33,6 @@ pub const NORM_LEN: usize = 8;
 pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
 
 /// The layers that a kernel meets, and their batch norms: one file and one buffer for all of them.
-#[derive(Default)]
 pub(super) struct Norms<'a>(Vec<&'a Layer>);
 
 impl<'a> Norms<'a> {

@@ -12,6 +12,7 @@ use super::{Gpu, MemoryUse, Recorder, Shape, Tensor};
 use crate::model::unet::{Conv, Source as From};
 use crate::model::{Storage, UNet};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Parameters, activations and gradients of one network for one batch.
 pub struct Network {
@@ -28,8 +29,8 @@ pub struct Network {
     weights: Vec<Weights>,
     arrangement: Arrangement,
     layers: Vec<Layer>,
-    /// Per level but the coarsest, the pooled z of the layer there that is a skip connection too, with its norms.
-    pooled: Vec<Layer>,
+    /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
+    pooled: BTreeMap<usize, Layer>,
     /// Per layer g = ∂L/∂(ReLU's argument); of a skip connection without the share of the pooled. The last layer's is
     /// never stored.
     layer_gradients: Vec<Tensor>,
@@ -37,8 +38,8 @@ pub struct Network {
     input_gradients: Vec<Tensor>,
     /// What the kernels leave for the batch norm of the next layer.
     statistics: Tensor,
-    /// Per level but the coarsest, what the upward path leaves for the batch norm of the skip connection.
-    skip_statistics: Vec<Tensor>,
+    /// By number, what the upward path leaves for the batch norms of skip connections.
+    skip_statistics: BTreeMap<usize, Tensor>,
     /// Partial sums of the parameters' gradients.
     partial: Tensor,
 }
@@ -56,6 +57,11 @@ impl Network {
             let shape = network.shape(conv.level);
             partial_len = partial_len.max(conv3x3::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
+            if network.pooled.contains_key(&i) {
+                let len = 2 * conv.c_out * conv3x3::chunks(shape);
+                let sums = scratch(&format!("{} skip statistics", conv.name), len)?;
+                network.skip_statistics.insert(i, sums);
+            }
             if i + 1 < net.convs.len() {
                 let len = network.layers[i].z.len();
                 network.layer_gradients.push(stored(&format!("{} gradient", conv.name), len)?);
@@ -70,12 +76,6 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        network.skip_statistics = (0..network.pooled.len())
-            .map(|level| {
-                let len = 2 * network.pooled[level].channels * conv3x3::chunks(network.shape(level));
-                scratch(&format!("skip statistics {level}"), len)
-            })
-            .collect::<Result<_>>()?;
         network.partial = scratch("partial sums", partial_len)?;
         Ok(network)
     }
@@ -101,12 +101,12 @@ impl Network {
         };
         let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
         let norms = tensor(activations, "norms", NORM_LEN * channels)?;
-        let (mut layers, mut pooled) = (Vec::<Layer>::new(), Vec::new());
+        let (mut layers, mut pooled) = (Vec::<Layer>::new(), BTreeMap::new());
         let (mut first_norm, mut statistics_len) = (0, 1);
         for conv in &net.convs {
             if let From::Pool(finer) = conv.source {
                 let z = stored(format!("{} input", conv.name), shape(conv.level), conv.c_in)?;
-                pooled.push(Layer { z, ..layers[finer].clone() });
+                pooled.insert(finer, Layer { z, ..layers[finer].clone() });
             }
             let z = stored(format!("{} output", conv.name), shape(conv.level), conv.c_out)?;
             layers.push(Layer { z, norms: norms.clone(), first_norm, channels: conv.c_out });
@@ -138,7 +138,7 @@ impl Network {
             layer_gradients: Vec::new(),
             input_gradients: Vec::new(),
             statistics: tensor(MemoryUse::Scratch, "statistics", statistics_len)?,
-            skip_statistics: Vec::new(),
+            skip_statistics: BTreeMap::new(),
             partial: tensor(MemoryUse::Scratch, "no partial sums", 1)?,
         })
     }
@@ -207,11 +207,8 @@ impl Network {
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
-        let pool = self.pooled_of(i).map(|pooled| Pool {
-            z: &pooled.z,
-            parameters: &self.params,
-            gamma: self.net.convs[i].gamma,
-        });
+        let (parameters, gamma) = (&self.params, self.net.convs[i].gamma);
+        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters, gamma });
         let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
         conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
         Ok(self.statistics_in(&self.statistics, shape))
@@ -234,18 +231,16 @@ impl Network {
             recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
             // g of the pooled values, if there are any, and its sums come from the convolution that ran just before.
-            let (gradient, own_sums, pooled_sums, output_weight) =
-                match (self.layer_gradients.get(i), self.pooled_of(i)) {
-                    (Some(g), None) => (Gradient::Stored { layer, g }, sums, None, None),
-                    (Some(g), Some(_)) => {
+            let (gradient, own_sums, pooled_sums) =
+                match (self.layer_gradients.get(i), self.skip_statistics.get(&i)) {
+                    (None, _) => (Gradient::Output { layer, output_gradient }, sums, None),
+                    (Some(g), None) => (Gradient::Stored { layer, g }, sums, None),
+                    (Some(g), Some(skip)) => {
                         let pooled = &self.input_gradients[conv.level + 1];
-                        let skip_sums = self.statistics_in(&self.skip_statistics[conv.level], shape);
-                        (Gradient::Pooled { layer, g, pooled }, skip_sums, Some(sums), None)
-                    }
-                    (None, _) => {
-                        (Gradient::Output { layer, output_gradient }, sums, None, Some(self.net.out_weight))
+                        (Gradient::Pooled { layer, g, pooled }, self.statistics_in(skip, shape), Some(sums))
                     }
                 };
+            let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
             let (params, gradients) = (&self.params, &self.gradients);
             batch_norm_backward(
                 recorder,
@@ -287,8 +282,8 @@ impl Network {
                 conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
                 Ok(self.statistics_in(sums, shape))
             }
-            From::Pool(_) => {
-                let target = Target { layer: self.pooled_input(conv.level), g: scattered, sums };
+            From::Pool(j) => {
+                let target = Target { layer: &self.pooled[&j], g: scattered, sums };
                 conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
                 Ok(self.statistics_in(sums, shape))
             }
@@ -296,7 +291,7 @@ impl Network {
                 let target = Target {
                     layer: &self.layers[skip],
                     g: &self.layer_gradients[skip],
-                    sums: &self.skip_statistics[conv.level],
+                    sums: &self.skip_statistics[&skip],
                 };
                 let sink = Sink::Split { skip: target, rest: (scattered, self.layers[low].channels) };
                 conv3x3(recorder, shape, source, weights, sink)?;
@@ -317,24 +312,11 @@ impl Network {
         Statistics { buffer, chunks: conv3x3::chunks(shape) }
     }
 
-    /// The pooled z of layer `i`, if it is pooled.
-    fn pooled_of(&self, i: usize) -> Option<&Layer> {
-        match self.net.convs.get(i + 1)?.source {
-            From::Pool(finer) if finer == i => self.pooled.get(self.net.convs[i].level),
-            _ => None,
-        }
-    }
-
-    /// The pooled z that a convolution on `level` reads.
-    fn pooled_input(&self, level: usize) -> &Layer {
-        &self.pooled[level - 1]
-    }
-
     fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
         match self.net.convs[i].source {
             From::Field => Source::Plain { field: input, channels: 1 },
             From::Activation(j) => Source::Activation(&self.layers[j]),
-            From::Pool(_) => Source::Activation(self.pooled_input(self.net.convs[i].level)),
+            From::Pool(j) => Source::Activation(&self.pooled[&j]),
             From::SkipUp { skip, low } => Source::SkipUp { skip: &self.layers[skip], low: &self.layers[low] },
         }
     }
