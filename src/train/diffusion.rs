@@ -68,7 +68,7 @@ impl Diffusion {
     /// farther than tiles overlap.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a field without cells, an amount out of range, or one whose reach no tile can hold.
+    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose reach no tile can hold.
     pub fn insulated(
         compute: &Compute,
         precision: Precision,
