@@ -22,6 +22,7 @@ fn main() -> Result<()> {
     }
     let panel = |title: &str, y_label: &str, pick: fn(&Row) -> f64| Panel {
         title: title.to_owned(),
+        x_label: "step".to_owned(),
         y_label: y_label.to_owned(),
         series: runs
             .iter()

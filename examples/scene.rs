@@ -154,7 +154,7 @@ fn colour(from: Vector, along: Vector, mirrors: u32) -> Vector {
         let gloss = dot(bounced, unit(SUN)).max(0.0).powi(60) * sun;
         seen = seen.map(|v| v + 0.6 * gloss);
     }
-    let far = 1.0 - (-0.0012 * dot(add(p, from, -1.0), add(p, from, -1.0))).exp();
+    let far = 1.0 - (-0.004 * dot(add(p, from, -1.0), add(p, from, -1.0))).exp();
     mix(seen, [0.80, 0.86, 0.92], far)
 }
 

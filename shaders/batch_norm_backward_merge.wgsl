@@ -1,19 +1,23 @@
 // Backward of ReLU(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and
-// ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). One workgroup per channel.
+// ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). Two kernels make g of a layer
+// that is pooled and a skip connection. One workgroup per channel.
 
 struct Params {
     chunks: u32,
+    pooled_chunks: u32, // 0: the layer is not pooled
     gamma_offset: u32,
     beta_offset: u32,
     output_weight: u32, // offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
     count: f32, // values per channel: batch·cells
+    first_norm: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>; // [channels, chunks]
-@group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(3) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
-@group(0) @binding(4) var<storage, read_write> norm: array<vec4<f32>>; // [channels, 2], the second is written
+@group(0) @binding(2) var<storage, read> pooled_sums: array<vec2<f32>>; // [channels, pooled_chunks]
+@group(0) @binding(3) var<storage, read> weights: array<f32>; // the flat parameters
+@group(0) @binding(4) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
+@group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the second is written
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -21,6 +25,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var own = vec2(0.0);
     for (var chunk = local; chunk < params.chunks; chunk += WORKGROUP) {
         own += sums[channel * params.chunks + chunk];
+    }
+    for (var chunk = local; chunk < params.pooled_chunks; chunk += WORKGROUP) {
+        own += pooled_sums[channel * params.pooled_chunks + chunk];
     }
     let total = vec2(workgroup_sum(local, own.x), workgroup_sum(local, own.y));
     if local == 0u {
@@ -32,8 +39,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let gz = weight * total.y;
         gradients[params.beta_offset + channel] = g;
         gradients[params.gamma_offset + channel] = gz;
-        let forward = norm[2u * channel];
+        let at = 2u * (params.first_norm + channel);
+        let forward = norms[at];
         let scale = forward.z / params.count;
-        norm[2u * channel + 1u] = vec4(forward.z * weight, forward.x, -scale * g, -scale * forward.y * gz);
+        norms[at + 1u] = vec4(forward.z * weight, forward.x, -scale * g, -scale * forward.y * gz);
     }
 }

@@ -10,12 +10,13 @@ struct Params {
     running_var_offset: u32,
     epsilon: f32,
     momentum: f32,
+    first_norm: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> moments: array<f32>; // [channels, chunks, 3]
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(3) var<storage, read_write> norm: array<vec4<f32>>; // [channels, 2], the first: mean, rstd, scale, shift
+@group(0) @binding(3) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the first: mean, rstd, scale, shift
 @group(0) @binding(4) var<storage, read_write> running: array<f32>; // the flat running statistics
 
 var<workgroup> shared_moments: array<vec3<f32>, WORKGROUP>;
@@ -50,7 +51,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let all = shared_moments[0];
         let rstd = 1.0 / sqrt(all.z / all.x + params.epsilon);
         let scale = weights[params.gamma_offset + channel] * rstd;
-        norm[2u * channel] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel]);
+        norms[2u * (params.first_norm + channel)] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel]);
 
         let mean_at = params.running_mean_offset + channel;
         let var_at = params.running_var_offset + channel;

@@ -8,6 +8,7 @@ struct Params {
     c_in: u32,
     weight_offset: u32,
     bias_offset: u32,
+    source_norms: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

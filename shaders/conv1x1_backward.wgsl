@@ -7,14 +7,14 @@ struct Params {
     nx: u32,
     ny: u32,
     channels: u32,
+    first_norm: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4<f32>>; // g [batch, nx, row/4]
 @group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
-@group(0) @binding(4) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
-@group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
+@group(0) @binding(3) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
+@group(0) @binding(4) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var i = local; i < quads; i += WORKGROUP) {
         let g = select(vec4(0.0), output_gradient[n * quads + i], inside(params.ny));
         if c < params.channels {
-            let channel_norm = norm[2u * c];
+            let channel_norm = forward_norm(params.first_norm + c);
             let value = unpack(z[(n * params.channels + c) * quads + i]);
             let before = pre_activation(value, channel_norm);
             let passed = select(vec4(0.0), g, before > vec4(0.0));

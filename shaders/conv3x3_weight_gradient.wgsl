@@ -16,6 +16,9 @@ struct Params {
     tiles: u32, // in all: ceil(batch/TILE_N)·tiles per sample
     tiles_per_chunk: u32,
     input_blocks: u32, // ceil(c_in/CHANNELS)
+    source_norms: u32, // where the channels of the source's layer start among all norms
+    low_norms: u32, // of the source skip_up
+    gradient_norms: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -10,14 +10,14 @@ struct Params {
     ny: u32,
     chunk: u32, // quads
     chunks: u32,
+    first_norm: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> fine_gradient: array<stored>; // [batch, channels, 2·nx, fine row]
 @group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
-@group(0) @binding(3) var<storage, read> norm: array<vec4<f32>>; // [channels, 2]
-@group(0) @binding(4) var<storage, read_write> gradient: array<stored4>; // as z
-@group(0) @binding(5) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
+@group(0) @binding(3) var<storage, read_write> gradient: array<stored4>; // as z
+@group(0) @binding(4) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
 
 fn fine_cells(coarse: u32, coarse_size: u32) -> vec4<u32> {
     let fine = 2u * coarse;
@@ -45,7 +45,7 @@ fn coarse_cell(rows: vec4<u32>, y: u32) -> f32 {
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let channel = workgroup.y;
-    let channel_norm = norm[2u * channel];
+    let channel_norm = forward_norm(params.first_norm + channel);
     let row_quads = row_cells(params.ny) / 4u;
     let per_sample = params.nx * row_quads;
     var own = vec2(0.0);

@@ -343,11 +343,11 @@ fn generate_writes_the_fields_and_pictures_that_training_sees() {
 
 #[test]
 fn check_fails_on_a_perturbed_kernel_and_never_takes_the_cpu_engine() {
-    let output = unheat(&["check", "--device", "0", "--perturb", "max_pool_backward"]);
+    let output = unheat(&["check", "--device", "0", "--perturb", "upsample_backward"]);
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed: Vec<&str> = table.lines().filter(|line| line.ends_with("FAIL")).collect();
-    let perturbed = table.lines().filter(|line| line.starts_with("max_pool_backward"));
+    let perturbed = table.lines().filter(|line| line.starts_with("upsample_backward"));
     assert_eq!(failed, perturbed.collect::<Vec<_>>(), "{table}");
     assert!(!failed.is_empty());
     assert_eq!(unheat(&["check", "--device", "cpu"]).status.code(), Some(2));

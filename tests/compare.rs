@@ -34,8 +34,7 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-const SMALL: [&str; 9] =
-    ["--steps", "3", "--size", "16x16", "--levels", "2", "--filters", "8", "--no-tune"];
+const SMALL: [&str; 9] = ["--steps", "3", "--size", "16x16", "--levels", "2", "--filters", "8", "--no-tune"];
 
 /// Column `index` of every row of `metrics.csv`.
 fn column(folder: &Path, index: usize) -> Vec<f64> {
@@ -50,7 +49,8 @@ const Y_LOSS: usize = 6;
 fn a_comparison_trains_every_method_on_the_same_and_reports() {
     let root = tempdir().unwrap();
     let folder = root.path().join("c");
-    let said = succeed(&[&["compare", "--batch", "4", "--device", "cpu", "-o", text(&folder)], &SMALL[..]].concat());
+    let said =
+        succeed(&[&["compare", "--batch", "4", "--device", "cpu", "-o", text(&folder)], &SMALL[..]].concat());
     let methods = ["sip", "gd", "supervised"].map(|method| folder.join(method));
     let first: Vec<f64> = methods.iter().map(|run| column(run, X_LOSS)[0]).collect();
     assert!(first[0] == first[1] && first[1] == first[2], "the same weights and data: {first:?}");
@@ -127,8 +127,11 @@ fn noise_changes_the_observations_and_survives_in_the_settings() {
     let run = |noise: &str, name: &str| {
         let folder = root.path().join(name);
         succeed(
-            &[&["train", "--batch", "4", "--device", "cpu", "--noise", noise, "-o", text(&folder)], &SMALL[..]]
-                .concat(),
+            &[
+                &["train", "--batch", "4", "--device", "cpu", "--noise", noise, "-o", text(&folder)],
+                &SMALL[..],
+            ]
+            .concat(),
         );
         folder
     };

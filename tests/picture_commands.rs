@@ -84,7 +84,7 @@ fn pictures_keep_their_size_depth_and_alpha() {
     for (name, kind) in [("grey.png", ColorType::La8), ("colour.tif", ColorType::Rgb16)] {
         room.succeeds(&format!("diffuse -i {name} --amount 2 -o y-{name} --device cpu"));
         let told = room.succeeds(&format!(
-            "reconstruct --weights run/weights.safetensors -i y-{name} -o x-{name} --amount 2 --refine 6 --report r.png --truth {name} --device cpu"
+            "reconstruct --weights run/weights.safetensors -i y-{name} -o x-{name} --amount 2 --refine 6 --noise 4e-3 --report r.png --truth {name} --device cpu"
         ));
         assert!(told.contains("1 picture") && told.contains("updates took the misfit"), "{told}");
         let (before, y, x) =
@@ -113,7 +113,11 @@ fn classical_methods_sharpen_pictures_and_arrays() {
     let room = Room::new();
     room.draw("a.png", 48, 80, false);
     room.succeeds("diffuse -i a.png --amount 2 -o y.png --device cpu");
-    for method in ["one-shot", "iterated", "tikhonov", "richardson-lucy --iterations 30"] {
+    // The damped inverse expects signals of white noise's spectrum. Pictures have less of high frequencies, so it does
+    // best when told of three times the noise there is.
+    for method in
+        ["one-shot --noise 4e-3", "iterated --noise 4e-3", "tikhonov", "richardson-lucy --iterations 30"]
+    {
         room.succeeds(&format!("restore --method {method} -i y.png --amount 2 -o x.png --device cpu"));
         let (blurred, restored) = (room.psnr("y.png", "a.png"), room.psnr("x.png", "a.png"));
         assert!(restored > blurred + 1.0, "{method}: {blurred} {restored}");
@@ -196,8 +200,8 @@ fn bad_input_is_refused_in_one_line() {
         ("restore --method one-shot -i a.png -o y.png --iterations 3".to_owned(), 2, "--iterations is for"),
         ("restore --method iterated -i a.png -o y.png --lambda 1".to_owned(), 2, "--lambda is for"),
         ("restore --method tikhonov --lambda 0 -i a.png -o y.png --device cpu".to_owned(), 2, "lambda 0"),
-        (format!("{net} -i a.png -o x.png --refine 3"), 2, "--amount"),
-        (format!("{net} -i a.png -o x.png --report r.png"), 2, "--amount"),
+        (format!("{net} -i a.png -o x.png --refine 3"), 2, "required arguments"),
+        (format!("{net} -i a.png -o x.png --report r.png"), 2, "required arguments"),
         (format!("{net} -i f.npy -o x.npy --refine 3 --amount 8"), 2, "--noise SIGMA"),
         (format!("{net} -i a.png -o x.png --amount 8 --report x.png"), 2, "the same file"),
         (format!("{net} -i deep.tif -o x.png --amount 8 --report r.png --truth big.tif"), 1, "32x16 pixels"),

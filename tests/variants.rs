@@ -1,11 +1,12 @@
 //! Every variant of the convolutions gives the very same bits, and a choice that is none does no harm.
 
+use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use unheat::gpu::arrange::{Arrangement, Weights};
 use unheat::gpu::conv3x3::{chunks, conv3x3, conv3x3_weight_gradient, partial_len, statistics_len};
 use unheat::gpu::gradient::Gradient;
-use unheat::gpu::sink::Sink;
+use unheat::gpu::sink::{Pool, Sink, Target};
 use unheat::gpu::source::{Layer, NORM_LEN, Source};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::variants::{Key, Variant, Variants};
@@ -26,9 +27,23 @@ fn noise(gpu: &Gpu, stream: u64, len: usize) -> Tensor {
     gpu.tensor_from("noise", &values).unwrap()
 }
 
-fn layer(gpu: &Gpu, stream: u64, shape: Shape, channels: usize) -> Layer {
-    let (z, norm) = (noise(gpu, stream, shape.stored(channels)), noise(gpu, stream + 1, NORM_LEN * channels));
-    Layer { z, norm, channels }
+/// Makes layers that share a table of norms.
+struct Layers {
+    gpu: Arc<Gpu>,
+    norms: Tensor,
+    channels: Cell<usize>,
+}
+
+impl Layers {
+    fn new(gpu: &Arc<Gpu>) -> Self {
+        Self { gpu: gpu.clone(), norms: noise(gpu, 3, NORM_LEN * 256), channels: Cell::new(0) }
+    }
+
+    fn layer(&self, stream: u64, shape: Shape, channels: usize) -> Layer {
+        let first_norm = self.channels.replace(self.channels.get() + channels);
+        let z = noise(&self.gpu, stream, shape.stored(channels));
+        Layer { z, norms: self.norms.clone(), first_norm, channels }
+    }
 }
 
 /// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full each.
@@ -41,9 +56,9 @@ const OUT: usize = 20;
 /// Records one kernel's call and returns what it writes.
 type Call<'a> = &'a dyn Fn(&mut Recorder) -> Vec<Tensor>;
 
-/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit.
+/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit; returns it.
 #[track_caller]
-fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) {
+fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
     let run = |variant: Variant| -> Vec<Vec<u32>> {
         gpu.set_variants([(Key::of_all(kernel.to_owned()), variant)].into_iter().collect());
         let mut recorder = Recorder::new(gpu);
@@ -64,6 +79,7 @@ fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Ca
     }
     // Each really was another kernel, unless an earlier call had built it.
     assert!(gpu.kernel_specs().len() >= built);
+    expected
 }
 
 /// Which variants are compared.
@@ -104,32 +120,63 @@ fn forward(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
     compare(gpu, &format!("conv3x3/{}/moments", source.name()), shape, &variants, &|r| {
         let weights = arrangement(r, source.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
-        let sink = Sink::Moments { z: &z, moments: &moments };
+        let sink = Sink::Moments { z: &z, moments: &moments, pool: None };
         conv3x3(r, shape, source, weights.forward(0), sink).unwrap();
         vec![z, moments]
     });
 }
 
-/// g and its sums, or both parts of the scattered gradient.
-fn adjoint(gpu: &Gpu, of: Of, shape: Shape, gradient: Gradient, relu: bool) {
+/// z, moments and pooled z, which are the very numbers of z.
+fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
+    let mut variants = of.convolutions(shape.nx.min(16) as u32);
+    variants.retain(|variant| variant.0[0] > 1);
+    let mut gamma = [1.0; OUT];
+    [gamma[1], gamma[6], gamma[7]] = [0.0, -2.0, -1e-30];
+    let parameters = gpu.tensor_from("parameters", &gamma).unwrap();
+    let outputs = compare(gpu, &format!("conv3x3/{}/pooled", source.name()), shape, &variants, &|r| {
+        let weights = arrangement(r, source.channels(), OUT);
+        let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
+        let pooled = zeros(r, shape.coarser().stored(OUT));
+        let pool = Some(Pool { z: &pooled, parameters: &parameters, gamma: 0 });
+        conv3x3(r, shape, source, weights.forward(0), Sink::Moments { z: &z, moments: &moments, pool })
+            .unwrap();
+        vec![z, moments, pooled]
+    });
+    let [z, pooled] = [0, 2].map(|i| outputs[i].iter().map(|&bits| f32::from_bits(bits)).collect::<Vec<_>>());
+    let coarse = shape.coarser();
+    for i in 0..shape.batch * OUT * coarse.cells() {
+        let (plane, x, y) = (i / coarse.cells(), i / coarse.ny % coarse.nx, i % coarse.ny);
+        let cell = |dx: usize, dy: usize| z[(plane * shape.nx + 2 * x + dx) * shape.row() + 2 * y + dy];
+        let four = [cell(0, 0), cell(0, 1), cell(1, 0), cell(1, 1)];
+        let expected = match gamma[plane % OUT] {
+            0.0 => four[0],
+            positive if positive > 0.0 => four.into_iter().fold(f32::MIN, f32::max),
+            _ => four.into_iter().fold(f32::MAX, f32::min),
+        };
+        assert_eq!(pooled[(plane * coarse.nx + x) * coarse.row() + y], expected, "{shape:?} {i} {four:?}");
+    }
+}
+
+/// g and its sums, with `split` those of the first channels and what the others get.
+fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: bool) {
     const IN: usize = 16;
-    let (source, below) = (Source::Gradient(gradient), layer(gpu, 50, shape, IN));
-    let sink = if relu { "relu" } else { "split" };
+    let (gpu, source) = (&layers.gpu, Source::Gradient(gradient));
+    let channels = if split { 4 } else { IN };
+    let below = layers.layer(50, shape, channels);
+    let sink = if split { "split" } else { "relu" };
     let variants = of.convolutions(shape.nx.min(16) as u32);
     compare(gpu, &format!("conv3x3/{}/{sink}", source.name()), shape, &variants, &|r| {
         let weights = arrangement(r, IN, source.channels());
-        let (first, second) = if relu {
-            (zeros(r, shape.stored(IN)), zeros(r, 2 * IN * chunks(shape)))
-        } else {
-            (zeros(r, shape.stored(4)), zeros(r, shape.stored(IN - 4)))
-        };
-        let sink = if relu {
-            Sink::Relu { layer: &below, g: &first, sums: &second }
-        } else {
-            Sink::Split { first: (&first, 4), second: (&second, IN - 4) }
-        };
+        let (g, sums) = (zeros(r, shape.stored(channels)), zeros(r, 2 * channels * chunks(shape)));
+        let target = Target { layer: &below, g: &g, sums: &sums };
+        if !split {
+            conv3x3(r, shape, source, weights.adjoint(0), Sink::Relu(target)).unwrap();
+            return vec![g, sums];
+        }
+        let rest = zeros(r, shape.stored(IN - 4));
+        let sink = Sink::Split { skip: target, rest: (&rest, IN - 4) };
         conv3x3(r, shape, source, weights.adjoint(0), sink).unwrap();
-        vec![first, second]
+        vec![g, sums, rest]
     });
 }
 
@@ -148,27 +195,32 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
 
 fn all_forward(of: Of) {
     let gpu = gpu();
+    let layers = Layers::new(&gpu);
     for shape in SHAPES {
-        forward(&gpu, of, shape, Source::Activation(&layer(&gpu, 10, shape, 12)));
+        let layer = layers.layer(10, shape, 12);
+        forward(&gpu, of, shape, Source::Activation(&layer));
+        forward_pooled(&gpu, of, shape, Source::Activation(&layer));
     }
     let shape = SHAPES[0];
     forward(&gpu, of, shape, Source::Plain { field: &noise(&gpu, 12, shape.stored(12)), channels: 12 });
-    forward(&gpu, of, shape, Source::Pool(&layer(&gpu, 14, shape.finer(), 12)));
-    let (skip, low) = (layer(&gpu, 16, shape, 8), layer(&gpu, 18, shape.coarser(), 12));
+    let (skip, low) = (layers.layer(16, shape, 8), layers.layer(18, shape.coarser(), 12));
     forward(&gpu, of, shape, Source::SkipUp { skip: &skip, low: &low });
 }
 
 fn all_adjoint(of: Of) {
     let gpu = gpu();
     for shape in SHAPES {
-        let (layer, g) = (layer(&gpu, 20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
-        adjoint(&gpu, of, shape, Gradient::Stored { layer: &layer, g: &g }, true);
+        let layers = Layers::new(&gpu);
+        let (layer, g) = (layers.layer(20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
+        adjoint(&layers, of, shape, Gradient::Stored { layer: &layer, g: &g }, false);
     }
-    let shape = SHAPES[0];
-    let (layer, g) = (layer(&gpu, 20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
-    adjoint(&gpu, of, shape, Gradient::Stored { layer: &layer, g: &g }, false);
+    let (shape, layers) = (SHAPES[0], Layers::new(&gpu));
+    let (layer, g) = (layers.layer(20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
+    adjoint(&layers, of, shape, Gradient::Stored { layer: &layer, g: &g }, true);
+    let pooled = noise(&gpu, 23, shape.coarser().stored(OUT));
+    adjoint(&layers, of, shape, Gradient::Pooled { layer: &layer, g: &g, pooled: &pooled }, false);
     let output_gradient = noise(&gpu, 24, shape.stored(1));
-    adjoint(&gpu, of, shape, Gradient::Output { layer: &layer, output_gradient: &output_gradient }, true);
+    adjoint(&layers, of, shape, Gradient::Output { layer: &layer, output_gradient: &output_gradient }, false);
 }
 
 #[test]
@@ -192,19 +244,22 @@ fn every_variant_gives_the_same_bits() {
 fn weight_gradient_variants_give_the_same_bits() {
     let gpu = gpu();
     for shape in SHAPES {
-        let (above, g) = (layer(&gpu, 30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
+        let layers = Layers::new(&gpu);
+        let (above, g) = (layers.layer(30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
         let stored = Gradient::Stored { layer: &above, g: &g };
-        weight_gradient(&gpu, shape, Source::Activation(&layer(&gpu, 34, shape, 12)), stored);
+        weight_gradient(&gpu, shape, Source::Activation(&layers.layer(34, shape, 12)), stored);
     }
-    let shape = SHAPES[0];
-    let (above, g) = (layer(&gpu, 30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
+    let (shape, layers) = (SHAPES[0], Layers::new(&gpu));
+    let (above, g) = (layers.layer(30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
     let stored = Gradient::Stored { layer: &above, g: &g };
     let output_gradient = noise(&gpu, 36, shape.stored(1));
     let output = Gradient::Output { layer: &above, output_gradient: &output_gradient };
     let one = noise(&gpu, 38, shape.stored(1));
     weight_gradient(&gpu, shape, Source::Plain { field: &one, channels: 1 }, stored);
-    weight_gradient(&gpu, shape, Source::Pool(&layer(&gpu, 40, shape.finer(), 12)), stored);
-    let (skip, low) = (layer(&gpu, 42, shape, 8), layer(&gpu, 44, shape.coarser(), 12));
+    let pooled = noise(&gpu, 33, shape.coarser().stored(OUT));
+    let both = Gradient::Pooled { layer: &above, g: &g, pooled: &pooled };
+    weight_gradient(&gpu, shape, Source::Activation(&layers.layer(40, shape, 12)), both);
+    let (skip, low) = (layers.layer(42, shape, 8), layers.layer(44, shape.coarser(), 12));
     weight_gradient(&gpu, shape, Source::SkipUp { skip: &skip, low: &low }, stored);
     weight_gradient(&gpu, shape, Source::Activation(&skip), output);
 }
@@ -215,11 +270,11 @@ fn choices_that_are_none_are_passed_over() {
     let gpu = gpu();
     let shape = SHAPES[1];
     let hostile = [[0, 0], [3, 3], [16, 8], [u32::MAX, 1], [8, u32::MAX], [4, 4]].map(Variant);
-    let layer = layer(&gpu, 10, shape, 12);
+    let layer = Layers::new(&gpu).layer(10, shape, 12);
     compare(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
         let weights = arrangement(r, 12, OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
-        let sink = Sink::Moments { z: &z, moments: &moments };
+        let sink = Sink::Moments { z: &z, moments: &moments, pool: None };
         conv3x3(r, shape, Source::Activation(&layer), weights.forward(0), sink).unwrap();
         vec![z, moments]
     });

@@ -1,13 +1,15 @@
 //! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub device.
 
+use std::sync::Arc;
 use unheat::gpu::adam::Optimiser;
 use unheat::gpu::copy::copy;
 use unheat::gpu::multiply_add::{CHAINS, ITERATIONS, multiply_add};
 use unheat::gpu::narrow::narrow;
 use unheat::gpu::sum_rows::sum_rows;
 use unheat::gpu::unet::Network;
-use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Work};
-use unheat::model::{Adam, Precision, Storage, UNet, UNetConfig};
+use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
+use unheat::model::init::State;
+use unheat::model::{Adam, HeatEquation, Method, Precision, Storage, UNet, UNetConfig};
 
 fn gpu() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
@@ -85,4 +87,32 @@ fn sixteen_bits_halve_the_memory_and_traffic_of_activations() {
     let ratios = [half.0 / single.0, half.1 / single.1];
     // Weights, partial sums, the fields and the parameters' gradients keep their 32 bits.
     assert!(0.5 < ratios[0] && ratios[0] < 0.65 && 0.5 < ratios[1] && ratios[1] < 0.51, "{ratios:?}");
+}
+
+/// The goal that docs/performance.md states, for the default setting.
+#[test]
+fn a_step_moves_at_most_1_7_gigabytes() {
+    let gpu = Arc::new(gpu());
+    let net = UNet::new(&UNetConfig::default());
+    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let (precision, storage, start) = (Precision::F32, Storage::F32, State::new(&net, 0));
+    let step =
+        Step::new(&gpu, &net, &heat, Method::Sip, precision, storage, Adam::default(), 128, &start).unwrap();
+    let mut whole = Work::default();
+    for (part, recording) in step.parts() {
+        let mut work = Work::default();
+        for dispatch in recording.describe() {
+            work.flops += dispatch.work.flops;
+            work.bytes += dispatch.work.bytes;
+        }
+        eprintln!("{part}: {} dispatches, {work:?}", recording.len());
+        whole.flops += work.flops;
+        whole.bytes += work.bytes;
+    }
+    eprintln!("in all {} dispatches, {whole:?}", step.dispatches());
+    assert!(whole.bytes <= 1_700_000_000, "{whole:?}");
+    assert!(whole.flops > 40_000_000_000, "{whole:?}");
+    let memory: u64 = MemoryUse::ALL.map(|used| gpu.memory(used)).into_iter().sum();
+    eprintln!("{memory} bytes of memory");
+    assert!(memory <= 420_000_000, "{memory}");
 }

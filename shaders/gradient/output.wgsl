@@ -3,10 +3,9 @@
 
 @group(2) @binding(0) var<storage, read> output_gradient: array<vec4<f32>>; // [batch, nx, ny/4]
 @group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // [batch, channels, nx, ny/4]
-@group(2) @binding(2) var<storage, read> gradient_norm: array<vec4<f32>>; // [channels, 2]
 
 fn gradient_channel(c: u32) -> Channel {
-    return Channel(gradient_norm[2u * c], gradient_norm[2u * c + 1u]);
+    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c));
 }
 
 // `plane` counts samples and channels.

@@ -3,10 +3,9 @@
 
 @group(2) @binding(0) var<storage, read> gradient_g: array<stored4>; // [batch, channels, nx, row/4]
 @group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // likewise
-@group(2) @binding(2) var<storage, read> gradient_norm: array<vec4<f32>>; // [channels, 2]
 
 fn gradient_channel(c: u32) -> Channel {
-    return Channel(vec4(0.0), gradient_norm[2u * c + 1u]);
+    return Channel(vec4(0.0), backward_norm(params.gradient_norms + c));
 }
 
 // `plane` counts samples and channels.

@@ -1,29 +1,12 @@
-// Sink of the adjoint convolution whose input was pooled, or the skip connection and an upsampled layer: ∂L/∂input as
-// it is, channels from params.split on to a second array.
+// Sink of the adjoint convolution whose input was a skip connection and an upsampled layer: the skip connection's
+// channels go through the sink relu, ∂L/∂input of those from params.split on is kept as it is.
 
-@group(3) @binding(0) var<storage, read_write> first: array<stored4>; // [batch, split, nx, row/4]
-@group(3) @binding(1) var<storage, read_write> second: array<stored4>; // [batch, c_out - split, nx, row/4]
+@group(3) @binding(3) var<storage, read_write> rest: array<stored4>; // [batch, c_out - split, nx, row/4]
 
-const SINK_LEN: u32 = 1u; // keeps nothing in workgroup memory
-
-fn begin(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {}
-
-fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
-    let at = locate(place, strip);
-    let o = 4u * (place.first_quad + quad);
-    if !at.exists || o >= params.c_out {
-        return;
-    }
+fn emit_rest(at: Strip, o: u32, sum: mat4x4<f32>) {
     let by_channel = transpose(sum);
     for (var k = 0u; k < 4u; k++) {
-        let kept = pack_gradient(by_channel[k]);
-        if o < params.split {
-            first[quad_at(at.n * params.split + o + k, at.x, at.y, params.nx, params.ny)] = kept;
-        } else {
-            let plane = at.n * (params.c_out - params.split) + o + k - params.split;
-            second[quad_at(plane, at.x, at.y, params.nx, params.ny)] = kept;
-        }
+        let plane = at.n * (params.c_out - params.split) + o + k - params.split;
+        rest[quad_at(plane, at.x, at.y, params.nx, params.ny)] = pack_gradient(by_channel[k]);
     }
 }
-
-fn finish(place: Tile, chunk: u32, chunks: u32, local: u32) {}

@@ -1,10 +1,10 @@
-// Source: the activation ReLU(batch norm(z)) of a layer at the same level.
+// Source: the activation ReLU(batch norm(z)) of a layer at the same level, or of pooled z: the maximum of activations
+// is the activation of what sink/pooled.wgsl has kept.
 
 @group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, nx, row/4]
-@group(1) @binding(1) var<storage, read> source_norm: array<vec4<f32>>; // [c_in, 2]
 
 fn source_channel(c: u32) -> Channel {
-    return Channel(source_norm[2u * c], vec4(0.0));
+    return Channel(forward_norm(params.source_norms + c), vec4(0.0));
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {

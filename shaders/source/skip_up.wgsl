@@ -2,15 +2,13 @@
 // activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No concatenated copy.
 
 @group(1) @binding(0) var<storage, read> skip_z: array<stored4>; // [batch, skip_channels, nx, row/4]
-@group(1) @binding(1) var<storage, read> skip_norm: array<vec4<f32>>; // [skip_channels, 2]
-@group(1) @binding(2) var<storage, read> low_z: array<stored>; // [batch, c_in - skip_channels, nx/2, coarse row]
-@group(1) @binding(3) var<storage, read> low_norm: array<vec4<f32>>; // [c_in - skip_channels, 2]
+@group(1) @binding(1) var<storage, read> low_z: array<stored>; // [batch, c_in - skip_channels, nx/2, coarse row]
 
 fn source_channel(c: u32) -> Channel {
     if c < params.skip_channels {
-        return Channel(skip_norm[2u * c], vec4(0.0));
+        return Channel(forward_norm(params.source_norms + c), vec4(0.0));
     }
-    return Channel(low_norm[2u * (c - params.skip_channels)], vec4(0.0));
+    return Channel(forward_norm(params.low_norms + c - params.skip_channels), vec4(0.0));
 }
 
 // The coarse cells under four fine cells from y on, and one on either side, clamped to the grid.

@@ -1,14 +1,16 @@
 //! The 3×3 convolution: forward with the batch norm's statistics, adjoint, weight gradient.
 
+use super::gradients::*;
 use super::layers::*;
 use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::Result;
 use crate::cpu::batch_norm::{self as reference_norm, Moments, Norm};
 use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad};
+use crate::cpu::max_pool as reference_pool;
 use crate::gpu::arrange::{Arrangement, Pivot, Weights};
 use crate::gpu::batch_norm::{Statistics, batch_norm};
 use crate::gpu::conv3x3;
-use crate::gpu::sink::Sink;
+use crate::gpu::sink::{Pool, Sink, Target};
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Padding, Storage};
@@ -21,7 +23,7 @@ pub(super) fn cases() -> Vec<Case> {
         (Plain, [1, 0], 16),
         (Plain, [20, 0], 16),
         (Activation, [16, 0], 20),
-        (Pool, [8, 0], 24),
+        (Activation, [8, 0], 24),
         (SkipUp, [8, 16], 12),
         (SkipUp, [16, 16], 16),
     ] {
@@ -38,26 +40,33 @@ pub(super) fn cases() -> Vec<Case> {
                     continue;
                 }
                 let input = Input::new(kind, channels, shape, storage);
-                cases.push(conv_case(input.clone(), c_out, padding));
-                cases.push(weight_gradient_case(input, c_out, padding));
+                // Layers that are pooled have 8 inputs here, and both kinds of gradients of the others take turns.
+                let pooled = channels == [8, 0] && nx >= 2 && ny >= 2;
+                let of = match padding {
+                    _ if pooled => Of::Pooled,
+                    Padding::Circular => Of::Stored,
+                    Padding::Zero => Of::Output,
+                };
+                cases.push(conv_case(input.clone(), c_out, padding, pooled));
+                cases.push(weight_gradient_case(input, c_out, padding, of));
             }
         }
     }
     for (c_in, c_out, split, shape) in [
-        (16, 16, 16, Shape { batch: 3, nx: 16, ny: 32 }),
+        (16, 16, 12, Shape { batch: 3, nx: 16, ny: 32 }),
         (24, 12, 8, Shape { batch: 3, nx: 16, ny: 8 }),
         (32, 16, 16, Shape { batch: 2, nx: 4, ny: 2 }),
     ] {
         for (storage, padding) in storages(true) {
-            for last in [false, true] {
-                cases.push(adjoint_case(c_in, c_out, split, shape, padding, last, storage));
-                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, last, storage));
+            for of in [Of::Stored, Of::Pooled, Of::Output] {
+                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, of, storage));
             }
+            cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
         }
     }
     // More chunks than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
-    cases.push(adjoint_relu_case(8, 8, many, Padding::Circular, false, Storage::F32));
+    cases.push(adjoint_relu_case(8, 8, many, Padding::Circular, Of::Stored, Storage::F32));
     cases.push(norm_case(many, 4, 10.0, 1.0));
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
@@ -69,17 +78,22 @@ pub(super) fn cases() -> Vec<Case> {
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
         let input = Input::new(Activation, [16, 0], shape, Storage::F32);
-        cases.push(weight_gradient_case(input, 16, padding));
+        cases.push(weight_gradient_case(input, 16, padding, Of::Stored));
     }
     cases
 }
 
-fn conv_case(input: Input, c_out: usize, padding: Padding) -> Case {
+/// z, with `pooled` also what is kept of every 2×2 of them.
+fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
-    // The biases follow the weights.
+    // The biases follow the weights, then come the γ, of which one is zero.
     let bias = WEIGHT_OFFSET + 9 * c_in * c_out;
-    let (flat, running) = (noise(30, bias + c_out), noise(48, c_out));
-    let (name, described) = (format!("conv3x3/{:?}", input.kind).to_lowercase(), input.text(c_out, padding));
+    let gamma = bias + c_out;
+    let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
+    flat[gamma + 1] = 0.0;
+    let sink_name = if pooled { "/pooled" } else { "" };
+    let name = format!("conv3x3/{:?}{sink_name}", input.kind).to_lowercase();
+    let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
         let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
@@ -87,11 +101,15 @@ fn conv_case(input: Input, c_out: usize, padding: Padding) -> Case {
         let pivot = (storage == Storage::F16).then_some(Pivot { bias, running_mean: 0 });
         let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding, pivot };
         let arrangement = arrange(r, weights, &params, &means)?;
-        on_gpu.with_source(r.gpu, |source| {
-            let sink = Sink::Moments { z: &z, moments: &moments };
+        let parameters = r.gpu.tensor_from("parameters", &params)?;
+        let coarse = if pooled { shape.coarser().stored(c_out) } else { 1 };
+        let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
+        on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
+            let pool = pooled.then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
+            let sink = Sink::Moments { z: &z, moments: &moments, pool };
             conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
         })?;
-        Ok(vec![z])
+        Ok(if pooled { vec![z, pooled_z] } else { vec![z] })
     };
     let reference = move || {
         let weights = widen(&flat[WEIGHT_OFFSET..bias]);
@@ -102,10 +120,29 @@ fn conv_case(input: Input, c_out: usize, padding: Padding) -> Case {
                 z.iter_mut().for_each(|z| *z -= f64::from(pivot));
             }
         }
-        vec![z]
+        if !pooled {
+            return vec![z];
+        }
+        // The activation is γ·z but for what neither changes an order: the largest decides.
+        let mut highest = vec![0.0; z.len() / 4];
+        let planes = z.chunks_exact(shape.cells()).zip(highest.chunks_exact_mut(shape.cells() / 4));
+        for (plane, (z, highest)) in planes.enumerate() {
+            let gamma = f64::from(flat[gamma + plane % c_out]);
+            let activation: Vec<f64> = z.iter().map(|z| gamma * z).collect();
+            let mut chosen = vec![0.0; z.len()];
+            reference_pool::max_pool_backward(&activation, &vec![1.0; highest.len()], &mut chosen, shape.ny);
+            for (cell, _) in chosen.iter().enumerate().filter(|(_, chosen)| **chosen > 0.0) {
+                let (x, y) = (cell / shape.ny, cell % shape.ny);
+                highest[x / 2 * (shape.ny / 2) + y / 2] = z[cell];
+            }
+        }
+        vec![z, highest]
     };
     let case = recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
-    first_stored(case, shape, c_out, 1.0)
+    case.split_by(move |outputs| {
+        let grids = [shape, shape.coarser()];
+        outputs.iter().zip(grids).map(|(values, grid)| unstore(grid, c_out, values)).collect()
+    })
 }
 
 /// The weights of one convolution without pivots.
@@ -148,10 +185,9 @@ fn padded(planes: &[f64], channels: usize, shape: Shape, padding: Padding) -> Ve
     padded
 }
 
-fn weight_gradient_case(input: Input, c_out: usize, padding: Padding) -> Case {
+fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
-    // Both kinds of gradients, in turn.
-    let gradient = LayerGradient::new(shape, c_out, padding == Padding::Zero, storage);
+    let gradient = LayerGradient::new(shape, c_out, of, storage);
     let (name, described) =
         (format!("conv3x3_weight_gradient/{:?}", input.kind).to_lowercase(), input.text(c_out, padding));
     let (on_gpu, g) = (input.clone(), gradient.clone());
@@ -159,8 +195,9 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding) -> Case {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
         let partial = garbage(r.gpu, "partial", conv3x3::partial_len(shape, c_in, c_out))?;
         let weights = plain_weights(0, c_out, c_in, padding);
-        on_gpu.with_source(r.gpu, |source| {
-            g.with(r.gpu, |gradient| {
+        let table = norm_table(r.gpu)?;
+        on_gpu.with_source(r.gpu, &table, |source| {
+            g.with(r.gpu, &table, |gradient| {
                 conv3x3::conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial)
             })
         })?;
@@ -188,79 +225,85 @@ fn reference_adjoint(g: &LayerGradient, flat: &[f32], c_in: usize, padding: Padd
     reference_conv3x3(&g.planes(), &flipped, g.channels, c_in, g.shape, padding)
 }
 
-fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, last: bool) -> String {
-    let of = if last { " of output" } else { "" };
-    format!("{} {c_in}<-{c_out} {padding}{of}", text(shape))
+fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: Of) -> String {
+    format!("{} {c_in}<-{c_out} {padding} {of:?}", text(shape)).to_lowercase()
 }
 
-fn adjoint_case(
-    c_in: usize,
-    c_out: usize,
-    split: usize,
-    shape: Shape,
-    padding: Padding,
-    last: bool,
-    storage: Storage,
-) -> Case {
-    let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let gradient = LayerGradient::new(shape, c_out, last, storage);
-    let (params, g) = (flat.clone(), gradient.clone());
-    let prepare = move |r: &mut Recorder| {
-        let first = garbage_in(r.gpu, "first", shape.stored(split), storage)?;
-        let second = garbage_in(r.gpu, "second", shape.stored(c_in - split).max(1), storage)?;
-        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Split { first: (&first, split), second: (&second, c_in - split) };
-        g.with(r.gpu, |gradient| {
-            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
-        })?;
-        Ok(if split == c_in { vec![first] } else { vec![first, second] })
-    };
-    let reference = move || {
-        let whole = reference_adjoint(&gradient, &flat, c_in, padding);
-        let (mut first, mut second) = (Vec::new(), Vec::new());
-        for sample in whole.chunks_exact(c_in * shape.cells()) {
-            let (a, b) = sample.split_at(split * shape.cells());
-            first.extend_from_slice(a);
-            second.extend_from_slice(b);
-        }
-        if split == c_in { vec![first] } else { vec![first, second] }
-    };
-    let described = adjoint_text(c_in, c_out, shape, padding, last);
-    let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
-    case.stored_in(storage).scaled(gradient_scale(storage), 2).split_by(move |outputs| {
-        let channels = [split, c_in - split];
-        outputs.iter().zip(channels).map(|(values, channels)| unstore(shape, channels, values)).collect()
-    })
-}
-
+/// What a convolution leaves that read an activation.
 fn adjoint_relu_case(
     c_in: usize,
     c_out: usize,
     shape: Shape,
     padding: Padding,
-    last: bool,
+    of: Of,
     storage: Storage,
 ) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
-    let gradient = LayerGradient::new(shape, c_out, last, storage);
+    let gradient = LayerGradient::new(shape, c_out, of, storage);
     let below = Below::new(shape, c_in, storage);
     let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
     let prepare = move |r: &mut Recorder| {
-        let layer = on_gpu.layer(r.gpu)?;
+        let table = norm_table(r.gpu)?;
+        let layer = on_gpu.layer(r.gpu, &table)?;
         let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
         let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Relu { layer: &layer, g: &out, sums: &sums };
-        g.with(r.gpu, |gradient| {
+        let sink = Sink::Relu(Target { layer: &layer, g: &out, sums: &sums });
+        g.with(r.gpu, &table, |gradient| {
             conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
         })?;
         let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
-        on_gpu.outputs(r, layer, out, statistics)
+        on_gpu.outputs(r, layer, vec![out], statistics)
     };
     let reference = move || below.reference(reference_adjoint(&gradient, &flat, c_in, padding));
-    let described = adjoint_text(c_in, c_out, shape, padding, last);
+    let described = adjoint_text(c_in, c_out, shape, padding, of);
     let case = recorded("conv3x3_adjoint/relu", described, tolerance(storage), prepare, reference);
-    below_stored(case, shape, c_in, storage)
+    below_stored(case, shape, &[c_in], storage)
+}
+
+/// What a convolution leaves that read a skip connection's activation of `split` channels, and something else.
+fn adjoint_split_case(
+    c_in: usize,
+    c_out: usize,
+    split: usize,
+    shape: Shape,
+    padding: Padding,
+    storage: Storage,
+) -> Case {
+    let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
+    let gradient = LayerGradient::new(shape, c_out, Of::Stored, storage);
+    let below = Below::new(shape, split, storage);
+    let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
+    let prepare = move |r: &mut Recorder| {
+        let table = norm_table(r.gpu)?;
+        let layer = on_gpu.layer(r.gpu, &table)?;
+        let out = garbage_in(r.gpu, "g", shape.stored(split), storage)?;
+        let rest = garbage_in(r.gpu, "rest", shape.stored(c_in - split), storage)?;
+        let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, split))?;
+        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
+        let skip = Target { layer: &layer, g: &out, sums: &sums };
+        let sink = Sink::Split { skip, rest: (&rest, c_in - split) };
+        g.with(r.gpu, &table, |gradient| {
+            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+        })?;
+        let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
+        on_gpu.outputs(r, layer, vec![out, rest], statistics)
+    };
+    let reference = move || {
+        let whole = reference_adjoint(&gradient, &flat, c_in, padding);
+        let (mut incoming, mut rest) = (Vec::new(), Vec::new());
+        for sample in whole.chunks_exact(c_in * shape.cells()) {
+            let (skip, other) = sample.split_at(split * shape.cells());
+            incoming.extend_from_slice(skip);
+            rest.extend_from_slice(other);
+        }
+        let mut outputs = below.reference(incoming);
+        outputs.insert(1, rest);
+        outputs
+    };
+    let described = adjoint_text(c_in, c_out, shape, padding, Of::Stored);
+    let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
+    below_stored(case, shape, &[split, c_in - split], storage)
 }
 
 /// Batch norm of a convolution that only multiplies: z = ±2^k·field, without rounding.
@@ -276,18 +319,19 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let arrangement = arrange(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
         let layer = Layer {
             z: garbage(r.gpu, "z", shape.stored(channels))?,
-            norm: garbage(r.gpu, "norm", NORM_LEN * channels)?,
+            norms: garbage(r.gpu, "norms", NORM_LEN * channels)?,
+            first_norm: 0,
             channels,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments };
+        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
         let source = Source::Plain { field: &field, channels: 1 };
         conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)?;
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
         batch_norm(r, &lone_conv(channels), &layer, statistics, &weights, &running)?;
-        Ok(vec![layer.norm, running])
+        Ok(vec![layer.norms, running])
     };
     let reference = move || {
         let (params, field) = (widen(&params), widen(&field));

@@ -2,13 +2,10 @@
 
 use super::{Case, garbage, noise, widen};
 use crate::Result;
-use crate::cpu::batch_norm::{self as reference_norm, Norm};
-use crate::cpu::max_pool as reference_pool;
+use crate::cpu::batch_norm::Norm;
 use crate::cpu::upsample as reference_upsample;
-use crate::gpu::batch_norm::{Statistics, batch_norm_backward};
-use crate::gpu::gradient::Gradient;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
-use crate::gpu::{Gpu, Recorder, Shape, Tensor};
+use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
 use crate::model::unet::Conv;
 use crate::model::{Padding, Storage, UNet, UNetConfig};
@@ -52,7 +49,6 @@ pub(super) fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32
 pub(super) enum Kind {
     Plain,
     Activation,
-    Pool,
     SkipUp,
 }
 
@@ -70,7 +66,6 @@ pub(super) struct Input {
 impl Input {
     pub(super) fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: Storage) -> Self {
         let cells = |layer: usize| match (kind, layer) {
-            (Kind::Pool, _) => 4 * shape.cells(),
             (Kind::SkipUp, 1) => shape.cells() / 4,
             _ => shape.cells(),
         };
@@ -99,9 +94,6 @@ impl Input {
                 match self.kind {
                     Kind::Plain => plane = widen(&self.z[0][(n * self.c_in() + c) * cells..][..cells]),
                     Kind::Activation => plane = activation(0, n, c, cells),
-                    Kind::Pool => {
-                        reference_pool::max_pool(&activation(0, n, c, 4 * cells), &mut plane, 2 * ny)
-                    }
                     Kind::SkipUp if c < self.channels[0] => plane = activation(0, n, c, cells),
                     Kind::SkipUp => {
                         let coarse = activation(1, n, c - self.channels[0], cells / 4);
@@ -114,21 +106,25 @@ impl Input {
         planes
     }
 
-    /// Calls `f` with this input as the source of a convolution on `gpu`.
-    pub(super) fn with_source<R>(&self, gpu: &Gpu, f: impl FnOnce(Source) -> Result<R>) -> Result<R> {
+    /// Calls `f` with this input as the source of a convolution on `gpu`, whose norms are in `table`.
+    pub(super) fn with_source<R>(
+        &self,
+        gpu: &Gpu,
+        table: &Tensor,
+        f: impl FnOnce(Source) -> Result<R>,
+    ) -> Result<R> {
         let grid = |l: usize| match (self.kind, l) {
-            (Kind::Pool, _) => self.shape.finer(),
             (Kind::SkipUp, 1) => self.shape.coarser(),
             _ => self.shape,
         };
-        let layer = |l: usize| layer(gpu, grid(l), &self.z[l], &self.norms[l], self.storage);
+        let layer =
+            |l: usize| layer(gpu, table, [SOURCE, LOW][l], grid(l), &self.z[l], &self.norms[l], self.storage);
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
                 f(Source::Plain { field: &field, channels: self.channels[0] })
             }
             Kind::Activation => f(Source::Activation(&layer(0)?)),
-            Kind::Pool => f(Source::Pool(&layer(0)?)),
             Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
         }
     }
@@ -211,13 +207,26 @@ pub(super) fn stored_gradient(
     stored(gpu, label, shape, values, storage, gradient_scale(storage))
 }
 
-/// The second half of a layer's norm, small numbers around a plain gradient.
+/// Where the layers that a kernel meets have their norms in its table.
+const SOURCE: usize = 4;
+const LOW: usize = 40;
+pub(super) const GRADIENT: usize = 80;
+pub(super) const TARGET: usize = 120;
+
+/// A table for the norms of all layers that a kernel meets.
+pub(super) fn norm_table(gpu: &Gpu) -> Result<Tensor> {
+    garbage(gpu, "norms", NORM_LEN * 160)
+}
+
+/// The second half of a layer's norms, small numbers around a plain gradient.
 pub(super) fn backward_norm(norm: Norm<f32>, channel: usize) -> [f32; 4] {
-    [norm.scale, norm.mean, 0.01 * channel as f32, -0.02]
+    [norm.rstd, norm.mean, 0.01 * channel as f32, -0.02]
 }
 
 pub(super) fn layer(
     gpu: &Gpu,
+    table: &Tensor,
+    first_norm: usize,
     shape: Shape,
     z: &[f32],
     norms: &[Norm<f32>],
@@ -226,145 +235,9 @@ pub(super) fn layer(
     let rows =
         norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));
     let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
+    gpu.write_at(table, NORM_LEN * first_norm, &flat);
     let z = stored(gpu, "z", shape, z, storage, 1.0)?;
-    Ok(Layer { z, norm: gpu.tensor_from("norm", &flat)?, channels: norms.len() })
-}
-
-/// ∂L/∂z of a layer on both sides; `last`: from ∂L/∂output instead of a stored g.
-#[derive(Clone)]
-pub(super) struct LayerGradient {
-    pub(super) shape: Shape,
-    pub(super) channels: usize,
-    pub(super) last: bool,
-    pub(super) storage: Storage,
-    pub(super) z: Vec<f32>,
-    pub(super) g: Vec<f32>,
-}
-
-impl LayerGradient {
-    pub(super) fn new(shape: Shape, channels: usize, last: bool, storage: Storage) -> Self {
-        let len = shape.batch * channels * shape.cells();
-        let g = match last {
-            true => noise(31, shape.values()),
-            false => stored_noise(31, len, storage),
-        };
-        Self { shape, channels, last, storage, z: stored_noise(34, len, storage), g }
-    }
-
-    pub(super) fn norms(&self) -> Vec<Norm<f32>> {
-        norms(36, self.channels)
-    }
-
-    pub(super) fn planes(&self) -> Vec<f64> {
-        let cells = self.shape.cells();
-        let norms = self.norms();
-        let value = |(i, &z): (usize, &f32)| {
-            let (plane, cell) = (i / cells, i % cells);
-            let (n, c) = (plane / self.channels, plane % self.channels);
-            let [factor, mean, constant, slope] = backward_norm(norms[c], c).map(f64::from);
-            let z = f64::from(z);
-            let g = match self.last {
-                false => f64::from(self.g[i]),
-                true if widen_norm(norms[c]).activate(z) > 0.0 => f64::from(self.g[n * cells + cell]),
-                true => 0.0,
-            };
-            factor * g + slope * (z - mean) + constant
-        };
-        self.z.iter().enumerate().map(value).collect()
-    }
-
-    pub(super) fn with<R>(&self, gpu: &Gpu, f: impl FnOnce(Gradient) -> Result<R>) -> Result<R> {
-        let layer = &layer(gpu, self.shape, &self.z, &self.norms(), self.storage)?;
-        if self.last {
-            let output_gradient = &gpu.tensor_from("output gradient", &store(self.shape, &self.g))?;
-            return f(Gradient::Output { layer, output_gradient });
-        }
-        f(Gradient::Stored { layer, g: &stored_gradient(gpu, "g", self.shape, &self.g, self.storage)? })
-    }
-}
-
-/// A layer that a gradient reaches through its ReLU, with what its batch norm makes of it: on both sides g, the
-/// gradients of γ and β, and the second half of its norm.
-#[derive(Clone)]
-pub(super) struct Below {
-    pub(super) shape: Shape,
-    pub(super) channels: usize,
-    pub(super) storage: Storage,
-    pub(super) z: Vec<f32>,
-}
-
-impl Below {
-    pub(super) fn new(shape: Shape, channels: usize, storage: Storage) -> Self {
-        let z = stored_noise(37, shape.batch * channels * shape.cells(), storage);
-        Self { shape, channels, storage, z }
-    }
-
-    pub(super) fn norms(&self) -> Vec<Norm<f32>> {
-        norms(40, self.channels)
-    }
-
-    pub(super) fn layer(&self, gpu: &Gpu) -> Result<Layer> {
-        layer(gpu, self.shape, &self.z, &self.norms(), self.storage)
-    }
-
-    pub(super) fn outputs(
-        &self,
-        r: &mut Recorder,
-        layer: Layer,
-        g: Tensor,
-        sums: Statistics,
-    ) -> Result<Vec<Tensor>> {
-        let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
-        let conv = lone_conv(self.channels);
-        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, &no_parameters(r.gpu)?, &gradients)?;
-        Ok(vec![g, gradients, layer.norm])
-    }
-
-    /// From ∂L/∂activation.
-    pub(super) fn reference(&self, incoming: Vec<f64>) -> Vec<Vec<f64>> {
-        let (cells, count) = (self.shape.cells(), self.shape.values() as f64);
-        let (mut g, mut gradients, mut norm_rows) = (incoming, vec![0.0; 2 * self.channels], Vec::new());
-        let z = widen(&self.z);
-        for (c, narrow) in self.norms().into_iter().enumerate() {
-            let norm = widen_norm(narrow);
-            let mut sums = [0.0; 2];
-            for n in 0..self.shape.batch {
-                let plane = (n * self.channels + c) * cells..(n * self.channels + c + 1) * cells;
-                let share = reference_norm::backward_sums(norm, &z[plane.clone()], &g[plane.clone()]);
-                sums = [sums[0] + share[0], sums[1] + share[1]];
-                for i in plane {
-                    if norm.activate(z[i]) <= 0.0 {
-                        g[i] = 0.0;
-                    }
-                }
-            }
-            [gradients[self.channels + c], gradients[c]] = sums;
-            let [mean_g, mean_gz] = sums.map(|s| s / count);
-            norm_rows.extend([norm.mean, norm.rstd, norm.scale, norm.shift]);
-            norm_rows.extend([
-                norm.scale,
-                norm.mean,
-                -norm.scale * mean_g,
-                -norm.scale * norm.rstd * mean_gz,
-            ]);
-        }
-        vec![g, gradients, norm_rows]
-    }
-}
-
-/// [`first_stored`] for the outputs of a [`Below`]; each number of a channel is compared by itself, since the small ones
-/// would hide behind the large.
-pub(super) fn below_stored(case: Case, shape: Shape, channels: usize, storage: Storage) -> Case {
-    let case = first_stored(case.stored_in(storage), shape, channels, gradient_scale(storage));
-    case.split_by(move |outputs| {
-        let [g, gradients, norm] = outputs.try_into().expect("g, gradients of γ and β, norm");
-        let (gamma, beta) = gradients.split_at(channels);
-        let mut parts = vec![g, gamma.to_vec(), beta.to_vec()];
-        parts.extend(
-            (0..NORM_LEN).map(|k| norm.iter().skip(k).step_by(NORM_LEN).copied().collect::<Vec<_>>()),
-        );
-        parts
-    })
+    Ok(Layer { z, norms: table.clone(), first_norm, channels: norms.len() })
 }
 
 /// Parameters for a kernel that reads none of them.

@@ -3,6 +3,7 @@
 
 mod ceilings;
 mod convolution;
+mod gradients;
 mod layers;
 mod network;
 mod optimiser;

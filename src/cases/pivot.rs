@@ -58,18 +58,19 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let arrangement = arrange(r, weights, &flat, &start)?;
         let layer = Layer {
             z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
-            norm: garbage(r.gpu, "norm", NORM_LEN * CHANNELS)?,
+            norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
+            first_norm: 0,
             channels: CHANNELS,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments };
+        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
         let source = Source::Plain { field: &x, channels: 1 };
         conv3x3::conv3x3(r, SHAPE, source, arrangement.forward(0), sink)?;
         let weights = r.gpu.tensor_from("weights", &flat)?;
         let running = r.gpu.tensor_from("running", &start)?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(SHAPE) };
         batch_norm(r, &lone_conv(CHANNELS), &layer, statistics, &weights, &running)?;
-        Ok(vec![layer.z, layer.norm, running])
+        Ok(vec![layer.z, layer.norms, running])
     };
     let reference = move || {
         let (params, field, mut running) = (widen(&params), widen(&field), widen(&running));

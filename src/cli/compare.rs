@@ -23,6 +23,7 @@ use toml::Table;
 const BATCH: usize = 32;
 
 #[derive(Args)]
+#[group(skip)] // or its name would be that of train's
 pub(super) struct Arguments {
     /// The methods to train, one after the other on the same data from the same weights
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = MethodName::ALL)]

@@ -80,18 +80,7 @@ pub(super) fn jobs(
 }
 
 fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option<&Path>) -> Result<Vec<Job>> {
-    let entries = std::fs::read_dir(input).map_err(Error::io(input, "cannot read"))?;
-    let mut inputs = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(Error::io(input, "cannot read"))?.path();
-        if photo::has_picture_name(&path) && path.is_file() {
-            inputs.push(path);
-        }
-    }
-    inputs.sort();
-    if inputs.is_empty() {
-        return Err(Error::file(input, "this folder holds no picture (.png, .jpg, .tiff)"));
-    }
+    let inputs = photo::list(input)?;
     for folder in [Some(output), report].into_iter().flatten() {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::file(folder, "cannot write: the input is a folder, so name a folder"));

@@ -9,6 +9,7 @@ use super::tune::Tuning;
 use crate::io::{npy, run_folder, weights};
 use crate::model::ScheduleName;
 use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
+use crate::train::pictures::is_pictures;
 use crate::train::resume::CHANGEABLE;
 use crate::train::{Compute, DeviceChoice, Plan, Resumed, Size, TrainConfig, resume, settings, train};
 use crate::{Error, Result};
@@ -64,12 +65,13 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
     /// Train on these fields, [count, x, y] or [x, y], in order and again from the start at the end, instead of
-    /// random rectangles: the default of --size is then theirs
-    #[arg(long, value_name = "FILE.npy")]
+    /// random rectangles: the default of --size is then theirs. Or on random pieces of a picture or a folder of them
+    /// (PNG, JPEG, TIFF), every colour by itself, mirrored at random
+    #[arg(long, value_name = "FILE.npy|FOLDER")]
     data: Option<PathBuf>,
     /// Train on these observations, [count, x, y] or [x, y], whose truth nobody knows: the heat equation alone is the
-    /// teacher. Say with --noise how noisy they are; rounding is allowed for
-    #[arg(long, value_name = "FILE.npy", conflicts_with = "data")]
+    /// teacher. Say with --noise how noisy they are; rounding is allowed for. Pictures must be as large as --size
+    #[arg(long, value_name = "FILE.npy|FOLDER", conflicts_with = "data")]
     observations: Option<PathBuf>,
     /// Take the fields of --data or --observations in a random order, a new one for every pass
     #[arg(long)]
@@ -81,7 +83,8 @@ pub(super) struct Arguments {
     /// best weights (weights.best.safetensors); 0: never. Training is the same bit for bit
     #[arg(long, value_name = "N", default_value_t = TrainConfig::default().validate_every)]
     validate_every: u64,
-    /// The held-out fields [default: as many random rectangles as a batch, which training never draws]
+    /// The held-out fields, or pictures to cut as many as a batch out of [default: as many random rectangles as a
+    /// batch, which training never draws]
     #[arg(long, value_name = "FILE.npy")]
     validation_data: Option<PathBuf>,
     /// Also write the metrics as JSON lines, metrics.jsonl: an object per step, with the columns of metrics.csv
@@ -144,7 +147,7 @@ impl Arguments {
             config.filters = if said("filters") { config.filters } else { found.filters };
         }
         let fields = config.data.as_ref().or(config.observations.as_ref());
-        if let (Some(path), false) = (fields, table.contains_key("size")) {
+        if let (Some(path), false) = (fields.filter(|path| !is_pictures(path)), table.contains_key("size")) {
             let [_, nx, ny] = npy::shape(path)?;
             config.size = Size { nx, ny };
         }

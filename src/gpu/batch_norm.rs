@@ -18,16 +18,19 @@ params! {
         running_var_offset: u32,
         epsilon: f32,
         momentum: f32,
+        first_norm: u32,
     }
 }
 
 params! {
     struct BackwardMergeParams {
         chunks: u32,
+        pooled_chunks: u32,
         gamma_offset: u32,
         beta_offset: u32,
         output_weight: u32,
         count: f32,
+        first_norm: u32,
     }
 }
 
@@ -40,7 +43,7 @@ pub struct Statistics<'a> {
     pub chunks: usize,
 }
 
-/// The forward half of `layer.norm` from the moments of z; blends them into `running`.
+/// The forward half of `layer`'s norms from the moments of z; blends them into `running`.
 pub fn batch_norm(
     recorder: &mut Recorder,
     conv: &Conv,
@@ -61,31 +64,36 @@ pub fn batch_norm(
             running_var_offset: conv.running_var as u32,
             epsilon: NORM_EPSILON as f32,
             momentum: NORM_MOMENTUM as f32,
+            first_norm: layer.first_norm as u32,
         },
         &[
             ("moments", moments.buffer, 3 * layer.channels * moments.chunks),
             ("weights", weights, weights.len()),
-            ("norm", &layer.norm, NORM_LEN * layer.channels),
+            ("norms", &layer.norms, NORM_LEN * (layer.first_norm + layer.channels)),
             ("running", running, running.len()),
         ],
         [layer.channels as u32, 1, 1],
     )?;
     recorder.declare_touched("weights", 3 * layer.channels)?;
+    recorder.declare_touched("norms", NORM_LEN / 2 * layer.channels)?;
     recorder.declare_touched("running", 2 * layer.channels)
 }
 
-/// The backward half of `layer.norm` from the sums over g; ∂L/∂γ and ∂L/∂β into `gradients`. The last layer's g
-/// lacks the weights of the 1×1 convolution, which lie at `output_weight` of the parameters `weights`.
+/// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is pooled; ∂L/∂γ
+/// and ∂L/∂β into `gradients`. The last layer's g lacks the weights of the 1×1 convolution, which lie at `output_weight` of the parameters `weights`.
 pub fn batch_norm_backward(
     recorder: &mut Recorder,
     shape: Shape,
     conv: &Conv,
     layer: &Layer,
     sums: Statistics,
+    pooled_sums: Option<Statistics>,
     output_weight: Option<usize>,
     weights: &Tensor,
     gradients: &Tensor,
 ) -> Result<()> {
+    // An empty list in the place of none: it must be some buffer.
+    let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
     let files = [
         include_str!("../../shaders/lib/reduce.wgsl"),
         include_str!("../../shaders/batch_norm_backward_merge.wgsl"),
@@ -94,19 +102,23 @@ pub fn batch_norm_backward(
         &spec("batch_norm_backward_merge", &files),
         &BackwardMergeParams {
             chunks: sums.chunks as u32,
+            pooled_chunks: pooled_sums.chunks as u32,
             gamma_offset: conv.gamma as u32,
             beta_offset: conv.beta as u32,
             output_weight: output_weight.map_or(u32::MAX, |offset| offset as u32),
             count: shape.values() as f32,
+            first_norm: layer.first_norm as u32,
         },
         &[
             ("sums", sums.buffer, 2 * layer.channels * sums.chunks),
+            ("pooled_sums", pooled_sums.buffer, 2 * layer.channels * pooled_sums.chunks),
             ("weights", weights, weights.len()),
             ("gradients", gradients, gradients.len()),
-            ("norm", &layer.norm, NORM_LEN * layer.channels),
+            ("norms", &layer.norms, NORM_LEN * (layer.first_norm + layer.channels)),
         ],
         [layer.channels as u32, 1, 1],
     )?;
     recorder.declare_touched("weights", output_weight.map_or(0, |_| layer.channels))?;
+    recorder.declare_touched("norms", NORM_LEN / 2 * layer.channels)?;
     recorder.declare_touched("gradients", 2 * layer.channels)
 }

@@ -2,16 +2,16 @@
 
 use super::batch_norm::Statistics;
 use super::recording::{Recorder, flat_workgroups, stored_spec};
-use super::source::{Layer, NORM_LEN, Source};
+use super::source::{Layer, Norms, Source};
 use super::{Shape, Tensor, params::params, sum_rows::sum_rows};
 use crate::Result;
 
 params! {
-    struct ForwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32, bias_offset: u32 }
+    struct ForwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32, bias_offset: u32, source_norms: u32 }
 }
 
 params! {
-    struct BackwardParams { batch: u32, nx: u32, ny: u32, channels: u32 }
+    struct BackwardParams { batch: u32, nx: u32, ny: u32, channels: u32, first_norm: u32 }
 }
 
 /// The layer's place in the flat parameters: the bias follows the weights `[c_in]` directly.
@@ -31,7 +31,7 @@ pub fn conv1x1(
     weights: Weights,
     output: &Tensor,
 ) -> Result<()> {
-    let source = Source::Activation(layer);
+    let (source, norms) = (Source::Activation(layer), Norms::of([layer])?);
     let params = ForwardParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
@@ -39,10 +39,13 @@ pub fn conv1x1(
         c_in: layer.channels as u32,
         weight_offset: weights.offset as u32,
         bias_offset: (weights.offset + layer.channels) as u32,
+        source_norms: layer.first_norm as u32,
     };
     let mut buffers = source.buffers(shape);
     buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
+    buffers.extend(norms.buffers());
     let mut files = source.files();
+    files.extend(norms.files());
     files.extend([
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
@@ -52,6 +55,7 @@ pub fn conv1x1(
     let spec = stored_spec("conv1x1", &files, layer.storage());
     recorder.call(&spec, &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
     recorder.declare_touched("weights", layer.channels + 1)?;
+    norms.declare_touched(recorder)?;
     recorder.declare_flops(2 * layer.channels * shape.values());
     Ok(())
 }
@@ -68,31 +72,35 @@ pub fn conv1x1_backward<'a>(
     shares: &Tensor,
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
-    let channels = layer.channels;
+    let (channels, norms) = (layer.channels, Norms::of([layer])?);
     let params = BackwardParams {
         batch: shape.batch as u32,
         nx: shape.nx as u32,
         ny: shape.ny as u32,
         channels: channels as u32,
+        first_norm: layer.first_norm as u32,
     };
-    let files = [
+    let mut files = vec![
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
         include_str!("../../shaders/lib/reduce.wgsl"),
         include_str!("../../shaders/conv1x1_backward.wgsl"),
     ];
+    files.extend(norms.files());
+    let mut buffers = vec![
+        ("output_gradient", output_gradient, shape.stored(1)),
+        ("z", &layer.z, shape.stored(channels)),
+        ("shares", shares, shape.batch * (channels + 1)),
+        ("sums", sums, 2 * channels * shape.batch),
+    ];
+    buffers.extend(norms.buffers());
     recorder.call(
         &stored_spec("conv1x1_backward", &files, layer.storage()),
         &params,
-        &[
-            ("output_gradient", output_gradient, shape.stored(1)),
-            ("z", &layer.z, shape.stored(channels)),
-            ("norm", &layer.norm, NORM_LEN * channels),
-            ("shares", shares, shape.batch * (channels + 1)),
-            ("sums", sums, 2 * channels * shape.batch),
-        ],
+        &buffers,
         [shape.batch as u32, channels as u32 + 1, 1],
     )?;
+    norms.declare_touched(recorder)?;
     recorder.declare_flops(2 * channels * shape.values());
     sum_rows(recorder, shares, shape.batch, channels + 1, gradients.buffer, gradients.offset)?;
     Ok(Statistics { buffer: sums, chunks: shape.batch })

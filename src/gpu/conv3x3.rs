@@ -4,7 +4,7 @@ use super::arrange::{Arranged, INPUT_MULTIPLE, Weights, block_quads};
 use super::gradient::Gradient;
 use super::recording::{Choices, Recorder};
 use super::sink::Sink;
-use super::source::Source;
+use super::source::{Norms, Source};
 use super::tile::Tile;
 use super::variants::{Key, Variant};
 use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
@@ -23,6 +23,11 @@ params! {
         weight_offset: u32,
         weight_inputs: u32,
         pivot_offset: u32,
+        gamma_offset: u32,
+        source_norms: u32,
+        low_norms: u32,
+        gradient_norms: u32,
+        target_norms: u32,
     }
 }
 
@@ -37,12 +42,16 @@ params! {
         tiles: u32,
         tiles_per_chunk: u32,
         input_blocks: u32,
+        source_norms: u32,
+        low_norms: u32,
+        gradient_norms: u32,
     }
 }
 
 /// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time.
-fn convolution_variants(tile: Tile, inputs: usize) -> Vec<Variant> {
-    let (patches, channels) = (powers(tile.x.min(8)), powers(inputs.min(INPUT_MULTIPLE)));
+fn convolution_variants(tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
+    let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
+    let channels = powers(inputs.min(INPUT_MULTIPLE));
     patches.flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels]))).collect()
 }
 
@@ -82,6 +91,8 @@ pub fn conv3x3(
     sink: Sink,
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
+    let norms = Norms::of(source.layers().into_iter().chain(sink.layer()))?;
+    let [source_norms, low_norms] = source.first_norms();
     if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
@@ -93,17 +104,24 @@ pub fn conv3x3(
         c_in: weights.c_in as u32,
         c_out: weights.c_out as u32,
         skip_channels: source.skip_channels() as u32,
-        split: sink.split() as u32,
+        split: sink.layer().map_or(0, |layer| layer.channels) as u32,
         weight_offset: (weights.offset / 4) as u32,
         weight_inputs: weights.inputs() as u32,
         pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
+        gamma_offset: sink.gamma() as u32,
+        source_norms,
+        low_norms,
+        gradient_norms: source_norms,
+        target_norms: sink.layer().map_or(0, |layer| layer.first_norm) as u32,
     };
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
     buffers.push(("weights", weights.buffer, weights.buffer.len()));
     buffers.extend(sink.buffers(shape, weights.c_out, chunks));
+    buffers.extend(norms.buffers());
 
     let mut files = source.files();
+    files.extend(norms.files());
     files.extend(sink.files());
     files.push(include_str!("../../shaders/lib/strips.wgsl"));
     files.push(include_str!("../../shaders/conv3x3.wgsl"));
@@ -121,7 +139,7 @@ pub fn conv3x3(
     let most = [tile.x, most_channels(tile, weights)];
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
-        possible: convolution_variants(tile, most[1]),
+        possible: convolution_variants(tile, most[1], sink.least_patch()),
         usual: usual(recorder.gpu.is_software(), [4, 8], [4, 4], most),
         spec: &|Variant([patch, channels])| {
             let own = [("PATCH", patch as usize), ("CHANNELS", channels as usize)];
@@ -130,6 +148,10 @@ pub fn conv3x3(
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
+    norms.declare_touched(recorder)?;
+    if let Sink::Moments { pool: Some(_), .. } = sink {
+        recorder.declare_touched("affine", weights.c_out)?;
+    }
     recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
     Ok(())
 }
@@ -168,6 +190,8 @@ pub fn conv3x3_weight_gradient(
 ) -> Result<()> {
     check_channels(source.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
+    let norms = Norms::of(source.layers().into_iter().chain([gradient.layer()]))?;
+    let [source_norms, low_norms] = source.first_norms();
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out);
     let input_blocks = weights.c_in.div_ceil(plan.channels);
     let params = WeightGradientParams {
@@ -180,11 +204,16 @@ pub fn conv3x3_weight_gradient(
         tiles: plan.tiles as u32,
         tiles_per_chunk: plan.tiles_per_chunk as u32,
         input_blocks: input_blocks as u32,
+        source_norms,
+        low_norms,
+        gradient_norms: gradient.layer().first_norm as u32,
     };
     let mut buffers = source.buffers(shape);
     buffers.extend(gradient.buffers(shape));
+    buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
     let mut files = source.files();
+    files.extend(norms.files());
     files.push(gradient.file());
     files.push(include_str!("../../shaders/conv3x3_weight_gradient.wgsl"));
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
@@ -208,6 +237,7 @@ pub fn conv3x3_weight_gradient(
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;
+    norms.declare_touched(recorder)?;
     let columns = 9 * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
     sum_rows(recorder, partial, plan.chunks(), columns, gradients, weights.offset)

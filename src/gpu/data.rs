@@ -22,13 +22,11 @@ pub struct Data {
     rectangles: Tensor,
     /// x* in the precision of the data.
     drawn: Tensor,
-    /// y* in the precision of the data.
-    observed: Tensor,
     /// x* in the precision of the physics; `drawn` itself where that is the same.
     pub truth: Tensor,
     /// What observations have beyond P(x*), in the precision of the physics; none where they are exact.
     pub noise: Option<Tensor>,
-    /// y* in 32 bits, the network's input; `observed` itself where that is the same.
+    /// y* in 32 bits, the network's input.
     pub input: Tensor,
 }
 
@@ -45,24 +43,17 @@ impl Data {
         let finest = if wide { Precision::F64 } else { Precision::F32 };
         let len = batch * heat.cells();
         let drawn = gpu.tensor_in("truth", len, finest)?;
-        let observed = gpu.tensor_in("observation", len, finest)?;
-        let in_precision = |tensor: &Tensor, precision, label| {
-            if tensor.precision() == precision {
-                Ok(tensor.clone())
-            } else {
-                gpu.tensor_in(label, len, precision)
-            }
-        };
+        let truth =
+            if precision == finest { drawn.clone() } else { gpu.tensor_in("narrow truth", len, precision)? };
         Ok(Self {
             heat: *heat,
             batch,
             physics: Physics::new(gpu, heat, batch, finest)?,
             rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
-            truth: in_precision(&drawn, precision, "narrow truth")?,
-            input: in_precision(&observed, Precision::F32, "network input")?,
             noise: if noisy { Some(gpu.tensor_in("noise", len, precision)?) } else { None },
+            input: gpu.tensor("observation", len)?,
+            truth,
             drawn,
-            observed,
         })
     }
 
@@ -76,11 +67,9 @@ impl Data {
     /// Records x* -> FFT -> diffusion -> observation y*.
     pub fn diffuse(&self, recorder: &mut Recorder) -> Result<()> {
         recorder.label("diffusion");
-        self.physics.diffuse(recorder, &self.drawn, &self.observed)?;
-        for (wide, target) in [(&self.observed, &self.input), (&self.drawn, &self.truth)] {
-            if wide.precision() != target.precision() {
-                narrow(recorder, wide, target, wide.len())?;
-            }
+        self.physics.diffuse(recorder, &self.drawn, &self.input)?;
+        if self.drawn.precision() != self.truth.precision() {
+            narrow(recorder, &self.drawn, &self.truth, self.drawn.len())?;
         }
         match &self.noise {
             Some(noise) => add_noise(recorder, noise, &self.input, noise.len()),

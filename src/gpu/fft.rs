@@ -119,6 +119,8 @@ pub enum Store<'a> {
     Complex(&'a Tensor),
     /// Real fields `[batch, nx, ny]`, two from a complex one.
     Real(&'a Tensor),
+    /// Likewise, rounded to 32 bits.
+    Narrow(&'a Tensor),
 }
 
 impl<'a> Store<'a> {
@@ -126,6 +128,7 @@ impl<'a> Store<'a> {
         match self {
             Self::Complex(_) => "complex",
             Self::Real(_) => "real",
+            Self::Narrow(_) => "narrow",
         }
     }
 
@@ -133,13 +136,14 @@ impl<'a> Store<'a> {
         match self {
             Self::Complex(_) => include_str!("../../shaders/fft/store_complex.wgsl"),
             Self::Real(_) => include_str!("../../shaders/fft/store_real.wgsl"),
+            Self::Narrow(_) => include_str!("../../shaders/fft/store_narrow.wgsl"),
         }
     }
 
     fn buffers(&self, fft: &Fft) -> Buffers<'a> {
         match *self {
             Self::Complex(field) => vec![("output", field, fft.complex_len())],
-            Self::Real(field) => vec![("output", field, fft.real_len())],
+            Self::Real(field) | Self::Narrow(field) => vec![("output", field, fft.real_len())],
         }
     }
 }

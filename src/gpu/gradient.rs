@@ -1,6 +1,6 @@
 //! ∂L/∂z of a layer, made where it is read: a WGSL file that defines `gradient_quad`, and its buffers, group 2.
 
-use super::source::{Buffers, Layer, NORM_LEN};
+use super::source::{Buffers, Layer};
 use super::{Shape, Tensor};
 
 /// Where g = ∂L/∂(ReLU's argument) of a layer comes from.
@@ -8,14 +8,23 @@ use super::{Shape, Tensor};
 pub enum Gradient<'a> {
     /// As the kernel that made it has stored it.
     Stored {
-        /// Whose gradient it is; the second half of its `norm` must have been made.
+        /// Whose gradient it is; the second half of its norms must have been made.
         layer: &'a Layer,
         /// `[batch, channels, nx, row]`, stored like the layer's z.
         g: &'a Tensor,
     },
+    /// Of a layer that is a skip connection and 2×2 max-pooled: both have made their share.
+    Pooled {
+        /// Whose gradient it is, as of `Stored`.
+        layer: &'a Layer,
+        /// The skip connection's share, as of `Stored`.
+        g: &'a Tensor,
+        /// g of the pooled value, `[batch, channels, nx/2, coarse row]`.
+        pooled: &'a Tensor,
+    },
     /// Of the last layer: the 1×1 convolution's weights times ∂L/∂output.
     Output {
-        /// Whose gradient it is; the second half of its `norm` holds the weights.
+        /// Whose gradient it is; the second half of its norms holds the weights.
         layer: &'a Layer,
         /// ∂L/∂output, `[batch, nx, row]`.
         output_gradient: &'a Tensor,
@@ -27,6 +36,7 @@ impl<'a> Gradient<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Stored { .. } => "gradient",
+            Self::Pooled { .. } => "pooled_gradient",
             Self::Output { .. } => "output_gradient",
         }
     }
@@ -34,7 +44,7 @@ impl<'a> Gradient<'a> {
     /// The layer.
     pub fn layer(&self) -> &'a Layer {
         match self {
-            Self::Stored { layer, .. } | Self::Output { layer, .. } => layer,
+            Self::Stored { layer, .. } | Self::Pooled { layer, .. } | Self::Output { layer, .. } => layer,
         }
     }
 
@@ -42,6 +52,7 @@ impl<'a> Gradient<'a> {
     pub fn file(&self) -> &'static str {
         match self {
             Self::Stored { .. } => include_str!("../../shaders/gradient/stored.wgsl"),
+            Self::Pooled { .. } => include_str!("../../shaders/gradient/pooled.wgsl"),
             Self::Output { .. } => include_str!("../../shaders/gradient/output.wgsl"),
         }
     }
@@ -49,22 +60,25 @@ impl<'a> Gradient<'a> {
     /// What the file leaves open.
     pub fn constants(&self) -> Vec<(&'static str, usize)> {
         match self {
-            Self::Stored { .. } => vec![],
+            Self::Stored { .. } | Self::Pooled { .. } => vec![],
             Self::Output { layer, .. } => vec![("GRADIENT_CHANNELS", layer.channels)],
         }
     }
 
-    /// Buffers for a layer of `shape`.
+    /// Buffers for a layer of `shape`, but for the norms.
     pub fn buffers(&self, shape: Shape) -> Buffers<'a> {
-        let layer = self.layer();
-        let first = match *self {
-            Self::Stored { g, .. } => ("gradient_g", g, shape.stored(layer.channels)),
-            Self::Output { output_gradient, .. } => ("output_gradient", output_gradient, shape.stored(1)),
-        };
-        vec![
-            first,
-            ("gradient_z", &layer.z, shape.stored(layer.channels)),
-            ("gradient_norm", &layer.norm, NORM_LEN * layer.channels),
-        ]
+        let channels = self.layer().channels;
+        let mut buffers = vec![("gradient_z", &self.layer().z, shape.stored(channels))];
+        match *self {
+            Self::Stored { g, .. } => buffers.push(("gradient_g", g, shape.stored(channels))),
+            Self::Pooled { g, pooled, .. } => buffers.extend([
+                ("gradient_g", g, shape.stored(channels)),
+                ("gradient_pooled", pooled, shape.coarser().stored(channels)),
+            ]),
+            Self::Output { output_gradient, .. } => {
+                buffers.push(("output_gradient", output_gradient, shape.stored(1)));
+            }
+        }
+        buffers
     }
 }

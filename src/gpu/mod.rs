@@ -17,7 +17,6 @@ pub mod fft;
 pub mod gradient;
 pub mod inverse;
 pub mod kernel;
-pub mod max_pool;
 pub mod mean_shift;
 pub mod memory;
 pub mod multiply_add;

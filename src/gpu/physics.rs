@@ -50,10 +50,11 @@ impl Physics {
         })
     }
 
-    /// y = P(x); both `[batch, nx, ny]`.
+    /// y = P(x); both `[batch, nx, ny]`, y in the precision of the physics or in 32 bits.
     pub fn diffuse(&self, recorder: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         let scratch = [&self.along_y, &self.spectrum];
-        self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, Store::Real(y))
+        let store = if y.precision() == x.precision() { Store::Real(y) } else { Store::Narrow(y) };
+        self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, store)
     }
 
     /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in `energy`

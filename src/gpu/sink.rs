@@ -1,6 +1,7 @@
-//! Where a convolution's output goes: a WGSL file that defines `emit` and `finish`, and its buffers, group 3.
+//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their buffers,
+//! group 3.
 
-use super::source::{Buffers, Layer, NORM_LEN};
+use super::source::{Buffers, Layer};
 use super::{Shape, Tensor};
 use crate::model::Storage;
 
@@ -13,32 +14,49 @@ pub enum Sink<'a> {
         z: &'a Tensor,
         /// `[channels, chunks, 3]`.
         moments: &'a Tensor,
+        /// Where the layer is max-pooled too.
+        pool: Option<Pool<'a>>,
     },
     /// Adjoint of a convolution that read a layer's activation: that layer's g, with Σg and Σg·ẑ.
-    Relu {
-        /// The layer that was read.
-        layer: &'a Layer,
-        /// Its g, `[batch, channels, nx, row]`.
-        g: &'a Tensor,
-        /// `[channels, chunks, 2]`.
-        sums: &'a Tensor,
-    },
-    /// Adjoint of a convolution that read something else: ∂L/∂input, channels below `first.1` to `first.0`, the
-    /// rest to `second.0`. Both `[batch, channels, nx, row]`.
+    Relu(Target<'a>),
+    /// Adjoint of a convolution that read a skip connection and an upsampled layer.
     Split {
-        /// Array and channels that come first.
-        first: (&'a Tensor, usize),
-        /// Array and channels that follow. Without any, another writable buffer stands in.
-        second: (&'a Tensor, usize),
+        /// What `Relu` does, for the skip connection's channels, which come first.
+        skip: Target<'a>,
+        /// ∂L/∂input of the other channels, `[batch, rest, nx, row]`, and their number.
+        rest: (&'a Tensor, usize),
     },
+}
+
+/// Of every 2×2 cells the z whose activation is the maximum.
+#[derive(Clone, Copy)]
+pub struct Pool<'a> {
+    /// `[batch, channels, nx/2, coarse row]`, stored like z.
+    pub z: &'a Tensor,
+    /// The flat parameters.
+    pub parameters: &'a Tensor,
+    /// Where the layer's γ, whose sign decides between maximum and minimum, start there.
+    pub gamma: usize,
+}
+
+/// A layer whose activation a convolution has read, and what its adjoint leaves there.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// Its g, `[batch, channels, nx, row]`.
+    pub g: &'a Tensor,
+    /// `[channels, chunks, 2]`.
+    pub sums: &'a Tensor,
 }
 
 impl<'a> Sink<'a> {
     /// The variant's name, that of its shader file.
     pub fn name(&self) -> &'static str {
         match self {
-            Self::Moments { .. } => "moments",
-            Self::Relu { .. } => "relu",
+            Self::Moments { pool: None, .. } => "moments",
+            Self::Moments { pool: Some(_), .. } => "pooled",
+            Self::Relu(_) => "relu",
             Self::Split { .. } => "split",
         }
     }
@@ -47,44 +65,80 @@ impl<'a> Sink<'a> {
     pub fn storage(&self) -> Storage {
         match self {
             Self::Moments { z, .. } => z.storage(),
-            Self::Relu { g, .. } => g.storage(),
-            Self::Split { first, .. } => first.0.storage(),
+            Self::Relu(target) | Self::Split { skip: target, .. } => target.g.storage(),
         }
     }
 
-    /// The first channel of the second array.
-    pub fn split(&self) -> usize {
+    /// The least rows along x of an invocation: pooling wants pairs.
+    pub(super) fn least_patch(&self) -> u32 {
         match self {
-            Self::Split { first, .. } => first.1,
+            Self::Moments { pool: Some(_), .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Offset of γ in the flat parameters, where it is needed.
+    pub(super) fn gamma(&self) -> usize {
+        match self {
+            Self::Moments { pool: Some(pool), .. } => pool.gamma,
             _ => 0,
         }
     }
 
-    /// The WGSL of `emit` and `finish`.
-    pub fn files(&self) -> Vec<&'static str> {
-        let statistics = include_str!("../../shaders/lib/strip_statistics.wgsl");
+    /// The layer whose g is made.
+    pub(super) fn layer(&self) -> Option<&'a Layer> {
         match self {
-            Self::Moments { .. } => vec![statistics, include_str!("../../shaders/sink/moments.wgsl")],
-            Self::Relu { .. } => vec![statistics, include_str!("../../shaders/sink/relu.wgsl")],
-            Self::Split { .. } => vec![include_str!("../../shaders/sink/split.wgsl")],
+            Self::Moments { .. } => None,
+            Self::Relu(target) | Self::Split { skip: target, .. } => Some(target.layer),
         }
     }
 
-    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`.
+    /// The WGSL of `emit`, `emit_pair` and `finish`.
+    pub fn files(&self) -> [&'static str; 3] {
+        let statistics = include_str!("../../shaders/lib/strip_statistics.wgsl");
+        let moments = include_str!("../../shaders/sink/moments.wgsl");
+        let relu = include_str!("../../shaders/sink/relu.wgsl");
+        match self {
+            Self::Moments { pool: None, .. } => {
+                [statistics, moments, include_str!("../../shaders/sink/unpooled.wgsl")]
+            }
+            Self::Moments { pool: Some(_), .. } => {
+                [statistics, moments, include_str!("../../shaders/sink/pooled.wgsl")]
+            }
+            Self::Relu(_) => [statistics, relu, include_str!("../../shaders/sink/whole.wgsl")],
+            Self::Split { .. } => [statistics, relu, include_str!("../../shaders/sink/split.wgsl")],
+        }
+    }
+
+    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the norms.
     pub fn buffers(&self, shape: Shape, channels: usize, chunks: usize) -> Buffers<'a> {
         match *self {
-            Self::Moments { z, moments } => {
-                vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)]
+            Self::Moments { z, moments, pool } => {
+                let mut buffers =
+                    vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)];
+                if let Some(pool) = pool {
+                    buffers.push(("pooled_z", pool.z, shape.coarser().stored(channels)));
+                    buffers.push(("affine", pool.parameters, pool.gamma + channels));
+                }
+                buffers
             }
-            Self::Relu { layer, g, sums } => vec![
-                ("target_g", g, shape.stored(channels)),
-                ("target_z", &layer.z, shape.stored(channels)),
-                ("target_norm", &layer.norm, NORM_LEN * channels),
-                ("sums", sums, 2 * channels * chunks),
-            ],
-            Self::Split { first, second } => {
-                vec![("first", first.0, shape.stored(first.1)), ("second", second.0, shape.stored(second.1))]
+            Self::Relu(target) => target.buffers(shape, chunks),
+            Self::Split { skip, rest } => {
+                let mut buffers = skip.buffers(shape, chunks);
+                buffers.push(("rest", rest.0, shape.stored(rest.1)));
+                buffers
             }
         }
+    }
+}
+
+impl<'a> Target<'a> {
+    fn buffers(&self, shape: Shape, chunks: usize) -> Buffers<'a> {
+        let channels = self.layer.channels;
+        vec![
+            ("target_g", self.g, shape.stored(channels)),
+            ("target_z", &self.layer.z, shape.stored(channels)),
+            ("sums", self.sums, 2 * channels * chunks),
+        ]
     }
 }

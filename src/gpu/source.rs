@@ -1,16 +1,20 @@
 //! What a convolution reads: a WGSL file that defines `source_quad`, and the buffers it binds as group 1.
 
 use super::gradient::Gradient;
-use super::{Shape, Tensor};
+use super::{Recorder, Shape, Tensor};
 use crate::model::Storage;
+use crate::{Error, Result};
 
 /// A layer's convolution output and its batch norm, from which readers make the activation.
 #[derive(Clone, Debug)]
 pub struct Layer {
     /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its pivot.
     pub z: Tensor,
-    /// Per channel (mean of z as stored, rstd, scale, shift), then what the backward pass needs, `[channels, 2, 4]`.
-    pub norm: Tensor,
+    /// Of all layers, per channel (mean of z as stored, rstd, scale, shift), then what the backward pass needs,
+    /// `[all channels, 2, 4]`.
+    pub norms: Tensor,
+    /// Where this layer's channels start there.
+    pub first_norm: usize,
     /// Channels of `z`.
     pub channels: usize,
 }
@@ -22,11 +26,50 @@ impl Layer {
     }
 }
 
-/// Numbers per channel in [`Layer::norm`].
+/// Numbers per channel in [`Layer::norms`].
 pub const NORM_LEN: usize = 8;
 
 /// Names, tensors and element counts of a kernel call.
 pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
+
+/// The layers that a kernel meets, and their batch norms: one file and one buffer for all of them.
+pub(super) struct Norms<'a>(Vec<&'a Layer>);
+
+impl<'a> Norms<'a> {
+    /// Of `layers`.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where they do not share a table.
+    pub(super) fn of(layers: impl IntoIterator<Item = &'a Layer>) -> Result<Self> {
+        let layers: Vec<&Layer> = layers.into_iter().collect();
+        match layers.iter().find(|layer| layer.norms.buffer != layers[0].norms.buffer) {
+            Some(other) => Err(Error::Device(format!(
+                "the norms of {} and {} lie in different tables",
+                layers[0].z.label(),
+                other.z.label()
+            ))),
+            None => Ok(Self(layers)),
+        }
+    }
+
+    /// `lib/norms`, where there are layers.
+    pub(super) fn files(&self) -> impl Iterator<Item = &'static str> + use<> {
+        (!self.0.is_empty()).then_some(include_str!("../../shaders/lib/norms.wgsl")).into_iter()
+    }
+
+    /// The table.
+    pub(super) fn buffers(&self) -> impl Iterator<Item = (&'static str, &'a Tensor, usize)> + use<'a> {
+        let end = |layer: &&Layer| NORM_LEN * (layer.first_norm + layer.channels);
+        let len = self.0.iter().map(end).max().unwrap_or(0);
+        self.0.first().map(|layer| ("norms", &layer.norms, len)).into_iter()
+    }
+
+    /// Declares what the last call touches of the table.
+    pub(super) fn declare_touched(&self, recorder: &mut Recorder) -> Result<()> {
+        let channels: usize = self.0.iter().map(|layer| layer.channels).sum();
+        if channels == 0 { Ok(()) } else { recorder.declare_touched("norms", NORM_LEN * channels) }
+    }
+}
 
 /// The input of a convolution.
 #[derive(Clone, Copy)]
@@ -38,10 +81,8 @@ pub enum Source<'a> {
         /// Its channels.
         channels: usize,
     },
-    /// A layer's activation.
+    /// A layer's activation. With pooled z: the 2×2 max-pooled one.
     Activation(&'a Layer),
-    /// The 2×2 max-pooled activation of a layer one level finer.
-    Pool(&'a Layer),
     /// A layer's activation, then the upsampled activation of a layer one level coarser.
     SkipUp {
         /// At the same level.
@@ -59,7 +100,6 @@ impl<'a> Source<'a> {
         match self {
             Self::Plain { .. } => "plain",
             Self::Activation(_) => "activation",
-            Self::Pool(_) => "pool",
             Self::SkipUp { .. } => "skip_up",
             Self::Gradient(gradient) => gradient.name(),
         }
@@ -69,7 +109,7 @@ impl<'a> Source<'a> {
     pub fn channels(&self) -> usize {
         match self {
             Self::Plain { channels, .. } => *channels,
-            Self::Activation(layer) | Self::Pool(layer) => layer.channels,
+            Self::Activation(layer) => layer.channels,
             Self::SkipUp { skip, low } => skip.channels + low.channels,
             Self::Gradient(gradient) => gradient.layer().channels,
         }
@@ -88,7 +128,6 @@ impl<'a> Source<'a> {
         match self {
             Self::Plain { .. } => vec![include_str!("../../shaders/source/plain.wgsl")],
             Self::Activation(_) => vec![include_str!("../../shaders/source/activation.wgsl")],
-            Self::Pool(_) => vec![include_str!("../../shaders/source/pool.wgsl")],
             Self::SkipUp { .. } => vec![include_str!("../../shaders/source/skip_up.wgsl")],
             Self::Gradient(gradient) => {
                 vec![include_str!("../../shaders/source/gradient.wgsl"), gradient.file()]
@@ -96,24 +135,30 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Buffers for a convolution on `shape`.
+    /// The layers whose norms it needs, and the one whose ∂L/∂z it is.
+    pub(super) fn layers(&self) -> Vec<&'a Layer> {
+        match *self {
+            Self::Plain { .. } => vec![],
+            Self::Activation(layer) => vec![layer],
+            Self::SkipUp { skip, low } => vec![skip, low],
+            Self::Gradient(gradient) => vec![gradient.layer()],
+        }
+    }
+
+    /// Where the norms of its first and its second layer start.
+    pub(super) fn first_norms(&self) -> [u32; 2] {
+        let layers = self.layers();
+        [0, 1].map(|i| layers.get(i).map_or(0, |layer| layer.first_norm as u32))
+    }
+
+    /// Buffers for a convolution on `shape`, but for the norms.
     pub fn buffers(&self, shape: Shape) -> Buffers<'a> {
-        let norm = |layer: &Layer| NORM_LEN * layer.channels;
         match *self {
             Self::Plain { field, channels } => vec![("source_field", field, shape.stored(channels))],
-            Self::Activation(layer) => vec![
-                ("source_z", &layer.z, shape.stored(layer.channels)),
-                ("source_norm", &layer.norm, norm(layer)),
-            ],
-            Self::Pool(layer) => vec![
-                ("source_z", &layer.z, shape.finer().stored(layer.channels)),
-                ("source_norm", &layer.norm, norm(layer)),
-            ],
+            Self::Activation(layer) => vec![("source_z", &layer.z, shape.stored(layer.channels))],
             Self::SkipUp { skip, low } => vec![
                 ("skip_z", &skip.z, shape.stored(skip.channels)),
-                ("skip_norm", &skip.norm, norm(skip)),
                 ("low_z", &low.z, shape.coarser().stored(low.channels)),
-                ("low_norm", &low.norm, norm(low)),
             ],
             Self::Gradient(gradient) => gradient.buffers(shape),
         }

@@ -143,8 +143,13 @@ impl Gpu {
 
     /// Overwrites the first `values.len()` elements of a 32-bit tensor, before the next submission runs.
     pub fn write(&self, tensor: &Tensor, values: &[f32]) {
+        self.write_at(tensor, 0, values);
+    }
+
+    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next submission runs.
+    pub fn write_at(&self, tensor: &Tensor, first: usize, values: &[f32]) {
         assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
-        self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values));
+        self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));
     }
 
     /// Waits for everything submitted so far and returns the contents, whatever their type.

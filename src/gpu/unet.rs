@@ -5,14 +5,14 @@ use super::batch_norm::{Statistics, batch_norm, batch_norm_backward};
 use super::conv1x1::{self, conv1x1, conv1x1_backward};
 use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
 use super::gradient::Gradient;
-use super::max_pool::{self, max_pool_backward};
-use super::sink::Sink;
+use super::sink::{Pool, Sink, Target};
 use super::source::{Layer, NORM_LEN, Source};
 use super::upsample::{self, upsample_backward};
 use super::{Gpu, MemoryUse, Recorder, Shape, Tensor};
 use crate::model::unet::{Conv, Source as From};
 use crate::model::{Storage, UNet};
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 
 /// Parameters, activations and gradients of one network for one batch.
 pub struct Network {
@@ -29,13 +29,17 @@ pub struct Network {
     weights: Vec<Weights>,
     arrangement: Arrangement,
     layers: Vec<Layer>,
-    /// Per layer g = ∂L/∂(ReLU's argument); for a skip connection at first its share of ∂L/∂activation. The last
-    /// layer's is never stored.
+    /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
+    pooled: BTreeMap<usize, Layer>,
+    /// Per layer g = ∂L/∂(ReLU's argument); of a skip connection without the share of the pooled. The last layer's is
+    /// never stored.
     layer_gradients: Vec<Tensor>,
-    /// Per level, ∂L/∂input of a convolution that read a pooled or an upsampled activation.
+    /// Per level, first ∂L/∂ of the upsampled activation that a convolution read, then g of the pooled one.
     input_gradients: Vec<Tensor>,
     /// What the kernels leave for the batch norm of the next layer.
     statistics: Tensor,
+    /// By number, what the upward path leaves for the batch norms of skip connections.
+    skip_statistics: BTreeMap<usize, Tensor>,
     /// Partial sums of the parameters' gradients.
     partial: Tensor,
 }
@@ -52,8 +56,12 @@ impl Network {
         for (i, conv) in net.convs.iter().enumerate() {
             let shape = network.shape(conv.level);
             partial_len = partial_len.max(conv3x3::partial_len(shape, conv.c_in, conv.c_out));
-            let chunks = max_pool::chunks(shape.coarser()).max(upsample::chunks(shape));
-            statistics_len = statistics_len.max(2 * conv.c_out * chunks);
+            statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
+            if network.pooled.contains_key(&i) {
+                let len = 2 * conv.c_out * conv3x3::chunks(shape);
+                let sums = scratch(&format!("{} skip statistics", conv.name), len)?;
+                network.skip_statistics.insert(i, sums);
+            }
             if i + 1 < net.convs.len() {
                 let len = network.layers[i].z.len();
                 network.layer_gradients.push(stored(&format!("{} gradient", conv.name), len)?);
@@ -88,17 +96,21 @@ impl Network {
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
         let tensor = |used, label: &str, len| gpu.allocate_for(used, || gpu.tensor(label, len));
         let (activations, parameters) = (MemoryUse::Activations, MemoryUse::Parameters);
-        let mut layers = Vec::new();
-        let mut statistics_len = 1;
+        let stored = |label: String, shape: Shape, channels: usize| {
+            gpu.allocate_for(activations, || gpu.tensor_in(&label, shape.stored(channels), storage))
+        };
+        let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
+        let norms = tensor(activations, "norms", NORM_LEN * channels)?;
+        let (mut layers, mut pooled) = (Vec::<Layer>::new(), BTreeMap::new());
+        let (mut first_norm, mut statistics_len) = (0, 1);
         for conv in &net.convs {
-            layers.push(Layer {
-                z: gpu.allocate_for(activations, || {
-                    let len = shape(conv.level).stored(conv.c_out);
-                    gpu.tensor_in(&format!("{} output", conv.name), len, storage)
-                })?,
-                norm: tensor(activations, &format!("{} norm", conv.name), NORM_LEN * conv.c_out)?,
-                channels: conv.c_out,
-            });
+            if let From::Pool(finer) = conv.source {
+                let z = stored(format!("{} input", conv.name), shape(conv.level), conv.c_in)?;
+                pooled.insert(finer, Layer { z, ..layers[finer].clone() });
+            }
+            let z = stored(format!("{} output", conv.name), shape(conv.level), conv.c_out)?;
+            layers.push(Layer { z, norms: norms.clone(), first_norm, channels: conv.c_out });
+            first_norm += conv.c_out;
             statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
         }
         let padding = net.config.padding;
@@ -122,9 +134,11 @@ impl Network {
             arrangement: gpu.allocate_for(parameters, || Arrangement::new(gpu, &weights))?,
             weights,
             layers,
+            pooled,
             layer_gradients: Vec::new(),
             input_gradients: Vec::new(),
             statistics: tensor(MemoryUse::Scratch, "statistics", statistics_len)?,
+            skip_statistics: BTreeMap::new(),
             partial: tensor(MemoryUse::Scratch, "no partial sums", 1)?,
         })
     }
@@ -185,16 +199,19 @@ impl Network {
     pub fn set_norms(&self, gpu: &Gpu, layer: usize, norms: &[[f32; 4]]) {
         let rows: Vec<f32> =
             norms.iter().flat_map(|n| [n[0], n[1], n[2], n[3], 0.0, 0.0, 0.0, 0.0]).collect();
-        gpu.write(&self.layers[layer].norm, &rows);
+        let Layer { norms, first_norm, .. } = &self.layers[layer];
+        gpu.write_at(norms, NORM_LEN * first_norm, &rows);
     }
 
     /// z of layer `i`, and its moments.
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
-        let shape = self.shape(self.net.convs[i].level);
-        let sink = Sink::Moments { z: &self.layers[i].z, moments: &self.statistics };
+        let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
+        let (parameters, gamma) = (&self.params, self.net.convs[i].gamma);
+        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters, gamma });
+        let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
         conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
-        Ok(self.tile_statistics(shape))
+        Ok(self.statistics_in(&self.statistics, shape))
     }
 
     fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
@@ -213,12 +230,29 @@ impl Network {
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
             recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
-            let (gradient, output_weight) = match self.layer_gradients.get(i) {
-                Some(g) => (Gradient::Stored { layer, g }, None),
-                None => (Gradient::Output { layer, output_gradient }, Some(self.net.out_weight)),
-            };
+            // g of the pooled values, if there are any, and its sums come from the convolution that ran just before.
+            let (gradient, own_sums, pooled_sums) =
+                match (self.layer_gradients.get(i), self.skip_statistics.get(&i)) {
+                    (None, _) => (Gradient::Output { layer, output_gradient }, sums, None),
+                    (Some(g), None) => (Gradient::Stored { layer, g }, sums, None),
+                    (Some(g), Some(skip)) => {
+                        let pooled = &self.input_gradients[conv.level + 1];
+                        (Gradient::Pooled { layer, g, pooled }, self.statistics_in(skip, shape), Some(sums))
+                    }
+                };
+            let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
             let (params, gradients) = (&self.params, &self.gradients);
-            batch_norm_backward(recorder, shape, conv, layer, sums, output_weight, params, gradients)?;
+            batch_norm_backward(
+                recorder,
+                shape,
+                conv,
+                layer,
+                own_sums,
+                pooled_sums,
+                output_weight,
+                params,
+                gradients,
+            )?;
             let (source, weights) = (self.source(i, input), self.weights[i]);
             conv3x3_weight_gradient(recorder, shape, source, gradient, weights, gradients, &self.partial)?;
             if i > 0 {
@@ -228,8 +262,8 @@ impl Network {
         Ok(())
     }
 
-    /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to the share of a
-    /// skip connection.
+    /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to that of a skip
+    /// connection.
     fn input_gradient(
         &self,
         recorder: &mut Recorder,
@@ -244,21 +278,22 @@ impl Network {
         match conv.source {
             From::Field => Err(Error::Device(format!("{}: the input field has no gradient", conv.name))),
             From::Activation(j) => {
-                let sink = Sink::Relu { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
-                conv3x3(recorder, shape, source, weights, sink)?;
-                Ok(self.tile_statistics(shape))
+                let target = Target { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
+                conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
+                Ok(self.statistics_in(sums, shape))
             }
             From::Pool(j) => {
-                let g = &self.layer_gradients[j];
-                // No second array: another of the same type stands in.
-                let sink = Sink::Split { first: (scattered, conv.c_in), second: (g, 0) };
-                conv3x3(recorder, shape, source, weights, sink)?;
-                // The skip connection's share is there already: the upward path runs backward first.
-                max_pool_backward(recorder, shape, &self.layers[j], scattered, g, sums)
+                let target = Target { layer: &self.pooled[&j], g: scattered, sums };
+                conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
+                Ok(self.statistics_in(sums, shape))
             }
             From::SkipUp { skip, low } => {
-                let first = (&self.layer_gradients[skip], self.layers[skip].channels);
-                let sink = Sink::Split { first, second: (scattered, self.layers[low].channels) };
+                let target = Target {
+                    layer: &self.layers[skip],
+                    g: &self.layer_gradients[skip],
+                    sums: &self.skip_statistics[&skip],
+                };
+                let sink = Sink::Split { skip: target, rest: (scattered, self.layers[low].channels) };
                 conv3x3(recorder, shape, source, weights, sink)?;
                 let (coarse, g) = (shape.coarser(), &self.layer_gradients[low]);
                 upsample_backward(recorder, coarse, &self.layers[low], scattered, g, sums)
@@ -272,15 +307,16 @@ impl Network {
         self.layer_gradients.iter().chain(&self.input_gradients)
     }
 
-    fn tile_statistics(&self, shape: Shape) -> Statistics<'_> {
-        Statistics { buffer: &self.statistics, chunks: conv3x3::chunks(shape) }
+    /// What a convolution on `shape` leaves in `buffer`.
+    fn statistics_in<'a>(&self, buffer: &'a Tensor, shape: Shape) -> Statistics<'a> {
+        Statistics { buffer, chunks: conv3x3::chunks(shape) }
     }
 
     fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
         match self.net.convs[i].source {
             From::Field => Source::Plain { field: input, channels: 1 },
             From::Activation(j) => Source::Activation(&self.layers[j]),
-            From::Pool(j) => Source::Pool(&self.layers[j]),
+            From::Pool(j) => Source::Activation(&self.pooled[&j]),
             From::SkipUp { skip, low } => Source::SkipUp { skip: &self.layers[skip], low: &self.layers[low] },
         }
     }

@@ -2,12 +2,12 @@
 
 use super::batch_norm::Statistics;
 use super::recording::{Recorder, WORKGROUP, stored_spec};
-use super::source::{Layer, NORM_LEN};
+use super::source::{Layer, Norms};
 use super::{Shape, Tensor, params::params};
 use crate::Result;
 
 params! {
-    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32 }
+    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
 }
 
 /// Quads per chunk: one for every invocation of a workgroup, which reads 64 fine cells for it.
@@ -28,13 +28,22 @@ pub fn upsample_backward<'a>(
     gradient: &Tensor,
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
-    let files = [
+    let norms = Norms::of([layer])?;
+    let mut files = vec![
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
         include_str!("../../shaders/lib/reduce.wgsl"),
         include_str!("../../shaders/upsample_backward.wgsl"),
     ];
+    files.extend(norms.files());
     let (channels, chunks) = (layer.channels, chunks(shape));
+    let mut buffers = vec![
+        ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
+        ("z", &layer.z, shape.stored(channels)),
+        ("gradient", gradient, shape.stored(channels)),
+        ("sums", sums, 2 * channels * chunks),
+    ];
+    buffers.extend(norms.buffers());
     recorder.call(
         &stored_spec("upsample_backward", &files, layer.storage()),
         &UpsampleParams {
@@ -44,15 +53,11 @@ pub fn upsample_backward<'a>(
             ny: shape.ny as u32,
             chunk: CHUNK as u32,
             chunks: chunks as u32,
+            first_norm: layer.first_norm as u32,
         },
-        &[
-            ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
-            ("z", &layer.z, shape.stored(channels)),
-            ("norm", &layer.norm, NORM_LEN * channels),
-            ("gradient", gradient, shape.stored(channels)),
-            ("sums", sums, 2 * channels * chunks),
-        ],
+        &buffers,
         [chunks as u32, channels as u32, 1],
     )?;
+    norms.declare_touched(recorder)?;
     Ok(Statistics { buffer: sums, chunks })
 }

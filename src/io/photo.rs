@@ -9,7 +9,7 @@ use crate::{Error, Result};
 use image::codecs::{jpeg::JpegEncoder, png::PngDecoder, png::PngEncoder, tiff::TiffEncoder};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, ImageReader};
 use std::io::Cursor;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// JPEG's quality, of 100: what is written was worked for.
 const JPEG_QUALITY: u8 = 97;
@@ -73,6 +73,25 @@ pub fn read(path: &Path) -> Result<Photo> {
 /// Whether these first bytes of a file are those of a picture, of any format.
 pub fn is_picture(start: &[u8]) -> bool {
     image::guess_format(start).is_ok()
+}
+
+/// The pictures in a folder, by name.
+///
+/// # Errors
+/// [`Error::Io`] when the folder cannot be read, [`Error::File`] when it holds none.
+pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot read"))? {
+        let path = entry.map_err(Error::io(folder, "cannot read"))?.path();
+        if has_picture_name(&path) && path.is_file() {
+            files.push(path);
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::file(folder, "this folder holds no picture (.png, .jpg, .tiff)"));
+    }
+    Ok(files)
 }
 
 /// Whether the file's name says that it is a picture that can be written.

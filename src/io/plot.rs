@@ -28,6 +28,8 @@ const COLOURS: [Colour; 7] =
 pub struct Panel {
     /// Shown above, such as "x loss".
     pub title: String,
+    /// Shown below the horizontal axis, such as "step".
+    pub x_label: String,
     /// Shown beside the vertical axis.
     pub y_label: String,
     /// What is drawn. A legend appears when there is more than one label.
@@ -243,7 +245,7 @@ impl Plot<'_> {
             self.canvas.fill(x - 4, y + axes.y(tick) as i64, 4, 1, BLACK, 1.0);
         }
         self.canvas.text(middle, y - 28, Align::Centre, &panel.title, LABEL_SIZE);
-        self.canvas.text(middle, bottom + 62, Align::Centre, "step", LABEL_SIZE);
+        self.canvas.text(middle, bottom + 62, Align::Centre, &panel.x_label, LABEL_SIZE);
         let left = x - axes.left as i64 + 30;
         self.canvas.text_upward(left, y + HEIGHT as i64 / 2, Align::Centre, &panel.y_label, LABEL_SIZE);
     }
@@ -316,7 +318,7 @@ mod tests {
     }
 
     fn panel(series: Vec<Series>) -> Panel {
-        Panel { title: "x loss".into(), y_label: "loss".into(), series }
+        Panel { title: "x loss".into(), x_label: "step".into(), y_label: "loss".into(), series }
     }
 
     fn count(image: &image::RgbImage, colour: Colour) -> usize {

@@ -26,6 +26,12 @@ pub enum Purpose {
     ExampleNoise = 8,
     /// Noise on the observations of held-out fields.
     ValidationNoise = 9,
+    /// Which piece of a picture is a sample of a training step.
+    Crops = 10,
+    /// Which pieces are the examples.
+    ExampleCrops = 11,
+    /// Which pieces are held out.
+    ValidationCrops = 12,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.

@@ -29,6 +29,7 @@ pub struct Trained {
 pub fn curves(path: &Path, config: &TrainConfig, methods: &[Trained]) -> Result<()> {
     let panel = |title: String, y_label: &str, values: &dyn Fn(&[Row]) -> Vec<f64>| Panel {
         title,
+        x_label: "step".to_owned(),
         y_label: y_label.to_owned(),
         series: methods
             .iter()
@@ -128,21 +129,41 @@ pub fn write(
 }
 
 fn cells(score: &Score) -> [String; 7] {
-    let text = |statistics: Option<Statistics>| statistics.map_or("–".to_owned(), |s| s.to_string());
     [
         score.name.clone(),
-        score.x_l2.to_string(),
-        score.x_l1.to_string(),
-        score.y_l2.to_string(),
-        score.psnr.to_string(),
-        text(score.ssim),
+        text(&score.x_l2),
+        text(&score.x_l1),
+        text(&score.y_l2),
+        text(&score.psnr),
+        score.ssim.as_ref().map_or("–".to_owned(), text),
         score.seconds_per_step.map_or("–".to_owned(), |s| format!("{:.1}", 1e3 * s)),
     ]
+}
+
+/// Mean ± standard deviation (smallest...largest).
+fn text(statistics: &Statistics) -> String {
+    let Statistics { mean, std, min, max } = *statistics;
+    format!("{} ± {} ({}...{})", number(mean), number(std), number(min), number(max))
+}
+
+/// Four digits, whatever the magnitude.
+fn number(value: f64) -> String {
+    match value.abs() {
+        size if size == 0.0 || !value.is_finite() => format!("{value}"),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.2e}"),
+        size => format!("{value:.*}", (3 - size.log10().floor() as i32).max(0) as usize),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_keep_their_digits_at_every_magnitude() {
+        let values = [0.0, 5.6789e-9, 0.012345, 1.0, 22.27039, 213.6672, 4567.89, f64::NAN].map(number);
+        assert_eq!(values, ["0", "5.68e-9", "0.01235", "1.000", "22.27", "213.7", "4568", "NaN"]);
+    }
 
     #[test]
     fn smoothing_keeps_constants_and_length() {

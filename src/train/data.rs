@@ -2,6 +2,7 @@
 
 use super::compute::Compute;
 use super::fields::{diffuse, rasterised};
+use super::pictures::{Pictures, is_pictures};
 use crate::io::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
@@ -32,6 +33,8 @@ pub enum Source {
     Drawn,
     /// Fields from a file, batch after batch, wrapping around at the end.
     File(File),
+    /// Random pieces of pictures, drawn anew for every step.
+    Pictures(Pictures),
 }
 
 /// What observations have beyond P(x*).
@@ -59,28 +62,33 @@ impl Data {
         let first = u128::from(step) * self.batch as u128;
         let positions = (0..self.batch).map(|i| first + i as u128);
         let indices = match &mut self.truth {
-            Source::Drawn => Vec::new(),
+            Source::Drawn | Source::Pictures(_) => Vec::new(),
             Source::File(file) => positions.map(|position| file.at(position)).collect(),
         };
-        self.take(&indices, [Purpose::Rectangles, Purpose::Noise], step)
+        self.take(&indices, [Purpose::Rectangles, Purpose::Crops, Purpose::Noise], step)
     }
 
-    /// x* and noise of the pictures at the end: rectangles that no step has seen, or the file's first fields.
+    /// x* and noise of the pictures at the end: rectangles or pieces of pictures that no step has seen, or the file's first
+    /// fields.
     pub fn examples(&mut self) -> Batch {
         let indices: Vec<usize> = match &self.truth {
-            Source::Drawn => Vec::new(),
+            Source::Drawn | Source::Pictures(_) => Vec::new(),
             Source::File(file) => (0..self.batch).map(|i| i % file.fields.shape[0]).collect(),
         };
-        self.take(&indices, [Purpose::Examples, Purpose::ExampleNoise], 0)
+        self.take(&indices, [Purpose::Examples, Purpose::ExampleCrops, Purpose::ExampleNoise], 0)
     }
 
     /// The fields of a file at `indices`, or drawn ones.
-    fn take(&self, indices: &[usize], [of_truth, of_noise]: [Purpose; 2], step: u64) -> Batch {
+    fn take(&self, indices: &[usize], [of_rectangles, of_crops, of_noise]: [Purpose; 3], step: u64) -> Batch {
         let &Self { seed, batch, nx, ny, .. } = self;
         let cells = nx * ny;
         let range = |&index: &usize| index * cells..(index + 1) * cells;
         let truth = match &self.truth {
-            Source::Drawn => Truth::Rectangles(draw_batch(of_truth, seed, step, batch, nx, ny)),
+            Source::Drawn => Truth::Rectangles(draw_batch(of_rectangles, seed, step, batch, nx, ny)),
+            Source::Pictures(pictures) => {
+                let crop = |sample| pictures.crop(of_crops, seed, step, sample, nx, ny);
+                Truth::Fields((0..batch as u64).flat_map(crop).collect())
+            }
             Source::File(file) => Truth::Fields(match &file.fields.data {
                 FieldData::F32(values) => {
                     indices.iter().flat_map(|i| values[range(i)].iter().map(|&v| f64::from(v))).collect()
@@ -148,13 +156,18 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// All fields of a file, or `count` rectangle fields that are the same for every run; with noise of this standard
+    /// All fields of a file, or `count` pieces of pictures or rectangle fields that are the same for every run; with noise of this standard
     /// deviation, that is the same for every run too.
     ///
     /// # Errors
     /// Those of reading the file.
     pub fn new(file: Option<&Path>, count: usize, nx: usize, ny: usize, std: f64) -> Result<Self> {
         let truth = match file {
+            Some(path) if is_pictures(path) => {
+                let pictures = Pictures::read(path, nx, ny)?;
+                let crop = |sample| pictures.crop(Purpose::ValidationCrops, 0, 0, sample, nx, ny);
+                (0..count as u64).flat_map(crop).collect()
+            }
             Some(path) => npy::read(path)?.data.into_f64(),
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);

@@ -21,8 +21,9 @@ pub fn rounding(precision: Precision) -> f64 {
     }
 }
 
-/// Diffusion reaches this many standard deviations far: e^(-32) is left there.
-const REACH: f64 = 8.0;
+/// Tiles reach over what is used of them by this many standard deviations of diffusion: what lies beyond does not
+/// matter to the last bit, and a fade over so many cells has no frequencies that the inverse would amplify.
+const REACH: f64 = 12.0;
 
 /// The longest side of a picture's tile; mirrored, it is the longest that the transforms take.
 const LARGEST_TILE: usize = 1024;
@@ -46,6 +47,15 @@ enum Edges {
     Insulated { tiling: Tiling, nx: usize, ny: usize },
 }
 
+/// What becomes of a tile's rim that is not the field's own edge.
+#[derive(Clone, Copy, PartialEq)]
+enum Rim {
+    /// Nothing; diffusion does not mind.
+    Kept,
+    /// [`Tiling::taper`], before anything is inverted.
+    Faded,
+}
+
 impl Diffusion {
     /// On a periodic grid, as in training.
     pub fn periodic(compute: &Compute, precision: Precision, heat: &HeatEquation) -> Self {
@@ -54,11 +64,11 @@ impl Diffusion {
 
     /// With insulated edges, for fields of any size.
     ///
-    /// Exact where both sides are powers of two up to 1024 and to about e^(-32) elsewhere, unless diffusion reaches
+    /// Exact where both sides are powers of two up to 1024 and to rounding elsewhere, unless diffusion reaches
     /// farther than tiles overlap.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a field without cells, an amount out of range, or one whose reach no tile can hold.
+    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose reach no tile can hold.
     pub fn insulated(
         compute: &Compute,
         precision: Precision,
@@ -84,13 +94,13 @@ impl Diffusion {
 
     /// y = P(x).
     pub fn apply(&self, x: &[f64]) -> Result<Vec<f64>> {
-        self.filter(x, &self.heat.kernel())
+        self.filter(x, Rim::Kept, &self.heat.kernel())
     }
 
     /// The damped inverse (SPEC 3) of residuals whose cells have this standard deviation of noise, `[batch]`.
     pub fn damped_inverse(&self, residual: &[f64], noise: &[f64]) -> Result<Vec<f64>> {
         let scale = (self.heat.cells() as f64).sqrt();
-        self.on_grid(residual, |fields, samples| {
+        self.on_grid(residual, Rim::Faded, |fields, samples| {
             let sigmas: Vec<f64> = samples.iter().map(|&sample| noise[sample] * scale).collect();
             Ok(fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?.dx)
         })
@@ -103,7 +113,7 @@ impl Diffusion {
         // Sample by sample: the filters differ.
         for (y, lambda) in y.chunks_exact(self.cells()).zip(lambda) {
             let filter: Vec<f64> = kernel.iter().map(|k| k / (k * k + lambda)).collect();
-            x.extend(self.filter(y, &filter)?);
+            x.extend(self.filter(y, Rim::Faded, &filter)?);
         }
         Ok(x)
     }
@@ -116,7 +126,7 @@ impl Diffusion {
         for (y, noise) in y.chunks_exact(self.cells()).zip(noise) {
             // Σ|Ŷ|² of every mode over the sample's tiles; all of them have the same K.
             let (mut energy, mut grids) = (vec![0.0; kernel.len()], 0.0);
-            self.on_grid(y, |fields, samples| {
+            self.on_grid(y, Rim::Faded, |fields, samples| {
                 let sigmas = vec![1.0; samples.len()];
                 let found = fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?;
                 for amplitudes in found.amp.chunks_exact(kernel.len()) {
@@ -151,8 +161,10 @@ impl Diffusion {
         Ok((residual.chunks_exact(self.cells()).map(norm).collect(), residual))
     }
 
-    fn filter(&self, x: &[f64], kernel: &[f64]) -> Result<Vec<f64>> {
-        self.on_grid(x, |fields, _| fields::filter(&self.compute, self.precision, &self.heat, kernel, fields))
+    fn filter(&self, x: &[f64], rim: Rim, kernel: &[f64]) -> Result<Vec<f64>> {
+        self.on_grid(x, rim, |fields, _| {
+            fields::filter(&self.compute, self.precision, &self.heat, kernel, fields)
+        })
     }
 
     /// Hands fields of the heat equation's own grid to `f`, each with the number of the sample that it belongs to, and
@@ -160,6 +172,7 @@ impl Diffusion {
     fn on_grid(
         &self,
         samples: &[f64],
+        rim: Rim,
         mut f: impl FnMut(&[f64], &[usize]) -> Result<Vec<f64>>,
     ) -> Result<Vec<f64>> {
         let cells = self.cells();
@@ -176,6 +189,9 @@ impl Diffusion {
             for &(sample, index) in places {
                 tile.clear();
                 tiling.cut(&samples[sample * cells..][..cells], index, &mut tile);
+                if rim == Rim::Faded {
+                    tiling.taper(&mut tile);
+                }
                 tiles::mirror(&tile, tiling.tile(), &mut fields);
             }
             let owners: Vec<usize> = places.iter().map(|place| place.0).collect();

@@ -12,6 +12,7 @@ pub mod engine;
 pub mod fields;
 mod journal;
 pub mod memory;
+pub mod pictures;
 pub mod plan;
 pub mod planes;
 pub mod reconstruct;

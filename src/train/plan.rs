@@ -4,6 +4,7 @@ use super::classic::check_noise;
 use super::config::TrainConfig;
 use super::data::{Data, File, HeldOut, Noise, Source};
 use super::diffusion::rounding;
+use super::pictures::{Pictures, is_pictures};
 use super::size::Size;
 use crate::io::npy::Fields;
 use crate::io::{npy, weights};
@@ -42,9 +43,15 @@ impl TrainConfig {
         let mut objective = self.objective()?;
         let (truth, noise) = match (&self.data, &self.observations) {
             (None, None) => (Source::Drawn, self.drawn_noise()),
+            (Some(path), _) if is_pictures(path) => {
+                let Size { nx, ny } = self.size;
+                (Source::Pictures(Pictures::read(path, nx, ny)?), self.drawn_noise())
+            }
             (Some(path), _) => (self.file(npy::read(path)?), self.drawn_noise()),
             (None, Some(path)) => {
-                let fields = npy::read(path)?;
+                let Size { nx, ny } = self.size;
+                let fields =
+                    if is_pictures(path) { Pictures::whole(path, nx, ny)? } else { npy::read(path)? };
                 objective.noise = self.noise.max(floor(self.physics, &fields));
                 let noise = Noise::of_observations(&heat, &fields);
                 (self.file(fields), noise)
@@ -71,9 +78,11 @@ impl TrainConfig {
                 "observations: train on these or on --data, not on both; leave one out",
             ));
         }
-        if self.shuffle && self.file_of_fields().is_none() {
+        let ordered =
+            self.data.as_ref().is_some_and(|path| !is_pictures(path)) || self.observations.is_some();
+        if self.shuffle && !ordered {
             return Err(Error::usage(
-                "shuffle: needs fields from a file; add --data or --observations, or leave --shuffle out",
+                "shuffle: needs fields in an order, --data FILE.npy or --observations; leave --shuffle out",
             ));
         }
         self.check_names()?;
@@ -168,6 +177,9 @@ impl TrainConfig {
 
     /// Refuses a file whose fields have another size.
     fn check_size(&self, path: &Path) -> Result<()> {
+        if is_pictures(path) {
+            return Ok(()); // they are cut to size
+        }
         let [_, nx, ny] = npy::shape(path)?;
         let found = Size { nx, ny };
         if found != self.size {

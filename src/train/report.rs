@@ -34,6 +34,7 @@ pub fn curves(path: &Path, config: &TrainConfig, rows: &[Row]) -> Result<()> {
     let y_loss = Series { label: label.clone(), steps, values: column(|r| r.y_l2_mean), band: None };
     let panel = |title: &str, y_label: &str, series| Panel {
         title: title.to_owned(),
+        x_label: "step".to_owned(),
         y_label: y_label.to_owned(),
         series: vec![series],
     };

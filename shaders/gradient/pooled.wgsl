@@ -1,0 +1,32 @@
+// ∂L/∂z of a layer that is pooled 2×2 and a skip connection: g is the skip connection's share, and in the cell of every
+// four whose activation was the maximum, the first in row-major order on ties (SPEC 5), that of the pooled value. The
+// rest is as in gradient/stored. The maximum is found as sink/pooled.wgsl has found it: by z and the sign of the scale.
+
+@group(2) @binding(0) var<storage, read> gradient_g: array<stored4>; // [batch, channels, nx, row/4]
+@group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // likewise
+@group(2) @binding(2) var<storage, read> gradient_pooled: array<vec2<stored>>; // [batch, channels, nx/2, coarse row/2]
+
+fn gradient_channel(c: u32) -> Channel {
+    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c));
+}
+
+// `plane` counts samples and channels.
+fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    let at = quad_at(plane, x, y, params.nx, params.ny);
+    let z = unpack(gradient_z[at]);
+    let direction = sign(channel.forward.z);
+    let own = direction * z;
+    let partner = direction * unpack(gradient_z[quad_at(plane, x ^ 1u, y, params.nx, params.ny)]);
+    let beside = own.yxwz;
+    let highest = max(own, beside);
+    let other_highest = max(partner, partner.yxwz);
+    // Of equal cells the left one comes first, and the upper row.
+    let in_row = (own > beside) | ((own == beside) & vec4(true, false, true, false));
+    let row = (highest > other_highest) | ((highest == other_highest) & vec4((x & 1u) == 0u));
+
+    let coarse_row = (plane * (params.nx / 2u) + x / 2u) * row_cells(params.ny / 2u);
+    let pooled = unpack_gradient(gradient_pooled[(coarse_row + y / 2u) / 2u].xxyy);
+    let g = unpack_gradient(gradient_g[at]) + select(vec4(0.0), pooled, in_row & row);
+    let k = channel.backward;
+    return fma(vec4(k.x), g, fma(vec4(k.w), z - k.y, vec4(k.z)));
+}
