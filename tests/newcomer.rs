@@ -8,12 +8,13 @@ use unheat::io::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1 for a
 /// file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 62] = [
+const WRONG: [(&str, i32, &str); 64] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
     ("--steps 5", 2, "'unheat train --steps'"),
     ("train x.npy", 2, "say '--data x.npy'"),
+    ("train taken", 2, "say '--data taken'"),
     ("diffuse good.npy y.npy", 2, "say '--input good.npy'"),
     ("reconstruct --weights w.safetensors good.npy", 2, "say '--input good.npy'"),
     ("check cpu", 2, "say '--device cpu'"),
@@ -24,7 +25,7 @@ const WRONG: [(&str, i32, &str); 62] = [
     ("train --size 60", 2, "write it like 64x64"),
     ("train --size 64", 2, "write it like 64x64"),
     ("train --size 60x60 --device cpu", 2, "32 or 64 would do for 60"),
-    ("train --size 32x32 --levels 6 --device cpu", 2, "64x64 would do"),
+    ("train --size 16x16 --levels 6 --device cpu", 2, "divisible by 32"),
     ("train --filters foo", 2, "must be a whole number"),
     ("train --filters 10 --device cpu", 2, "multiple of 8"),
     ("train --filters 8,16 --device cpu", 2, "one for each level"),
@@ -43,7 +44,7 @@ const WRONG: [(&str, i32, &str); 62] = [
     ("train --activations f16 --device cpu", 2, "--activations f32"),
     ("train --lr-schedule linear", 2, "constant, cosine or step"),
     ("train --lr-cosine-steps 9 --device cpu", 2, "--lr-schedule cosine"),
-    ("train --shuffle --device cpu", 2, "add --data"),
+    ("train --shuffle --device cpu", 2, "--data FILE.npy"),
     ("train --validation-data good.npy --device cpu", 2, "--validate-every N"),
     ("train --device cuda", 2, "device 'cuda':"),
     ("check --device cpu", 2, "leave --device out"),
@@ -60,6 +61,7 @@ const WRONG: [(&str, i32, &str); 62] = [
     ("bench -o y.png --batch 4 --device cpu", 2, "name an adapter with --device"),
     // Files.
     ("train --data photo.txt --device cpu", 1, ".npy"),
+    ("train --data taken --device cpu", 1, "holds no picture"),
     ("train --data missing.npy --device cpu", 1, "missing.npy: cannot read: there is no such file"),
     ("train --data odd.npy --device cpu", 1, "32 or 64 would do for 60"),
     ("diffuse -i odd.npy -o y.npy --device cpu", 1, "odd.npy: size 60x60"),

@@ -31,7 +31,7 @@ pub(super) fn advised(mut error: Error) -> Error {
 fn flag_for(command: &Command, word: &str) -> Option<&'static str> {
     let candidates: &[&str] = if Path::new(word).join("config.toml").is_file() {
         &["resume", "input"]
-    } else if word.contains(['.', '/', '\\']) {
+    } else if Path::new(word).exists() || word.contains(['.', '/', '\\']) {
         &["input", "data", "compare", "output"]
     } else {
         &["input", "device"]

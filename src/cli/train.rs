@@ -11,7 +11,9 @@ use crate::model::ScheduleName;
 use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
 use crate::train::pictures::is_pictures;
 use crate::train::resume::CHANGEABLE;
-use crate::train::{Compute, DeviceChoice, Plan, Resumed, Size, TrainConfig, resume, settings, train};
+use crate::train::{
+    Compute, DeviceChoice, Engine, Plan, Resumed, Size, TrainConfig, resume, settings, train,
+};
 use crate::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -177,6 +179,7 @@ impl Arguments {
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Compute> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let compute = Compute::open(&choice)?;
+        Engine::check(&compute, plan, config)?; // what does not fit is refused before anything is said or measured
         if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
