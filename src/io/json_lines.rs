@@ -76,7 +76,7 @@ mod tests {
         assert_eq!(
             text,
             "{\"step\":7,\"loss_mean\":0.3333333333333333,\"x_l2_mean\":null,\"x_l2_std\":1e-300,\
-             \"x_l2_min\":0.10000000149011612,\"x_l2_max\":null,\"y_l2_mean\":1e21,\"seconds\":0.5}\n"
+             \"x_l2_min\":0.10000000149011612,\"x_l2_max\":null,\"y_l2_mean\":1e+21,\"seconds\":0.5}\n"
         );
     }
 
