@@ -16,9 +16,9 @@ use std::sync::Arc;
 pub(super) const NOTES: &str = "\
 trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release build, without
 bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be within the tolerance. Where
-only trusted fails, a kernel reaches beyond its data, or the driver miscompiles it.
+only trusted fails, a kernel most likely reaches beyond its data, or the driver miscompiles it.
 
-Most of the time is the driver's, which compiles every kernel twice: about five minutes for llvmpipe on two cores, far less
+Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two cores, far less
 where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
 
 #[derive(Args)]
