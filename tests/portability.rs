@@ -12,7 +12,7 @@ use unheat::gpu::kernel::validate;
 use unheat::gpu::multiply_add::multiply_add;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Padding, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
 fn specs() -> BTreeMap<String, KernelSpec> {
@@ -31,14 +31,23 @@ fn specs() -> BTreeMap<String, KernelSpec> {
         (vec![64, 128], 1, 256, 512),
         (vec![8; 6], 1, 1024, 2048),
     ] {
-        for (method, padding) in [(Method::Sip, Padding::Circular), (Method::Gd, Padding::Zero)] {
+        let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
+        for (objective, padding) in [
+            (Method::Sip.into(), Padding::Circular),
+            (Method::Gd.into(), Padding::Zero),
+            (Method::Supervised.into(), Padding::Circular),
+            (noisy(Method::Sip), Padding::Circular),
+            (noisy(Method::Gd), Padding::Zero),
+        ] {
             let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let adam = Adam::default();
-            Step::new(&gpu, &net, &heat, method, Precision::F32, Storage::F16, adam, batch, &start).unwrap();
+            Step::new(&gpu, &net, &heat, objective, Precision::F32, Storage::F16, adam, batch, &start)
+                .unwrap();
             for precision in [Precision::F32, Precision::F64] {
-                Step::new(&gpu, &net, &heat, method, precision, Storage::F32, adam, batch, &start).unwrap();
+                Step::new(&gpu, &net, &heat, objective, precision, Storage::F32, adam, batch, &start)
+                    .unwrap();
                 Inverse::new(&gpu, &heat, batch, precision)
                     .unwrap()
                     .record(&mut Recorder::new(&gpu))
