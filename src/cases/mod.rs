@@ -140,8 +140,8 @@ pub fn all() -> Vec<Case> {
     .collect()
 }
 
-/// Builds a case from a recording and its output tensors.
-fn recorded(
+/// Builds a case: `prepare` records the stage and returns its outputs, `reference` computes the same in f64.
+pub fn recorded(
     name: &str,
     shape: String,
     tolerance: f64,
@@ -189,17 +189,18 @@ fn garbage_in(gpu: &Gpu, label: &str, len: usize, element: impl Into<Element>) -
 }
 
 /// `len` numbers in [-1, 1), different for every stream.
-fn noise(stream: u64, len: usize) -> Vec<f32> {
+pub fn noise(stream: u64, len: usize) -> Vec<f32> {
     let mut random = Random::new(Purpose::Cases, 0, stream, 0);
     (0..len).map(|_| random.between(-1.0, 1.0) as f32).collect()
 }
 
-fn widen(values: &[f32]) -> Vec<f64> {
+/// The same numbers in 64 bits.
+pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
 /// An output full of garbage, so that an element nobody writes shows.
-fn garbage(gpu: &Gpu, label: &str, len: usize) -> Result<Tensor> {
+pub fn garbage(gpu: &Gpu, label: &str, len: usize) -> Result<Tensor> {
     gpu.tensor_from(label, &vec![-1.2345e6; len])
 }
 

@@ -67,7 +67,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         let config = TrainConfig { method, ..config.clone() };
         let run = folder.join(method.name());
         note!("{}:", method.title());
-        if !train_one(&config, &said, &run, &compute, &caught)? {
+        if !train_one(&arguments.train, &config, &said, &run, &compute, &caught)? {
             note!("stopped; to go on: unheat compare --resume {}", folder.display());
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
@@ -112,6 +112,7 @@ fn settings_of(folder: &Path, methods: &[Method]) -> Result<TrainConfig> {
 
 /// Trains one method, or goes on with it; whether it has come to its end.
 fn train_one(
+    arguments: &train::Arguments,
     config: &TrainConfig,
     said: &Table,
     folder: &Path,
@@ -125,12 +126,12 @@ fn train_one(
             return Ok(true);
         }
         let plan = run.plan(&config)?;
-        let mut display = Display::new(run.step(), config.steps, caught.clone());
+        let mut display = Display::new(arguments.watched(&config, compute, run.step()), caught.clone())?;
         let outcome = crate::train::resume(run, &config, plan, compute, &mut display);
         display.finish();
         outcome?
     } else {
-        let mut display = Display::new(0, config.steps, caught.clone());
+        let mut display = Display::new(arguments.watched(config, compute, 0), caught.clone())?;
         let outcome = crate::train::train(config, config.plan()?, compute, Some(folder), &mut display);
         display.finish();
         outcome?

@@ -22,6 +22,7 @@ mod settings;
 mod sources;
 mod train;
 mod tune;
+mod view;
 
 use crate::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};

@@ -1,9 +1,12 @@
-//! Shows how far training, iterations or a folder of pictures are: a progress bar on a terminal, plain lines elsewhere.
+//! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a terminal, plain
+//! lines elsewhere.
 
 use super::say::note;
+use super::view::View;
+use crate::Result;
 use crate::io::metrics::Row;
 use crate::io::validation;
-use crate::train::Progress;
+use crate::train::{Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -14,63 +17,112 @@ use std::sync::atomic::{AtomicBool, Ordering};
 const LINES: u64 = 20;
 
 pub(super) struct Display {
-    bar: Option<ProgressBar>,
+    screen: Screen,
     interrupted: Arc<AtomicBool>,
 }
 
+enum Screen {
+    View(Box<View>),
+    Bar(ProgressBar),
+    Lines,
+}
+
+/// A run that is watched.
+pub(super) struct Watched {
+    /// What is trained, and where: the title of the live view; none: no such view.
+    pub(super) view: Option<String>,
+    /// Steps done before.
+    pub(super) done: u64,
+    /// Steps in all.
+    pub(super) steps: u64,
+}
+
 impl Display {
-    /// For the steps from `done` to `steps`, or until `interrupted` is set.
-    pub(super) fn new(done: u64, steps: u64, interrupted: Arc<AtomicBool>) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let bar = ProgressBar::new(steps).with_position(done);
-            bar.reset_eta();
-            let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
-            bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
-            bar
-        });
-        Self { bar, interrupted }
+    /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
+    pub(super) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
+        let Watched { view, done, steps } = run;
+        let screen = match view.filter(|_| View::is_possible()) {
+            Some(title) => Screen::View(Box::new(View::open(&title, steps)?)),
+            None if std::io::stderr().is_terminal() => {
+                let bar = ProgressBar::new(steps).with_position(done);
+                bar.reset_eta();
+                let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
+                bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+                Screen::Bar(bar)
+            }
+            None => Screen::Lines,
+        };
+        Ok(Self { screen, interrupted })
     }
 
-    pub(super) fn finish(&self) {
-        if let Some(bar) = &self.bar {
+    fn view(&mut self) -> Option<&mut View> {
+        match &mut self.screen {
+            Screen::View(view) => Some(view),
+            Screen::Bar(_) | Screen::Lines => None,
+        }
+    }
+
+    /// Gives the terminal back.
+    pub(super) fn finish(self) {
+        if let Screen::Bar(bar) = &self.screen {
             bar.finish_and_clear();
         }
     }
 }
 
 /// The loss that people look at: of x, or where that is unknown, of y.
-fn loss(row: &Row) -> String {
+pub(super) fn loss(row: &Row) -> String {
     if row.x_l2_mean.is_nan() {
         return format!("y loss {:8.5}", row.y_l2_mean);
     }
     format!("x loss {:8.3}", row.x_l2_mean)
 }
 
+/// What was found on held-out fields.
+pub(super) fn held_out(row: &validation::Row) -> String {
+    format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean)
+}
+
 impl Progress for Display {
     fn step(&mut self, row: &Row, steps: u64) {
         let done = row.step + 1;
         let speed = done as f64 / row.seconds.max(1e-9);
-        match &self.bar {
-            Some(bar) => {
+        match &mut self.screen {
+            Screen::View(view) => view.step(row),
+            Screen::Bar(bar) => {
                 bar.set_position(done);
                 bar.set_message(format!("{}, {speed:.2} steps/s", loss(row)));
             }
-            None if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
+            Screen::Lines if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
                 let left = (steps - done) as f64 / speed;
                 note!("step {:>4} of {steps}: {}, {speed:.2} steps/s, {left:.0} s left", row.step, loss(row));
             }
-            None => {}
+            Screen::Lines => {}
         }
     }
+
     fn validated(&mut self, row: &validation::Row) {
-        let text = format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean);
-        match &self.bar {
-            Some(bar) => bar.println(text),
-            None => note!("{text}"),
+        match &mut self.screen {
+            Screen::View(view) => view.validated(row),
+            Screen::Bar(bar) => bar.println(held_out(row)),
+            Screen::Lines => note!("{}", held_out(row)),
+        }
+    }
+
+    fn wants_preview(&mut self) -> bool {
+        self.view().is_some_and(View::wants_preview)
+    }
+
+    fn preview(&mut self, preview: &Preview) {
+        if let Some(view) = self.view() {
+            view.preview(preview);
         }
     }
 
     fn interrupted(&mut self) -> bool {
+        if self.view().is_some_and(View::is_ended) {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
         self.interrupted.load(Ordering::Relaxed)
     }
 }

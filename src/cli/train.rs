@@ -2,7 +2,7 @@
 
 use super::Outcome;
 use super::interrupt;
-use super::progress::Display;
+use super::progress::{Display, Watched};
 use super::say::{note, say};
 use super::settings::Settings;
 use super::tune::Tuning;
@@ -95,6 +95,10 @@ pub(super) struct Arguments {
     /// Also write the parameter gradients of the last step, named like the parameters
     #[arg(long, value_name = "FILE.safetensors")]
     save_gradients: Option<PathBuf>,
+    /// Show curves, speed and the current reconstruction on the whole terminal; q stops with a checkpoint. Without a
+    /// terminal, plain lines. Training is the same bit for bit
+    #[arg(long)]
+    view: bool,
     /// Seed of the initial weights, the rectangles and the shuffling
     #[arg(long, default_value_t = TrainConfig::default().seed)]
     seed: u64,
@@ -137,7 +141,7 @@ impl Arguments {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = match self.config {
             None => Table::new(),
-            Some(_) => self.take_own(settings::read(&path, &["output", "no_tune"])?, &path)?,
+            Some(_) => self.take_own(settings::read(&path, &["output", "no_tune", "view"])?, &path)?,
         };
         table.extend(said);
         let mut config = settings::config(&table, &path)?;
@@ -165,14 +169,22 @@ impl Arguments {
                 return Err(Error::file(path, format!("output = {other}: must be a name in quotes")));
             }
         }
-        match table.remove("no_tune") {
-            None => {}
-            Some(Value::Boolean(no_tune)) => self.tuning.no_tune |= no_tune,
-            Some(other) => {
-                return Err(Error::file(path, format!("no_tune = {other}: must be true or false")));
+        for (key, flag) in [("no_tune", &mut self.tuning.no_tune), ("view", &mut self.view)] {
+            match table.remove(key) {
+                None => {}
+                Some(Value::Boolean(value)) => *flag |= value,
+                Some(other) => {
+                    return Err(Error::file(path, format!("{key} = {other}: must be true or false")));
+                }
             }
         }
         Ok(table)
+    }
+
+    /// How to watch the run of `config`, of which `done` steps are done.
+    pub(super) fn watched(&self, config: &TrainConfig, compute: &Compute, done: u64) -> Watched {
+        let title = || format!("{} on {}", config.method.title(), compute.describe());
+        Watched { view: self.view.then(title), done, steps: config.steps }
     }
 
     /// Opens the device and finds its fastest variants.
@@ -222,7 +234,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         let plan = config.plan()?; // impossible settings are refused before any device is opened
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let compute = arguments.open(&config, &plan)?;
-        let mut display = Display::new(0, config.steps, interrupt::catch()?);
+        let mut display = Display::new(arguments.watched(&config, &compute, 0), interrupt::catch()?)?;
         let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
         return report(display, outcome, config.steps);
     };
@@ -236,7 +248,8 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     let plan = run.plan(&config)?;
     let compute = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
-    let mut display = Display::new(run.step(), config.steps, interrupt::catch()?);
+    let watched = arguments.watched(&config, &compute, run.step());
+    let mut display = Display::new(watched, interrupt::catch()?)?;
     let outcome = resume(run, &config, plan, &compute, &mut display);
     report(display, outcome, config.steps)
 }

@@ -32,21 +32,23 @@ impl Scalar for f32 {
     const KIND: &'static str = "f32";
 }
 
-/// Declares a `#[repr(C)]` struct of u32 and f32 fields that implements [`Params`].
+/// Declares a `#[repr(C)]` struct of u32 and f32 fields that implements [`Params`](crate::gpu::params::Params). Where it
+/// is used there must be a crate `bytemuck`, with its feature `derive`.
+#[macro_export]
 macro_rules! params {
-    ($(#[$doc:meta])* struct $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
+    ($(#[$doc:meta])* $seen:vis struct $name:ident { $($field:ident: $kind:ty),* $(,)? }) => {
         $(#[$doc])*
         #[repr(C)]
         #[derive(Clone, Copy, Debug, bytemuck::Pod, bytemuck::Zeroable)]
-        struct $name { $($field: $kind),* }
+        $seen struct $name { $($field: $kind),* }
 
-        impl crate::gpu::params::Params for $name {
-            const FIELDS: &'static [crate::gpu::params::Field] = &[$(crate::gpu::params::Field {
+        impl $crate::gpu::params::Params for $name {
+            const FIELDS: &'static [$crate::gpu::params::Field] = &[$($crate::gpu::params::Field {
                 name: stringify!($field),
                 offset: std::mem::offset_of!($name, $field) as u32,
-                kind: <$kind as crate::gpu::params::Scalar>::KIND,
+                kind: <$kind as $crate::gpu::params::Scalar>::KIND,
             }),*];
         }
     };
 }
-pub(crate) use params;
+pub use crate::params;

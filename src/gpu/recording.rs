@@ -80,8 +80,12 @@ impl<'a> Recorder<'a> {
         self.label = label.into();
     }
 
-    /// Appends one call; see [`Kernel::call`](super::Kernel::call).
-    pub(crate) fn call<P: Params>(
+    /// Appends one call of a kernel, which is built where it is new: its parameters, every storage buffer by its name in
+    /// the shader with the elements that it must hold, and the workgroups.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
+    pub fn call<P: Params>(
         &mut self,
         spec: &KernelSpec,
         params: &P,
@@ -145,7 +149,7 @@ impl<'a> Recorder<'a> {
 
     /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and
     /// address arithmetic count nothing. What a stage does not declare is 0.
-    pub(crate) fn declare_flops(&mut self, flops: usize) {
+    pub fn declare_flops(&mut self, flops: usize) {
         if let Some(entry) = self.entries.last_mut() {
             entry.flops = flops as u64;
         }
@@ -243,17 +247,17 @@ impl Dispatch {
 }
 
 /// Invocations per workgroup of the element-wise and reducing kernels.
-pub(crate) const WORKGROUP: u32 = 256;
+pub const WORKGROUP: u32 = 256;
 
 /// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
-pub(crate) fn flat_workgroups(len: usize) -> [u32; 3] {
+pub fn flat_workgroups(len: usize) -> [u32; 3] {
     let groups = len.div_ceil(WORKGROUP as usize);
     let wide = groups.min(32768);
     [wide as u32, groups.div_ceil(wide) as u32, 1]
 }
 
-/// The spec of a kernel that uses [`WORKGROUP`].
-pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
+/// The spec of a kernel that uses [`WORKGROUP`]: what the files of WGSL, one behind the other, say.
+pub fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
     real_spec(name, files, Precision::F32)
 }
 

@@ -9,7 +9,7 @@ use super::{atomic, font};
 use crate::{Error, Result};
 
 /// Red, green, blue.
-pub(super) type Colour = [u8; 3];
+pub(crate) type Colour = [u8; 3];
 
 pub(super) const BLACK: Colour = [0x22; 3];
 

@@ -166,7 +166,7 @@ fn scaled(nx: usize, ny: usize, side: usize) -> (usize, usize) {
 }
 
 /// The smallest and largest finite value, widened if they are the same.
-pub(super) fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f64, f64) {
+pub(crate) fn common_range<'a>(values: impl Iterator<Item = &'a f32>) -> (f64, f64) {
     let (mut low, mut high) = (f64::INFINITY, f64::NEG_INFINITY);
     for &value in values.filter(|value| value.is_finite()) {
         (low, high) = (low.min(value.into()), high.max(value.into()));
@@ -208,7 +208,7 @@ fn colour(value: f64, (low, high): (f64, f64)) -> Colour {
     inferno(if share.is_nan() { 0.5 } else { share })
 }
 
-pub(super) fn inferno(share: f64) -> Colour {
+pub(crate) fn inferno(share: f64) -> Colour {
     colorous::INFERNO.eval_continuous(share.clamp(0.0, 1.0)).into_array()
 }
 

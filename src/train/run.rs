@@ -5,6 +5,7 @@ use super::config::TrainConfig;
 use super::engine::Engine;
 use super::journal::Journal;
 use super::plan::Plan;
+use super::preview::{Preview, Previewer};
 use super::resume::{Resumed, lasting};
 use super::summary::Statistics;
 use super::validation::Validation;
@@ -42,6 +43,14 @@ pub trait Progress {
 
     /// The network was tried on the held-out fields.
     fn validated(&mut self, _: &validation::Row) {}
+
+    /// Whether to show what the network makes of an example now. Asked after every step; training waits meanwhile.
+    fn wants_preview(&mut self) -> bool {
+        false
+    }
+
+    /// What was asked for.
+    fn preview(&mut self, _: &Preview) {}
 
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
     fn interrupted(&mut self) -> bool {
@@ -126,6 +135,9 @@ struct Run {
     _lock: Lock,
     journal: Journal,
     validation: Option<Validation>,
+    compute: Compute,
+    /// Made when first wanted.
+    previewer: Option<Previewer>,
     /// Steps done when this process began.
     first: u64,
     done: u64,
@@ -145,7 +157,19 @@ impl Run {
         let journal = Journal::resume(&folder, done, &config)?;
         let validation = Validation::resume(&folder, done, &config, &plan, compute)?;
         report::config(&folder.join("config.toml"), &config, &compute.describe())?;
-        Ok(Self { config, plan, engine, folder, _lock: lock, journal, validation, first: done, done })
+        Ok(Self {
+            config,
+            plan,
+            engine,
+            folder,
+            _lock: lock,
+            journal,
+            validation,
+            compute: compute.clone(),
+            previewer: None,
+            first: done,
+            done,
+        })
     }
 
     fn train_on(mut self, progress: &mut dyn Progress) -> Result<Outcome> {
@@ -163,6 +187,9 @@ impl Run {
             self.journal.add(&mut self.engine, false, progress)?;
             if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
                 self.validate(progress)?;
+            }
+            if progress.wants_preview() {
+                self.preview(progress)?;
             }
             let every = self.config.checkpoint_every;
             if every > 0 && self.done.is_multiple_of(every) && self.done < self.config.steps {
@@ -186,6 +213,17 @@ impl Run {
             return Ok(());
         };
         progress.validated(&validation.look(self.done, &snapshot.state)?);
+        Ok(())
+    }
+
+    fn preview(&mut self, progress: &mut dyn Progress) -> Result<()> {
+        let Some(snapshot) = self.settle(progress)? else { return Ok(()) };
+        if self.previewer.is_none() {
+            self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.compute)?);
+        }
+        if let Some(previewer) = &self.previewer {
+            progress.preview(&previewer.look(&snapshot.state)?);
+        }
         Ok(())
     }
 

@@ -1,0 +1,56 @@
+//! What the network makes of one example, for people who look on while it trains.
+
+use super::compute::Compute;
+use super::config::TrainConfig;
+use super::data::HeldOut;
+use super::plan::Plan;
+use super::reconstruct::{Norm, reconstruct};
+use crate::Result;
+use crate::model::init::State;
+use crate::model::{HeatEquation, UNet};
+
+/// An example of the run's data and what the network makes of it; fields are `[nx, ny]`.
+pub struct Preview<'a> {
+    /// x*, where it is known.
+    pub truth: Option<&'a [f32]>,
+    /// y*.
+    pub observation: &'a [f32],
+    /// x, by the running statistics.
+    pub prediction: Vec<f32>,
+    /// Cells along x.
+    pub nx: usize,
+    /// Cells along y.
+    pub ny: usize,
+}
+
+/// Holds the example. It has a network of its own: training does not notice it.
+pub(super) struct Previewer {
+    compute: Compute,
+    net: UNet,
+    heat: HeatEquation,
+    truth: Option<Vec<f32>>,
+    observation: Vec<f32>,
+}
+
+impl Previewer {
+    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, compute: &Compute) -> Result<Self> {
+        let HeatEquation { nx, ny, .. } = plan.heat;
+        let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
+        let mut observation = examples.observation(&plan.heat)?;
+        observation.truncate(nx * ny);
+        // Where only observations are known, what stands in for x* is of no interest.
+        let truth = config.observations.is_none().then(|| {
+            let values = examples.truth[..nx * ny].iter();
+            values.map(|&v| v as f32).collect()
+        });
+        Ok(Self { compute: compute.clone(), net: plan.net.clone(), heat: plan.heat, truth, observation })
+    }
+
+    /// The example as the network in this state sees it.
+    pub(super) fn look(&self, state: &State) -> Result<Preview<'_>> {
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let observation = &self.observation;
+        let prediction = reconstruct(&self.compute, &self.net, state, Norm::Running, 1, observation, nx, ny)?;
+        Ok(Preview { truth: self.truth.as_deref(), observation, prediction, nx, ny })
+    }
+}
