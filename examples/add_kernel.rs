@@ -4,7 +4,7 @@
 //! `cargo run --release --example add_kernel`
 
 use unheat::cases::{garbage, noise, recorded, widen};
-use unheat::gpu::{Recorder, Tensor, flat_workgroups, spec};
+use unheat::gpu::{Recorder, Tensor, flat_workgroups};
 use unheat::train::{Compute, DeviceChoice};
 use unheat::{Error, Result, params};
 
@@ -23,7 +23,7 @@ fn explicit_step(
     let files = [include_str!("../shaders/lib/grid.wgsl"), include_str!("explicit_step.wgsl")];
     let params = StepParams { count: field.len() as u32, nx: nx as u32, ny: ny as u32, rate };
     let buffers = [("field", field, field.len()), ("next", next, field.len())];
-    recorder.call(&spec("explicit_step", &files), &params, &buffers, flat_workgroups(field.len()))?;
+    recorder.call_source("explicit_step", &files, &params, &buffers, flat_workgroups(field.len()))?;
     recorder.declare_flops(6 * field.len()); // for `unheat bench`
     Ok(())
 }

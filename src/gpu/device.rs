@@ -153,14 +153,22 @@ impl Gpu {
         limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX) & !3)
     }
 
-    /// The kernel for `spec`, built on first use.
+    /// The kernel for `spec`, one of the crate's own, built on first use.
     pub(crate) fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        let source = spec.source();
-        if let Some(kernel) = self.kernels.lock().unwrap().get(&source) {
+        self.built(spec.source(), spec, self.checks)
+    }
+
+    /// The kernel for a spec that the crate knows nothing of, with every access checked.
+    pub(super) fn checked_kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
+        self.built(format!("// checked\n{}", spec.source()), spec, Checks::Checked)
+    }
+
+    fn built(&self, key: String, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+        if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(Kernel::new(self, spec)?);
-        self.kernels.lock().unwrap().insert(source, kernel.clone());
+        let kernel = Arc::new(Kernel::new(self, spec, checks)?);
+        self.kernels.lock().unwrap().insert(key, kernel.clone());
         Ok(kernel)
     }
 

@@ -103,14 +103,14 @@ pub struct Kernel {
 
 impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
-    pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec) -> Result<Self> {
+    pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec, checks: Checks) -> Result<Self> {
         let start = Instant::now();
         let source = spec.source();
         let (module, info) = validate(spec)?;
         reflect::check_workgroup(&spec.name, &module, &gpu.device.limits())?;
         let bindings = reflect::bindings(&module, &info);
         let pipeline = gpu.checked(&format!("shader {}", spec.name), || {
-            let module = shader_module(gpu, &spec.name, &source);
+            let module = shader_module(gpu, checks, &spec.name, &source);
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&spec.name),
                 layout: None,
@@ -118,7 +118,7 @@ impl Kernel {
                 entry_point: Some("main"),
                 // Every workgroup variable is written before it is read.
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    zero_initialize_workgroup_memory: gpu.checks == Checks::Checked,
+                    zero_initialize_workgroup_memory: checks == Checks::Checked,
                     ..Default::default()
                 },
                 cache: None,
@@ -231,12 +231,13 @@ impl Kernel {
 
 /// With or without injected checks.
 #[allow(unsafe_code)]
-fn shader_module(gpu: &Gpu, name: &str, source: &str) -> wgpu::ShaderModule {
+fn shader_module(gpu: &Gpu, checks: Checks, name: &str, source: &str) -> wgpu::ShaderModule {
     let descriptor =
         wgpu::ShaderModuleDescriptor { label: Some(name), source: wgpu::ShaderSource::Wgsl(source.into()) };
-    match gpu.checks {
+    match checks {
         Checks::Checked => gpu.device.create_shader_module(descriptor),
-        // SAFETY: the sources are this crate's own: kernels cannot be made or called from outside. Each invocation's
+        // SAFETY: the sources are this crate's own; those that come from outside are always checked
+        // (`Recorder::call_source`), and no one outside can call a kernel of the crate. Each invocation's
         // indices are bounded by the sizes in its parameters; the stages' functions derive these and the lengths
         // that `Kernel::call` compares with the bound buffers from the same shape. Loops run over bounded counters,
         // divisors are sizes of at least 1. The same cases run with every access checked (tests/cases.rs).

@@ -44,7 +44,7 @@ pub use element::Element;
 pub use kernel::{Kernel, KernelSpec};
 pub use memory::MemoryUse;
 pub use profiler::Timing;
-pub use recording::{Recorder, Recording, Work, flat_workgroups, spec};
+pub use recording::{Recorder, Recording, Work, flat_workgroups};
 pub use shape::Shape;
 pub use step::Step;
 pub use tensor::Tensor;

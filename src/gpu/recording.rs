@@ -80,19 +80,44 @@ impl<'a> Recorder<'a> {
         self.label = label.into();
     }
 
-    /// Appends one call of a kernel, which is built where it is new: its parameters, every storage buffer by its name in
-    /// the shader with the elements that it must hold, and the workgroups.
-    ///
-    /// # Errors
-    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
-    pub fn call<P: Params>(
+    /// Appends one call; see [`Kernel::call`](super::Kernel::call).
+    pub(crate) fn call<P: Params>(
         &mut self,
         spec: &KernelSpec,
         params: &P,
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let dispatch = self.gpu.kernel(spec)?.call(self.gpu, params, buffers, workgroups)?;
+        let kernel = self.gpu.kernel(spec)?;
+        self.append(&kernel, params, buffers, workgroups)
+    }
+
+    /// Appends one call of a kernel of your own: files of WGSL, one behind the other, with an entry point `main` and the
+    /// constant [`WORKGROUP`]; its parameters; every storage buffer by its name in the shader, with the elements that it
+    /// must hold; and the workgroups. The shader runs with wgpu's checks, in release builds too.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
+    pub fn call_source<P: Params>(
+        &mut self,
+        name: &str,
+        files: &[&'static str],
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let kernel = self.gpu.checked_kernel(&spec(name, files))?;
+        self.append(&kernel, params, buffers, workgroups)
+    }
+
+    fn append<P: Params>(
+        &mut self,
+        kernel: &Arc<Kernel>,
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let dispatch = kernel.call(self.gpu, params, buffers, workgroups)?;
         self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
         Ok(())
     }
@@ -256,8 +281,8 @@ pub fn flat_workgroups(len: usize) -> [u32; 3] {
     [wide as u32, groups.div_ceil(wide) as u32, 1]
 }
 
-/// The spec of a kernel that uses [`WORKGROUP`]: what the files of WGSL, one behind the other, say.
-pub fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
+/// The spec of a kernel that uses [`WORKGROUP`].
+pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
     real_spec(name, files, Precision::F32)
 }
 
