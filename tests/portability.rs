@@ -91,6 +91,42 @@ fn every_shader_passes_every_back_end() {
     }
 }
 
+/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so; CI sets
+/// UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
+#[test]
+fn spirv_val_accepts_every_shader() {
+    let asked = std::process::Command::new("spirv-val").arg("--version").output();
+    let Ok(version) = asked else {
+        let needed = std::env::var_os("UNHEAT_NEEDS_SPIRV_VAL").is_some();
+        assert!(!needed, "spirv-val is not installed: apt install spirv-tools (scripts/setup does)");
+        eprintln!("\n*** spirv-val is NOT INSTALLED: no SPIR-V was validated; apt install spirv-tools\n");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (specs, path) = (specs(), folder.path().join("kernel.spv"));
+    // What wgpu asks naga for on each Vulkan.
+    let targets = [((1, 3), "vulkan1.1"), ((1, 5), "vulkan1.2"), ((1, 6), "vulkan1.3")];
+    for spec in specs.values() {
+        let (module, info) = validate(spec).unwrap();
+        for (lang_version, target) in targets {
+            let options = spv::Options { lang_version, ..Default::default() };
+            let words = spv::write_vec(&module, &info, &options, None).unwrap();
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            std::fs::write(&path, bytes).unwrap();
+            let validated = std::process::Command::new("spirv-val")
+                .args(["--target-env", target])
+                .arg(&path)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&[&validated.stdout[..], &validated.stderr[..]].concat())
+                .into_owned();
+            assert!(validated.status.success() && said.is_empty(), "{} for {target}: {said}", spec.name);
+        }
+    }
+    let version = String::from_utf8_lossy(&version.stdout).lines().next().unwrap_or_default().to_owned();
+    println!("torture: {} shaders for {} targets accepted by {version}", specs.len(), targets.len());
+}
+
 #[test]
 fn every_shader_stays_within_the_default_limits() {
     let limits = wgpu::Limits::default();

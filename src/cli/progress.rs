@@ -3,7 +3,7 @@
 use super::say::note;
 use crate::io::metrics::Row;
 use crate::io::validation;
-use crate::train::Progress;
+use crate::train::{Compute, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -40,6 +40,9 @@ impl Display {
 
 /// The loss that people look at: of x, or where that is unknown, of y.
 fn loss(row: &Row) -> String {
+    if row.is_skipped() {
+        return "skipped".to_owned();
+    }
     if row.x_l2_mean.is_nan() {
         return format!("y loss {:8.5}", row.y_l2_mean);
     }
@@ -66,6 +69,17 @@ impl Progress for Display {
         let text = format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean);
         match &self.bar {
             Some(bar) => bar.println(text),
+            None => note!("{text}"),
+        }
+    }
+
+    fn recovered(&mut self, error: &str, step: u64, _: &Compute) {
+        let text = format!("{error}; the device was opened anew, going on after step {step}");
+        match &self.bar {
+            Some(bar) => {
+                bar.set_position(step);
+                bar.println(text);
+            }
             None => note!("{text}"),
         }
     }

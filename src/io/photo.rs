@@ -14,6 +14,9 @@ use std::path::{Path, PathBuf};
 /// JPEG's quality, of 100: what is written was worked for.
 const JPEG_QUALITY: u8 = 97;
 
+/// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one bit.
+const MOST_COMPRESSED: u64 = 8 * 1032;
+
 /// Bits of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Depth {
@@ -122,6 +125,13 @@ fn decode(bytes: &[u8]) -> Checked<Photo> {
         return Err("holds several pictures (an animation or pages); save each in a file of its own".into());
     }
     let mut decoder = ImageReader::with_format(Cursor::new(bytes), format).into_decoder().map_err(damaged)?;
+    let claimed = decoder.total_bytes();
+    if claimed > MOST_COMPRESSED * bytes.len() as u64 {
+        return Err(format!(
+            "claims {claimed} bytes of samples, which no {} bytes hold: it is damaged",
+            bytes.len()
+        ));
+    }
     let profile = decoder.icc_profile().map_err(damaged)?;
     let orientation = decoder.orientation().map_err(damaged)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
