@@ -99,7 +99,7 @@ const RACE: &str = "
 @compute @workgroup_size(1)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>) {
     var x = workgroup.x;
-    for (var i = 0u; i < 200u + workgroup.x % 7u * 100u; i++) {
+    for (var i = 0u; i < 4000u + workgroup.x % 7u * 500u; i++) {
         x = x * 1664525u + 1013904223u;
     }
     let place = atomicAdd(&taken, 1u);
@@ -107,7 +107,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>) {
 }
 ";
 
-const WORKGROUPS: u32 = 4096;
+const WORKGROUPS: u32 = 1024;
 
 fn raced(device: &wgpu::Device, queue: &wgpu::Queue, pipeline: &wgpu::ComputePipeline) -> Vec<u32> {
     let buffer = |size: u32, usage| {

@@ -1,8 +1,8 @@
 //! Fields in NumPy's .npy files.
 //!
-//! The format has no room for a checksum, but its header ends in blanks that mean nothing: the last [`SEAL`] of them spell
-//! the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format skips them; this one checks
-//! them where there is a tab.
+//! The format has no room for a checksum, but its header ends in blanks that mean nothing: the first is a tab to say
+//! so, and the last [`SEAL`] spell the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format
+//! skips them; this one checks them where there is a tab.
 //!
 //! The header is a Python dictionary literal, of which only the form that `numpy.save` writes for a plain array
 //! is understood. A general literal parser would recurse as deep as a hostile header says.
@@ -21,6 +21,9 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The longest header that is parsed, in bytes. `numpy.save` writes 118 for a plain array.
 const MAX_HEADER: usize = 10_000;
+
+/// What is wrong where it does not hold.
+const DAMAGED: &str = "the checksum in its header is wrong: it is damaged; write it again";
 
 /// The blanks of the checksum.
 const SEAL: usize = 32;
@@ -126,9 +129,10 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
         FieldData::F64(values) => values.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
     }
     // The format asks for data that start at a multiple of 64, after 10 bytes, this text and its newline.
+    header.push('\t');
     let length = 10 + header.len() + SEAL + 1;
     header.extend(std::iter::repeat_n(' ', length.next_multiple_of(64) - length));
-    let seal = sum(hasher);
+    let seal = hasher.finalize();
     header.extend((0..SEAL).map(|bit| if seal >> bit & 1 == 1 { '\t' } else { ' ' }));
     header.push('\n');
     atomic::write(path, |out| {
@@ -142,20 +146,15 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     })
 }
 
-/// Never 0, which blanks without a tab would spell.
-fn sum(hasher: Hasher) -> u32 {
-    hasher.finalize().max(1)
-}
-
-/// The checksum that the last blanks of a header spell; none where there is no tab among them.
-fn spelled(text: &str) -> Option<u32> {
-    let blanks = text.strip_suffix('\n')?.as_bytes().last_chunk::<SEAL>()?;
+/// The checksum that the last blanks of a header spell.
+fn spelled(blanks: &str) -> Option<u32> {
+    let blanks = blanks.strip_suffix('\n')?.as_bytes().last_chunk::<SEAL>()?;
     let bit = |(i, byte): (usize, &u8)| match byte {
         b' ' => Some(0),
         b'\t' => Some(1 << i),
         _ => None,
     };
-    blanks.iter().enumerate().map(bit).sum::<Option<u32>>().filter(|&seal| seal != 0)
+    blanks.iter().enumerate().map(bit).sum()
 }
 
 /// A reason, to which [`read`] adds the path.
@@ -248,7 +247,9 @@ impl Header {
         }
         let mut hasher = Hasher::new();
         hasher.update(dictionary.as_bytes());
-        Ok(Self { float, big_endian, fortran, shape, rank2, hasher, seal: spelled(text) })
+        let blanks = &text[dictionary.len()..];
+        let seal = blanks.contains('\t').then(|| spelled(blanks).ok_or(DAMAGED)).transpose()?;
+        Ok(Self { float, big_endian, fortran, shape, rank2, hasher, seal })
     }
 
     /// The number of elements, if they fill exactly the `available` bytes after the header.
@@ -293,8 +294,8 @@ impl Header {
             let [_, nx, ny] = self.shape;
             values[(b * nx + x) * ny + y] = value;
         }
-        if self.seal.is_some_and(|seal| seal != sum(hasher)) {
-            return Err("the checksum in its header is wrong: it is damaged; write it again".into());
+        if self.seal.is_some_and(|seal| seal != hasher.finalize()) {
+            return Err(DAMAGED.into());
         }
         Ok(values)
     }

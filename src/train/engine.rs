@@ -253,6 +253,7 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
         let backward = lap();
         losses.frozen |= !self.step.running.iter().all(|value| value.is_finite());
         self.frozen = !losses.is_finite() || self.frozen && !self.skips;
+        losses.frozen |= self.frozen;
         self.updates += 1;
         if self.frozen {
             self.step.running.copy_from_slice(&self.kept.1);
