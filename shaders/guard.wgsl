@@ -1,4 +1,5 @@
-// Freezes training once a loss or a gradient is infinite or not a number, so that the last good weights survive.
+// Freezes training once a loss, a gradient or a running statistic is infinite or not a number, so that the last good
+// weights survive.
 // WGSL promises nothing about NaN in arithmetic: the exponent bits are tested instead. One invocation per number of
 // the longest array; whichever finds a bad one writes the same 1.
 
@@ -6,13 +7,15 @@ struct Params {
     losses: u32, // numbers in each array
     x_l2: u32,
     gradients: u32,
+    running: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> losses: array<u32>; // the bits of floats, as in the next two
+@group(0) @binding(1) var<storage, read> losses: array<u32>; // the bits of floats, as in the next three
 @group(0) @binding(2) var<storage, read> x_l2: array<u32>;
 @group(0) @binding(3) var<storage, read> gradients: array<u32>;
-@group(0) @binding(4) var<storage, read_write> frozen: array<atomic<u32>>; // [1], stays 1 once set
+@group(0) @binding(4) var<storage, read> running: array<u32>;
+@group(0) @binding(5) var<storage, read_write> frozen: array<atomic<u32>>; // [1], stays 1 once set, unless the host clears it
 
 fn check(bits: u32) {
     if (bits & 0x7f800000u) == 0x7f800000u {
@@ -35,5 +38,8 @@ fn main(
     }
     if i < params.gradients {
         check(gradients[i]);
+    }
+    if i < params.running {
+        check(running[i]);
     }
 }

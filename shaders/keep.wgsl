@@ -1,5 +1,6 @@
-// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. One invocation
-// per number of the longer array.
+// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. Where it was not,
+// the running statistics go back to those kept: no update follows, and what the step has made of them is poisoned. One
+// invocation per number of the longer array.
 
 struct Params {
     weights: u32, // numbers in each array
@@ -9,7 +10,7 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
-@group(0) @binding(3) var<storage, read> running: array<f32>;
+@group(0) @binding(3) var<storage, read_write> running: array<f32>;
 @group(0) @binding(4) var<storage, read_write> kept_weights: array<f32>;
 @group(0) @binding(5) var<storage, read_write> kept_running: array<f32>;
 
@@ -21,6 +22,9 @@ fn main(
 ) {
     let i = flat_index(workgroup, workgroups, local, WORKGROUP);
     if frozen[0] != 0u {
+        if i < params.running {
+            running[i] = kept_running[i];
+        }
         return;
     }
     if i < params.weights {

@@ -32,6 +32,14 @@ pub enum Error {
     /// A device has not enough memory for what was asked.
     #[error("{0}")]
     OutOfMemory(String),
+    /// Training ended before its end, and can go on.
+    #[error("{cause}; once that is mended: unheat train --resume {}", folder.display())]
+    Stopped {
+        /// What ended it.
+        cause: Box<Error>,
+        /// The run's folder.
+        folder: PathBuf,
+    },
     /// Training produced a loss that is not a finite number.
     #[error("a loss or gradient at step {step} is not finite; {hint}")]
     NonFinite {

@@ -4,14 +4,14 @@ use std::sync::Arc;
 use unheat::cases;
 use unheat::gpu::{Checks, Gpu, device};
 
-fn run(checks: Checks) {
+fn run(open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
     let adapters = device::adapters();
     assert!(
         !adapters.is_empty(),
         "no Vulkan, Metal or DX12 adapter: run scripts/setup, which installs Mesa's software Vulkan driver"
     );
     for adapter in adapters {
-        let gpu = Arc::new(Gpu::open(&adapter, checks).unwrap());
+        let gpu = Arc::new(open(&adapter).unwrap());
         let mut failures = Vec::new();
         for case in cases::all() {
             if let Some(missing) = case.missing(&gpu) {
@@ -31,10 +31,16 @@ fn run(checks: Checks) {
 
 #[test]
 fn every_case_agrees_with_the_reference_trusted() {
-    run(Checks::Trusted);
+    run(|adapter| Gpu::open(adapter, Checks::Trusted));
 }
 
 #[test]
 fn every_case_agrees_with_the_reference_checked() {
-    run(Checks::Checked);
+    run(|adapter| Gpu::open(adapter, Checks::Checked));
+}
+
+/// What every WebGPU device has, and nothing else: no f16, f64, timestamps, subgroups, nor larger buffers.
+#[test]
+fn every_case_agrees_with_the_reference_on_the_least_device() {
+    run(|adapter| Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()));
 }

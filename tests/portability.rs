@@ -4,7 +4,7 @@
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use unheat::gpu::copy::copy;
 use unheat::gpu::exp64::exp64;
 use unheat::gpu::inverse::Inverse;
@@ -15,7 +15,12 @@ use unheat::model::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
-fn specs() -> BTreeMap<String, KernelSpec> {
+fn specs() -> &'static BTreeMap<String, KernelSpec> {
+    static SPECS: LazyLock<BTreeMap<String, KernelSpec>> = LazyLock::new(record);
+    &SPECS
+}
+
+fn record() -> BTreeMap<String, KernelSpec> {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
         required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16,
         required_limits: wgpu::Limits { max_compute_workgroup_storage_size: 32 << 10, ..Default::default() },
@@ -89,6 +94,42 @@ fn every_shader_passes_every_back_end() {
             .write(&module, &info, None)
             .unwrap_or_else(|e| panic!("{} in HLSL: {e}", spec.name));
     }
+}
+
+/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so; CI sets
+/// UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
+#[test]
+fn spirv_val_accepts_every_shader() {
+    let asked = std::process::Command::new("spirv-val").arg("--version").output();
+    let Ok(version) = asked else {
+        let needed = std::env::var_os("UNHEAT_NEEDS_SPIRV_VAL").is_some();
+        assert!(!needed, "spirv-val is not installed: apt install spirv-tools (scripts/setup does)");
+        eprintln!("\n*** spirv-val is NOT INSTALLED: no SPIR-V was validated; apt install spirv-tools\n");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let (specs, path) = (specs(), folder.path().join("kernel.spv"));
+    // What wgpu asks naga for on the oldest Vulkan that has what it needs, and on the newest.
+    let targets = [((1, 3), "vulkan1.1"), ((1, 6), "vulkan1.3")];
+    for spec in specs.values() {
+        let (module, info) = validate(spec).unwrap();
+        for (lang_version, target) in targets {
+            let options = spv::Options { lang_version, ..Default::default() };
+            let words = spv::write_vec(&module, &info, &options, None).unwrap();
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            std::fs::write(&path, bytes).unwrap();
+            let validated = std::process::Command::new("spirv-val")
+                .args(["--target-env", target])
+                .arg(&path)
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&[&validated.stdout[..], &validated.stderr[..]].concat())
+                .into_owned();
+            assert!(validated.status.success() && said.is_empty(), "{} for {target}: {said}", spec.name);
+        }
+    }
+    let version = String::from_utf8_lossy(&version.stdout).lines().next().unwrap_or_default().to_owned();
+    println!("torture: {} shaders for {} targets accepted by {version}", specs.len(), targets.len());
 }
 
 #[test]

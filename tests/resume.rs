@@ -1,91 +1,12 @@
 //! Training that stops and goes on: whatever ends a run, the same files come out of it, byte for byte.
 
+mod support;
+
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
+use support::runs::{SMALL, assert_same, files, refused, rows, run, said, start, succeed, wait_for_rows};
 use tempfile::tempdir;
-
-const SMALL: &str = "--batch 2 --size 16x16 --levels 2 --filters 8 --seed 3 --no-tune";
-
-fn command(arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));
-    command.arg("train").args(arguments.split(' ')).stdin(Stdio::null());
-    command
-}
-
-fn run(arguments: &str) -> Output {
-    command(arguments).output().unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8_lossy(&[&output.stdout[..], &output.stderr[..]].concat()).into_owned()
-}
-
-#[track_caller]
-fn succeed(arguments: &str) -> String {
-    let output = run(arguments);
-    assert!(output.status.success(), "{arguments}: {}", said(&output));
-    said(&output)
-}
-
-/// Fails with this code, and a line that begins so and contains this.
-#[track_caller]
-fn refused(arguments: &str, code: i32, expected: &str) {
-    let output = run(arguments);
-    let said = said(&output);
-    assert_eq!(output.status.code(), Some(code), "{arguments}: {said}");
-    let lines: Vec<&str> = said.lines().filter(|line| line.starts_with("unheat: ")).collect();
-    assert!(lines.len() == 1 && lines[0].contains(expected), "{arguments}: {said}");
-}
-
-fn start(arguments: &str) -> Child {
-    command(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
-}
-
-fn rows(folder: &Path) -> usize {
-    std::fs::read_to_string(folder.join("metrics.csv"))
-        .map_or(0, |text| text.lines().count().saturating_sub(1))
-}
-
-#[track_caller]
-fn wait_for_rows(child: &mut Child, folder: &Path, count: usize) {
-    let start = Instant::now();
-    while rows(folder) < count {
-        assert!(start.elapsed() < Duration::from_secs(120), "{count} rows never came");
-        assert!(child.try_wait().unwrap().is_none(), "the run ended before {count} rows");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// Every file with its content; of the metrics without the last column, the seconds.
-fn files(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut files: Vec<(String, Vec<u8>)> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| {
-            let entry = entry.unwrap();
-            let (name, bytes) =
-                (entry.file_name().into_string().unwrap(), std::fs::read(entry.path()).unwrap());
-            if !["metrics.csv", "metrics.jsonl"].contains(&name.as_str()) {
-                return (name, bytes);
-            }
-            let text = String::from_utf8(bytes).unwrap();
-            let lines = text.lines().map(|line| format!("{}\n", line.rsplit_once(',').unwrap().0));
-            (name, lines.collect::<String>().into_bytes())
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-#[track_caller]
-fn assert_same(a: &Path, b: &Path) {
-    let (a, b) = (files(a), files(b));
-    let names = |files: &[(String, Vec<u8>)]| files.iter().map(|file| file.0.clone()).collect::<Vec<_>>();
-    assert_eq!(names(&a), names(&b));
-    for (a, b) in a.iter().zip(&b) {
-        assert!(a.1 == b.1, "{} differs", a.0);
-    }
-}
 
 /// The seconds of metrics.csv only grow.
 fn assert_time_goes_on(folder: &Path) {

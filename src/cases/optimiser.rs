@@ -12,7 +12,7 @@ const UPDATES: u64 = 5;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![keep_case(), adam_case(None)];
-    for place in [BadPlace::Losses, BadPlace::XL2, BadPlace::Gradients] {
+    for place in [BadPlace::Losses, BadPlace::XL2, BadPlace::Gradients, BadPlace::Running] {
         cases.extend([f32::INFINITY, f32::NAN].map(|bad| adam_case(Some((place, bad)))));
     }
     cases
@@ -24,9 +24,11 @@ enum BadPlace {
     Losses,
     XL2,
     Gradients,
+    Running,
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then.
+/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then, and
+/// running statistics as they were.
 fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
@@ -37,29 +39,29 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let run = move |gpu: &Arc<Gpu>| {
         let weights = gpu.tensor_from("weights", &start())?;
         let kept = gpu.tensor_from("kept", &start())?;
-        let running = gpu.tensor_from("running", &running())?;
-        let kept_running = garbage(gpu, "kept running", running.len())?;
+        let statistics = gpu.tensor("running", running().len())?;
+        let kept_running = garbage(gpu, "kept running", statistics.len())?;
         let gradient = gpu.tensor("gradients", len)?;
         let losses = gpu.tensor("losses", 40)?;
         let x_l2 = gpu.tensor("x_l2", 20)?;
         let optimiser = Optimiser::new(gpu, Adam::default(), len)?;
         let mut recorder = Recorder::new(gpu);
-        optimiser.guard(&mut recorder, &losses, &x_l2, &gradient)?;
-        optimiser.keep(&mut recorder, [&weights, &running], [&kept, &kept_running])?;
+        optimiser.guard(&mut recorder, &losses, &x_l2, &gradient, &statistics)?;
+        optimiser.keep(&mut recorder, [&weights, &statistics], [&kept, &kept_running])?;
         optimiser.update(&mut recorder, &gradient, &weights)?;
         let recording = recorder.finish();
         for t in 1..=UPDATES {
-            let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t)];
+            let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t), running()];
             if let Some((place, bad)) = bad.filter(|_| t == 3) {
                 *arrays[place as usize].last_mut().expect("no array is empty") = bad;
             }
-            for (tensor, values) in [&losses, &x_l2, &gradient].into_iter().zip(&arrays) {
+            for (tensor, values) in [&losses, &x_l2, &gradient, &statistics].into_iter().zip(&arrays) {
                 gpu.write(tensor, values);
             }
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &kept, &kept_running]
+        [&weights, &optimiser.m, &optimiser.v, &kept, &kept_running, &statistics]
             .map(|tensor| gpu.read_f64(tensor))
             .into_iter()
             .collect()
@@ -71,7 +73,7 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
             kept = params.clone();
             cpu::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
         }
-        vec![params, m, v, kept, widen(&running())]
+        vec![params, m, v, kept, widen(&running()), widen(&running())]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
     Case {

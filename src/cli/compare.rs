@@ -58,7 +58,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     let compute = arguments.train.open(&config, &plan)?;
     let folder = match resumed {
         Some(folder) => folder,
-        None => run_folder::create(arguments.train.output.as_deref(), "compare")?,
+        None => run_folder::create(arguments.train.output.as_deref(), "compare", |_| Ok(()))?,
     };
 
     let caught = interrupt::catch()?;

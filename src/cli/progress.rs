@@ -6,7 +6,7 @@ use super::view::View;
 use crate::Result;
 use crate::io::metrics::Row;
 use crate::io::validation;
-use crate::train::{Preview, Progress};
+use crate::train::{Compute, Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -72,6 +72,9 @@ impl Display {
 
 /// The loss that people look at: of x, or where that is unknown, of y.
 pub(super) fn loss(row: &Row) -> String {
+    if row.is_skipped() {
+        return "skipped".to_owned();
+    }
     if row.x_l2_mean.is_nan() {
         return format!("y loss {:8.5}", row.y_l2_mean);
     }
@@ -116,6 +119,18 @@ impl Progress for Display {
     fn preview(&mut self, preview: &Preview) {
         if let Some(view) = self.view() {
             view.preview(preview);
+        }
+    }
+
+    fn recovered(&mut self, error: &str, step: u64, _: &Compute) {
+        let text = format!("{error}; the device was opened anew, going on after step {step}");
+        match &mut self.screen {
+            Screen::View(view) => view.recovered(text, step),
+            Screen::Bar(bar) => {
+                bar.set_position(step);
+                bar.println(text);
+            }
+            Screen::Lines => note!("{text}"),
         }
     }
 

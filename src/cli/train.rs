@@ -12,7 +12,7 @@ use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
 use crate::train::pictures::is_pictures;
 use crate::train::resume::CHANGEABLE;
 use crate::train::{
-    Compute, DeviceChoice, Engine, Plan, Resumed, Size, TrainConfig, resume, settings, train,
+    Compute, DeviceChoice, Engine, OnNan, Plan, Resumed, Size, TrainConfig, resume, settings, train,
 };
 use crate::{Error, Result};
 use clap::parser::ValueSource;
@@ -62,6 +62,10 @@ pub(super) struct Arguments {
     lr_decay: Option<f64>,
     #[arg(long, value_name = "N", help = format!("N of the step schedule [default: {LR_DECAY_EVERY}]"))]
     lr_decay_every: Option<u64>,
+    /// What happens to a step whose loss or gradient is not finite: stop ends training with the weights of the last good
+    /// step; skip leaves that step out and counts it (its loss_mean is NaN), and ends after 100 in a row
+    #[arg(long, value_name = "stop|skip", default_value_t = TrainConfig::default().on_nan)]
+    on_nan: OnNan,
     /// Start from these weights, unheat's or PyTorch's, instead of drawing them: the defaults of --levels,
     /// --filters and --padding are then theirs; Adam starts afresh
     #[arg(long, value_name = "FILE.safetensors")]
@@ -120,6 +124,7 @@ impl Arguments {
             lr_cosine_steps: self.lr_cosine_steps,
             lr_decay: self.lr_decay,
             lr_decay_every: self.lr_decay_every,
+            on_nan: self.on_nan,
             weights: self.weights.clone(),
             data: self.data.clone(),
             observations: self.observations.clone(),
@@ -261,6 +266,9 @@ fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) 
     if outcome.steps < steps {
         note!("stopped after {} of {steps} steps; to go on: unheat train --resume {folder}", outcome.steps);
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
+    }
+    if outcome.skipped > 0 {
+        say!("{} of {steps} steps were skipped: a loss or gradient was not finite", outcome.skipped);
     }
     if !outcome.x_l2.mean.is_nan() {
         say!("x loss of the last step: {}", outcome.x_l2);

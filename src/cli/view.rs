@@ -105,6 +105,13 @@ impl View {
         self.draw();
     }
 
+    /// Says that the device failed; the steps after `step` come again.
+    pub(super) fn recovered(&mut self, text: String, step: u64) {
+        self.scene.rows.retain(|row| row.step < step);
+        self.scene.message = text;
+        self.draw();
+    }
+
     /// Whether it is time for a new reconstruction.
     pub(super) fn wants_preview(&mut self) -> bool {
         let due = self.scene.fields.is_empty() && !self.scene.rows.is_empty();

@@ -10,7 +10,7 @@ params! {
 }
 
 params! {
-    struct GuardParams { losses: u32, x_l2: u32, gradients: u32 }
+    struct GuardParams { losses: u32, x_l2: u32, gradients: u32, running: u32 }
 }
 
 params! {
@@ -48,20 +48,21 @@ impl Optimiser {
         gpu.write(&self.schedule, &[self.settings.step_size(t) as f32, self.settings.root_scale(t) as f32]);
     }
 
-    /// One u32: 1 once a loss or a gradient was not finite.
+    /// One u32: 1 once a loss, a gradient or a running statistic was not finite.
     pub fn frozen(&self) -> &Tensor {
         &self.frozen
     }
 
-    /// Freezes if a number of `losses`, `x_l2` or `gradients` is not finite.
+    /// Freezes if a number of `losses`, `x_l2`, `gradients` or `running` is not finite.
     pub fn guard(
         &self,
         recorder: &mut Recorder,
         losses: &Tensor,
         x_l2: &Tensor,
         gradients: &Tensor,
+        running: &Tensor,
     ) -> Result<()> {
-        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients)];
+        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients), ("running", running)];
         let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
         buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
@@ -70,13 +71,14 @@ impl Optimiser {
                 losses: losses.len() as u32,
                 x_l2: x_l2.len() as u32,
                 gradients: gradients.len() as u32,
+                running: running.len() as u32,
             },
             &buffers,
-            flat_workgroups(losses.len().max(x_l2.len()).max(gradients.len())),
+            flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
         )
     }
 
-    /// Copies parameters and running statistics from `current` to `kept`, unless frozen.
+    /// Copies parameters and running statistics from `current` to `kept`; if frozen, only the statistics, and back.
     pub fn keep(&self, recorder: &mut Recorder, current: [&Tensor; 2], kept: [&Tensor; 2]) -> Result<()> {
         let [weights, running] = current.map(Tensor::len);
         recorder.call(

@@ -56,7 +56,6 @@ impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
     /// 64-bit floats in shaders and timestamps where it has them.
     pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
-        let info = adapter.get_info();
         let offered = adapter.limits();
         let wanted =
             wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
@@ -66,20 +65,49 @@ impl Gpu {
             // A line of 2048 complex numbers, the longest of `fft.wgsl`, takes 32 KiB in 64 bits.
             workgroup_memory = offered.max_compute_workgroup_storage_size.clamp(workgroup_memory, 32 << 10);
         }
+        let limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_compute_workgroup_storage_size: workgroup_memory,
+            ..Default::default()
+        };
+        Self::open_with(adapter, checks, features, limits)
+    }
+
+    /// As [`Gpu::open`], with these features and limits.
+    pub fn open_with(
+        adapter: &wgpu::Adapter,
+        checks: Checks,
+        features: wgpu::Features,
+        limits: wgpu::Limits,
+    ) -> Result<Self> {
+        let info = adapter.get_info();
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unheat"),
             required_features: features,
-            required_limits: wgpu::Limits {
-                max_buffer_size: offered.max_buffer_size,
-                max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
-                max_compute_workgroup_storage_size: workgroup_memory,
-                ..Default::default()
-            },
+            required_limits: limits,
             ..Default::default()
         };
         let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
             .map_err(|e| Error::Device(format!("{}: cannot open the device: {}", info.name, one_line(&e))))?;
         Ok(Self::from_device(device, queue, info, checks))
+    }
+
+    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be lost.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the adapter is gone or refuses.
+    pub fn reopen(&self) -> Result<Self> {
+        let adapter = adapters().into_iter().find(|adapter| adapter.get_info() == self.info);
+        let adapter = adapter.ok_or_else(|| Error::Device(format!("{}: is there no more", self.name())))?;
+        let gpu = Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits())?;
+        gpu.set_variants(self.variants());
+        Ok(gpu)
+    }
+
+    /// Loses the device, as drivers do at the worst moment: whatever is submitted from here on fails.
+    pub fn lose(&self) {
+        self.device.destroy();
     }
 
     /// Wraps a device that is open already.
@@ -95,9 +123,7 @@ impl Gpu {
             on_error.lock().unwrap().get_or_insert(one_line(&error));
         }));
         device.set_device_lost_callback(move |reason, message| {
-            if reason != wgpu::DeviceLostReason::Destroyed {
-                on_loss.lock().unwrap().get_or_insert(format!("device lost: {message}"));
-            }
+            on_loss.lock().unwrap().get_or_insert(format!("device lost ({reason:?}): {message}"));
         });
         Self {
             device,

@@ -43,6 +43,7 @@ pub struct Step {
     update: Recording,
     /// Steps submitted, which is also the number t of the last update.
     submitted: u64,
+    skips: bool,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     ring: Ring,
 }
@@ -161,10 +162,10 @@ impl Step {
         network.backward(&mut record, &data.input, &f.output_gradient)?;
         let backward = record.finish();
 
-        // gradients -> Adam, unless a loss or a gradient is not finite
+        // gradients -> Adam, unless a loss, a gradient or a statistic is not finite
         let mut record = Recorder::new(gpu);
         record.label("guard");
-        optimiser.guard(&mut record, &f.losses, &f.x_l2, &network.gradients)?;
+        optimiser.guard(&mut record, &f.losses, &f.x_l2, &network.gradients, &network.running)?;
         let current = [&network.params, &network.running];
         optimiser.keep(&mut record, current, [&kept_params, &kept_running])?;
         record.label("adam");
@@ -187,6 +188,7 @@ impl Step {
             backward,
             update,
             submitted: 0,
+            skips: false,
             in_flight: VecDeque::new(),
             ring,
         })
@@ -215,6 +217,12 @@ impl Step {
             )));
         }
         Network::check_batch(gpu, net, storage, batch, heat.nx, heat.ny)
+    }
+
+    /// From here on, a step whose losses, gradients or statistics are not finite is left out, and the next one counts
+    /// again. Else the first such step is the last that changes anything.
+    pub fn skip_bad_steps(&mut self) {
+        self.skips = true;
     }
 
     /// Dispatches per step. All of them go in one submission.
@@ -248,6 +256,9 @@ impl Step {
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
         let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
+        if self.skips {
+            encoder.clear_buffer(&self.optimiser.frozen().buffer, 0, None);
+        }
         if matches!(batch.truth, Truth::Rectangles(_)) {
             self.rasterise.encode(&mut encoder);
         }

@@ -24,7 +24,7 @@ pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()
     check_target(path)?;
     let folder = folder_of(path);
     // From here to `persist`, dropping `file` removes the temporary file.
-    let file = temporary_in(folder)
+    let file = temporary(|builder| builder.tempfile_in(folder), 0o666)
         .map_err(Error::io(path, "cannot write (does the folder exist, is it writable?)"))?;
     fill(file.as_file(), contents).map_err(Error::io(path, "cannot write"))?;
     file.persist(path)
@@ -69,21 +69,27 @@ pub fn check_folder(path: &Path) -> Result<()> {
     Err(Error::usage(format!("{path}: there is no folder {folder}; create it, or name another file")))
 }
 
-fn folder_of(path: &Path) -> &Path {
+/// The folder that `path` is in.
+pub(super) fn folder_of(path: &Path) -> &Path {
     // The parent of a bare file name is the empty path, which no system call accepts.
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn temporary_in(folder: &Path) -> io::Result<tempfile::NamedTempFile> {
+/// A temporary file or folder as `make` makes it, with these permissions less the umask: it becomes a result to share,
+/// and tempfile lets nobody else read it by default.
+pub(super) fn temporary<T>(
+    make: impl FnOnce(&mut tempfile::Builder) -> io::Result<T>,
+    mode: u32,
+) -> io::Result<T> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(PREFIX).suffix(SUFFIX);
     #[cfg(unix)]
     {
-        // tempfile defaults to 0600. These files are results to share: 0666 less the umask, like any new file.
         use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(0o666));
+        builder.permissions(std::fs::Permissions::from_mode(mode));
     }
-    builder.tempfile_in(folder)
+    let _ = mode; // elsewhere there are none
+    make(&mut builder)
 }
 
 fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
@@ -95,7 +101,7 @@ fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 
 /// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems refuse
 /// to sync them. The file is in place and whole by then, so a refusal is no error.
-fn sync_folder(folder: &Path) {
+pub(super) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }

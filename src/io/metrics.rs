@@ -14,7 +14,7 @@ pub const HEADER: &str = "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_
 pub struct Row {
     /// The training step, counted from 0.
     pub step: u64,
-    /// The mean over the batch of the loss that was differentiated.
+    /// The mean over the batch of the loss that was differentiated; NaN where the step was skipped.
     pub loss_mean: f64,
     /// The mean over the batch of ½ Σ (x* − x)², summed over the cells (SPEC section 4).
     pub x_l2_mean: f64,
@@ -31,6 +31,21 @@ pub struct Row {
 }
 
 impl Row {
+    /// Whether the step's update was left out, since a loss or a gradient was not finite.
+    pub fn is_skipped(&self) -> bool {
+        self.loss_mean.is_nan()
+    }
+
+    /// Whether everything but the time is the same bit for bit (NaN is NaN).
+    pub fn same_numbers(&self, other: &Self) -> bool {
+        let numbers = |row: &Self| {
+            let (step, mut numbers) = row.line();
+            numbers[6] = 0.0;
+            (step, numbers.map(|v| if v.is_nan() { f64::NAN.to_bits() } else { v.to_bits() }))
+        };
+        numbers(self) == numbers(other)
+    }
+
     fn line(&self) -> Line<7> {
         let Self { step, loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds } = *self;
         (step, [loss_mean, x_l2_mean, x_l2_std, x_l2_min, x_l2_max, y_l2_mean, seconds])

@@ -20,6 +20,7 @@ pub mod rectangles;
 pub mod report;
 pub mod roofline;
 pub mod run_folder;
+mod seal;
 pub mod tensors;
 mod ticks;
 pub mod validation;

@@ -1,11 +1,17 @@
 //! Fields in NumPy's .npy files.
 //!
+//! The format has no room for a checksum, but its header ends in blanks that mean nothing: the first is a tab to say
+//! so, and the last [`SEAL`] spell the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format
+//! skips them; this one checks them where there is a tab.
+//!
 //! The header is a Python dictionary literal, of which only the form that `numpy.save` writes for a plain array
 //! is understood. A general literal parser would recurse as deep as a hostile header says.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
+
+use crc32fast::Hasher;
 
 use super::atomic;
 use crate::{Error, Result};
@@ -15,6 +21,12 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 
 /// The longest header that is parsed, in bytes. `numpy.save` writes 118 for a plain array.
 const MAX_HEADER: usize = 10_000;
+
+/// What is wrong where it does not hold.
+const DAMAGED: &str = "the checksum in its header is wrong: it is damaged; write it again";
+
+/// The blanks of the checksum.
+const SEAL: usize = 32;
 
 /// A batch of fields, in C order: y contiguous, then x, then the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,7 +63,7 @@ impl FieldData {
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not a .npy file, holds another type
-/// or rank, has an empty axis, is shorter or longer than its header says, or holds a NaN or an infinity (the
+/// or rank, has an empty axis, has another checksum than its blanks spell, is shorter or longer than its header says, or holds a NaN or an infinity (the
 /// first one in file order is named by its index). The size is compared with the length of the file before
 /// memory is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
@@ -110,9 +122,18 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     }
     let shape = if fields.rank2 { format!("({nx}, {ny})") } else { format!("({batch}, {nx}, {ny})") };
     let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
+    let mut hasher = Hasher::new();
+    hasher.update(header.as_bytes());
+    match &fields.data {
+        FieldData::F32(values) => values.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
+        FieldData::F64(values) => values.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
+    }
     // The format asks for data that start at a multiple of 64, after 10 bytes, this text and its newline.
-    let padding = (10 + header.len() + 1).next_multiple_of(64) - (10 + header.len() + 1);
-    header.extend(std::iter::repeat_n(' ', padding));
+    header.push('\t');
+    let length = 10 + header.len() + SEAL + 1;
+    header.extend(std::iter::repeat_n(' ', length.next_multiple_of(64) - length));
+    let seal = hasher.finalize();
+    header.extend((0..SEAL).map(|bit| if seal >> bit & 1 == 1 { '\t' } else { ' ' }));
     header.push('\n');
     atomic::write(path, |out| {
         out.write_all(b"\x93NUMPY\x01\x00")?;
@@ -123,6 +144,17 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
             FieldData::F64(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
         }
     })
+}
+
+/// The checksum that the last blanks of a header spell.
+fn spelled(blanks: &str) -> Option<u32> {
+    let blanks = blanks.strip_suffix('\n')?.as_bytes().last_chunk::<SEAL>()?;
+    let bit = |(i, byte): (usize, &u8)| match byte {
+        b' ' => Some(0),
+        b'\t' => Some(1 << i),
+        _ => None,
+    };
+    blanks.iter().enumerate().map(bit).sum()
 }
 
 /// A reason, to which [`read`] adds the path.
@@ -170,6 +202,10 @@ struct Header {
     fortran: bool,
     shape: [usize; 3],
     rank2: bool,
+    /// Of the text without its blanks, to go on with the data.
+    hasher: Hasher,
+    /// The checksum, where the blanks spell one.
+    seal: Option<u32>,
 }
 
 impl Header {
@@ -205,7 +241,15 @@ impl Header {
         if shape.contains(&0) {
             return Err(format!("is empty: its shape is {axes:?}"));
         }
-        Ok(Self { float, big_endian, fortran, shape, rank2 })
+        let dictionary = text.trim_end();
+        if !dictionary.ends_with('}') {
+            return Err("its header does not end as it should; write it with numpy.save".into());
+        }
+        let mut hasher = Hasher::new();
+        hasher.update(dictionary.as_bytes());
+        let blanks = &text[dictionary.len()..];
+        let seal = blanks.contains('\t').then(|| spelled(blanks).ok_or(DAMAGED)).transpose()?;
+        Ok(Self { float, big_endian, fortran, shape, rank2, hasher, seal })
     }
 
     /// The number of elements, if they fill exactly the `available` bytes after the header.
@@ -236,9 +280,11 @@ impl Header {
     ) -> Checked<Vec<T>> {
         let number = if self.big_endian { big } else { little };
         let mut values = vec![T::default(); count];
+        let mut hasher = self.hasher.clone();
         let mut bytes = [0; N];
         for position in 0..count {
             file.read_exact(&mut bytes).map_err(|error| format!("cannot read the data: {error}"))?;
+            hasher.update(&bytes);
             let value = number(bytes);
             let [b, x, y] = self.index(position);
             if !value.into().is_finite() {
@@ -247,6 +293,9 @@ impl Header {
             }
             let [_, nx, ny] = self.shape;
             values[(b * nx + x) * ny + y] = value;
+        }
+        if self.seal.is_some_and(|seal| seal != hasher.finalize()) {
+            return Err(DAMAGED.into());
         }
         Ok(values)
     }
@@ -316,6 +365,25 @@ mod tests {
         for fields in [f32s, f64s] {
             write(&path, &fields).unwrap();
             assert_eq!(read(&path).unwrap(), fields);
+        }
+    }
+
+    /// Every bit after the header's dictionary and in it: what is accepted is what was written.
+    #[test]
+    fn no_changed_bit_passes_for_other_numbers() {
+        let (path, _folder) = place();
+        for data in
+            [FieldData::F32(vec![1.0, -2.5, 0.0, 3e-40]), FieldData::F64(vec![1.0, -2.5, 0.0, 5e-324])]
+        {
+            let fields = Fields { shape: [1, 2, 2], data, rank2: true };
+            write(&path, &fields).unwrap();
+            let whole = std::fs::read(&path).unwrap();
+            for bit in 0..8 * whole.len() {
+                let mut bytes = whole.clone();
+                bytes[bit / 8] ^= 1 << (bit % 8);
+                std::fs::write(&path, &bytes).unwrap();
+                assert!(read(&path).is_ok_and(|found| found == fields) || read(&path).is_err(), "bit {bit}");
+            }
         }
     }
 

@@ -1,8 +1,10 @@
 //! Rectangles in safetensors files: `center` and `half_size` `[B, R, 2]`, `strength` `[B, R]`.
 
+use super::seal;
 use super::tensors::{self, Data, Tensor};
 use crate::model::Rectangle;
 use crate::{Error, Result};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// The rectangles of several samples.
@@ -27,7 +29,8 @@ impl Rectangles {
 /// [`Error::Io`] and [`Error::File`] as in [`tensors::read`]; also for a missing tensor, one of another shape or
 /// type, a number that is not finite, and a negative half size.
 pub fn read(path: &Path) -> Result<Rectangles> {
-    let (tensors, _) = tensors::read(path)?;
+    let (tensors, metadata) = tensors::read(path)?;
+    seal::check(path, &metadata, &tensors)?;
     let find = |name: &str| -> Result<(&[usize], Vec<f64>)> {
         let tensor = tensors.iter().find(|t| t.name == name).ok_or_else(|| {
             Error::file(path, format!("has no tensor `{name}`; it needs center, half_size and strength"))
@@ -72,7 +75,7 @@ pub fn read(path: &Path) -> Result<Rectangles> {
     Ok(Rectangles { list: list.collect(), per_sample })
 }
 
-/// Writes 64-bit floats, atomically.
+/// Writes 64-bit floats and a checksum, atomically.
 pub fn write(path: &Path, rectangles: &Rectangles) -> Result<()> {
     let (batch, per_sample) = (rectangles.batch(), rectangles.per_sample);
     let tensor = |name: &str, shape: &[usize], values: Vec<f64>| Tensor {
@@ -86,7 +89,8 @@ pub fn write(path: &Path, rectangles: &Rectangles) -> Result<()> {
         tensor("half_size", &[batch, per_sample, 2], all.iter().flat_map(|r| r.half_size).collect()),
         tensor("strength", &[batch, per_sample], all.iter().map(|r| r.strength).collect()),
     ];
-    tensors::write(path, &tensors, None)
+    let about = seal::sealed(path, &BTreeMap::<String, String>::new(), &tensors)?;
+    tensors::write(path, &tensors, Some((seal::METADATA, &about)))
 }
 
 #[cfg(test)]

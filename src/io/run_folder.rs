@@ -4,6 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use tempfile::TempDir;
+
+use super::atomic;
 use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
@@ -11,12 +14,19 @@ use crate::{Error, Result};
 /// With `requested` that folder, its parents too; otherwise `runs/<method>-001` below the working directory,
 /// or the number after the highest there is. Two processes that ask at once get two folders.
 ///
+/// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside its place.
+/// A process that is killed meanwhile leaves that.
+///
 /// # Errors
-/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created.
-pub fn create(requested: Option<&Path>, method: &str) -> Result<PathBuf> {
+/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of `fill`.
+pub fn create(
+    requested: Option<&Path>,
+    method: &str,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
     match requested {
-        Some(path) => create_new(path),
-        None => create_numbered(Path::new("runs"), method),
+        Some(path) => create_new(path, fill),
+        None => create_numbered(Path::new("runs"), method, fill),
     }
 }
 
@@ -28,6 +38,9 @@ pub fn check_new(path: &Path) -> Result<()> {
     if path.exists() { Err(taken(path)) } else { Ok(()) }
 }
 
+/// The file that is locked. It means nothing by being there.
+const LOCK: &str = ".lock";
+
 /// Held by the one process that writes into a run's folder. The system takes it back when the process ends, however
 /// it does.
 #[derive(Debug)]
@@ -36,13 +49,13 @@ pub struct Lock {
     _file: File,
 }
 
-/// Takes the lock of a run's folder, through its file `.lock`, which means nothing by being there.
+/// Takes the lock of a run's folder.
 ///
 /// # Errors
 /// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file system
 /// has no locks, a warning is logged and there is none.
 pub fn lock(folder: &Path) -> Result<Lock> {
-    let path = folder.join(".lock");
+    let path = folder.join(LOCK);
     let file = File::create(&path).map_err(Error::io(&path, "cannot create"))?;
     match file.try_lock() {
         Ok(()) => {}
@@ -58,15 +71,12 @@ pub fn lock(folder: &Path) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
-fn create_new(path: &Path) -> Result<PathBuf> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
-    }
-    match fs::create_dir(path) {
-        Ok(()) => Ok(path.to_owned()),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(taken(path)),
-        Err(error) => Err(Error::io(path, "cannot create the folder")(error)),
-    }
+fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    check_new(path)?;
+    let parent = atomic::folder_of(path);
+    fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
+    let hidden = filled(parent, path, fill)?;
+    if place(&hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
 }
 
 fn taken(path: &Path) -> Error {
@@ -74,18 +84,41 @@ fn taken(path: &Path) -> Error {
     Error::usage(format!("{path} exists already; name a new folder, or move or delete this one"))
 }
 
-fn create_numbered(parent: &Path, method: &str) -> Result<PathBuf> {
+fn create_numbered(parent: &Path, method: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
-    let mut number = highest(parent, method)?;
-    loop {
+    let mut number = highest(parent, method)? + 1;
+    let path = |number| parent.join(format!("{method}-{number:03}"));
+    let hidden = filled(parent, &path(number), fill)?;
+    // Another process may have taken this number since we looked.
+    while !place(&hidden, &path(number))? {
         number += 1;
-        let path = parent.join(format!("{method}-{number:03}"));
-        match fs::create_dir(&path) {
-            Ok(()) => return Ok(path),
-            // Another process took this number since we looked.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(Error::io(&path, "cannot create the folder")(error)),
+    }
+    Ok(path(number))
+}
+
+/// A folder beside `path` with what `fill` puts into it. It goes when it is dropped in its place.
+fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<TempDir> {
+    let hidden = atomic::temporary(|builder| builder.tempdir_in(parent), 0o777);
+    let hidden = hidden.map_err(Error::io(path, "cannot create the folder"))?;
+    // Never empty: a rename would replace an empty folder of another process.
+    let lock = hidden.path().join(LOCK);
+    File::create(&lock).map_err(Error::io(&lock, "cannot create"))?;
+    fill(hidden.path())?;
+    Ok(hidden)
+}
+
+/// Moves a folder to `path`, unless something is there; whether it did.
+fn place(hidden: &TempDir, path: &Path) -> Result<bool> {
+    if path.symlink_metadata().is_ok() {
+        return Ok(false); // the rename below would replace an empty folder
+    }
+    match fs::rename(hidden.path(), path) {
+        Ok(()) => {
+            atomic::sync_folder(atomic::folder_of(path));
+            Ok(true)
         }
+        Err(_) if path.symlink_metadata().is_ok() => Ok(false),
+        Err(error) => Err(Error::io(path, "cannot create the folder")(error)),
     }
 }
 
@@ -107,13 +140,63 @@ fn highest(parent: &Path, method: &str) -> Result<u64> {
 mod tests {
     use super::*;
 
+    fn fill(folder: &Path) -> Result<()> {
+        let path = folder.join("config.toml");
+        fs::write(&path, "x").map_err(Error::io(&path, "cannot write"))
+    }
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap();
+        let mut names: Vec<_> = entries.map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn a_folder_appears_filled_or_not_at_all() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("run");
+        let failed = create(Some(&path), "sip", |hidden| {
+            fill(hidden)?;
+            assert_eq!(names(root.path()).len(), 1, "the folder is not in its place yet");
+            assert!(!path.exists() && hidden.parent() == path.parent());
+            Err(Error::usage("the pen broke"))
+        });
+        assert!(failed.unwrap_err().to_string().contains("the pen broke"));
+        assert!(names(root.path()).is_empty());
+        create(Some(&path), "sip", fill).unwrap();
+        assert_eq!(names(root.path()), ["run"]);
+        assert_eq!(names(&path), [".lock", "config.toml"]);
+        // One that another process makes meanwhile, even an empty one, is not replaced.
+        let second = root.path().join("second");
+        let refused = create(Some(&second), "sip", |hidden| {
+            fs::create_dir(&second).unwrap();
+            fill(hidden)
+        });
+        assert!(refused.unwrap_err().to_string().contains("exists already"));
+        assert!(names(&second).is_empty());
+        assert_eq!(names(root.path()), ["run", "second"]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn permissions_are_those_of_an_ordinary_new_folder() {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let root = tempfile::tempdir().unwrap();
+        let (ours, ordinary) = (root.path().join("ours"), root.path().join("ordinary"));
+        create(Some(&ours), "sip", fill).unwrap();
+        fs::create_dir(&ordinary).unwrap();
+        assert_eq!(mode(&ours), mode(&ordinary));
+    }
+
     #[test]
     fn a_requested_folder_is_created_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("deep/er/run");
-        assert_eq!(create(Some(&path), "sip").unwrap(), path);
+        assert_eq!(create(Some(&path), "sip", fill).unwrap(), path);
         assert!(path.is_dir());
-        let message = create(Some(&path), "sip").unwrap_err();
+        let message = create(Some(&path), "sip", fill).unwrap_err();
         assert!(matches!(message, Error::Usage(_)));
         assert!(message.to_string().contains("exists already"));
     }
@@ -123,23 +206,23 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("file");
         fs::write(&file, "x").unwrap();
-        assert!(matches!(create(Some(&file), "sip"), Err(Error::Usage(_))));
-        assert!(matches!(create(Some(&file.join("run")), "sip"), Err(Error::Io { .. })));
-        assert!(matches!(create_numbered(&file, "sip"), Err(Error::Io { .. })));
-        assert!(matches!(create(Some(Path::new("")), "sip"), Err(Error::Io { .. })));
+        assert!(matches!(create(Some(&file), "sip", fill), Err(Error::Usage(_))));
+        assert!(matches!(create(Some(&file.join("run")), "sip", fill), Err(Error::Io { .. })));
+        assert!(matches!(create_numbered(&file, "sip", fill), Err(Error::Io { .. })));
+        assert!(matches!(create(Some(Path::new("")), "sip", fill), Err(Error::Io { .. })));
     }
 
     #[test]
     fn numbers_go_on_from_the_highest() {
         let folder = tempfile::tempdir().unwrap();
         let runs = folder.path().join("runs");
-        assert_eq!(create_numbered(&runs, "sip").unwrap(), runs.join("sip-001"));
-        assert_eq!(create_numbered(&runs, "sip").unwrap(), runs.join("sip-002"));
-        assert_eq!(create_numbered(&runs, "gd").unwrap(), runs.join("gd-001"));
+        assert_eq!(create_numbered(&runs, "sip", fill).unwrap(), runs.join("sip-001"));
+        assert_eq!(create_numbered(&runs, "sip", fill).unwrap(), runs.join("sip-002"));
+        assert_eq!(create_numbered(&runs, "gd", fill).unwrap(), runs.join("gd-001"));
         for other in ["sip-041", "sip-best", "sip-99999999999999999999", "x"] {
             fs::create_dir(runs.join(other)).unwrap();
         }
-        assert_eq!(create_numbered(&runs, "sip").unwrap(), runs.join("sip-042"));
+        assert_eq!(create_numbered(&runs, "sip", fill).unwrap(), runs.join("sip-042"));
     }
 
     #[test]
@@ -159,7 +242,7 @@ mod tests {
         let threads: Vec<_> = (0..8)
             .map(|_| {
                 let parent = folder.path().to_owned();
-                std::thread::spawn(move || create_numbered(&parent, "gd").unwrap())
+                std::thread::spawn(move || create_numbered(&parent, "gd", fill).unwrap())
             })
             .collect();
         let mut paths: Vec<_> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();

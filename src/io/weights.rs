@@ -1,5 +1,6 @@
 //! A network's weights as a safetensors file with PyTorch's names and shapes (SPEC 8).
 
+use super::seal;
 use super::tensors::{self, Data, Tensor};
 use crate::model::init::State;
 use crate::model::unet::{Entry, Place};
@@ -18,9 +19,9 @@ struct About {
     filters: Vec<usize>,
 }
 
-const KEY: &str = "unheat";
+const KEY: &str = seal::METADATA;
 
-/// Writes every tensor of the state dict. The bytes are a function of weights and architecture alone.
+/// Writes every tensor of the state dict, with a checksum in the metadata. The bytes are a function of weights and architecture alone.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -39,7 +40,7 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
         })
         .collect();
     let about = About { padding: net.config.padding, filters: net.config.filters.clone() };
-    let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
+    let about = seal::sealed(path, &about, &tensors)?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
@@ -52,7 +53,9 @@ pub fn write_gradients(path: &Path, net: &UNet, gradients: &[f32]) -> Result<()>
         Place::Param(offset) => Some(tensor(entry, &gradients[offset..])),
         Place::Buffer(_) | Place::BatchesTracked => None,
     });
-    tensors::write(path, &params.collect::<Vec<_>>(), None)
+    let params: Vec<Tensor> = params.collect();
+    let about = seal::sealed(path, &BTreeMap::<String, String>::new(), &params)?;
+    tensors::write(path, &params, Some((KEY, &about)))
 }
 
 fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
@@ -68,9 +71,14 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, is not the state dict of a
 /// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or holds a
-/// number that is not finite. The error names the tensor.
+/// number that is not finite, or when its checksum is wrong. The error names the tensor.
 pub fn read(path: &Path) -> Result<(UNet, State)> {
     let (tensors, metadata) = tensors::read(path)?;
+    // Without its key the metadata would pass for that of others, and zero padding for circular.
+    if !metadata.contains_key(KEY) && metadata.values().any(|text| text.contains("\"padding\"")) {
+        return Err(Error::file(path, format!("metadata `{KEY}` has lost its name: this file is damaged")));
+    }
+    seal::check(path, &metadata, &tensors)?;
     let tensors: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let about = match metadata.get(KEY) {
         None => About { padding: Padding::Circular, filters: Vec::new() },
@@ -183,7 +191,11 @@ mod tests {
         assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
         let (tensors, metadata) = tensors::read(&paths[0]).unwrap();
         assert_eq!(tensors.len(), 100);
-        assert_eq!(metadata["unheat"], "{\"padding\":\"circular\",\"filters\":[16,16,16,16]}");
+        let about = &metadata["unheat"];
+        assert!(
+            about.contains("\"padding\":\"circular\"") && about.contains("\"filters\":[16,16,16,16]"),
+            "{about}"
+        );
         let find = |name: &str| tensors.iter().find(|t| t.name == name).unwrap();
         assert_eq!(find("up3.conv.double_conv.0.weight").shape, [16, 32, 3, 3]);
         assert_eq!(find("inc.double_conv.1.num_batches_tracked").data, Data::I64(vec![0]));
@@ -262,6 +274,23 @@ mod tests {
         for metadata in ["", "{}", "{\"padding\":\"mirror\"}"] {
             assert!(complain(Some((KEY, metadata)), &|_| ()).contains("metadata `unheat`"));
         }
+    }
+
+    #[test]
+    fn a_changed_number_is_noticed() {
+        let folder = tempfile::tempdir().unwrap();
+        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero });
+        let (path, _) = saved(&net, folder.path());
+        let (mut tensors, metadata) = tensors::read(&path).unwrap();
+        let Data::F32(values) = &mut tensors[0].data else { panic!() };
+        values[0] += 1e-6;
+        tensors::write(&path, &tensors, Some((KEY, &metadata[KEY]))).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("the checksum is wrong"));
+        tensors::write(&path, &tensors, Some(("unheaf", &metadata[KEY]))).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("metadata `unheat` has lost its name"));
+        // A program that changes numbers and drops the checksum is believed.
+        tensors::write(&path, &tensors, Some((KEY, "{\"padding\":\"zero\"}"))).unwrap();
+        assert_eq!(read(&path).unwrap().0.config.padding, Padding::Zero);
     }
 
     #[test]

@@ -16,3 +16,17 @@ pub struct Snapshot {
     /// The parameters before the last update: the last whose losses are known to be finite.
     pub kept_params: Vec<f32>,
 }
+
+impl Snapshot {
+    /// Before the first update.
+    pub fn before(state: State) -> Self {
+        let zeros = vec![0.0; state.params.len()];
+        Self {
+            kept_params: state.params.clone(),
+            state,
+            first_moments: zeros.clone(),
+            second_moments: zeros,
+            updates: 0,
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The settings of a run: what `config.toml` holds.
 
+use super::on_nan::OnNan;
 use super::size::Size;
 use crate::model::{Method, Padding, Precision, Schedule, ScheduleName, Storage};
 use crate::{Error, Result};
@@ -47,6 +48,8 @@ pub struct TrainConfig {
     /// Step: after how many steps each time; none: [`LR_DECAY_EVERY`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lr_decay_every: Option<u64>,
+    /// What happens to steps whose losses or gradients are not finite.
+    pub on_nan: OnNan,
     /// Levels of the U-Net.
     pub levels: usize,
     /// Filters of all levels, or of each from the finest to the coarsest.
@@ -101,6 +104,7 @@ impl Default for TrainConfig {
             lr_cosine_steps: None,
             lr_decay: None,
             lr_decay_every: None,
+            on_nan: OnNan::Stop,
             levels: 4,
             filters: vec![16],
             padding: Padding::Circular,

@@ -3,6 +3,7 @@
 use super::compute::Compute;
 use super::config::TrainConfig;
 use super::memory::{self, Purpose};
+use super::on_nan::OnNan;
 use super::plan::Plan;
 use crate::cpu::Real;
 use crate::model::init::State;
@@ -13,8 +14,10 @@ use std::time::Instant;
 /// A network in training, on a GPU or on the CPU.
 pub struct Engine {
     backend: Backend,
-    /// Forward passes in training mode so far, for `num_batches_tracked`.
+    /// Batches in the running statistics, for `num_batches_tracked`.
     batches: i64,
+    /// Whether steps that are not finite are left out, rather than the last.
+    skips: bool,
 }
 
 enum Backend {
@@ -48,6 +51,7 @@ trait CpuTraining {
 struct CpuEngine<P> {
     step: cpu::Step<f32, P>,
     updates: u64,
+    skips: bool,
     frozen: bool,
     finished: Vec<Losses>,
     kept: (Vec<f32>, Vec<f32>),
@@ -64,20 +68,25 @@ impl Engine {
         Self::check(compute, plan, config)?;
         let &TrainConfig { physics, activations, batch, .. } = config;
         let objective = plan.objective;
+        let skips = config.on_nan == OnNan::Skip;
         let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
         let backend = match compute {
             Compute::Gpu(gpu) => {
                 let build = |batch| {
                     gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state)
                 };
-                Backend::Gpu(Box::new(memory::build_or_name_largest(batch, build)?))
+                let mut step = memory::build_or_name_largest(batch, build)?;
+                if skips {
+                    step.skip_bad_steps();
+                }
+                Backend::Gpu(Box::new(step))
             }
             Compute::Cpu => Backend::Cpu(match physics {
-                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, state)),
-                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, batch, state)),
+                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, skips)),
+                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, batch, skips)),
             }),
         };
-        Ok(Self { backend, batches: state.batches_tracked })
+        Ok(Self { backend, batches: state.batches_tracked, skips })
     }
 
     /// Refuses what [`Engine::new`] would refuse before it builds anything.
@@ -101,7 +110,8 @@ impl Engine {
 
     /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.
     ///
-    /// Once a loss or a gradient is not finite, further steps change nothing.
+    /// A step whose losses or gradients are not finite changes nothing, and unless it is to be skipped, no further one
+    /// does.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.batches += 1;
         match &mut self.backend {
@@ -140,15 +150,19 @@ impl Engine {
     /// The losses of finished steps that have not been collected yet, in step order. With `all`, waits for every
     /// submitted step.
     pub fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
-        match &mut self.backend {
+        let losses = match &mut self.backend {
             Backend::Gpu(step) => {
                 if all {
                     step.request_losses()?;
                 }
-                step.losses(all)
+                step.losses(all)?
             }
-            Backend::Cpu(engine) => Ok(engine.take_losses()),
+            Backend::Cpu(engine) => engine.take_losses(),
+        };
+        if self.skips {
+            self.batches -= losses.iter().filter(|losses| !losses.is_finite()).count() as i64;
         }
+        Ok(losses)
     }
 
     /// Asks for the losses of all submitted steps without waiting for them.
@@ -168,7 +182,8 @@ impl Engine {
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
-    /// Everything that the next step depends on, after the last one. Meant for between two finite steps.
+    /// Everything that the next step depends on, after the last one. Meant for between two finite or skipped steps, once
+    /// all losses are collected.
     pub fn snapshot(&self) -> Result<Snapshot> {
         match &self.backend {
             Backend::Gpu(step) => step.snapshot(self.batches),
@@ -216,12 +231,13 @@ impl Engine {
 }
 
 impl<P: Real> CpuEngine<P> {
-    fn new(plan: &Plan, batch: usize, state: &State) -> Self {
+    fn new(plan: &Plan, batch: usize, skips: bool) -> Self {
+        let state = &plan.start;
         let mut step = cpu::Step::new(&plan.net, &plan.heat, plan.objective, plan.adam, batch);
         step.params.copy_from_slice(&state.params);
         step.running.copy_from_slice(&state.buffers);
         let kept = (state.params.clone(), state.buffers.clone());
-        Self { step, updates: 0, frozen: false, finished: Vec::new(), kept, seconds: [0.0; 4] }
+        Self { step, updates: 0, skips, frozen: false, finished: Vec::new(), kept, seconds: [0.0; 4] }
     }
 }
 
@@ -233,13 +249,17 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
         let data = lap();
         self.step.forward();
         let forward = lap();
-        let losses = self.step.backward();
+        let mut losses = self.step.backward();
         let backward = lap();
-        self.frozen |= !losses.is_finite();
-        if !self.frozen {
+        losses.frozen |= !self.step.running.iter().all(|value| value.is_finite());
+        self.frozen = !losses.is_finite() || self.frozen && !self.skips;
+        losses.frozen |= self.frozen;
+        self.updates += 1;
+        if self.frozen {
+            self.step.running.copy_from_slice(&self.kept.1);
+        } else {
             self.kept.0.copy_from_slice(&self.step.params);
             self.kept.1.copy_from_slice(&self.step.running);
-            self.updates += 1;
             self.step.update(self.updates);
         }
         self.seconds = [data, forward, backward, lap()];

@@ -4,8 +4,10 @@ use super::compute::Compute;
 use super::config::TrainConfig;
 use super::engine::Engine;
 use super::journal::Journal;
+use super::on_nan::OnNan;
 use super::plan::Plan;
 use super::preview::{Preview, Previewer};
+use super::recovery::Recovery;
 use super::resume::{Resumed, lasting};
 use super::summary::Statistics;
 use super::validation::Validation;
@@ -52,6 +54,9 @@ pub trait Progress {
     /// What was asked for.
     fn preview(&mut self, _: &Preview) {}
 
+    /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
+    fn recovered(&mut self, _error: &str, _step: u64, _compute: &Compute) {}
+
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
     fn interrupted(&mut self) -> bool {
         false
@@ -64,6 +69,8 @@ pub struct Outcome {
     pub folder: PathBuf,
     /// Steps that are done: all, unless [`Progress`] has ended the run.
     pub steps: u64,
+    /// Steps whose update was left out, since a loss or a gradient was not finite.
+    pub skipped: u64,
     /// x_l2 over the batch of the last step; NaN where x* is unknown.
     pub x_l2: Statistics,
     /// Time of the loop, that before an interruption too.
@@ -76,7 +83,8 @@ pub struct Outcome {
 /// # Errors
 /// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
 /// missing. [`Error::NonFinite`] when a loss is not finite: the folder then holds the metrics so far and the last
-/// good weights.
+/// good weights. [`Error::Stopped`] when a file cannot be written or the device fails again and again: [`resume`] can
+/// go on once that is mended.
 pub fn train(
     config: &TrainConfig,
     plan: Plan,
@@ -86,9 +94,13 @@ pub fn train(
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
     let engine = Engine::new(compute, &plan, config)?;
-    let folder = run_folder::create(folder, config.method.name())?;
+    // A folder that is there can be gone on with, whenever this process is killed.
+    let folder = run_folder::create(folder, config.method.name(), |folder| {
+        report::config(&folder.join("config.toml"), &config.settled(), &compute.describe())
+    })?;
     let lock = run_folder::lock(&folder)?;
-    Run::new(config, plan, engine, compute, folder, lock, 0)?.train_on(progress)
+    let start = Snapshot::before(plan.start.clone());
+    Run::new(config, plan, compute, folder, lock, Recovery::new(0, start))?.train_on(engine, progress)
 }
 
 /// Goes on with a run, bit for bit as if it had never stopped. `config` is the run's own but for
@@ -106,10 +118,13 @@ pub fn resume(
     check_gradients(config, None)?;
     let mut engine = Engine::new(compute, &plan, config)?;
     let done = resumed.step();
-    if let Some(checkpoint) = &resumed.checkpoint {
-        engine.restore(&checkpoint.snapshot);
-    }
-    Run::new(config, plan, engine, compute, resumed.folder, resumed.lock, done)?.train_on(progress)
+    let start = match resumed.checkpoint {
+        Some(checkpoint) => checkpoint.snapshot,
+        None => Snapshot::before(plan.start.clone()),
+    };
+    engine.restore(&start);
+    let recovery = Recovery::new(done, start);
+    Run::new(config, plan, compute, resumed.folder, resumed.lock, recovery)?.train_on(engine, progress)
 }
 
 /// Refuses a file for the gradients that could not be written at the end.
@@ -126,98 +141,161 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
     Ok(())
 }
 
-/// A run in its folder, after `done` steps.
+/// A run in its folder, after `done` steps. Its engine is passed along, since it may have to be replaced.
 struct Run {
     config: TrainConfig,
     plan: Plan,
-    engine: Engine,
+    compute: Compute,
     folder: PathBuf,
     _lock: Lock,
     journal: Journal,
     validation: Option<Validation>,
-    compute: Compute,
     /// Made when first wanted.
     previewer: Option<Previewer>,
+    recovery: Recovery,
     /// Steps done when this process began.
     first: u64,
     done: u64,
+    /// Steps before the last checkpoint.
+    saved: u64,
 }
 
 impl Run {
     fn new(
         config: &TrainConfig,
         plan: Plan,
-        engine: Engine,
         compute: &Compute,
         folder: PathBuf,
         lock: Lock,
-        done: u64,
+        recovery: Recovery,
     ) -> Result<Self> {
-        let config = config.settled();
+        let (config, compute, done) = (config.settled(), compute.clone(), recovery.step);
         let journal = Journal::resume(&folder, done, &config)?;
-        let validation = Validation::resume(&folder, done, &config, &plan, compute)?;
+        let validation = Validation::resume(&folder, done, &config, &plan, &compute)?;
         report::config(&folder.join("config.toml"), &config, &compute.describe())?;
+        let (first, saved) = (done, done);
         Ok(Self {
             config,
             plan,
-            engine,
+            compute,
             folder,
             _lock: lock,
             journal,
             validation,
-            compute: compute.clone(),
             previewer: None,
-            first: done,
+            recovery,
+            first,
             done,
+            saved,
         })
     }
 
-    fn train_on(mut self, progress: &mut dyn Progress) -> Result<Outcome> {
-        let mut last_request = Instant::now();
-        while self.done < self.config.steps && !self.journal.failed {
-            if progress.interrupted() {
-                return self.pause(progress);
+    fn train_on(mut self, mut engine: Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+        loop {
+            let error = match self.steps(&mut engine, progress) {
+                Err(error) => error,
+                outcome => return outcome,
+            };
+            drop(engine); // its memory first
+            engine = self.recover(error, progress).map_err(|error| self.stopped(error))?;
+        }
+    }
+
+    /// Returns to the last state on the host, on a device opened anew.
+    fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Engine> {
+        let what = error.to_string();
+        let build = |compute: &Compute| Engine::new(compute, &self.plan, &self.config);
+        let (compute, mut engine) = self.recovery.restart(error, &self.compute, build)?;
+        engine.restore(&self.recovery.snapshot);
+        self.compute = compute;
+        if let Some(validation) = &mut self.validation {
+            validation.move_to(&self.compute);
+        }
+        self.previewer = None; // of the device that failed
+        self.done = self.recovery.step;
+        self.journal.rewind(self.done);
+        progress.recovered(&what, self.done, &self.compute);
+        Ok(engine)
+    }
+
+    /// Says how to go on after an error that may pass.
+    fn stopped(&self, cause: Error) -> Error {
+        match cause {
+            Error::Io { .. } | Error::File { .. } | Error::Device(_) | Error::OutOfMemory(_)
+                if self.folder.join("config.toml").exists() =>
+            {
+                Error::Stopped { cause: cause.into(), folder: self.folder.clone() }
             }
-            self.engine.submit(&self.plan.data.batch(self.done))?;
+            other => other,
+        }
+    }
+
+    fn steps(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+        let mut last_request = Instant::now();
+        loop {
+            self.look_and_save(engine, progress)?;
+            if self.done == self.config.steps || self.journal.failed.is_some() {
+                return self.finish(engine, progress);
+            }
+            if progress.interrupted() {
+                return self.pause(engine, progress);
+            }
+            engine.submit(&self.plan.data.batch(self.done))?;
             self.done += 1;
             if last_request.elapsed() > REFRESH {
-                self.engine.request_losses()?;
+                engine.request_losses()?;
                 last_request = Instant::now();
             }
-            self.journal.add(&mut self.engine, false, progress)?;
-            if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
-                self.validate(progress)?;
-            }
-            if progress.wants_preview() {
-                self.preview(progress)?;
-            }
-            let every = self.config.checkpoint_every;
-            if every > 0 && self.done.is_multiple_of(every) && self.done < self.config.steps {
-                self.save(progress)?;
-            }
+            self.journal.add(engine, false, progress)?;
         }
-        self.finish(progress)
+    }
+
+    /// What is due after the steps so far, unless it was done before the device failed.
+    fn look_and_save(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+        if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
+            self.validate(engine, progress)?;
+        }
+        let every = self.config.checkpoint_every;
+        let is_due = every > 0 && self.done.is_multiple_of(every);
+        if is_due && self.done > self.saved && self.done < self.config.steps {
+            self.save(engine, progress)?;
+        }
+        if self.done > self.first && progress.wants_preview() {
+            self.preview(engine, progress)?;
+        }
+        if self.recovery.is_due(&self.compute) {
+            self.settle(engine, progress)?;
+        }
+        Ok(())
     }
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
-    fn settle(&mut self, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
-        self.journal.add(&mut self.engine, true, progress)?;
-        if self.journal.failed {
+    fn settle(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
+        self.journal.add(engine, true, progress)?;
+        if !self.journal.is_complete(self.done) {
+            return Err(Error::Device("the losses of some steps never came".to_owned()));
+        }
+        if self.journal.failed.is_some() {
             return Ok(None);
         }
-        Ok(Some(self.engine.snapshot()?).filter(|snapshot| snapshot.state.is_finite()))
+        let snapshot = Some(engine.snapshot()?).filter(|snapshot| snapshot.state.is_finite());
+        if let Some(snapshot) = &snapshot {
+            self.recovery.keep(self.done, snapshot);
+        }
+        Ok(snapshot)
     }
 
-    fn validate(&mut self, progress: &mut dyn Progress) -> Result<()> {
-        let (Some(snapshot), Some(validation)) = (self.settle(progress)?, &mut self.validation) else {
+    fn validate(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+        let (Some(snapshot), Some(validation)) = (self.settle(engine, progress)?, &mut self.validation)
+        else {
             return Ok(());
         };
         progress.validated(&validation.look(self.done, &snapshot.state)?);
         Ok(())
     }
 
-    fn preview(&mut self, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(progress)? else { return Ok(()) };
+    fn preview(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+        let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
         if self.previewer.is_none() {
             self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.compute)?);
         }
@@ -228,9 +306,11 @@ impl Run {
     }
 
     /// Writes a checkpoint, unless training has failed: then the last good one stays.
-    fn save(&mut self, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(progress)? else { return Ok(()) };
-        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)
+    fn save(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+        let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
+        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
+        self.saved = self.done;
+        Ok(())
     }
 
     /// Tables reach the disk before the checkpoint that says how far they are.
@@ -242,23 +322,23 @@ impl Run {
     }
 
     /// Stops before the end, such that [`resume`] goes on here.
-    fn pause(mut self, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(progress)? else { return Err(self.fail()?) };
+    fn pause(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+        let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
         weights::write(&self.folder.join("weights.safetensors"), &self.plan.net, &snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         Ok(self.outcome())
     }
 
     /// Writes what a run leaves. The last checkpoint is the last file: where it is, the others are.
-    fn finish(mut self, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(progress)? else { return Err(self.fail()?) };
+    fn finish(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+        let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
         let file = |name: &str| self.folder.join(name);
         weights::write(&file("weights.safetensors"), &self.plan.net, &snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
-            weights::write_gradients(path, &self.plan.net, &self.engine.gradients()?)?;
+            weights::write_gradients(path, &self.plan.net, &engine.gradients()?)?;
         }
         report::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
-        let examples = self.engine.predict(&self.plan.data.examples())?;
+        let examples = engine.predict(&self.plan.data.examples())?;
         report::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
@@ -266,18 +346,27 @@ impl Run {
     }
 
     /// Writes the last good weights, and returns what to say.
-    fn fail(&mut self) -> Result<Error> {
+    fn fail(&mut self, engine: &mut Engine) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
-        let step = self.journal.rows.len() as u64;
-        let kept = self.engine.kept_state(self.plan.start.batches_tracked + (step - self.first) as i64)?;
+        let good = self.journal.good_steps(self.first);
+        let kept = engine.kept_state(self.plan.start.batches_tracked + good as i64)?;
         weights::write(&path, &self.plan.net, &kept)?;
         report::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
-        let hint = format!("the last good weights are in {}; try a smaller --lr", path.display());
-        Ok(Error::NonFinite { step, hint })
+        let before = match (self.config.on_nan, self.journal.failed) {
+            (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
+            _ => String::new(),
+        };
+        let hint = format!("{before}the last good weights are in {}; try a smaller --lr", path.display());
+        Ok(Error::NonFinite { step: self.journal.failed.unwrap_or(self.done), hint })
     }
 
-    fn outcome(self) -> Outcome {
-        let seconds = self.journal.seconds();
-        Outcome { folder: self.folder, steps: self.done, x_l2: self.journal.last, seconds }
+    fn outcome(&self) -> Outcome {
+        Outcome {
+            folder: self.folder.clone(),
+            steps: self.done,
+            skipped: self.journal.skipped(),
+            x_l2: self.journal.last,
+            seconds: self.journal.seconds(),
+        }
     }
 }

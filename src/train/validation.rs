@@ -24,6 +24,8 @@ pub(super) struct Validation {
     /// y* = P(x*) + n.
     observation: Vec<f32>,
     file: ValidationFile,
+    /// Updates that the network had when it was tried last.
+    looked: u64,
     best: f64,
     best_path: PathBuf,
 }
@@ -49,6 +51,7 @@ impl Validation {
             truth: held_out.truth.clone(),
             observation: held_out.observation(&plan.heat)?,
             file,
+            looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
             best_path: folder.join("weights.best.safetensors"),
         }))
@@ -56,7 +59,12 @@ impl Validation {
 
     /// Whether to look after `done` steps.
     pub(super) fn is_due(&self, done: u64) -> bool {
-        done.is_multiple_of(self.every)
+        done > self.looked && done.is_multiple_of(self.every)
+    }
+
+    /// Goes on on another device.
+    pub(super) fn move_to(&mut self, compute: &Compute) {
+        self.compute = compute.clone();
     }
 
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
@@ -76,6 +84,7 @@ impl Validation {
             weights::write(&self.best_path, &self.net, state)?;
         }
         self.file.append(&row)?;
+        self.looked = done;
         Ok(row)
     }
 

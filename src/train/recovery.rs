@@ -1,0 +1,75 @@
+//! The way back when a device fails in the middle of a run: open it anew, return to the last state on the host.
+
+use super::Compute;
+use crate::model::Snapshot;
+use crate::{Error, Result};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Failures without a newer state between them that are one too many.
+const LIMIT: u32 = 3;
+
+/// The state comes to the host at least this often, so that a failure costs no more than that. The copy waits for the
+/// steps in flight and moves five arrays as long as the parameters, a few milliseconds in all.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// A driver that has reset its device is asked again after this, times the failures so far.
+const PAUSE: Duration = Duration::from_millis(300);
+
+/// The last state that the host knows, and what has happened since.
+pub(super) struct Recovery {
+    /// Steps before `snapshot`.
+    pub(super) step: u64,
+    pub(super) snapshot: Snapshot,
+    taken: Instant,
+    failures: u32,
+}
+
+impl Recovery {
+    /// From the state after `step` steps.
+    pub(super) fn new(step: u64, snapshot: Snapshot) -> Self {
+        Self { step, snapshot, taken: Instant::now(), failures: 0 }
+    }
+
+    /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not share.
+    pub(super) fn is_due(&self, compute: &Compute) -> bool {
+        matches!(compute, Compute::Gpu(_)) && self.taken.elapsed() > INTERVAL
+    }
+
+    /// The state after `step` steps.
+    pub(super) fn keep(&mut self, step: u64, snapshot: &Snapshot) {
+        if step > self.step {
+            *self = Self::new(step, snapshot.clone());
+        }
+        self.taken = Instant::now();
+    }
+
+    /// Opens the device of `compute` anew after `error`, as often as it may fail, and lets `build` build on it.
+    ///
+    /// # Errors
+    /// `error` itself, where another device would not help; after too many failures the last of them.
+    pub(super) fn restart<T>(
+        &mut self,
+        mut error: Error,
+        compute: &Compute,
+        build: impl Fn(&Compute) -> Result<T>,
+    ) -> Result<(Compute, T)> {
+        let Compute::Gpu(gpu) = compute else { return Err(error) };
+        while matches!(error, Error::Device(_) | Error::OutOfMemory(_)) {
+            self.failures += 1;
+            if self.failures >= LIMIT {
+                let step = self.step;
+                let what =
+                    format!("{error} ({LIMIT} failures after step {step}, each time on a fresh device)");
+                return Err(Error::Device(what));
+            }
+            thread::sleep(PAUSE * (self.failures - 1));
+            let opened = gpu.reopen().map(|gpu| Compute::Gpu(gpu.into()));
+            match opened.and_then(|compute| Ok((build(&compute)?, compute))) {
+                Ok((built, compute)) => return Ok((compute, built)),
+                Err(again) => error = again,
+            }
+        }
+        Err(error)
+    }
+}

@@ -1,0 +1,137 @@
+//! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken run.
+
+mod support;
+
+use std::path::Path;
+use std::sync::Arc;
+use support::runs::assert_same;
+use tempfile::tempdir;
+use unheat::gpu::Gpu;
+use unheat::io::checkpoint;
+use unheat::io::metrics::Row;
+use unheat::train::{Compute, DeviceChoice, Progress, Resumed, Size, TrainConfig, resume, train};
+use unheat::{Error, Result};
+
+/// Loses the device when these steps have arrived, in this order.
+struct Saboteur {
+    gpu: Arc<Gpu>,
+    steps: Vec<u64>,
+    /// Whether every new device is lost at once.
+    relentless: bool,
+    recovered: Vec<(String, u64)>,
+    arrived: Vec<u64>,
+}
+
+impl Progress for Saboteur {
+    fn step(&mut self, row: &Row, _: u64) {
+        self.arrived.push(row.step);
+        if self.steps.first() == Some(&row.step) {
+            self.steps.remove(0);
+            self.gpu.lose();
+        }
+    }
+
+    fn recovered(&mut self, error: &str, step: u64, compute: &Compute) {
+        self.recovered.push((error.to_owned(), step));
+        let Compute::Gpu(gpu) = compute else { panic!("a GPU was lost") };
+        self.gpu = gpu.clone();
+        if self.relentless {
+            self.gpu.lose();
+        }
+    }
+}
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        steps: 30,
+        batch: 2,
+        size: Size { nx: 16, ny: 16 },
+        levels: 2,
+        filters: vec![8],
+        checkpoint_every: 7,
+        validate_every: 5,
+        jsonl: true,
+        ..TrainConfig::default()
+    }
+}
+
+fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Compute, Saboteur) {
+    let compute = Compute::open(&DeviceChoice::Index(adapter)).unwrap();
+    let Compute::Gpu(gpu) = &compute else { panic!("an adapter was asked for") };
+    let saboteur = Saboteur {
+        gpu: gpu.clone(),
+        steps: steps.to_vec(),
+        relentless,
+        recovered: Vec::new(),
+        arrived: Vec::new(),
+    };
+    (compute, saboteur)
+}
+
+fn run(folder: &Path, adapter: usize, steps: &[u64], relentless: bool) -> (Result<()>, Saboteur) {
+    let config = config();
+    let (compute, mut saboteur) = saboteur(adapter, steps, relentless);
+    let outcome = train(&config, config.plan().unwrap(), &compute, Some(folder), &mut saboteur);
+    (outcome.map(drop), saboteur)
+}
+
+#[test]
+fn a_lost_device_is_opened_anew_and_nothing_changes() {
+    let root = tempdir().unwrap();
+    for adapter in 0..support::adapters().len() {
+        let [whole, broken] = ["whole", "broken"].map(|name| root.path().join(format!("{name}-{adapter}")));
+        run(&whole, adapter, &[], false).0.unwrap();
+        // At once; twice within an interval; at a checkpoint; at the very end.
+        let (outcome, saboteur) = run(&broken, adapter, &[0, 8, 9, 13, 29], false);
+        outcome.unwrap();
+        assert_same(&whole, &broken);
+        assert!(saboteur.steps.is_empty());
+        assert!((3..=5).contains(&saboteur.recovered.len()), "{:?}", saboteur.recovered);
+        assert!(saboteur.arrived.iter().copied().eq(0..30), "each step is told once: {:?}", saboteur.arrived);
+        for (error, step) in &saboteur.recovered {
+            assert!(!error.contains('\n') && *step <= 30, "{error}");
+        }
+        println!(
+            "torture: device lost {} times in 30 steps: final files byte-identical",
+            saboteur.recovered.len()
+        );
+    }
+}
+
+#[test]
+fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
+    let root = tempdir().unwrap();
+    let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
+    run(&whole, 0, &[], false).0.unwrap();
+    let (outcome, saboteur) = run(&broken, 0, &[16], true);
+    let error = outcome.unwrap_err();
+    let text = error.to_string();
+    assert!(matches!(error, Error::Stopped { .. }), "{text}");
+    assert!(
+        text.contains("3 failures after step") && text.contains("--resume") && !text.contains('\n'),
+        "{text}"
+    );
+    assert_eq!(saboteur.recovered.len(), 2, "the third failure is the last");
+    let saved = checkpoint::read(&broken.join("checkpoint.safetensors")).unwrap();
+    assert!(saved.step >= 14, "{}", saved.step);
+
+    let run = Resumed::open(&broken).unwrap();
+    let (compute, mut quiet) = self::saboteur(0, &[], false);
+    let (config, plan) = (config(), run.plan(&config()).unwrap());
+    resume(run, &config, plan, &compute, &mut quiet).unwrap();
+    assert_same(&whole, &broken);
+}
+
+/// A device that was opened with less keeps to it when it is opened anew.
+#[test]
+fn a_device_opened_anew_has_the_same_limits() {
+    for adapter in support::adapters() {
+        let limits = wgpu::Limits::default();
+        let checks = unheat::gpu::Checks::default();
+        let gpu = Gpu::open_with(&adapter, checks, wgpu::Features::empty(), limits.clone()).unwrap();
+        gpu.lose();
+        let again = gpu.reopen().unwrap();
+        assert_eq!(again.max_tensor_bytes(), limits.max_storage_buffer_binding_size);
+        assert!(!again.has_timestamps());
+    }
+}
