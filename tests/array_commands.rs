@@ -157,6 +157,30 @@ fn dtype_and_rank_are_kept_and_the_default_inverse_is_in_64_bits() {
 }
 
 #[test]
+fn a_measurement_has_the_noise_that_was_asked_for() {
+    let room = Room::new();
+    room.succeeds("generate --count 2 --size 32x32 -o x.npy");
+    room.succeeds("diffuse -i x.npy --device cpu -o exact.npy");
+    for (name, seed) in [("a", 1), ("again", 1), ("b", 2)] {
+        room.succeeds(&format!("diffuse -i x.npy --device cpu --noise 0.02 --seed {seed} -o {name}.npy"));
+    }
+    assert_eq!(room.load("a.npy"), room.load("again.npy"));
+    let exact = room.load("exact.npy");
+    let noise = |name: &str| -> Vec<f64> {
+        room.load(name).iter().zip(&exact).map(|(noisy, exact)| noisy - exact).collect()
+    };
+    let [a, b] = ["a.npy", "b.npy"].map(noise);
+    let std = |noise: &[f64]| (noise.iter().map(|n| n * n).sum::<f64>() / noise.len() as f64).sqrt();
+    let difference: Vec<f64> = a.iter().zip(&b).map(|(a, b)| a - b).collect();
+    let samples: Vec<f64> = a[..1024].iter().zip(&a[1024..]).map(|(a, b)| a - b).collect();
+    for (std, expected) in
+        [(std(&a), 0.02), (std(&difference), 0.02 * 2f64.sqrt()), (std(&samples), 0.02 * 2f64.sqrt())]
+    {
+        assert!((std / expected - 1.0).abs() < 0.1, "{std}");
+    }
+}
+
+#[test]
 fn drawn_rectangles_make_the_same_fields_again() {
     let room = Room::new();
     room.succeeds("generate --count 3 --size 32x64 --seed 5 -o a.npy --save-rectangles r.safetensors");

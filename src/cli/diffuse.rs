@@ -3,7 +3,9 @@
 use super::say::say;
 use super::sources::{self, Kind};
 use super::{Outcome, arrays};
-use crate::model::Precision;
+use crate::model::rng::Purpose;
+use crate::model::{Precision, noise};
+use crate::train::classic::check_noise;
 use crate::train::{Diffusion, fields};
 use clap::Args;
 use std::path::PathBuf;
@@ -18,6 +20,12 @@ pub(super) struct Arguments {
     /// Diffusivity × time, in cells² (of a picture: pixels²)
     #[arg(long, default_value_t = 8.0)]
     amount: f64,
+    /// Then add normal noise of this standard deviation to every cell, as a measurement would
+    #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
+    noise: f64,
+    /// Seed of the noise
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
@@ -30,9 +38,30 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    check_noise(arguments.noise)?;
     match sources::kind(&arguments.input)? {
         Kind::Array => array(&arguments),
         kind => pictures(&arguments, kind),
+    }
+}
+
+impl Arguments {
+    /// Adds the noise of picture or file number `index` to its fields of `cells` cells each.
+    fn measured(&self, index: usize, mut y: Vec<f64>, cells: usize) -> Vec<f64> {
+        if self.noise > 0.0 {
+            for (sample, field) in y.chunks_exact_mut(cells).enumerate() {
+                let noise = noise::draw(
+                    Purpose::Measurement,
+                    self.seed,
+                    index as u64,
+                    sample as u64,
+                    cells,
+                    self.noise,
+                );
+                field.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
+            }
+        }
+        y
     }
 }
 
@@ -41,6 +70,7 @@ fn array(arguments: &Arguments) -> Outcome {
     sources::check_array_output(&arguments.output)?;
     let compute = arrays::open(&arguments.device, arguments.physics)?;
     let y = fields::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
+    let y = arguments.measured(0, y, heat.cells());
     arrays::write_like(&arguments.output, y, &x)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -51,7 +81,9 @@ fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
     let compute = arrays::open(&arguments.device, physics)?;
     sources::each(&jobs, |job, photo| {
         let diffusion = Diffusion::insulated(&compute, physics, photo.nx, photo.ny, amount)?;
-        photo.with_planes(&diffusion.apply(&photo.planes)?).write(&job.output)
+        let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
+        let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
+        photo.with_planes(&y).write(&job.output)
     })?;
     say!("{} diffused by {amount} pixels², in {}", sources::counted(&jobs), arguments.output.display());
     Ok(ExitCode::SUCCESS)

@@ -32,6 +32,8 @@ pub enum Purpose {
     ExampleCrops = 11,
     /// Which pieces are held out.
     ValidationCrops = 12,
+    /// Noise that a command adds to what it has diffused.
+    Measurement = 13,
 }
 
 /// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.
