@@ -38,14 +38,18 @@
 //! # Ok::<(), unheat::Error>(())
 //! ```
 
+#[cfg(not(target_family = "wasm"))]
 pub mod bench;
 pub mod cases;
+#[cfg(not(target_family = "wasm"))]
 pub mod cli;
 pub mod cpu;
 pub mod error;
 pub mod gpu;
+#[cfg(not(target_family = "wasm"))]
 pub mod io;
 pub mod model;
+#[cfg(not(target_family = "wasm"))]
 pub mod train;
 
 pub use error::{Error, Result};
