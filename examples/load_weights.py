@@ -20,16 +20,27 @@ from torch import nn
 from torch.nn import functional
 
 
-class DoubleConv(nn.Module):
-    """Conv, batch norm, ReLU, twice. `padding` is torch's name: circular or zeros."""
+ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid}
 
-    def __init__(self, c_in, c_mid, c_out, padding):
+
+class Choices:
+    """What unheat's metadata says of the architecture, besides what the shapes tell."""
+
+    def __init__(self, padding="circular", activation="relu", **_):
+        self.padding = {"circular": "circular", "zero": "zeros"}[padding]
+        self.activation = ACTIVATIONS[activation]
+
+
+class DoubleConv(nn.Module):
+    """Conv, batch norm, activation, conv, batch norm, ReLU."""
+
+    def __init__(self, c_in, c_mid, c_out, choices):
         super().__init__()
         self.double_conv = nn.Sequential(
-            nn.Conv2d(c_in, c_mid, 3, padding=1, padding_mode=padding),
+            nn.Conv2d(c_in, c_mid, 3, padding=1, padding_mode=choices.padding),
             nn.BatchNorm2d(c_mid),
-            nn.ReLU(),
-            nn.Conv2d(c_mid, c_out, 3, padding=1, padding_mode=padding),
+            choices.activation(),
+            nn.Conv2d(c_mid, c_out, 3, padding=1, padding_mode=choices.padding),
             nn.BatchNorm2d(c_out),
             nn.ReLU(),
         )
@@ -52,14 +63,14 @@ class Block(nn.Module):
 class UNet(nn.Module):
     """One channel in, one out; `filters` from the finest level to the coarsest."""
 
-    def __init__(self, filters, padding):
+    def __init__(self, filters, choices):
         super().__init__()
         self.levels = len(filters)
-        self.inc = DoubleConv(1, filters[0], filters[0], padding)
+        self.inc = DoubleConv(1, filters[0], filters[0], choices)
         for i in range(1, self.levels):
             low, skip = filters[self.levels - i], filters[self.levels - i - 1]  # up1 is the deepest
-            self.add_module(f"down{i}", Block(filters[i - 1], filters[i], filters[i], padding))
-            self.add_module(f"up{i}", Block(low + skip, (low + skip) // 2, skip, padding))
+            self.add_module(f"down{i}", Block(filters[i - 1], filters[i], filters[i], choices))
+            self.add_module(f"up{i}", Block(low + skip, (low + skip) // 2, skip, choices))
         self.outc = nn.Conv2d(filters[0], 1, 1)
 
     def forward(self, x):
@@ -74,15 +85,14 @@ class UNet(nn.Module):
 
 
 def load(path):
-    """The module in `path`. Filters are read from the shapes, the padding from unheat's metadata."""
+    """The module in `path`. Filters are read from the shapes, the other choices from unheat's metadata."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         about = json.loads((file.metadata() or {}).get("unheat", "{}"))
     downs = [int(match[1]) for match in map(re.compile(r"down(\d+)\.").match, tensors) if match]
     blocks = ["inc"] + [f"down{i}.conv" for i in range(1, max(downs, default=0) + 1)]
     filters = [len(tensors[f"{block}.double_conv.3.weight"]) for block in blocks]
-    padding = {"circular": "circular", "zero": "zeros"}[about.get("padding", "circular")]
-    module = UNet(filters, padding)
+    module = UNet(filters, Choices(**about))
     module.load_state_dict(tensors)  # strict: every tensor is used, none is missing
     return module
 

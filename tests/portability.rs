@@ -39,7 +39,7 @@ fn specs() -> BTreeMap<String, KernelSpec> {
             (noisy(Method::Sip), Padding::Circular),
             (noisy(Method::Gd), Padding::Zero),
         ] {
-            let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
+            let net = UNet::new(&UNetConfig { filters: filters.clone(), padding, ..Default::default() });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let adam = Adam::default();

@@ -2,7 +2,7 @@
 
 use super::Ceilings;
 use crate::gpu::Timing;
-use crate::model::{Method, Padding, Precision, Storage, UNet};
+use crate::model::{Activation, Method, Padding, Precision, Storage, UNet};
 use crate::train::{Size, TrainConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -58,6 +58,9 @@ pub struct Settings {
     pub filters: Vec<usize>,
     /// What convolutions read beyond the border.
     pub padding: Padding,
+    /// The first activation of double convolutions.
+    #[serde(default)]
+    pub activation: Activation,
     /// The precision of the physics.
     pub physics: Precision,
     /// How activations and their gradients are stored.
@@ -152,6 +155,7 @@ impl Settings {
             levels: net.config.levels(),
             filters: net.config.filters.clone(),
             padding: config.padding,
+            activation: config.activation,
             physics: config.physics,
             activations: config.activations,
         }

@@ -13,7 +13,7 @@ use crate::gpu::conv3x3;
 use crate::gpu::sink::{Pool, Sink, Target};
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{Activation, Padding, Storage};
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
@@ -59,14 +59,15 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         for (storage, padding) in storages(true) {
             for of in [Of::Stored, Of::Pooled, Of::Output] {
-                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, of, storage));
+                let below = Below::new(shape, c_in, storage);
+                cases.push(adjoint_case(below, c_out, padding, of));
             }
             cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
         }
     }
     // More chunks than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
-    cases.push(adjoint_relu_case(8, 8, many, Padding::Circular, Of::Stored, Storage::F32));
+    cases.push(adjoint_case(Below::new(many, 8, Storage::F32), 8, Padding::Circular, Of::Stored));
     cases.push(norm_case(many, 4, 10.0, 1.0));
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
@@ -80,6 +81,23 @@ pub(super) fn cases() -> Vec<Case> {
         let input = Input::new(Activation, [16, 0], shape, Storage::F32);
         cases.push(weight_gradient_case(input, 16, padding, Of::Stored));
     }
+    cases.extend(activation_cases());
+    cases
+}
+
+/// The other activations, where a layer's readers and its gradient meet them.
+fn activation_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let (wide, narrow) = (Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 3, nx: 4, ny: 2 });
+    for activation in Activation::ALL.into_iter().filter(|&function| function != Activation::Relu) {
+        for (shape, storage) in [(wide, Storage::F32), (narrow, Storage::F32), (wide, Storage::F16)] {
+            let input = Input { activation, ..Input::new(Kind::Activation, [16, 0], shape, storage) };
+            cases.push(conv_case(input.clone(), 16, Padding::Circular, false));
+            cases.push(weight_gradient_case(input, 16, Padding::Circular, Of::Output));
+            let below = Below { activation, ..Below::new(shape, 16, storage) };
+            cases.push(adjoint_case(below, 16, Padding::Circular, Of::Stored));
+        }
+    }
     cases
 }
 
@@ -92,7 +110,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case
     let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
     flat[gamma + 1] = 0.0;
     let sink_name = if pooled { "/pooled" } else { "" };
-    let name = format!("conv3x3/{:?}{sink_name}", input.kind).to_lowercase();
+    let name = format!("conv3x3/{}{sink_name}", input.name());
     let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
@@ -188,8 +206,8 @@ fn padded(planes: &[f64], channels: usize, shape: Shape, padding: Padding) -> Ve
 fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     let gradient = LayerGradient::new(shape, c_out, of, storage);
-    let (name, described) =
-        (format!("conv3x3_weight_gradient/{:?}", input.kind).to_lowercase(), input.text(c_out, padding));
+    let name = format!("conv3x3_weight_gradient/{}", input.name());
+    let described = input.text(c_out, padding);
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
@@ -230,17 +248,10 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: O
 }
 
 /// What a convolution leaves that read an activation.
-fn adjoint_relu_case(
-    c_in: usize,
-    c_out: usize,
-    shape: Shape,
-    padding: Padding,
-    of: Of,
-    storage: Storage,
-) -> Case {
+fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
+    let Below { shape, channels: c_in, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = LayerGradient::new(shape, c_out, of, storage);
-    let below = Below::new(shape, c_in, storage);
     let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
     let prepare = move |r: &mut Recorder| {
         let table = norm_table(r.gpu)?;
@@ -248,7 +259,7 @@ fn adjoint_relu_case(
         let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
         let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Relu(Target { layer: &layer, g: &out, sums: &sums });
+        let sink = Sink::Activation(Target { layer: &layer, g: &out, sums: &sums });
         g.with(r.gpu, &table, |gradient| {
             conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
         })?;
@@ -257,7 +268,8 @@ fn adjoint_relu_case(
     };
     let reference = move || below.reference(reference_adjoint(&gradient, &flat, c_in, padding));
     let described = adjoint_text(c_in, c_out, shape, padding, of);
-    let case = recorded("conv3x3_adjoint/relu", described, tolerance(storage), prepare, reference);
+    let name = format!("conv3x3_adjoint/{activation}");
+    let case = recorded(&name, described, tolerance(storage), prepare, reference);
     below_stored(case, shape, &[c_in], storage)
 }
 
@@ -322,6 +334,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
             norms: garbage(r.gpu, "norms", NORM_LEN * channels)?,
             first_norm: 0,
             channels,
+            activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
         let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };

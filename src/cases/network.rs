@@ -12,7 +12,7 @@ use crate::gpu::source::NORM_LEN;
 use crate::gpu::{Recorder, Shape, upsample};
 use crate::model::init::State;
 use crate::model::unet::Place;
-use crate::model::{Padding, Storage, UNet, UNetConfig};
+use crate::model::{Activation, Padding, Storage, UNet, UNetConfig};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -32,10 +32,16 @@ pub(super) fn cases() -> Vec<Case> {
         for (storage, padding) in
             storages(all).into_iter().filter(|&(_, padding)| all || padding == Padding::Circular)
         {
-            cases.push(network_case(filters.clone(), padding, batch, nx, ny, storage, noise));
+            let choices = UNetConfig { padding, ..Default::default() };
+            cases.push(network_case(filters.clone(), choices, batch, nx, ny, storage, noise));
         }
     }
-    cases.push(network_case(vec![8, 16], Padding::Zero, 2, 16, 32, Storage::F32, blocks));
+    let zero = UNetConfig { padding: Padding::Zero, ..Default::default() };
+    cases.push(network_case(vec![8, 16], zero, 2, 16, 32, Storage::F32, blocks));
+    for activation in [Activation::Silu, Activation::Tanh, Activation::Sigmoid] {
+        let choices = UNetConfig { activation, ..Default::default() };
+        cases.push(network_case(vec![8, 16], choices, 2, 16, 32, Storage::F32, noise));
+    }
     cases
 }
 /// As [`tolerance`], for stages of a few additions.
@@ -153,17 +159,17 @@ fn blocks(stream: u64, len: usize) -> Vec<f32> {
 /// The whole network, forward and backward, for an input from `field`.
 fn network_case(
     filters: Vec<usize>,
-    padding: Padding,
+    choices: UNetConfig,
     batch: usize,
     nx: usize,
     ny: usize,
     storage: Storage,
     field: fn(u64, usize) -> Vec<f32>,
 ) -> Case {
-    let net = UNet::new(&UNetConfig { filters, padding });
+    let net = UNet::new(&UNetConfig { filters, ..choices });
     let (state, entries) = (State::new(&net, 3), net.entries.clone());
     let (input, gradient) = (field(46, batch * nx * ny), noise(47, batch * nx * ny));
-    let described = format!("{batch}x{nx}x{ny} {:?} {padding}", net.config.filters);
+    let described = format!("{batch}x{nx}x{ny} {}", net.config);
     let (on_gpu, start, x, g) = (net.clone(), state.clone(), input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let network = crate::gpu::unet::Network::new(r.gpu, &on_gpu, storage, batch, nx, ny)?;

@@ -10,7 +10,7 @@ use crate::gpu::conv3x3;
 use crate::gpu::sink::Sink;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{Activation, Padding, Storage};
 
 const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
 const CHANNELS: usize = 12;
@@ -61,6 +61,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
             norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
             first_norm: 0,
             channels: CHANNELS,
+            activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
         let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };

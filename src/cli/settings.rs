@@ -1,6 +1,6 @@
 //! The flags that `train` and `bench` share: what is trained, and where.
 
-use crate::model::{Method, Padding, Precision, Storage};
+use crate::model::{Activation, Method, Padding, Precision, Storage};
 use crate::train::{Size, TrainConfig};
 use clap::{Args, ValueEnum};
 
@@ -33,6 +33,10 @@ pub(super) struct Settings {
     /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3) [default: circular]
     #[arg(long, value_enum)]
     padding: Option<PaddingName>,
+    /// The first activation of every double convolution; the second is ReLU, as in the reference (docs/network.md)
+    /// [default: relu]
+    #[arg(long, value_enum)]
+    activation: Option<ActivationName>,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
     device: String,
@@ -66,6 +70,14 @@ enum PaddingName {
     Zero,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum ActivationName {
+    Relu,
+    Silu,
+    Tanh,
+    Sigmoid,
+}
+
 impl Settings {
     /// `defaults` with what was said.
     pub(super) fn config(&self, defaults: TrainConfig) -> TrainConfig {
@@ -81,6 +93,13 @@ impl Settings {
                 Some(PaddingName::Circular) => Padding::Circular,
                 Some(PaddingName::Zero) => Padding::Zero,
                 None => defaults.padding,
+            },
+            activation: match self.activation {
+                Some(ActivationName::Relu) => Activation::Relu,
+                Some(ActivationName::Silu) => Activation::Silu,
+                Some(ActivationName::Tanh) => Activation::Tanh,
+                Some(ActivationName::Sigmoid) => Activation::Sigmoid,
+                None => defaults.activation,
             },
             device: self.device.clone(),
             ..defaults

@@ -9,7 +9,7 @@ pub fn conv1x1<T: Real>(norms: &[Norm<T>], z: &[T], weights: &[T], bias: T, out:
     out.fill(bias);
     for ((norm, z), &w) in norms.iter().zip(z.chunks_exact(out.len())).zip(weights) {
         for (o, &z) in out.iter_mut().zip(z) {
-            *o += w * norm.activate(z);
+            *o += w * norm.relu(z);
         }
     }
 }
@@ -30,7 +30,7 @@ pub fn conv1x1_backward<T: Real>(
         for (o, &g) in gradient[c * cells..][..cells].iter_mut().zip(g) {
             *o = weights[c] * g;
         }
-        shares.push(sum(cells, |i| g[i] * norm.activate(z[i])));
+        shares.push(sum(cells, |i| g[i] * norm.relu(z[i])));
     }
     shares.push(sum(cells, |i| g[i]));
     shares

@@ -194,13 +194,9 @@ impl<T: Real> Network<T> {
     /// Writes the activation of layer j, sample n, channel c, row by row.
     fn activate<'a>(&self, j: usize, n: usize, c: usize, rows: impl Iterator<Item = &'a mut [T]>) {
         let (nx, ny) = self.grid(self.net.convs[j].level);
-        let norm = self.norms[j][c];
+        let (function, norm) = (self.net.convs[j].activation, self.norms[j][c]);
         let plane = &self.z[j][(n * self.net.convs[j].c_out + c) * nx * ny..][..nx * ny];
-        for (row, z) in rows.zip(plane.chunks_exact(ny)) {
-            for (a, &z) in row.iter_mut().zip(z) {
-                *a = norm.activate(z);
-            }
-        }
+        rows.zip(plane.chunks_exact(ny)).for_each(|(row, z)| batch_norm::activate(function, norm, z, row));
     }
 
     fn output_backward(&mut self, params: &[T], output_gradient: &[T], gradients: &mut [T]) {
@@ -231,7 +227,7 @@ impl<T: Real> Network<T> {
             .zip(self.gradients[i].par_chunks(conv.c_out * nx * ny))
             .map(|(z, g)| {
                 let planes = z.chunks_exact(nx * ny).zip(g.chunks_exact(nx * ny)).zip(&self.norms[i]);
-                planes.map(|((z, g), &norm)| batch_norm::backward_sums(norm, z, g)).collect()
+                planes.map(|((z, g), &norm)| batch_norm::backward_sums(conv.activation, norm, z, g)).collect()
             })
             .collect();
         let mut sums = vec![[T::zero(); 2]; conv.c_out];
@@ -271,7 +267,7 @@ impl<T: Real> Network<T> {
         let weight_share = |n: usize, g: &mut [T], scratch: &mut Scratch<T>| {
             let z = &this.z[i][n * conv.c_out * cells..][..conv.c_out * cells];
             for (c, (g, z)) in g.chunks_exact_mut(cells).zip(z.chunks_exact(cells)).enumerate() {
-                batch_norm::backward(this.norms[i][c], sums[c], count, z, g);
+                batch_norm::backward(conv.activation, this.norms[i][c], sums[c], count, z, g);
             }
             this.load(conv, n, input, scratch);
             let mut share = vec![T::zero(); weight_len];
@@ -378,6 +374,7 @@ fn interior<T>(plane: &mut [T], nx: usize, ny: usize) -> impl Iterator<Item = &m
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Activation;
     use crate::model::init::State;
     use crate::model::rng::{Purpose, Random};
     use crate::model::unet::{Padding, Place, UNetConfig};
@@ -385,16 +382,20 @@ mod tests {
     /// Every kind of parameter and the input against central differences, in f64.
     #[test]
     fn backward_matches_central_differences() {
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
         use Padding::{Circular, Zero};
-        for (padding, filters, batch, nx, ny) in [
-            (Circular, vec![8], 1, 4, 2),
-            (Circular, vec![8, 16], 2, 4, 8),
-            (Circular, vec![8, 8, 8], 2, 8, 4),
-            (Zero, vec![8], 1, 4, 2),
-            (Zero, vec![8, 16], 2, 4, 8),
-            (Zero, vec![8, 8, 8], 2, 8, 4),
+        for (padding, activation, filters, batch, nx, ny) in [
+            (Circular, Relu, vec![8], 1, 4, 2),
+            (Circular, Relu, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, vec![8, 8, 8], 2, 8, 4),
+            (Zero, Relu, vec![8], 1, 4, 2),
+            (Zero, Relu, vec![8, 16], 2, 4, 8),
+            (Zero, Relu, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Silu, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, vec![8, 16], 2, 4, 8),
+            (Circular, Sigmoid, vec![8, 16], 2, 4, 8),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding });
+            let net = UNet::new(&UNetConfig { filters, padding, activation });
             let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
             let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
             let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();

@@ -1,4 +1,4 @@
-//! Batch normalisation and ReLU on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
+//! Batch normalisation on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
 //! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`super::source`],
 //! [`super::gradient`]).
 

@@ -2,6 +2,7 @@
 //!
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
+pub mod activation;
 pub mod adam;
 pub mod add_noise;
 pub mod arrange;

@@ -31,7 +31,7 @@ pub struct Network {
     layers: Vec<Layer>,
     /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
     pooled: BTreeMap<usize, Layer>,
-    /// Per layer g = ∂L/∂(ReLU's argument); of a skip connection without the share of the pooled. The last layer's is
+    /// Per layer g = ∂L/∂(the activation's argument); of a skip connection without the share of the pooled. The last layer's is
     /// never stored.
     layer_gradients: Vec<Tensor>,
     /// Per level, first ∂L/∂ of the upsampled activation that a convolution read, then g of the pooled one.
@@ -109,7 +109,8 @@ impl Network {
                 pooled.insert(finer, Layer { z, ..layers[finer].clone() });
             }
             let z = stored(format!("{} output", conv.name), shape(conv.level), conv.c_out)?;
-            layers.push(Layer { z, norms: norms.clone(), first_norm, channels: conv.c_out });
+            let (norms, channels, activation) = (norms.clone(), conv.c_out, conv.activation);
+            layers.push(Layer { z, norms, first_norm, channels, activation });
             first_norm += conv.c_out;
             statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
         }
@@ -279,12 +280,12 @@ impl Network {
             From::Field => Err(Error::Device(format!("{}: the input field has no gradient", conv.name))),
             From::Activation(j) => {
                 let target = Target { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
-                conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
+                conv3x3(recorder, shape, source, weights, Sink::Activation(target))?;
                 Ok(self.statistics_in(sums, shape))
             }
             From::Pool(j) => {
                 let target = Target { layer: &self.pooled[&j], g: scattered, sums };
-                conv3x3(recorder, shape, source, weights, Sink::Relu(target))?;
+                conv3x3(recorder, shape, source, weights, Sink::Activation(target))?;
                 Ok(self.statistics_in(sums, shape))
             }
             From::SkipUp { skip, low } => {

@@ -3,7 +3,7 @@
 use super::tensors::{self, Data, Tensor};
 use crate::model::init::State;
 use crate::model::unet::{Entry, Place};
-use crate::model::{Padding, UNet, UNetConfig};
+use crate::model::{Activation, Padding, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -13,9 +13,16 @@ use std::path::Path;
 #[derive(Serialize, Deserialize)]
 struct About {
     padding: Padding,
+    #[serde(default, skip_serializing_if = "is_default")]
+    activation: Activation,
     /// For whoever reads the file; the shapes decide.
     #[serde(default)]
     filters: Vec<usize>,
+}
+
+/// The reference's choices go without saying.
+fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
+    *choice == T::default()
 }
 
 const KEY: &str = "unheat";
@@ -38,7 +45,8 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
             },
         })
         .collect();
-    let about = About { padding: net.config.padding, filters: net.config.filters.clone() };
+    let UNetConfig { filters, padding, activation } = net.config.clone();
+    let about = About { padding, activation, filters };
     let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
@@ -60,8 +68,8 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels and filters; the padding is in
-/// the metadata that [`write()`] leaves, and circular in files without.
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels and filters; the padding and the
+/// activation are in the metadata that [`write()`] leaves, and circular and ReLU in files without.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
@@ -73,19 +81,19 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
     let (tensors, metadata) = tensors::read(path)?;
     let tensors: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let about = match metadata.get(KEY) {
-        None => About { padding: Padding::Circular, filters: Vec::new() },
+        None => About { padding: Padding::Circular, activation: Activation::Relu, filters: Vec::new() },
         Some(text) => serde_json::from_str(text).map_err(|e| {
             let what = format!("metadata `{KEY}` ({e}) must be like {{\"padding\":\"circular\"}}");
             Error::file(path, what)
         })?,
     };
-    state(&tensors, about.padding).map_err(|what| Error::file(path, what))
+    state(&tensors, &about).map_err(|what| Error::file(path, what))
 }
 
-fn state(tensors: &BTreeMap<&str, &Tensor>, padding: Padding) -> std::result::Result<(UNet, State), String> {
+fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
     let filters = filters(tensors)?;
-    let config = UNetConfig::new(filters.len(), &filters, padding).map_err(|e| e.to_string())?;
-    let net = UNet::new(&config);
+    let config = UNetConfig::new(filters.len(), &filters, about.padding).map_err(|e| e.to_string())?;
+    let net = UNet::new(&UNetConfig { activation: about.activation, ..config });
     if let Some(extra) = tensors.keys().find(|&&name| net.entries.iter().all(|e| e.name != name)) {
         return Err(format!("tensor `{extra}` does not belong to a U-Net of {}", describe(&filters)));
     }
@@ -192,13 +200,14 @@ mod tests {
     #[test]
     fn every_architecture_round_trips_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        for (filters, padding) in [
-            (vec![8], Padding::Zero),
-            (vec![8, 16, 24], Padding::Circular),
-            (vec![16; 4], Padding::Circular),
-            (vec![16, 8, 32, 8, 16, 8], Padding::Zero),
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        for (filters, padding, activation) in [
+            (vec![8], Padding::Zero, Sigmoid),
+            (vec![8, 16, 24], Padding::Circular, Silu),
+            (vec![16; 4], Padding::Circular, Relu),
+            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding });
+            let net = UNet::new(&UNetConfig { filters, padding, activation });
             let (path, state) = saved(&net, folder.path());
             let (found, again) = read(&path).unwrap();
             assert_eq!(found.config, net.config);
@@ -212,7 +221,8 @@ mod tests {
     #[test]
     fn damage_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let net = UNet::new(&UNetConfig { filters: vec![8, 16], padding: Padding::Zero });
+        let net =
+            UNet::new(&UNetConfig { filters: vec![8, 16], padding: Padding::Zero, ..Default::default() });
         let (path, _) = saved(&net, folder.path());
         let (good, _) = tensors::read(&path).unwrap();
         let complain = |metadata: Option<(&str, &str)>, change: &dyn Fn(&mut Vec<Tensor>)| {
@@ -259,7 +269,9 @@ mod tests {
             };
             assert!(complain(None, &spoil).contains(complaint));
         }
-        for metadata in ["", "{}", "{\"padding\":\"mirror\"}"] {
+        for metadata in
+            ["", "{}", "{\"padding\":\"mirror\"}", "{\"padding\":\"zero\",\"activation\":\"gelu\"}"]
+        {
             assert!(complain(Some((KEY, metadata)), &|_| ()).contains("metadata `unheat`"));
         }
     }
@@ -267,7 +279,7 @@ mod tests {
     #[test]
     fn metadata_of_others_and_none_mean_circular_padding() {
         let folder = tempfile::tempdir().unwrap();
-        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero });
+        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero, ..Default::default() });
         let (path, _) = saved(&net, folder.path());
         let (tensors, _) = tensors::read(&path).unwrap();
         for metadata in [None, Some(("format", "pt"))] {

@@ -1,6 +1,7 @@
 //! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
+pub mod activation;
 pub mod adam;
 pub mod batch;
 pub mod fourier;
@@ -18,6 +19,7 @@ pub mod snapshot;
 pub mod storage;
 pub mod unet;
 
+pub use activation::Activation;
 pub use adam::Adam;
 pub use batch::{Batch, Truth};
 pub use heat::HeatEquation;

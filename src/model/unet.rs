@@ -1,5 +1,6 @@
 //! The U-Net as a list of layers and a table of parameters: what to compute and where its numbers lie (SPEC 5, 8).
 
+use super::Activation;
 use crate::{Error, Result};
 use std::fmt;
 
@@ -32,23 +33,36 @@ impl fmt::Display for Padding {
     }
 }
 
-/// The architecture: filters of every level from the finest to the coarsest, and what lies beyond the border.
+/// The architecture.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UNetConfig {
-    /// Channels per level: 1 to 6 entries, each a positive multiple of 8.
+    /// Channels per level from the finest to the coarsest: 1 to 6 entries, each a positive multiple of 8.
     pub filters: Vec<usize>,
     /// Padding of every 3×3 convolution.
     pub padding: Padding,
+    /// The first activation of every double convolution; the second is ReLU whatever this is, as in the reference.
+    pub activation: Activation,
 }
 
 impl Default for UNetConfig {
     fn default() -> Self {
-        Self { filters: vec![16; 4], padding: Padding::Circular }
+        Self { filters: vec![16; 4], padding: Padding::Circular, activation: Activation::Relu }
+    }
+}
+
+impl fmt::Display for UNetConfig {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        write!(f, "{:?} {}", self.filters, self.padding)?;
+        match self.activation {
+            Activation::Relu => Ok(()),
+            other => write!(f, " {other}"),
+        }
     }
 }
 
 impl UNetConfig {
-    /// A network of `levels` levels; `filters` holds one number for all levels or one for each.
+    /// A network of `levels` levels; `filters` holds one number for all levels or one for each. What is not said is as
+    /// in the default.
     pub fn new(levels: usize, filters: &[usize], padding: Padding) -> Result<Self> {
         if !(1..=6).contains(&levels) {
             return Err(Error::usage(format!("levels {levels}: must be from 1 to 6")));
@@ -56,9 +70,10 @@ impl UNetConfig {
         if let Some(bad) = filters.iter().find(|&&f| f == 0 || f % 8 != 0 || f > 1024) {
             return Err(Error::usage(format!("filters {bad}: must be a multiple of 8 from 8 to 1024")));
         }
+        let of = |filters| Self { filters, padding, ..Self::default() };
         match filters {
-            [one] => Ok(Self { filters: vec![*one; levels], padding }),
-            list if list.len() == levels => Ok(Self { filters: list.to_vec(), padding }),
+            [one] => Ok(of(vec![*one; levels])),
+            list if list.len() == levels => Ok(of(list.to_vec())),
             list => Err(Error::usage(format!(
                 "filters: {} numbers for {levels} levels; give one number, or one for each level",
                 list.len()
@@ -95,7 +110,7 @@ impl UNetConfig {
 }
 
 /// What a 3×3 convolution reads. Layers are named by their index in [`UNet::convs`]; "activation" is
-/// ReLU(batch norm(output)) of that layer.
+/// [`Conv::activation`] of the batch norm of that layer's output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// The network's input, one channel.
@@ -113,7 +128,7 @@ pub enum Source {
     },
 }
 
-/// One 3×3 convolution and the batch norm that follows it. Offsets count floats in the flat buffers.
+/// One 3×3 convolution with the batch norm and the activation that follow it. Offsets count floats in the flat buffers.
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// Name of its double convolution and of its place in it, such as `up1.conv.double_conv.3`.
@@ -126,6 +141,8 @@ pub struct Conv {
     pub c_in: usize,
     /// Output channels.
     pub c_out: usize,
+    /// What follows its batch norm.
+    pub activation: Activation,
     /// Offset of the weight `[c_out, c_in, 3, 3]` in the parameters.
     pub weight: usize,
     /// Offset of the batch norm's scale γ `[c_out]`; the shift β `[c_out]` follows it.
@@ -181,7 +198,7 @@ impl Entry {
 /// A U-Net with one input and one output channel.
 #[derive(Clone, Debug)]
 pub struct UNet {
-    /// Levels, filters and padding.
+    /// Levels, filters and the rest.
     pub config: UNetConfig,
     /// The 3×3 convolutions in the order of execution.
     pub convs: Vec<Conv>,
@@ -204,7 +221,7 @@ impl UNet {
     pub fn new(config: &UNetConfig) -> Self {
         let f = &config.filters;
         let levels = config.levels();
-        let mut table = Table::default();
+        let mut table = Table { activation: config.activation, ..Table::default() };
         let mut inc = Vec::new();
         let (mut downs, mut ups) = (Vec::new(), Vec::new());
         table.double_conv(&mut inc, "inc", 0, [1, f[0], f[0]]);
@@ -253,6 +270,7 @@ impl UNet {
 
 #[derive(Default)]
 struct Table {
+    activation: Activation,
     entries: Vec<Entry>,
     params: usize,
     buffers: usize,
@@ -275,9 +293,11 @@ impl Table {
         offset
     }
 
-    /// Conv(c[0] → c[1]) → BN → ReLU → Conv(c[1] → c[2]) → BN → ReLU.
+    /// Conv(c[0] → c[1]) → BN → activation → Conv(c[1] → c[2]) → BN → ReLU.
     fn double_conv(&mut self, convs: &mut Vec<Conv>, module: &str, level: usize, c: [usize; 3]) {
-        for (place, c_in, c_out) in [(0, c[0], c[1]), (3, c[1], c[2])] {
+        for (place, c_in, c_out, activation) in
+            [(0, c[0], c[1], self.activation), (3, c[1], c[2], Activation::Relu)]
+        {
             let name = format!("{module}.double_conv.{place}");
             let norm = format!("{module}.double_conv.{}", place + 1);
             let bound = 1.0 / ((9 * c_in) as f64).sqrt();
@@ -301,6 +321,7 @@ impl Table {
                 source,
                 c_in,
                 c_out,
+                activation,
                 weight,
                 gamma,
                 beta,

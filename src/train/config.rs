@@ -1,7 +1,7 @@
 //! The settings of a run: what `config.toml` holds.
 
 use super::size::Size;
-use crate::model::{Method, Padding, Precision, Schedule, ScheduleName, Storage};
+use crate::model::{Activation, Method, Padding, Precision, Schedule, ScheduleName, Storage};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -53,7 +53,9 @@ pub struct TrainConfig {
     pub filters: Vec<usize>,
     /// What the network's convolutions read beyond the border.
     pub padding: Padding,
-    /// Weights to start from, which have the levels, filters and padding above; none: drawn from the seed.
+    /// The first activation of the network's double convolutions.
+    pub activation: Activation,
+    /// Weights to start from, which have the architecture above; none: drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// Fields to train on, which have the size above; none: random rectangles.
@@ -104,6 +106,7 @@ impl Default for TrainConfig {
             levels: 4,
             filters: vec![16],
             padding: Padding::Circular,
+            activation: Activation::Relu,
             weights: None,
             data: None,
             observations: None,

@@ -130,7 +130,8 @@ impl TrainConfig {
 
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
-            let net = UNet::new(&UNetConfig::new(self.levels, &self.filters, self.padding)?);
+            let config = UNetConfig::new(self.levels, &self.filters, self.padding)?;
+            let net = UNet::new(&UNetConfig { activation: self.activation, ..config });
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
@@ -144,6 +145,7 @@ impl TrainConfig {
             ("levels", self.levels.to_string(), net.config.levels().to_string()),
             ("filters", list(&filters), list(&net.config.filters)),
             ("padding", self.padding.to_string(), net.config.padding.to_string()),
+            ("activation", self.activation.to_string(), net.config.activation.to_string()),
         ] {
             if wanted != found {
                 let path = path.display();
