@@ -24,10 +24,11 @@ ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.
 
 
 class Choices:
-    """What unheat's metadata says of the architecture, besides what the shapes tell."""
+    """The architecture, besides what the shapes tell."""
 
-    def __init__(self, padding="circular", activation="relu", **_):
+    def __init__(self, padding="circular", activation="relu", batch_norm=True, **_):
         self.padding = {"circular": "circular", "zero": "zeros"}[padding]
+        self.norm = nn.BatchNorm2d if batch_norm else nn.Identity
         self.activation = ACTIVATIONS[activation]
 
 
@@ -38,10 +39,10 @@ class DoubleConv(nn.Module):
         super().__init__()
         self.double_conv = nn.Sequential(
             nn.Conv2d(c_in, c_mid, 3, padding=1, padding_mode=choices.padding),
-            nn.BatchNorm2d(c_mid),
+            choices.norm(c_mid),
             choices.activation(),
             nn.Conv2d(c_mid, c_out, 3, padding=1, padding_mode=choices.padding),
-            nn.BatchNorm2d(c_out),
+            choices.norm(c_out),
             nn.ReLU(),
         )
 
@@ -85,14 +86,16 @@ class UNet(nn.Module):
 
 
 def load(path):
-    """The module in `path`. Filters are read from the shapes, the other choices from unheat's metadata."""
+    """The module in `path`. Filters and batch norm are read from names and shapes, the rest from unheat's
+    metadata."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         about = json.loads((file.metadata() or {}).get("unheat", "{}"))
     downs = [int(match[1]) for match in map(re.compile(r"down(\d+)\.").match, tensors) if match]
     blocks = ["inc"] + [f"down{i}.conv" for i in range(1, max(downs, default=0) + 1)]
     filters = [len(tensors[f"{block}.double_conv.3.weight"]) for block in blocks]
-    module = UNet(filters, Choices(**about))
+    batch_norm = "inc.double_conv.1.weight" in tensors
+    module = UNet(filters, Choices(**about, batch_norm=batch_norm))
     module.load_state_dict(tensors)  # strict: every tensor is used, none is missing
     return module
 

@@ -17,7 +17,7 @@ struct Params {
     weight_offset: u32, // in vectors
     weight_inputs: u32, // c_in with its padding
     pivot_offset: u32, // in vectors, of the sink moments
-    gamma_offset: u32, // of the sink pooled
+    gamma_offset: u32, // of the sink pooled by gamma
     source_norms: u32, // where the channels of the source's layer start among all norms
     low_norms: u32, // of the source skip_up
     gradient_norms: u32,

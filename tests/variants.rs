@@ -137,7 +137,7 @@ fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
         let weights = arrangement(r, source.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
         let pooled = zeros(r, shape.coarser().stored(OUT));
-        let pool = Some(Pool { z: &pooled, parameters: &parameters, gamma: 0 });
+        let pool = Some(Pool { z: &pooled, gamma: Some((&parameters, 0)) });
         conv3x3(r, shape, source, weights.forward(0), Sink::Moments { z: &z, moments: &moments, pool })
             .unwrap();
         vec![z, moments, pooled]

@@ -336,8 +336,9 @@ fn running_statistics_equal_to_the_batchs_predict_the_same() {
         network.forward(&widen(&state.params), &mut running, &y, &mut output);
         for conv in &net.convs {
             let values = (count * (nx >> conv.level) * (ny >> conv.level)) as f64;
+            let norm = conv.norm.unwrap();
             for c in 0..conv.c_out {
-                let (mean, var) = (conv.running_mean + c, conv.running_var + c);
+                let (mean, var) = (norm.running_mean + c, norm.running_var + c);
                 state.buffers[mean] = (10.0 * running[mean]) as f32;
                 state.buffers[var] = (10.0 * running[var] * (values - 1.0) / values) as f32;
             }

@@ -57,15 +57,25 @@ impl Comparison {
 
 fn differences(before: &Report, now: &Report) -> Vec<String> {
     let words = |report: &Report| -> [(&'static str, String); 8] {
-        let Settings { method, batch, size, filters, padding, activation, physics, activations, .. } =
-            &report.settings;
+        let Settings {
+            method,
+            batch,
+            size,
+            filters,
+            padding,
+            activation,
+            batch_norm,
+            physics,
+            activations,
+            ..
+        } = &report.settings;
         [
             ("device", report.device.clone()),
             ("method", method.name().to_owned()),
             ("batch", batch.to_string()),
             ("size", size.to_string()),
             ("filters", format!("{filters:?}")),
-            ("activation", activation.to_string()),
+            ("activation, batch norm", format!("{activation}, {batch_norm}")),
             ("padding, physics", format!("{padding}, {physics}")),
             ("activations", activations.to_string()),
         ]

@@ -3,7 +3,7 @@
 use super::Ceilings;
 use crate::gpu::Timing;
 use crate::model::{Activation, Method, Padding, Precision, Storage, UNet};
-use crate::train::{Size, TrainConfig};
+use crate::train::{Size, Switch, TrainConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -61,6 +61,9 @@ pub struct Settings {
     /// The first activation of double convolutions.
     #[serde(default)]
     pub activation: Activation,
+    /// Whether there are batch norms.
+    #[serde(default = "on")]
+    pub batch_norm: Switch,
     /// The precision of the physics.
     pub physics: Precision,
     /// How activations and their gradients are stored.
@@ -146,6 +149,10 @@ pub struct Row {
     pub least_ms: Option<f64>,
 }
 
+fn on() -> Switch {
+    Switch::On // in reports from before the choice
+}
+
 impl Settings {
     pub(super) fn of(config: &TrainConfig, net: &UNet) -> Self {
         Self {
@@ -156,6 +163,7 @@ impl Settings {
             filters: net.config.filters.clone(),
             padding: config.padding,
             activation: config.activation,
+            batch_norm: config.batch_norm,
             physics: config.physics,
             activations: config.activations,
         }

@@ -47,7 +47,8 @@ pub(super) fn cases() -> Vec<Case> {
                     Padding::Circular => Of::Stored,
                     Padding::Zero => Of::Output,
                 };
-                cases.push(conv_case(input.clone(), c_out, padding, pooled));
+                let kinds: &[Pooled] = if pooled { &[Pooled::ByGamma, Pooled::ByZ] } else { &[Pooled::No] };
+                cases.extend(kinds.iter().map(|&kind| conv_case(input.clone(), c_out, padding, kind)));
                 cases.push(weight_gradient_case(input, c_out, padding, of));
             }
         }
@@ -92,7 +93,7 @@ fn activation_cases() -> Vec<Case> {
     for activation in Activation::ALL.into_iter().filter(|&function| function != Activation::Relu) {
         for (shape, storage) in [(wide, Storage::F32), (narrow, Storage::F32), (wide, Storage::F16)] {
             let input = Input { activation, ..Input::new(Kind::Activation, [16, 0], shape, storage) };
-            cases.push(conv_case(input.clone(), 16, Padding::Circular, false));
+            cases.push(conv_case(input.clone(), 16, Padding::Circular, Pooled::No));
             cases.push(weight_gradient_case(input, 16, Padding::Circular, Of::Output));
             let below = Below { activation, ..Below::new(shape, 16, storage) };
             cases.push(adjoint_case(below, 16, Padding::Circular, Of::Stored));
@@ -101,33 +102,46 @@ fn activation_cases() -> Vec<Case> {
     cases
 }
 
-/// z, with `pooled` also what is kept of every 2×2 of them.
-fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case {
+/// Whether a layer is pooled, and what decides on the largest activation.
+#[derive(Clone, Copy, PartialEq)]
+enum Pooled {
+    No,
+    ByGamma,
+    ByZ,
+}
+
+/// z, where it is `pooled` also what is kept of every 2×2 of them.
+fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     // The biases follow the weights, then come the γ, of which one is zero.
     let bias = WEIGHT_OFFSET + 9 * c_in * c_out;
     let gamma = bias + c_out;
     let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
     flat[gamma + 1] = 0.0;
-    let sink_name = if pooled { "/pooled" } else { "" };
+    let sink_name = match pooled {
+        Pooled::No => "",
+        Pooled::ByGamma => "/pooled",
+        Pooled::ByZ => "/pooled_by_z",
+    };
     let name = format!("conv3x3/{}{sink_name}", input.name());
     let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
         let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
-        let pivot = (storage == Storage::F16).then_some(Pivot { bias, running_mean: 0 });
+        let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
         let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding, pivot };
         let arrangement = arrange(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
-        let coarse = if pooled { shape.coarser().stored(c_out) } else { 1 };
+        let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
         let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
         on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
-            let pool = pooled.then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
+            let gamma = (pooled == Pooled::ByGamma).then_some((&parameters, gamma));
+            let pool = (pooled != Pooled::No).then_some(Pool { z: &pooled_z, gamma });
             let sink = Sink::Moments { z: &z, moments: &moments, pool };
             conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
         })?;
-        Ok(if pooled { vec![z, pooled_z] } else { vec![z] })
+        Ok(if pooled == Pooled::No { vec![z] } else { vec![z, pooled_z] })
     };
     let reference = move || {
         let weights = widen(&flat[WEIGHT_OFFSET..bias]);
@@ -138,14 +152,14 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case
                 z.iter_mut().for_each(|z| *z -= f64::from(pivot));
             }
         }
-        if !pooled {
+        if pooled == Pooled::No {
             return vec![z];
         }
         // The activation is γ·z but for what neither changes an order: the largest decides.
         let mut highest = vec![0.0; z.len() / 4];
         let planes = z.chunks_exact(shape.cells()).zip(highest.chunks_exact_mut(shape.cells() / 4));
         for (plane, (z, highest)) in planes.enumerate() {
-            let gamma = f64::from(flat[gamma + plane % c_out]);
+            let gamma = if pooled == Pooled::ByZ { 1.0 } else { f64::from(flat[gamma + plane % c_out]) };
             let activation: Vec<f64> = z.iter().map(|z| gamma * z).collect();
             let mut chosen = vec![0.0; z.len()];
             reference_pool::max_pool_backward(&activation, &vec![1.0; highest.len()], &mut chosen, shape.ny);
@@ -343,7 +357,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
-        batch_norm(r, &lone_conv(channels), &layer, statistics, &weights, &running)?;
+        batch_norm(r, &lone_norm(channels), 2 * channels, &layer, statistics, &weights, &running)?;
         Ok(vec![layer.norms, running])
     };
     let reference = move || {

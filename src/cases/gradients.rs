@@ -164,8 +164,8 @@ impl Below {
         sums: Statistics,
     ) -> Result<Vec<Tensor>> {
         let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
-        let (conv, none) = (lone_conv(self.channels), no_parameters(r.gpu)?);
-        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, None, &none, &gradients)?;
+        let (norm, none) = (lone_norm(self.channels), no_parameters(r.gpu)?);
+        batch_norm_backward(r, self.shape, &norm, &layer, sums, None, None, &none, &gradients)?;
         stored.extend([gradients, layer.norms]);
         Ok(stored)
     }

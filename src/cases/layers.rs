@@ -8,8 +8,8 @@ use crate::cpu::upsample as reference_upsample;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
-use crate::model::unet::Conv;
-use crate::model::{Activation, Padding, Storage, UNet, UNetConfig};
+use crate::model::unet::BatchNorm;
+use crate::model::{Activation, Padding, Storage};
 use half::f16;
 
 /// Both paddings in 32 bits, and `some` in 16: the code is the same but for loads and stores.
@@ -254,18 +254,26 @@ pub(super) fn layer(
     Ok(Layer { z, norms, first_norm, channels, activation: Activation::Relu })
 }
 
+/// A layer of garbage with a table of norms of its own.
+pub(super) fn lone_layer(gpu: &Gpu, shape: Shape, channels: usize) -> Result<Layer> {
+    let z = garbage(gpu, "z", shape.stored(channels))?;
+    let norms = garbage(gpu, "norms", NORM_LEN * channels)?;
+    Ok(Layer { z, norms, first_norm: 0, channels, activation: Activation::Relu })
+}
+
+/// The first (0) or the second (1) half of every row of a table of norms.
+pub(super) fn half_of(norms: &[f64], half: usize) -> Vec<f64> {
+    norms.chunks_exact(NORM_LEN).flat_map(|row| row[4 * half..][..4].to_vec()).collect()
+}
+
 /// Parameters for a kernel that reads none of them.
 pub(super) fn no_parameters(gpu: &Gpu) -> Result<Tensor> {
     garbage(gpu, "parameters", 1)
 }
 
-/// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
-pub(super) fn lone_conv(channels: usize) -> Conv {
-    let mut conv = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() }).convs[0].clone();
-    conv.c_out = channels;
-    [conv.gamma, conv.beta, conv.bias] = [0, channels, 2 * channels];
-    [conv.running_mean, conv.running_var] = [0, channels];
-    conv
+/// A batch norm with γ and β at 0 and channels, and running statistics likewise.
+pub(super) fn lone_norm(channels: usize) -> BatchNorm {
+    BatchNorm { gamma: 0, beta: channels, running_mean: 0, running_var: channels }
 }
 
 /// Weights somewhere inside a flat buffer, as in a network.

@@ -1,6 +1,7 @@
 //! The one case list: every stage with its shapes, the GPU call, the CPU reference in f64 and the tolerance.
 //! The tests and `unheat check` both run it.
 
+mod bias;
 mod ceilings;
 mod convolution;
 mod gradients;
@@ -129,6 +130,7 @@ pub fn all() -> Vec<Case> {
     [
         physics::cases(),
         convolution::cases(),
+        bias::cases(),
         network::cases(),
         pivot::cases(),
         optimiser::cases(),

@@ -42,6 +42,10 @@ pub(super) fn cases() -> Vec<Case> {
         let choices = UNetConfig { activation, ..Default::default() };
         cases.push(network_case(vec![8, 16], choices, 2, 16, 32, Storage::F32, noise));
     }
+    for storage in Storage::ALL {
+        let choices = UNetConfig { batch_norm: false, ..Default::default() };
+        cases.push(network_case(vec![8, 16, 24], choices, 3, 16, 32, storage, noise));
+    }
     cases
 }
 /// As [`tolerance`], for stages of a few additions.
@@ -121,8 +125,8 @@ fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
         let out = conv1x1::Weights { buffer: &gradients, offset: 0 };
         let statistics = conv1x1_backward(r, shape, &layer, &output_gradient, out, &shares, &sums)?;
         let affine = garbage(r.gpu, "affine gradients", 2 * channels)?;
-        let conv = lone_conv(channels);
-        batch_norm_backward(r, shape, &conv, &layer, statistics, None, Some(0), &buffer, &affine)?;
+        let norm = lone_norm(channels);
+        batch_norm_backward(r, shape, &norm, &layer, statistics, None, Some(0), &buffer, &affine)?;
         Ok(vec![gradients, affine, layer.norms])
     };
     let reference = move || {

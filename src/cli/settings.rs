@@ -1,7 +1,7 @@
 //! The flags that `train` and `bench` share: what is trained, and where.
 
 use crate::model::{Activation, Method, Padding, Precision, Storage};
-use crate::train::{Size, TrainConfig};
+use crate::train::{Size, Switch, TrainConfig};
 use clap::{Args, ValueEnum};
 
 #[derive(Args)]
@@ -37,6 +37,9 @@ pub(super) struct Settings {
     /// [default: relu]
     #[arg(long, value_enum)]
     activation: Option<ActivationName>,
+    /// Batch norm behind every 3x3 convolution; without it their biases are trained (docs/network.md) [default: on]
+    #[arg(long, value_name = "on|off")]
+    batch_norm: Option<Switch>,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
     device: String,
@@ -101,6 +104,7 @@ impl Settings {
                 Some(ActivationName::Sigmoid) => Activation::Sigmoid,
                 None => defaults.activation,
             },
+            batch_norm: self.batch_norm.unwrap_or(defaults.batch_norm),
             device: self.device.clone(),
             ..defaults
         }

@@ -66,6 +66,11 @@ impl<T: Real> Norm<T> {
         Self { mean: moments.mean, rstd, scale, shift: beta }
     }
 
+    /// Without batch norm: the argument is z plus the convolution's `bias`.
+    pub fn bias(bias: T) -> Self {
+        Self { mean: T::zero(), rstd: T::one(), scale: T::one(), shift: bias }
+    }
+
     /// From the running statistics, as PyTorch in eval mode. z is stored without the convolution's `bias`, the
     /// running mean includes it.
     pub fn running(mean: T, var: T, bias: T, gamma: T, beta: T) -> Self {

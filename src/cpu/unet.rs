@@ -75,7 +75,7 @@ impl<T: Real> Network<T> {
     /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward`] with the same
     /// `params` and `input`. `gradients` is overwritten; `input_gradient` too, where it is wanted.
     ///
-    /// The biases before a batch norm get an exact zero.
+    /// Biases before a batch norm get an exact zero.
     pub fn backward(
         &mut self,
         params: &[T],
@@ -88,10 +88,15 @@ impl<T: Real> Network<T> {
         self.output_backward(params, output_gradient, gradients);
         for i in (0..self.net.convs.len()).rev() {
             let conv = self.net.convs[i].clone();
-            let sums = self.norm_sums(i);
-            for (c, [beta, gamma]) in sums.iter().enumerate() {
-                gradients[conv.beta + c] = *beta;
-                gradients[conv.gamma + c] = *gamma;
+            let mut sums = self.norm_sums(i);
+            for (c, sums) in sums.iter_mut().enumerate() {
+                match conv.norm {
+                    Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = *sums,
+                    None => {
+                        gradients[conv.bias + c] = sums[0];
+                        *sums = [T::zero(); 2]; // no mean is subtracted
+                    }
+                }
             }
             let wanted = input_gradient.as_deref_mut();
             self.conv_backward(&conv, i, params, input, &sums, gradients, wanted);
@@ -128,9 +133,13 @@ impl<T: Real> Network<T> {
         self.z[i] = z;
     }
 
-    /// Batch statistics of layer i: per-sample moments, merged in sample order.
+    /// Batch statistics of layer i: per-sample moments, merged in sample order. Without batch norm the bias alone.
     fn normalise(&mut self, i: usize, params: &[T], running: &mut [T]) {
         let conv = &self.net.convs[i];
+        let Some(norm) = conv.norm else {
+            self.norms[i] = running_norms(conv, params, running);
+            return;
+        };
         let (nx, ny) = self.grid(conv.level);
         let per_sample: Vec<Vec<Moments<T>>> = self.z[i]
             .par_chunks(conv.c_out * nx * ny)
@@ -138,12 +147,12 @@ impl<T: Real> Network<T> {
             .collect();
         for c in 0..conv.c_out {
             let moments = per_sample.iter().fold(Moments::default(), |m, sample| m.merge(sample[c]));
-            self.norms[i][c] = Norm::new(moments, params[conv.gamma + c], params[conv.beta + c]);
-            let mut mean = running[conv.running_mean + c];
-            let mut var = running[conv.running_var + c];
+            self.norms[i][c] = Norm::new(moments, params[norm.gamma + c], params[norm.beta + c]);
+            let mut mean = running[norm.running_mean + c];
+            let mut var = running[norm.running_var + c];
             batch_norm::update_running(moments, params[conv.bias + c], &mut mean, &mut var);
-            running[conv.running_mean + c] = mean;
-            running[conv.running_var + c] = var;
+            running[norm.running_mean + c] = mean;
+            running[norm.running_var + c] = var;
         }
     }
 
@@ -352,11 +361,13 @@ impl<T: Real> Network<T> {
     }
 }
 
-/// The normalisations of a layer that its running statistics give.
+/// The normalisations of a layer that its running statistics give, or without batch norm its biases.
 pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<Norm<T>> {
     let norm = |c: usize| {
-        let (mean, var) = (running[conv.running_mean + c], running[conv.running_var + c]);
-        Norm::running(mean, var, params[conv.bias + c], params[conv.gamma + c], params[conv.beta + c])
+        let bias = params[conv.bias + c];
+        let Some(norm) = conv.norm else { return Norm::bias(bias) };
+        let (mean, var) = (running[norm.running_mean + c], running[norm.running_var + c]);
+        Norm::running(mean, var, bias, params[norm.gamma + c], params[norm.beta + c])
     };
     (0..conv.c_out).map(norm).collect()
 }
@@ -384,18 +395,21 @@ mod tests {
     fn backward_matches_central_differences() {
         use Activation::{Relu, Sigmoid, Silu, Tanh};
         use Padding::{Circular, Zero};
-        for (padding, activation, filters, batch, nx, ny) in [
-            (Circular, Relu, vec![8], 1, 4, 2),
-            (Circular, Relu, vec![8, 16], 2, 4, 8),
-            (Circular, Relu, vec![8, 8, 8], 2, 8, 4),
-            (Zero, Relu, vec![8], 1, 4, 2),
-            (Zero, Relu, vec![8, 16], 2, 4, 8),
-            (Zero, Relu, vec![8, 8, 8], 2, 8, 4),
-            (Circular, Silu, vec![8, 16], 2, 4, 8),
-            (Zero, Tanh, vec![8, 16], 2, 4, 8),
-            (Circular, Sigmoid, vec![8, 16], 2, 4, 8),
+        for (padding, activation, batch_norm, filters, batch, nx, ny) in [
+            (Circular, Relu, true, vec![8], 1, 4, 2),
+            (Circular, Relu, true, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, true, vec![8, 8, 8], 2, 8, 4),
+            (Zero, Relu, true, vec![8], 1, 4, 2),
+            (Zero, Relu, true, vec![8, 16], 2, 4, 8),
+            (Zero, Relu, true, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Silu, true, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, true, vec![8, 16], 2, 4, 8),
+            (Circular, Sigmoid, true, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, false, vec![8], 1, 4, 2),
+            (Circular, Relu, false, vec![8, 16], 2, 4, 8),
+            (Zero, Silu, false, vec![8, 8, 8], 2, 8, 4),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding, activation });
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm });
             let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
             let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
             let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();

@@ -31,14 +31,18 @@ pub struct Weights {
     pub pivot: Option<Pivot>,
 }
 
-/// Where a convolution's expected output lies: the pivot of a channel is its running mean minus its bias, which the
-/// running mean includes and z does not.
+/// Where a convolution's output is expected to lie.
 #[derive(Clone, Copy, Debug)]
-pub struct Pivot {
-    /// Offset of the biases `[c_out]` in the flat parameters.
-    pub bias: usize,
-    /// Offset of the running means `[c_out]` in the flat running statistics.
-    pub running_mean: usize,
+pub enum Pivot {
+    /// Per channel at its running mean minus its bias, which the running mean includes and z does not.
+    RunningMean {
+        /// Offset of the biases `[c_out]` in the flat parameters.
+        bias: usize,
+        /// Offset of the running means `[c_out]` in the flat running statistics.
+        running_mean: usize,
+    },
+    /// Around zero: without batch norm nothing is known, and no mean is subtracted later.
+    Zero,
 }
 
 /// Weights as one convolution, forward or adjoint, reads them: `[blocks, inputs, 3, 3, 4·block_quads]`.
@@ -102,14 +106,20 @@ impl Arrangement {
         let (mut biases, mut means, mut pivots) = (Vec::new(), Vec::new(), Vec::new());
         for w in weights {
             pivots.push(w.pivot.map(|_| sources.len() + biases.len()));
-            if let Some(pivot) = w.pivot {
-                // Workgroups read whole blocks.
-                let padded = w.c_out.next_multiple_of(4 * block_quads(w.c_out));
-                let places = |first: usize| {
-                    (0..padded).map(move |c| if c < w.c_out { (first + c) as u32 } else { ZERO })
-                };
-                biases.extend(places(pivot.bias));
-                means.extend(places(pivot.running_mean));
+            // Workgroups read whole blocks.
+            let padded = w.c_out.next_multiple_of(4 * block_quads(w.c_out));
+            let places =
+                |first: usize| (0..padded).map(move |c| if c < w.c_out { (first + c) as u32 } else { ZERO });
+            match w.pivot {
+                None => {}
+                Some(Pivot::RunningMean { bias, running_mean }) => {
+                    biases.extend(places(bias));
+                    means.extend(places(running_mean));
+                }
+                Some(Pivot::Zero) => {
+                    biases.extend(vec![ZERO; padded]);
+                    means.extend(vec![ZERO; padded]);
+                }
             }
         }
         let arranged = gpu.tensor("arranged weights", sources.len() + biases.len())?;

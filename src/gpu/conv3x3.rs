@@ -108,7 +108,7 @@ pub fn conv3x3(
         weight_offset: (weights.offset / 4) as u32,
         weight_inputs: weights.inputs() as u32,
         pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
-        gamma_offset: sink.gamma() as u32,
+        gamma_offset: sink.gamma().unwrap_or(0) as u32,
         source_norms,
         low_norms,
         gradient_norms: source_norms,
@@ -149,7 +149,7 @@ pub fn conv3x3(
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
     norms.declare_touched(recorder)?;
-    if let Sink::Moments { pool: Some(_), .. } = sink {
+    if sink.gamma().is_some() {
         recorder.declare_touched("affine", weights.c_out)?;
     }
     recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());

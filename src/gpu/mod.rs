@@ -7,6 +7,7 @@ pub mod adam;
 pub mod add_noise;
 pub mod arrange;
 pub mod batch_norm;
+pub mod bias;
 pub mod conv1x1;
 pub mod conv3x3;
 pub mod copy;

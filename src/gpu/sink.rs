@@ -33,10 +33,9 @@ pub enum Sink<'a> {
 pub struct Pool<'a> {
     /// `[batch, channels, nx/2, coarse row]`, stored like z.
     pub z: &'a Tensor,
-    /// The flat parameters.
-    pub parameters: &'a Tensor,
-    /// Where the layer's γ, whose sign decides between maximum and minimum, start there.
-    pub gamma: usize,
+    /// The flat parameters, and where the layer's γ, whose sign decides between maximum and minimum, start there; none
+    /// without batch norm.
+    pub gamma: Option<(&'a Tensor, usize)>,
 }
 
 /// A layer whose activation a convolution has read, and what its adjoint leaves there.
@@ -55,7 +54,8 @@ impl<'a> Sink<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Moments { pool: None, .. } => "moments",
-            Self::Moments { pool: Some(_), .. } => "pooled",
+            Self::Moments { pool: Some(Pool { gamma: Some(_), .. }), .. } => "pooled",
+            Self::Moments { pool: Some(Pool { gamma: None, .. }), .. } => "pooled_by_z",
             Self::Activation(target) => target.layer.activation.name(),
             Self::Split { .. } => "split",
         }
@@ -78,10 +78,10 @@ impl<'a> Sink<'a> {
     }
 
     /// Offset of γ in the flat parameters, where it is needed.
-    pub(super) fn gamma(&self) -> usize {
+    pub(super) fn gamma(&self) -> Option<usize> {
         match self {
-            Self::Moments { pool: Some(pool), .. } => pool.gamma,
-            _ => 0,
+            Self::Moments { pool: Some(pool), .. } => pool.gamma.map(|(_, offset)| offset),
+            _ => None,
         }
     }
 
@@ -98,10 +98,18 @@ impl<'a> Sink<'a> {
         let moments = include_str!("../../shaders/sink/moments.wgsl");
         let through = include_str!("../../shaders/sink/activation.wgsl");
         let own = match self {
-            Self::Moments { pool: None, .. } => [moments, include_str!("../../shaders/sink/unpooled.wgsl")],
-            Self::Moments { pool: Some(_), .. } => [moments, include_str!("../../shaders/sink/pooled.wgsl")],
-            Self::Activation(_) => [through, include_str!("../../shaders/sink/whole.wgsl")],
-            Self::Split { .. } => [through, include_str!("../../shaders/sink/split.wgsl")],
+            Self::Moments { pool: None, .. } => {
+                vec![moments, include_str!("../../shaders/sink/unpooled.wgsl")]
+            }
+            Self::Moments { pool: Some(pool), .. } => {
+                let direction = match pool.gamma {
+                    Some(_) => include_str!("../../shaders/sink/by_gamma.wgsl"),
+                    None => include_str!("../../shaders/sink/by_z.wgsl"),
+                };
+                vec![moments, direction, include_str!("../../shaders/sink/pooled.wgsl")]
+            }
+            Self::Activation(_) => vec![through, include_str!("../../shaders/sink/whole.wgsl")],
+            Self::Split { .. } => vec![through, include_str!("../../shaders/sink/split.wgsl")],
         };
         let function = self.layer().map(|layer| activation::file(layer.activation));
         let statistics = include_str!("../../shaders/lib/strip_statistics.wgsl");
@@ -116,7 +124,9 @@ impl<'a> Sink<'a> {
                     vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)];
                 if let Some(pool) = pool {
                     buffers.push(("pooled_z", pool.z, shape.coarser().stored(channels)));
-                    buffers.push(("affine", pool.parameters, pool.gamma + channels));
+                    buffers.extend(
+                        pool.gamma.map(|(parameters, gamma)| ("affine", parameters, gamma + channels)),
+                    );
                 }
                 buffers
             }

@@ -2,6 +2,7 @@
 
 use super::arrange::{Arrangement, Pivot, Weights};
 use super::batch_norm::{Statistics, batch_norm, batch_norm_backward};
+use super::bias::{bias, bias_backward};
 use super::conv1x1::{self, conv1x1, conv1x1_backward};
 use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
 use super::gradient::Gradient;
@@ -22,7 +23,7 @@ pub struct Network {
     ny: usize,
     /// Flat parameters.
     pub params: Tensor,
-    /// Flat gradients of the parameters; those of the biases before a batch norm stay zero.
+    /// Flat gradients of the parameters; those of biases before a batch norm stay zero.
     pub gradients: Tensor,
     /// Flat running means and variances.
     pub running: Tensor,
@@ -117,7 +118,10 @@ impl Network {
         let padding = net.config.padding;
         let pivot = |c: &Conv| match storage {
             Storage::F32 => None,
-            Storage::F16 => Some(Pivot { bias: c.bias, running_mean: c.running_mean }),
+            Storage::F16 => Some(match c.norm {
+                Some(norm) => Pivot::RunningMean { bias: c.bias, running_mean: norm.running_mean },
+                None => Pivot::Zero,
+            }),
         };
         let weights: Vec<Weights> = net
             .convs
@@ -180,7 +184,11 @@ impl Network {
         self.arrangement.record(recorder, &self.params, &self.running)?;
         for (i, conv) in self.net.convs.iter().enumerate() {
             let moments = self.convolve(recorder, i, input)?;
-            batch_norm(recorder, conv, &self.layers[i], moments, &self.params, &self.running)?;
+            let (layer, params) = (&self.layers[i], &self.params);
+            match &conv.norm {
+                Some(norm) => batch_norm(recorder, norm, conv.bias, layer, moments, params, &self.running)?,
+                None => bias(recorder, conv.bias, layer, params)?,
+            }
         }
         self.convolve_out(recorder, output)
     }
@@ -208,8 +216,8 @@ impl Network {
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
-        let (parameters, gamma) = (&self.params, self.net.convs[i].gamma);
-        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters, gamma });
+        let gamma = self.net.convs[i].norm.map(|norm| (&self.params, norm.gamma));
+        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, gamma });
         let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
         conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
         Ok(self.statistics_in(&self.statistics, shape))
@@ -243,17 +251,29 @@ impl Network {
                 };
             let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
             let (params, gradients) = (&self.params, &self.gradients);
-            batch_norm_backward(
-                recorder,
-                shape,
-                conv,
-                layer,
-                own_sums,
-                pooled_sums,
-                output_weight,
-                params,
-                gradients,
-            )?;
+            match &conv.norm {
+                Some(norm) => batch_norm_backward(
+                    recorder,
+                    shape,
+                    norm,
+                    layer,
+                    own_sums,
+                    pooled_sums,
+                    output_weight,
+                    params,
+                    gradients,
+                )?,
+                None => bias_backward(
+                    recorder,
+                    conv.bias,
+                    layer,
+                    own_sums,
+                    pooled_sums,
+                    output_weight,
+                    params,
+                    gradients,
+                )?,
+            }
             let (source, weights) = (self.source(i, input), self.weights[i]);
             conv3x3_weight_gradient(recorder, shape, source, gradient, weights, gradients, &self.partial)?;
             if i > 0 {

@@ -45,7 +45,7 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
             },
         })
         .collect();
-    let UNetConfig { filters, padding, activation } = net.config.clone();
+    let UNetConfig { filters, padding, activation, .. } = net.config.clone();
     let about = About { padding, activation, filters };
     let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
     tensors::write(path, &tensors, Some((KEY, &about)))
@@ -68,7 +68,7 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels and filters; the padding and the
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters and whether there is batch norm; the padding and the
 /// activation are in the metadata that [`write()`] leaves, and circular and ReLU in files without.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
@@ -93,7 +93,9 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
 fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
     let filters = filters(tensors)?;
     let config = UNetConfig::new(filters.len(), &filters, about.padding).map_err(|e| e.to_string())?;
-    let net = UNet::new(&UNetConfig { activation: about.activation, ..config });
+    let batch_norm = tensors.contains_key("inc.double_conv.1.weight");
+    let config = UNetConfig { activation: about.activation, batch_norm, ..config };
+    let net = UNet::new(&config);
     if let Some(extra) = tensors.keys().find(|&&name| net.entries.iter().all(|e| e.name != name)) {
         return Err(format!("tensor `{extra}` does not belong to a U-Net of {}", describe(&filters)));
     }
@@ -201,14 +203,15 @@ mod tests {
     fn every_architecture_round_trips_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         use Activation::{Relu, Sigmoid, Silu, Tanh};
-        for (filters, padding, activation) in [
-            (vec![8], Padding::Zero, Sigmoid),
-            (vec![8, 16, 24], Padding::Circular, Silu),
-            (vec![16; 4], Padding::Circular, Relu),
-            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh),
+        for (filters, padding, activation, batch_norm) in [
+            (vec![8], Padding::Zero, Sigmoid, true),
+            (vec![8, 16, 24], Padding::Circular, Silu, false),
+            (vec![16; 4], Padding::Circular, Relu, true),
+            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh, false),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding, activation });
-            let (path, state) = saved(&net, folder.path());
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm });
+            let (path, mut state) = saved(&net, folder.path());
+            state.batches_tracked *= i64::from(batch_norm); // only batch norms count
             let (found, again) = read(&path).unwrap();
             assert_eq!(found.config, net.config);
             assert_eq!(again, state);

@@ -42,21 +42,28 @@ pub struct UNetConfig {
     pub padding: Padding,
     /// The first activation of every double convolution; the second is ReLU whatever this is, as in the reference.
     pub activation: Activation,
+    /// Whether batch norms follow the 3×3 convolutions; else it is their biases that count.
+    pub batch_norm: bool,
 }
 
 impl Default for UNetConfig {
     fn default() -> Self {
-        Self { filters: vec![16; 4], padding: Padding::Circular, activation: Activation::Relu }
+        Self {
+            filters: vec![16; 4],
+            padding: Padding::Circular,
+            activation: Activation::Relu,
+            batch_norm: true,
+        }
     }
 }
 
 impl fmt::Display for UNetConfig {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{:?} {}", self.filters, self.padding)?;
-        match self.activation {
-            Activation::Relu => Ok(()),
-            other => write!(f, " {other}"),
+        if self.activation != Activation::Relu {
+            write!(f, " {}", self.activation)?;
         }
+        f.write_str(if self.batch_norm { "" } else { " without batch norm" })
     }
 }
 
@@ -99,7 +106,7 @@ impl UNetConfig {
         if !(1..=MAX_BATCH).contains(&batch) {
             return Err(Error::usage(format!("batch {batch}: must be from 1 to {MAX_BATCH}")));
         }
-        if batch * (nx / divisor) * (ny / divisor) == 1 {
+        if self.batch_norm && batch * (nx / divisor) * (ny / divisor) == 1 {
             return Err(Error::usage(format!(
                 "batch 1 with a 1x1 coarsest level ({nx}x{ny}, {} levels): batch normalisation needs more than one value; use a larger batch or fewer levels",
                 self.levels()
@@ -128,7 +135,7 @@ pub enum Source {
     },
 }
 
-/// One 3×3 convolution with the batch norm and the activation that follow it. Offsets count floats in the flat buffers.
+/// One 3×3 convolution with the batch norm, if there is one, and the activation that follow it. Offsets count floats in the flat buffers.
 #[derive(Clone, Debug)]
 pub struct Conv {
     /// Name of its double convolution and of its place in it, such as `up1.conv.double_conv.3`.
@@ -141,16 +148,23 @@ pub struct Conv {
     pub c_in: usize,
     /// Output channels.
     pub c_out: usize,
-    /// What follows its batch norm.
+    /// What follows it, or its batch norm.
     pub activation: Activation,
     /// Offset of the weight `[c_out, c_in, 3, 3]` in the parameters.
     pub weight: usize,
-    /// Offset of the batch norm's scale γ `[c_out]`; the shift β `[c_out]` follows it.
-    pub gamma: usize,
-    /// Offset of the batch norm's shift β `[c_out]`.
-    pub beta: usize,
-    /// Offset of the convolution's bias `[c_out]`, which the batch norm cancels: it has zero gradient.
+    /// Offset of the convolution's bias `[c_out]`. A batch norm cancels it: then it has zero gradient.
     pub bias: usize,
+    /// The batch norm, if the network has them.
+    pub norm: Option<BatchNorm>,
+}
+
+/// Where a batch norm's numbers lie in the flat parameters and in the flat running statistics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BatchNorm {
+    /// Offset of the scale γ `[c_out]`.
+    pub gamma: usize,
+    /// Offset of the shift β `[c_out]`.
+    pub beta: usize,
     /// Offset of the running mean `[c_out]` in the buffers.
     pub running_mean: usize,
     /// Offset of the running variance `[c_out]` in the buffers.
@@ -221,7 +235,8 @@ impl UNet {
     pub fn new(config: &UNetConfig) -> Self {
         let f = &config.filters;
         let levels = config.levels();
-        let mut table = Table { activation: config.activation, ..Table::default() };
+        let (activation, batch_norm) = (config.activation, config.batch_norm);
+        let mut table = Table { activation, batch_norm, ..Table::default() };
         let mut inc = Vec::new();
         let (mut downs, mut ups) = (Vec::new(), Vec::new());
         table.double_conv(&mut inc, "inc", 0, [1, f[0], f[0]]);
@@ -271,6 +286,7 @@ impl UNet {
 #[derive(Default)]
 struct Table {
     activation: Activation,
+    batch_norm: bool,
     entries: Vec<Entry>,
     params: usize,
     buffers: usize,
@@ -293,7 +309,7 @@ impl Table {
         offset
     }
 
-    /// Conv(c[0] → c[1]) → BN → activation → Conv(c[1] → c[2]) → BN → ReLU.
+    /// Conv(c[0] → c[1]) → BN → activation → Conv(c[1] → c[2]) → BN → ReLU, perhaps without the BN.
     fn double_conv(&mut self, convs: &mut Vec<Conv>, module: &str, level: usize, c: [usize; 3]) {
         for (place, c_in, c_out, activation) in
             [(0, c[0], c[1], self.activation), (3, c[1], c[2], Activation::Relu)]
@@ -302,34 +318,28 @@ impl Table {
             let norm = format!("{module}.double_conv.{}", place + 1);
             let bound = 1.0 / ((9 * c_in) as f64).sqrt();
             let weight = self.param(&format!("{name}.weight"), &[c_out, c_in, 3, 3], false, bound);
-            let bias = self.param(&format!("{name}.bias"), &[c_out], true, bound);
-            let gamma = self.param(&format!("{norm}.weight"), &[c_out], false, 0.0);
-            let beta = self.param(&format!("{norm}.bias"), &[c_out], false, 0.0);
-            let running_mean = self.buffer(&format!("{norm}.running_mean"), c_out);
-            let running_var = self.buffer(&format!("{norm}.running_var"), c_out);
-            self.entries.push(Entry {
-                name: format!("{norm}.num_batches_tracked"),
-                shape: vec![],
-                place: Place::BatchesTracked,
-                dead: false,
-                bound: 0.0,
-            });
+            let bias = self.param(&format!("{name}.bias"), &[c_out], self.batch_norm, bound);
+            let norm = self.batch_norm.then(|| self.batch_norm(&norm, c_out));
             let source = Source::Field; // set once all layers are known
-            convs.push(Conv {
-                name,
-                level,
-                source,
-                c_in,
-                c_out,
-                activation,
-                weight,
-                gamma,
-                beta,
-                bias,
-                running_mean,
-                running_var,
-            });
+            convs.push(Conv { name, level, source, c_in, c_out, activation, weight, bias, norm });
         }
+    }
+
+    fn batch_norm(&mut self, name: &str, channels: usize) -> BatchNorm {
+        let norm = BatchNorm {
+            gamma: self.param(&format!("{name}.weight"), &[channels], false, 0.0),
+            beta: self.param(&format!("{name}.bias"), &[channels], false, 0.0),
+            running_mean: self.buffer(&format!("{name}.running_mean"), channels),
+            running_var: self.buffer(&format!("{name}.running_var"), channels),
+        };
+        self.entries.push(Entry {
+            name: format!("{name}.num_batches_tracked"),
+            shape: vec![],
+            place: Place::BatchesTracked,
+            dead: false,
+            bound: 0.0,
+        });
+        norm
     }
 }
 

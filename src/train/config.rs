@@ -1,6 +1,7 @@
 //! The settings of a run: what `config.toml` holds.
 
 use super::size::Size;
+use super::switch::Switch;
 use crate::model::{Activation, Method, Padding, Precision, Schedule, ScheduleName, Storage};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,8 @@ pub struct TrainConfig {
     pub padding: Padding,
     /// The first activation of the network's double convolutions.
     pub activation: Activation,
+    /// Whether batch norms follow the network's convolutions.
+    pub batch_norm: Switch,
     /// Weights to start from, which have the architecture above; none: drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
@@ -107,6 +110,7 @@ impl Default for TrainConfig {
             filters: vec![16],
             padding: Padding::Circular,
             activation: Activation::Relu,
+            batch_norm: Switch::On,
             weights: None,
             data: None,
             observations: None,

@@ -6,6 +6,7 @@ use super::data::{Data, File, HeldOut, Noise, Source};
 use super::diffusion::rounding;
 use super::pictures::{Pictures, is_pictures};
 use super::size::Size;
+use super::switch::Switch;
 use crate::io::npy::Fields;
 use crate::io::{npy, weights};
 use crate::model::init::State;
@@ -131,7 +132,8 @@ impl TrainConfig {
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
             let config = UNetConfig::new(self.levels, &self.filters, self.padding)?;
-            let net = UNet::new(&UNetConfig { activation: self.activation, ..config });
+            let batch_norm = self.batch_norm == Switch::On;
+            let net = UNet::new(&UNetConfig { activation: self.activation, batch_norm, ..config });
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
@@ -146,6 +148,7 @@ impl TrainConfig {
             ("filters", list(&filters), list(&net.config.filters)),
             ("padding", self.padding.to_string(), net.config.padding.to_string()),
             ("activation", self.activation.to_string(), net.config.activation.to_string()),
+            ("batch-norm", self.batch_norm.to_string(), Switch::from(net.config.batch_norm).to_string()),
         ] {
             if wanted != found {
                 let path = path.display();

@@ -22,6 +22,8 @@ CHOICES = {
     "silu": ([8, 8], {"activation": "silu"}),
     "tanh": ([8, 8], {"activation": "tanh"}),
     "sigmoid": ([8, 8], {"activation": "sigmoid"}),
+    "no_batch_norm": ([8, 8], {"batch_norm": False}),
+    "no_batch_norm_silu": ([8, 8], {"batch_norm": False, "activation": "silu"}),
 }
 
 
