@@ -1,4 +1,4 @@
-// Backward of ReLU(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and
+// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and
 // ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). Two kernels make g of a layer
 // that is pooled and a skip connection. One workgroup per channel.
 

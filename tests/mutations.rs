@@ -154,7 +154,7 @@ fn damaged_files_are_refused_or_unharmed() {
         tallies.push(damage(name, &path, true, npy::read));
     }
 
-    let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero });
+    let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero, ..Default::default() });
     let state = State { batches_tracked: 7, ..State::new(&net, 3) };
     let path = place("w.safetensors");
     weights::write(&path, &net, &state).unwrap();

@@ -12,7 +12,9 @@ use unheat::gpu::kernel::validate;
 use unheat::gpu::multiply_add::multiply_add;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{
+    Activation, Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig,
+};
 
 /// The kernels of training steps that differ in sizes, levels and widths.
 fn specs() -> &'static BTreeMap<String, KernelSpec> {
@@ -37,14 +39,21 @@ fn record() -> BTreeMap<String, KernelSpec> {
         (vec![8; 6], 1, 1024, 2048),
     ] {
         let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
-        for (objective, padding) in [
-            (Method::Sip.into(), Padding::Circular),
-            (Method::Gd.into(), Padding::Zero),
-            (Method::Supervised.into(), Padding::Circular),
-            (noisy(Method::Sip), Padding::Circular),
-            (noisy(Method::Gd), Padding::Zero),
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        for (objective, padding, activation, batch_norm, res_blocks) in [
+            (Method::Sip.into(), Padding::Circular, Relu, true, false),
+            (Method::Gd.into(), Padding::Zero, Relu, false, false),
+            (Method::Supervised.into(), Padding::Circular, Silu, true, false),
+            (noisy(Method::Sip), Padding::Circular, Tanh, true, true),
+            (noisy(Method::Gd), Padding::Zero, Sigmoid, true, false),
         ] {
-            let net = UNet::new(&UNetConfig { filters: filters.clone(), padding });
+            let net = UNet::new(&UNetConfig {
+                filters: filters.clone(),
+                padding,
+                activation,
+                batch_norm,
+                res_blocks,
+            });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let adam = Adam::default();

@@ -12,7 +12,7 @@ use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::variants::{Key, Variant, Variants};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor, device};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{Padding, Storage, UNet, UNetConfig};
+use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
 use unheat::train::compute::NO_ADAPTER;
 
 /// The first adapter; not on every one, for this is about the shaders.
@@ -42,7 +42,7 @@ impl Layers {
     fn layer(&self, stream: u64, shape: Shape, channels: usize) -> Layer {
         let first_norm = self.channels.replace(self.channels.get() + channels);
         let z = noise(&self.gpu, stream, shape.stored(channels));
-        Layer { z, norms: self.norms.clone(), first_norm, channels }
+        Layer { z, norms: self.norms.clone(), first_norm, channels, activation: Activation::Relu }
     }
 }
 
@@ -103,7 +103,7 @@ impl Of {
 }
 
 fn arrangement(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Arrangement {
-    let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Circular, pivot: None };
+    let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Circular, pivot: None };
     let arrangement = Arrangement::new(recorder.gpu, &[weights]).unwrap();
     let running = noise(recorder.gpu, 2, 1);
     arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out), &running).unwrap();
@@ -137,7 +137,7 @@ fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
         let weights = arrangement(r, source.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
         let pooled = zeros(r, shape.coarser().stored(OUT));
-        let pool = Some(Pool { z: &pooled, parameters: &parameters, gamma: 0 });
+        let pool = Some(Pool { z: &pooled, gamma: Some((&parameters, 0)) });
         conv3x3(r, shape, source, weights.forward(0), Sink::Moments { z: &z, moments: &moments, pool })
             .unwrap();
         vec![z, moments, pooled]
@@ -170,7 +170,7 @@ fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: boo
         let (g, sums) = (zeros(r, shape.stored(channels)), zeros(r, 2 * channels * chunks(shape)));
         let target = Target { layer: &below, g: &g, sums: &sums };
         if !split {
-            conv3x3(r, shape, source, weights.adjoint(0), Sink::Relu(target)).unwrap();
+            conv3x3(r, shape, source, weights.adjoint(0), Sink::Activation(target)).unwrap();
             return vec![g, sums];
         }
         let rest = zeros(r, shape.stored(IN - 4));
@@ -185,7 +185,7 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
     let variants = [1, 2, 4].map(|quads| Variant([quads, 1]));
     compare(gpu, &kernel, shape, &variants, &|r| {
         let (c_in, c_out) = (source.channels(), gradient.layer().channels);
-        let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Zero, pivot: None };
+        let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
         conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial).unwrap();
@@ -283,7 +283,8 @@ fn choices_that_are_none_are_passed_over() {
 #[test]
 fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
     let gpu = gpu();
-    let net = UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular });
+    let net =
+        UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular, ..Default::default() });
     let work = Workload { net: &net, storage: Storage::F32, batch: 64, nx: 32, ny: 32 };
     let outcome = tune(&gpu, &work, Duration::ZERO).unwrap();
     assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");

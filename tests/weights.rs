@@ -325,7 +325,7 @@ fn reconstruction_is_the_golden_output_with_the_observations_mean() {
 fn running_statistics_equal_to_the_batchs_predict_the_same() {
     let (count, nx, ny) = (5, 16, 32);
     for padding in [Padding::Circular, Padding::Zero] {
-        let net = UNet::new(&UNetConfig { filters: vec![8, 16, 8], padding });
+        let net = UNet::new(&UNetConfig { filters: vec![8, 16, 8], padding, ..Default::default() });
         let mut state = State::new(&net, 4);
         let y: Vec<f64> =
             (0..count * nx * ny).map(|i| (i as f64 * 0.37).sin() + (i % 71) as f64 / 70.0).collect();
@@ -336,8 +336,9 @@ fn running_statistics_equal_to_the_batchs_predict_the_same() {
         network.forward(&widen(&state.params), &mut running, &y, &mut output);
         for conv in &net.convs {
             let values = (count * (nx >> conv.level) * (ny >> conv.level)) as f64;
+            let norm = conv.norm.unwrap();
             for c in 0..conv.c_out {
-                let (mean, var) = (conv.running_mean + c, conv.running_var + c);
+                let (mean, var) = (norm.running_mean + c, norm.running_var + c);
                 state.buffers[mean] = (10.0 * running[mean]) as f32;
                 state.buffers[var] = (10.0 * running[var] * (values - 1.0) / values) as f32;
             }
@@ -377,7 +378,7 @@ fn a_run_starts_from_a_file_with_its_architecture_and_leaves_its_settings() {
     let first = format!("train {small} -o first --save-gradients first.safetensors");
     desk.succeed(&first.split(' ').collect::<Vec<_>>());
     let (net, state) = weights::read(&desk.path("first/weights.safetensors")).unwrap();
-    assert_eq!(net.config, UNetConfig { filters: vec![8, 16], padding: Padding::Zero });
+    assert_eq!(net.config, UNetConfig { filters: vec![8, 16], padding: Padding::Zero, ..Default::default() });
     assert_eq!(state.batches_tracked, 2);
     assert!(desk.path("first.safetensors").is_file());
     let again =
@@ -477,7 +478,8 @@ fn bad_files_are_named_in_one_line_and_nothing_is_written() {
     refuse_data("cut.npy", "cut short");
     refuse_data("none.npy", "cannot read");
 
-    let deep = UNet::new(&UNetConfig { filters: vec![8; 6], padding: Padding::Circular });
+    let deep =
+        UNet::new(&UNetConfig { filters: vec![8; 6], padding: Padding::Circular, ..Default::default() });
     weights::write(&desk.path("deep.safetensors"), &deep, &State::new(&deep, 0)).unwrap();
     desk.save("small.npy", [4, 8, 64], vec![0.5; 4 * 8 * 64]);
     let small = "reconstruct --device cpu --weights deep.safetensors -i small.npy -o out.npy";

@@ -1,4 +1,4 @@
-// ∂L/∂z of a layer from g = ∂L/∂(ReLU's argument), as stored by the kernel that made it, and the layer's own z:
+// ∂L/∂z of a layer from g = ∂L/∂(the activation's argument), as stored by the kernel that made it, and the layer's own z:
 // ∂L/∂z = scale·(g - mean(g) - ẑ·mean(g·ẑ)) (SPEC 5), with everything but g and z folded into one vector per channel.
 
 @group(2) @binding(0) var<storage, read> gradient_g: array<stored4>; // [batch, channels, nx, row/4]

@@ -5,14 +5,10 @@ struct Channel {
     backward: vec4<f32>,
 }
 
-// ReLU's argument. The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance.
+// The activation's argument. The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance.
 // Every kernel makes it with this one expression, so that forward and backward agree on its sign.
 fn pre_activation(z: vec4<f32>, norm: vec4<f32>) -> vec4<f32> {
     return fma(vec4(norm.z), z - norm.x, vec4(norm.w));
-}
-
-fn activate(z: vec4<f32>, norm: vec4<f32>) -> vec4<f32> {
-    return max(pre_activation(z, norm), vec4(0.0));
 }
 
 // ẑ = (z - mean)·rstd

@@ -1,10 +1,9 @@
 // The sink moments of a layer that is pooled 2×2 too (SPEC 5): of every four z the one whose activation is the maximum.
 // Batch norm and ReLU are monotone, so it is the largest z, or the smallest where the scale γ·rstd is negative, which is
-// known before the statistics are; with γ = 0 all activations are equal, and the first in row-major order stands for
-// them. Needs an even PATCH: the strip and the one below it are an invocation's own.
+// known before the statistics are (by_gamma, by_z); with γ = 0 all activations are equal, and the first in row-major
+// order stands for them. Needs an even PATCH: the strip and the one below it are an invocation's own.
 
 @group(3) @binding(2) var<storage, read_write> pooled_z: array<vec2<stored>>; // [batch, c_out, nx/2, coarse row/2]
-@group(3) @binding(3) var<storage, read> affine: array<f32>; // the flat parameters
 
 fn emit_pair(place: Tile, strip: u32, quad: u32, upper: mat4x4<f32>, lower: mat4x4<f32>) {
     let at = locate(place, strip);
@@ -15,7 +14,7 @@ fn emit_pair(place: Tile, strip: u32, quad: u32, upper: mat4x4<f32>, lower: mat4
     let above = transpose(as_stored(place, quad, upper));
     let below = transpose(as_stored(place, quad, lower));
     for (var k = 0u; k < 4u; k++) {
-        let direction = sign(affine[params.gamma_offset + o + k]);
+        let direction = pool_direction(o + k);
         let higher = max(direction * above[k], direction * below[k]);
         let highest = direction * max(higher.xz, higher.yw);
         let pooled = select(highest, above[k].xz, direction == 0.0);

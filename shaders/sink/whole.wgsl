@@ -1,3 +1,3 @@
-// The sink relu takes every channel: there is no rest.
+// The sink activation takes every channel: there is no rest.
 
 fn emit_rest(at: Strip, o: u32, sum: mat4x4<f32>) {}

@@ -1,5 +1,5 @@
-// Source: the activation ReLU(batch norm(z)) of a layer at the same level, or of pooled z: the maximum of activations
-// is the activation of what sink/pooled.wgsl has kept.
+// Source: the activation of a layer at the same level, activate(batch norm(z)), or of pooled z: the maximum of
+// activations is the activation of what sink/pooled.wgsl has kept.
 
 @group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, nx, row/4]
 
@@ -9,5 +9,5 @@ fn source_channel(c: u32) -> Channel {
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(n * params.c_in + c, x, y, params.nx, params.ny);
-    return activate(unpack(source_z[at]), channel.forward);
+    return activate(pre_activation(unpack(source_z[at]), channel.forward));
 }

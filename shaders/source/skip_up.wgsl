@@ -18,13 +18,13 @@ fn coarse_quad(row: u32, y: u32, ny: u32, norm: vec4<f32>) -> vec4<f32> {
     let inner = min(vec3(cell, cell + 1u, cell + 2u), last);
     let before = max(cell, 1u) - 1u;
     let z = stored4(low_z[row + before], low_z[row + inner.x], low_z[row + inner.y], low_z[row + inner.z]);
-    return activate(unpack(z), norm);
+    return activate(pre_activation(unpack(z), norm));
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if c < params.skip_channels {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
-        return activate(unpack(skip_z[at]), channel.forward);
+        return activate(pre_activation(unpack(skip_z[at]), channel.forward));
     }
     let nx = params.nx / 2u;
     let ny = params.ny / 2u;

@@ -56,14 +56,28 @@ impl Comparison {
 }
 
 fn differences(before: &Report, now: &Report) -> Vec<String> {
-    let words = |report: &Report| -> [(&'static str, String); 7] {
-        let Settings { method, batch, size, filters, padding, physics, activations, .. } = &report.settings;
+    let words = |report: &Report| -> [(&'static str, String); 9] {
+        let Settings {
+            method,
+            batch,
+            size,
+            filters,
+            padding,
+            activation,
+            batch_norm,
+            res_blocks,
+            physics,
+            activations,
+            ..
+        } = &report.settings;
         [
             ("device", report.device.clone()),
             ("method", method.name().to_owned()),
             ("batch", batch.to_string()),
             ("size", size.to_string()),
             ("filters", format!("{filters:?}")),
+            ("residual blocks", res_blocks.to_string()),
+            ("activation, batch norm", format!("{activation}, {batch_norm}")),
             ("padding, physics", format!("{padding}, {physics}")),
             ("activations", activations.to_string()),
         ]

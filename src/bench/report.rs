@@ -2,8 +2,8 @@
 
 use super::Ceilings;
 use crate::gpu::Timing;
-use crate::model::{Method, Padding, Precision, Storage, UNet};
-use crate::train::{Size, TrainConfig};
+use crate::model::{Activation, Method, Padding, Precision, Storage, UNet};
+use crate::train::{Size, Switch, TrainConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -58,6 +58,15 @@ pub struct Settings {
     pub filters: Vec<usize>,
     /// What convolutions read beyond the border.
     pub padding: Padding,
+    /// The first activation of double convolutions.
+    #[serde(default)]
+    pub activation: Activation,
+    /// Whether there are batch norms.
+    #[serde(default = "on")]
+    pub batch_norm: Switch,
+    /// Whether there are residual blocks.
+    #[serde(default)]
+    pub res_blocks: bool,
     /// The precision of the physics.
     pub physics: Precision,
     /// How activations and their gradients are stored.
@@ -143,6 +152,10 @@ pub struct Row {
     pub least_ms: Option<f64>,
 }
 
+fn on() -> Switch {
+    Switch::On // in reports from before the choice
+}
+
 impl Settings {
     pub(super) fn of(config: &TrainConfig, net: &UNet) -> Self {
         Self {
@@ -152,6 +165,9 @@ impl Settings {
             levels: net.config.levels(),
             filters: net.config.filters.clone(),
             padding: config.padding,
+            activation: config.activation,
+            batch_norm: config.batch_norm,
+            res_blocks: config.res_blocks,
             physics: config.physics,
             activations: config.activations,
         }

@@ -13,7 +13,7 @@ use crate::gpu::conv3x3;
 use crate::gpu::sink::{Pool, Sink, Target};
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{Activation, Padding, Storage};
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
@@ -47,7 +47,8 @@ pub(super) fn cases() -> Vec<Case> {
                     Padding::Circular => Of::Stored,
                     Padding::Zero => Of::Output,
                 };
-                cases.push(conv_case(input.clone(), c_out, padding, pooled));
+                let kinds: &[Pooled] = if pooled { &[Pooled::ByGamma, Pooled::ByZ] } else { &[Pooled::No] };
+                cases.extend(kinds.iter().map(|&kind| conv_case(input.clone(), c_out, padding, kind)));
                 cases.push(weight_gradient_case(input, c_out, padding, of));
             }
         }
@@ -59,14 +60,15 @@ pub(super) fn cases() -> Vec<Case> {
     ] {
         for (storage, padding) in storages(true) {
             for of in [Of::Stored, Of::Pooled, Of::Output] {
-                cases.push(adjoint_relu_case(c_in, c_out, shape, padding, of, storage));
+                let below = Below::new(shape, c_in, storage);
+                cases.push(adjoint_case(below, c_out, padding, of));
             }
             cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
         }
     }
     // More chunks than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
-    cases.push(adjoint_relu_case(8, 8, many, Padding::Circular, Of::Stored, Storage::F32));
+    cases.push(adjoint_case(Below::new(many, 8, Storage::F32), 8, Padding::Circular, Of::Stored));
     cases.push(norm_case(many, 4, 10.0, 1.0));
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
@@ -80,36 +82,66 @@ pub(super) fn cases() -> Vec<Case> {
         let input = Input::new(Activation, [16, 0], shape, Storage::F32);
         cases.push(weight_gradient_case(input, 16, padding, Of::Stored));
     }
+    cases.extend(activation_cases());
     cases
 }
 
-/// z, with `pooled` also what is kept of every 2×2 of them.
-fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case {
+/// The other activations, where a layer's readers and its gradient meet them.
+fn activation_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    let (wide, narrow) = (Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 3, nx: 4, ny: 2 });
+    for activation in Activation::ALL.into_iter().filter(|&function| function != Activation::Relu) {
+        for (shape, storage) in [(wide, Storage::F32), (narrow, Storage::F32), (wide, Storage::F16)] {
+            let input = Input { activation, ..Input::new(Kind::Activation, [16, 0], shape, storage) };
+            cases.push(conv_case(input.clone(), 16, Padding::Circular, Pooled::No));
+            cases.push(weight_gradient_case(input, 16, Padding::Circular, Of::Output));
+            let below = Below { activation, ..Below::new(shape, 16, storage) };
+            cases.push(adjoint_case(below, 16, Padding::Circular, Of::Stored));
+        }
+    }
+    cases
+}
+
+/// Whether a layer is pooled, and what decides on the largest activation.
+#[derive(Clone, Copy, PartialEq)]
+enum Pooled {
+    No,
+    ByGamma,
+    ByZ,
+}
+
+/// z, where it is `pooled` also what is kept of every 2×2 of them.
+fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     // The biases follow the weights, then come the γ, of which one is zero.
     let bias = WEIGHT_OFFSET + 9 * c_in * c_out;
     let gamma = bias + c_out;
     let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
     flat[gamma + 1] = 0.0;
-    let sink_name = if pooled { "/pooled" } else { "" };
-    let name = format!("conv3x3/{:?}{sink_name}", input.kind).to_lowercase();
+    let sink_name = match pooled {
+        Pooled::No => "",
+        Pooled::ByGamma => "/pooled",
+        Pooled::ByZ => "/pooled_by_z",
+    };
+    let name = format!("conv3x3/{}{sink_name}", input.name());
     let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
         let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
-        let pivot = (storage == Storage::F16).then_some(Pivot { bias, running_mean: 0 });
-        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding, pivot };
+        let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
+        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, taps: 9, padding, pivot };
         let arrangement = arrange(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
-        let coarse = if pooled { shape.coarser().stored(c_out) } else { 1 };
+        let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
         let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
         on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
-            let pool = pooled.then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
+            let gamma = (pooled == Pooled::ByGamma).then_some((&parameters, gamma));
+            let pool = (pooled != Pooled::No).then_some(Pool { z: &pooled_z, gamma });
             let sink = Sink::Moments { z: &z, moments: &moments, pool };
             conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
         })?;
-        Ok(if pooled { vec![z, pooled_z] } else { vec![z] })
+        Ok(if pooled == Pooled::No { vec![z] } else { vec![z, pooled_z] })
     };
     let reference = move || {
         let weights = widen(&flat[WEIGHT_OFFSET..bias]);
@@ -120,14 +152,14 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case
                 z.iter_mut().for_each(|z| *z -= f64::from(pivot));
             }
         }
-        if !pooled {
+        if pooled == Pooled::No {
             return vec![z];
         }
         // The activation is γ·z but for what neither changes an order: the largest decides.
         let mut highest = vec![0.0; z.len() / 4];
         let planes = z.chunks_exact(shape.cells()).zip(highest.chunks_exact_mut(shape.cells() / 4));
         for (plane, (z, highest)) in planes.enumerate() {
-            let gamma = f64::from(flat[gamma + plane % c_out]);
+            let gamma = if pooled == Pooled::ByZ { 1.0 } else { f64::from(flat[gamma + plane % c_out]) };
             let activation: Vec<f64> = z.iter().map(|z| gamma * z).collect();
             let mut chosen = vec![0.0; z.len()];
             reference_pool::max_pool_backward(&activation, &vec![1.0; highest.len()], &mut chosen, shape.ny);
@@ -147,7 +179,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: bool) -> Case
 
 /// The weights of one convolution without pivots.
 fn plain_weights(offset: usize, c_out: usize, c_in: usize, padding: Padding) -> Weights {
-    Weights { offset, c_out, c_in, padding, pivot: None }
+    Weights { offset, c_out, c_in, taps: 9, padding, pivot: None }
 }
 
 pub(super) fn arrange(
@@ -188,8 +220,8 @@ fn padded(planes: &[f64], channels: usize, shape: Shape, padding: Padding) -> Ve
 fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     let gradient = LayerGradient::new(shape, c_out, of, storage);
-    let (name, described) =
-        (format!("conv3x3_weight_gradient/{:?}", input.kind).to_lowercase(), input.text(c_out, padding));
+    let name = format!("conv3x3_weight_gradient/{}", input.name());
+    let described = input.text(c_out, padding);
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
@@ -230,17 +262,10 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: O
 }
 
 /// What a convolution leaves that read an activation.
-fn adjoint_relu_case(
-    c_in: usize,
-    c_out: usize,
-    shape: Shape,
-    padding: Padding,
-    of: Of,
-    storage: Storage,
-) -> Case {
+fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
+    let Below { shape, channels: c_in, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = LayerGradient::new(shape, c_out, of, storage);
-    let below = Below::new(shape, c_in, storage);
     let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
     let prepare = move |r: &mut Recorder| {
         let table = norm_table(r.gpu)?;
@@ -248,7 +273,7 @@ fn adjoint_relu_case(
         let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
         let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Relu(Target { layer: &layer, g: &out, sums: &sums });
+        let sink = Sink::Activation(Target { layer: &layer, g: &out, sums: &sums });
         g.with(r.gpu, &table, |gradient| {
             conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
         })?;
@@ -257,7 +282,8 @@ fn adjoint_relu_case(
     };
     let reference = move || below.reference(reference_adjoint(&gradient, &flat, c_in, padding));
     let described = adjoint_text(c_in, c_out, shape, padding, of);
-    let case = recorded("conv3x3_adjoint/relu", described, tolerance(storage), prepare, reference);
+    let name = format!("conv3x3_adjoint/{activation}");
+    let case = recorded(&name, described, tolerance(storage), prepare, reference);
     below_stored(case, shape, &[c_in], storage)
 }
 
@@ -322,6 +348,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
             norms: garbage(r.gpu, "norms", NORM_LEN * channels)?,
             first_norm: 0,
             channels,
+            activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
         let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
@@ -330,7 +357,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
-        batch_norm(r, &lone_conv(channels), &layer, statistics, &weights, &running)?;
+        batch_norm(r, &lone_norm(channels), 2 * channels, &layer, statistics, &weights, &running)?;
         Ok(vec![layer.norms, running])
     };
     let reference = move || {

@@ -3,13 +3,14 @@
 use super::layers::*;
 use super::{Case, garbage, noise, widen};
 use crate::Result;
+use crate::cpu::activation;
 use crate::cpu::batch_norm::{self as reference_norm, Norm};
 use crate::cpu::max_pool as reference_pool;
 use crate::gpu::batch_norm::{Statistics, batch_norm_backward};
 use crate::gpu::gradient::Gradient;
 use crate::gpu::source::{Layer, NORM_LEN};
 use crate::gpu::{Gpu, Recorder, Shape, Tensor};
-use crate::model::Storage;
+use crate::model::{Activation, Storage};
 
 /// Where g of a layer comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -74,7 +75,7 @@ impl LayerGradient {
     fn activation(&self, plane: usize) -> Vec<f64> {
         let norm = widen_norm(self.norms()[plane % self.channels]);
         let cells = self.shape.cells();
-        self.z[plane * cells..][..cells].iter().map(|&z| norm.activate(f64::from(z))).collect()
+        self.z[plane * cells..][..cells].iter().map(|&z| norm.relu(f64::from(z))).collect()
     }
 
     pub(super) fn planes(&self) -> Vec<f64> {
@@ -128,20 +129,21 @@ impl LayerGradient {
     }
 }
 
-/// A layer that a gradient reaches through its ReLU, with what its batch norm makes of it: on both sides g, the
+/// A layer that a gradient reaches through its activation, with what its batch norm makes of it: on both sides g, the
 /// gradients of γ and β, and the second half of its norm.
 #[derive(Clone)]
 pub(super) struct Below {
     pub(super) shape: Shape,
     pub(super) channels: usize,
     pub(super) storage: Storage,
+    pub(super) activation: Activation,
     pub(super) z: Vec<f32>,
 }
 
 impl Below {
     pub(super) fn new(shape: Shape, channels: usize, storage: Storage) -> Self {
         let z = stored_noise(37, shape.batch * channels * shape.cells(), storage);
-        Self { shape, channels, storage, z }
+        Self { shape, channels, storage, activation: Activation::Relu, z }
     }
 
     pub(super) fn norms(&self) -> Vec<Norm<f32>> {
@@ -149,7 +151,8 @@ impl Below {
     }
 
     pub(super) fn layer(&self, gpu: &Gpu, table: &Tensor) -> Result<Layer> {
-        layer(gpu, table, TARGET, self.shape, &self.z, &self.norms(), self.storage)
+        let layer = layer(gpu, table, TARGET, self.shape, &self.z, &self.norms(), self.storage)?;
+        Ok(Layer { activation: self.activation, ..layer })
     }
 
     /// After what the stage has stored, the gradients of γ and β, and the norms.
@@ -161,8 +164,8 @@ impl Below {
         sums: Statistics,
     ) -> Result<Vec<Tensor>> {
         let gradients = garbage(r.gpu, "gradients", 2 * self.channels)?;
-        let (conv, none) = (lone_conv(self.channels), no_parameters(r.gpu)?);
-        batch_norm_backward(r, self.shape, &conv, &layer, sums, None, None, &none, &gradients)?;
+        let (norm, none) = (lone_norm(self.channels), no_parameters(r.gpu)?);
+        batch_norm_backward(r, self.shape, &norm, &layer, sums, None, None, &none, &gradients)?;
         stored.extend([gradients, layer.norms]);
         Ok(stored)
     }
@@ -177,12 +180,11 @@ impl Below {
             let mut sums = [0.0; 2];
             for n in 0..self.shape.batch {
                 let plane = (n * self.channels + c) * cells..(n * self.channels + c + 1) * cells;
-                let share = reference_norm::backward_sums(norm, &z[plane.clone()], &g[plane.clone()]);
+                let (z, g) = (&z[plane.clone()], &mut g[plane]);
+                let share = reference_norm::backward_sums(self.activation, norm, z, g);
                 sums = [sums[0] + share[0], sums[1] + share[1]];
-                for i in plane {
-                    if norm.activate(z[i]) <= 0.0 {
-                        g[i] = 0.0;
-                    }
+                for (g, &z) in g.iter_mut().zip(z) {
+                    *g = activation::backward(self.activation, norm.argument(z), *g);
                 }
             }
             [gradients[self.channels + c], gradients[c]] = sums;

@@ -2,13 +2,14 @@
 
 use super::{Case, garbage, noise, widen};
 use crate::Result;
+use crate::cpu::activation;
 use crate::cpu::batch_norm::Norm;
 use crate::cpu::upsample as reference_upsample;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
-use crate::model::unet::Conv;
-use crate::model::{Padding, Storage, UNet, UNetConfig};
+use crate::model::unet::BatchNorm;
+use crate::model::{Activation, Padding, Storage};
 use half::f16;
 
 /// Both paddings in 32 bits, and `some` in 16: the code is the same but for loads and stores.
@@ -59,6 +60,7 @@ pub(super) struct Input {
     pub(super) channels: [usize; 2],
     pub(super) shape: Shape,
     pub(super) storage: Storage,
+    pub(super) activation: Activation,
     pub(super) z: [Vec<f32>; 2],
     pub(super) norms: [Vec<Norm<f32>>; 2],
 }
@@ -71,7 +73,7 @@ impl Input {
         };
         let z = [0, 1].map(|l| stored_noise(10 + l as u64, shape.batch * channels[l] * cells(l), storage));
         let norms = [0, 1].map(|l| norms(20 + l as u64, channels[l]));
-        Self { kind, channels, shape, storage, z, norms }
+        Self { kind, channels, shape, storage, activation: Activation::Relu, z, norms }
     }
 
     pub(super) fn c_in(&self) -> usize {
@@ -86,7 +88,7 @@ impl Input {
         let activation = |layer: usize, n: usize, c: usize, cells: usize| -> Vec<f64> {
             let norm = widen_norm(self.norms[layer][c]);
             let plane = &self.z[layer][(n * self.channels[layer] + c) * cells..][..cells];
-            plane.iter().map(|&z| norm.activate(f64::from(z))).collect()
+            plane.iter().map(|&z| activation::value(self.activation, norm.argument(f64::from(z)))).collect()
         };
         for n in 0..batch {
             for c in 0..self.c_in() {
@@ -117,8 +119,11 @@ impl Input {
             (Kind::SkipUp, 1) => self.shape.coarser(),
             _ => self.shape,
         };
-        let layer =
-            |l: usize| layer(gpu, table, [SOURCE, LOW][l], grid(l), &self.z[l], &self.norms[l], self.storage);
+        let layer = |l: usize| {
+            let first = [SOURCE, LOW][l];
+            let layer = layer(gpu, table, first, grid(l), &self.z[l], &self.norms[l], self.storage)?;
+            Ok::<_, crate::Error>(Layer { activation: self.activation, ..layer })
+        };
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
@@ -126,6 +131,14 @@ impl Input {
             }
             Kind::Activation => f(Source::Activation(&layer(0)?)),
             Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
+        }
+    }
+
+    /// The source's name, as kernels have it.
+    pub(super) fn name(&self) -> String {
+        match (self.kind, self.activation) {
+            (kind, Activation::Relu) => format!("{kind:?}").to_lowercase(),
+            (_, other) => other.to_string(),
         }
     }
 
@@ -237,7 +250,20 @@ pub(super) fn layer(
     let flat: Vec<f32> = rows.flat_map(|(forward, backward)| [forward, backward].concat()).collect();
     gpu.write_at(table, NORM_LEN * first_norm, &flat);
     let z = stored(gpu, "z", shape, z, storage, 1.0)?;
-    Ok(Layer { z, norms: table.clone(), first_norm, channels: norms.len() })
+    let (norms, channels) = (table.clone(), norms.len());
+    Ok(Layer { z, norms, first_norm, channels, activation: Activation::Relu })
+}
+
+/// A layer of garbage with a table of norms of its own.
+pub(super) fn lone_layer(gpu: &Gpu, shape: Shape, channels: usize) -> Result<Layer> {
+    let z = garbage(gpu, "z", shape.stored(channels))?;
+    let norms = garbage(gpu, "norms", NORM_LEN * channels)?;
+    Ok(Layer { z, norms, first_norm: 0, channels, activation: Activation::Relu })
+}
+
+/// The first (0) or the second (1) half of every row of a table of norms.
+pub(super) fn half_of(norms: &[f64], half: usize) -> Vec<f64> {
+    norms.chunks_exact(NORM_LEN).flat_map(|row| row[4 * half..][..4].to_vec()).collect()
 }
 
 /// Parameters for a kernel that reads none of them.
@@ -245,13 +271,9 @@ pub(super) fn no_parameters(gpu: &Gpu) -> Result<Tensor> {
     garbage(gpu, "parameters", 1)
 }
 
-/// A layer with parameters γ, β, bias at 0, channels, 2·channels and running statistics likewise.
-pub(super) fn lone_conv(channels: usize) -> Conv {
-    let mut conv = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() }).convs[0].clone();
-    conv.c_out = channels;
-    [conv.gamma, conv.beta, conv.bias] = [0, channels, 2 * channels];
-    [conv.running_mean, conv.running_var] = [0, channels];
-    conv
+/// A batch norm with γ and β at 0 and channels, and running statistics likewise.
+pub(super) fn lone_norm(channels: usize) -> BatchNorm {
+    BatchNorm { gamma: 0, beta: channels, running_mean: 0, running_var: channels }
 }
 
 /// Weights somewhere inside a flat buffer, as in a network.

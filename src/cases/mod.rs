@@ -1,6 +1,7 @@
 //! The one case list: every stage with its shapes, the GPU call, the CPU reference in f64 and the tolerance.
 //! The tests and `unheat check` both run it.
 
+mod bias;
 mod ceilings;
 mod convolution;
 mod gradients;
@@ -9,6 +10,7 @@ mod network;
 mod optimiser;
 mod physics;
 mod pivot;
+mod res_block;
 mod step;
 
 use crate::Result;
@@ -129,8 +131,10 @@ pub fn all() -> Vec<Case> {
     [
         physics::cases(),
         convolution::cases(),
+        bias::cases(),
         network::cases(),
         pivot::cases(),
+        res_block::cases(),
         optimiser::cases(),
         step::cases(),
         ceilings::cases(),

@@ -1,7 +1,7 @@
 //! z in 16 bits where its mean is large beside its spread: what the pivot is for.
 
 use super::convolution::arrange;
-use super::layers::lone_conv;
+use super::layers::lone_norm;
 use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::batch_norm::{Moments, Norm, update_running};
 use crate::gpu::arrange::{Pivot, Weights};
@@ -10,7 +10,7 @@ use crate::gpu::conv3x3;
 use crate::gpu::sink::Sink;
 use crate::gpu::source::{Layer, NORM_LEN, Source};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{Activation, Padding, Storage};
 
 const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
 const CHANNELS: usize = 12;
@@ -52,15 +52,16 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
     let (x, flat, start) = (field.clone(), params.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
         let x = r.gpu.tensor_from("field", &x)?;
-        let pivot = Some(Pivot { bias: 2 * CHANNELS, running_mean: 0 });
+        let pivot = Some(Pivot::RunningMean { bias: 2 * CHANNELS, running_mean: 0 });
         let (offset, padding) = (3 * CHANNELS, Padding::Circular);
-        let weights = Weights { offset, c_out: CHANNELS, c_in: 1, padding, pivot };
+        let weights = Weights { offset, c_out: CHANNELS, c_in: 1, taps: 9, padding, pivot };
         let arrangement = arrange(r, weights, &flat, &start)?;
         let layer = Layer {
             z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
             norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
             first_norm: 0,
             channels: CHANNELS,
+            activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
         let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
@@ -69,7 +70,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let weights = r.gpu.tensor_from("weights", &flat)?;
         let running = r.gpu.tensor_from("running", &start)?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(SHAPE) };
-        batch_norm(r, &lone_conv(CHANNELS), &layer, statistics, &weights, &running)?;
+        batch_norm(r, &lone_norm(CHANNELS), 2 * CHANNELS, &layer, statistics, &weights, &running)?;
         Ok(vec![layer.z, layer.norms, running])
     };
     let reference = move || {

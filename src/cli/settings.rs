@@ -1,7 +1,7 @@
 //! The flags that `train` and `bench` share: what is trained, and where.
 
-use crate::model::{Method, Padding, Precision, Storage};
-use crate::train::{Size, TrainConfig};
+use crate::model::{Activation, Method, Padding, Precision, Storage};
+use crate::train::{Size, Switch, TrainConfig};
 use clap::{Args, ValueEnum};
 
 #[derive(Args)]
@@ -33,6 +33,16 @@ pub(super) struct Settings {
     /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3) [default: circular]
     #[arg(long, value_enum)]
     padding: Option<PaddingName>,
+    /// The first activation of every double convolution, whose second is ReLU as in the reference; both activations of
+    /// residual blocks (docs/network.md) [default: relu]
+    #[arg(long, value_enum)]
+    activation: Option<ActivationName>,
+    /// Batch norm behind the convolutions; without it their biases are trained (docs/network.md) [default: on]
+    #[arg(long, value_name = "on|off")]
+    batch_norm: Option<Switch>,
+    /// Residual blocks in the place of double convolutions (docs/network.md)
+    #[arg(long)]
+    res_blocks: bool,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
     device: String,
@@ -66,6 +76,14 @@ enum PaddingName {
     Zero,
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+enum ActivationName {
+    Relu,
+    Silu,
+    Tanh,
+    Sigmoid,
+}
+
 impl Settings {
     /// `defaults` with what was said.
     pub(super) fn config(&self, defaults: TrainConfig) -> TrainConfig {
@@ -82,6 +100,15 @@ impl Settings {
                 Some(PaddingName::Zero) => Padding::Zero,
                 None => defaults.padding,
             },
+            activation: match self.activation {
+                Some(ActivationName::Relu) => Activation::Relu,
+                Some(ActivationName::Silu) => Activation::Silu,
+                Some(ActivationName::Tanh) => Activation::Tanh,
+                Some(ActivationName::Sigmoid) => Activation::Sigmoid,
+                None => defaults.activation,
+            },
+            batch_norm: self.batch_norm.unwrap_or(defaults.batch_norm),
+            res_blocks: self.res_blocks || defaults.res_blocks,
             device: self.device.clone(),
             ..defaults
         }

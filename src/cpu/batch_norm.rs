@@ -1,7 +1,8 @@
-//! Batch normalisation in training mode followed by ReLU, forward and backward (SPEC 5).
+//! Batch normalisation in training mode followed by an activation, forward and backward (SPEC 5).
 
-use super::Real;
 use super::reduce::sum;
+use super::{Real, activation};
+use crate::model::Activation;
 use crate::model::unet::{NORM_EPSILON, NORM_MOMENTUM};
 
 /// Mean and sum of squared deviations of `count` values, mergeable without cancellation (Chan et al. 1979).
@@ -41,7 +42,7 @@ impl<T: Real> Moments<T> {
     }
 }
 
-/// One channel's normalisation: ẑ = (z - mean)·rstd, activation = ReLU(scale·(z - mean) + shift).
+/// One channel's normalisation: ẑ = (z - mean)·rstd, the activation's argument scale·(z - mean) + shift.
 ///
 /// The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance, and flip the sign
 /// of ReLU's argument for values near zero.
@@ -65,6 +66,11 @@ impl<T: Real> Norm<T> {
         Self { mean: moments.mean, rstd, scale, shift: beta }
     }
 
+    /// Without batch norm: the argument is z plus the convolution's `bias`.
+    pub fn bias(bias: T) -> Self {
+        Self { mean: T::zero(), rstd: T::one(), scale: T::one(), shift: bias }
+    }
+
     /// From the running statistics, as PyTorch in eval mode. z is stored without the convolution's `bias`, the
     /// running mean includes it.
     pub fn running(mean: T, var: T, bias: T, gamma: T, beta: T) -> Self {
@@ -76,13 +82,13 @@ impl<T: Real> Norm<T> {
 
     /// scale·(z - mean) + shift.
     #[inline(always)]
-    fn argument(&self, z: T) -> T {
+    pub fn argument(&self, z: T) -> T {
         self.scale * (z - self.mean) + self.shift
     }
 
     /// ReLU(scale·(z - mean) + shift).
     #[inline(always)]
-    pub fn activate(&self, z: T) -> T {
+    pub fn relu(&self, z: T) -> T {
         self.argument(z).max(T::zero())
     }
 }
@@ -96,20 +102,57 @@ pub fn update_running<T: Real>(moments: Moments<T>, bias: T, running_mean: &mut 
     *running_var += momentum * (moments.m2 / (moments.count - T::one()) - *running_var);
 }
 
-/// Σg and Σg·ẑ of one plane, where g is the gradient that passes the ReLU: the gradients of β and γ.
-pub fn backward_sums<T: Real>(norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] {
-    let passed = |i: usize| {
-        if norm.argument(z[i]) > T::zero() { gradient[i] } else { T::zero() }
-    };
-    [sum(z.len(), passed), sum(z.len(), |i| passed(i) * ((z[i] - norm.mean) * norm.rstd))]
+/// The activation of a row of z.
+pub fn activate<T: Real>(function: Activation, norm: Norm<T>, z: &[T], out: &mut [T]) {
+    match function {
+        // By itself, so that its loop is vectorised; below too.
+        Activation::Relu => out.iter_mut().zip(z).for_each(|(a, &z)| *a = norm.relu(z)),
+        other => out.iter_mut().zip(z).for_each(|(a, &z)| *a = activation::value(other, norm.argument(z))),
+    }
+}
+
+/// Σg and Σg·ẑ of one plane, where g = ∂L/∂(the activation's argument): the gradients of β and γ.
+pub fn backward_sums<T: Real>(function: Activation, norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] {
+    match function {
+        Activation::Relu => sums_of(Activation::Relu, norm, z, gradient),
+        other => sums_of(other, norm, z, gradient),
+    }
+}
+
+#[inline(always)]
+fn sums_of<T: Real>(function: Activation, norm: Norm<T>, z: &[T], gradient: &[T]) -> [T; 2] {
+    let g = |i: usize| activation::backward(function, norm.argument(z[i]), gradient[i]);
+    [sum(z.len(), g), sum(z.len(), |i| g(i) * ((z[i] - norm.mean) * norm.rstd))]
 }
 
 /// ∂L/∂activation to ∂L/∂z in place: γ·rstd·(g - Σg/n - ẑ·Σgẑ/n), with the batch's sums over n values.
-pub fn backward<T: Real>(norm: Norm<T>, sums: [T; 2], count: T, z: &[T], gradient: &mut [T]) {
+pub fn backward<T: Real>(
+    function: Activation,
+    norm: Norm<T>,
+    sums: [T; 2],
+    count: T,
+    z: &[T],
+    gradient: &mut [T],
+) {
+    match function {
+        Activation::Relu => backward_of(Activation::Relu, norm, sums, count, z, gradient),
+        other => backward_of(other, norm, sums, count, z, gradient),
+    }
+}
+
+#[inline(always)]
+fn backward_of<T: Real>(
+    function: Activation,
+    norm: Norm<T>,
+    sums: [T; 2],
+    count: T,
+    z: &[T],
+    gradient: &mut [T],
+) {
     let [mean_g, mean_gz] = sums.map(|s| s / count);
     for (g, &z) in gradient.iter_mut().zip(z) {
-        let passed = if norm.argument(z) > T::zero() { *g } else { T::zero() };
-        *g = norm.scale * (passed - mean_g - (z - norm.mean) * norm.rstd * mean_gz);
+        let own = activation::backward(function, norm.argument(z), *g);
+        *g = norm.scale * (own - mean_g - (z - norm.mean) * norm.rstd * mean_gz);
     }
 }
 
@@ -135,26 +178,30 @@ mod tests {
         let z: Vec<f64> = (0..40).map(|i| (i as f64 * 1.7).sin() + 0.3).collect();
         let weight: Vec<f64> = (0..40).map(|i| (i as f64 * 0.9).cos()).collect();
         let (gamma, beta) = (0.8, 0.1);
-        let loss = |z: &[f64], gamma: f64, beta: f64| -> f64 {
-            let norm = Norm::new(Moments::of(z), gamma, beta);
-            z.iter().zip(&weight).map(|(&z, w)| norm.activate(z) * w).sum()
-        };
-        let norm = Norm::new(Moments::of(&z), gamma, beta);
-        let sums = backward_sums(norm, &z, &weight);
-        let mut gradient = weight.clone();
-        backward(norm, sums, 40.0, &z, &mut gradient);
-        let h = 1e-6;
-        for i in 0..z.len() {
-            let shifted = |by: f64| {
-                let mut moved = z.clone();
-                moved[i] += by;
-                loss(&moved, gamma, beta)
+        for function in Activation::ALL {
+            let loss = |z: &[f64], gamma: f64, beta: f64| -> f64 {
+                let norm = Norm::new(Moments::of(z), gamma, beta);
+                let mut out = vec![0.0; z.len()];
+                activate(function, norm, z, &mut out);
+                out.iter().zip(&weight).map(|(a, w)| a * w).sum()
             };
-            let numeric = (shifted(h) - shifted(-h)) / (2.0 * h);
-            assert!((numeric - gradient[i]).abs() < 1e-7, "{i}: {numeric} {}", gradient[i]);
+            let norm = Norm::new(Moments::of(&z), gamma, beta);
+            let sums = backward_sums(function, norm, &z, &weight);
+            let mut gradient = weight.clone();
+            backward(function, norm, sums, 40.0, &z, &mut gradient);
+            let h = 1e-6;
+            for i in 0..z.len() {
+                let shifted = |by: f64| {
+                    let mut moved = z.clone();
+                    moved[i] += by;
+                    loss(&moved, gamma, beta)
+                };
+                let numeric = (shifted(h) - shifted(-h)) / (2.0 * h);
+                assert!((numeric - gradient[i]).abs() < 1e-7, "{function} {i}: {numeric} {}", gradient[i]);
+            }
+            let d_beta = (loss(&z, gamma, beta + h) - loss(&z, gamma, beta - h)) / (2.0 * h);
+            let d_gamma = (loss(&z, gamma + h, beta) - loss(&z, gamma - h, beta)) / (2.0 * h);
+            assert!((d_beta - sums[0]).abs() < 1e-7 && (d_gamma - sums[1]).abs() < 1e-7, "{function}");
         }
-        let d_beta = (loss(&z, gamma, beta + h) - loss(&z, gamma, beta - h)) / (2.0 * h);
-        let d_gamma = (loss(&z, gamma + h, beta) - loss(&z, gamma - h, beta)) / (2.0 * h);
-        assert!((d_beta - sums[0]).abs() < 1e-7 && (d_gamma - sums[1]).abs() < 1e-7);
     }
 }

@@ -4,6 +4,7 @@
 //! Stages work on one sample; [`unet`] and [`step`] put them together for a batch, with rayon over samples.
 //! Sums over samples run in a fixed order, so results do not depend on the number of threads.
 
+pub mod activation;
 pub mod adam;
 pub mod batch_norm;
 pub mod conv1x1;
@@ -17,6 +18,7 @@ pub mod physics;
 pub mod rasterise;
 pub mod real;
 pub mod reduce;
+pub mod res_block;
 pub mod step;
 pub mod unet;
 pub mod upsample;

@@ -1,4 +1,4 @@
-//! Batch normalisation and ReLU on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
+//! Batch normalisation on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
 //! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`super::source`],
 //! [`super::gradient`]).
 
@@ -6,7 +6,7 @@ use super::recording::{Recorder, spec, stored_spec};
 use super::source::{Layer, NORM_LEN};
 use super::{Shape, Tensor, params::params};
 use crate::Result;
-use crate::model::unet::{Conv, NORM_EPSILON, NORM_MOMENTUM};
+use crate::model::unet::{BatchNorm, NORM_EPSILON, NORM_MOMENTUM};
 
 params! {
     struct MergeParams {
@@ -43,10 +43,12 @@ pub struct Statistics<'a> {
     pub chunks: usize,
 }
 
-/// The forward half of `layer`'s norms from the moments of z; blends them into `running`.
+/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the offset of the
+/// convolution's.
 pub fn batch_norm(
     recorder: &mut Recorder,
-    conv: &Conv,
+    norm: &BatchNorm,
+    bias: usize,
     layer: &Layer,
     moments: Statistics,
     weights: &Tensor,
@@ -57,11 +59,11 @@ pub fn batch_norm(
         &stored_spec("batch_norm_merge", &files, layer.storage()),
         &MergeParams {
             chunks: moments.chunks as u32,
-            gamma_offset: conv.gamma as u32,
-            beta_offset: conv.beta as u32,
-            bias_offset: conv.bias as u32,
-            running_mean_offset: conv.running_mean as u32,
-            running_var_offset: conv.running_var as u32,
+            gamma_offset: norm.gamma as u32,
+            beta_offset: norm.beta as u32,
+            bias_offset: bias as u32,
+            running_mean_offset: norm.running_mean as u32,
+            running_var_offset: norm.running_var as u32,
             epsilon: NORM_EPSILON as f32,
             momentum: NORM_MOMENTUM as f32,
             first_norm: layer.first_norm as u32,
@@ -84,7 +86,7 @@ pub fn batch_norm(
 pub fn batch_norm_backward(
     recorder: &mut Recorder,
     shape: Shape,
-    conv: &Conv,
+    norm: &BatchNorm,
     layer: &Layer,
     sums: Statistics,
     pooled_sums: Option<Statistics>,
@@ -103,8 +105,8 @@ pub fn batch_norm_backward(
         &BackwardMergeParams {
             chunks: sums.chunks as u32,
             pooled_chunks: pooled_sums.chunks as u32,
-            gamma_offset: conv.gamma as u32,
-            beta_offset: conv.beta as u32,
+            gamma_offset: norm.gamma as u32,
+            beta_offset: norm.beta as u32,
             output_weight: output_weight.map_or(u32::MAX, |offset| offset as u32),
             count: shape.values() as f32,
             first_norm: layer.first_norm as u32,

@@ -3,7 +3,7 @@
 use super::source::{Buffers, Layer};
 use super::{Shape, Tensor};
 
-/// Where g = ∂L/∂(ReLU's argument) of a layer comes from.
+/// Where g = ∂L/∂(the activation's argument) of a layer comes from.
 #[derive(Clone, Copy)]
 pub enum Gradient<'a> {
     /// As the kernel that made it has stored it.

@@ -2,10 +2,13 @@
 //!
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
+pub mod activation;
 pub mod adam;
+pub mod add_gradient;
 pub mod add_noise;
 pub mod arrange;
 pub mod batch_norm;
+pub mod bias;
 pub mod conv1x1;
 pub mod conv3x3;
 pub mod copy;
@@ -17,6 +20,7 @@ pub mod fft;
 pub mod gradient;
 pub mod inverse;
 pub mod kernel;
+pub mod max_pool;
 pub mod mean_shift;
 pub mod memory;
 pub mod multiply_add;
@@ -27,6 +31,8 @@ pub mod profiler;
 pub mod rasterise;
 pub mod recording;
 mod reflect;
+pub mod res_block;
+pub mod res_sum;
 pub mod shape;
 pub mod sink;
 pub mod source;

@@ -2,7 +2,7 @@
 //! group 3.
 
 use super::source::{Buffers, Layer};
-use super::{Shape, Tensor};
+use super::{Shape, Tensor, activation};
 use crate::model::Storage;
 
 /// The output of a convolution.
@@ -18,10 +18,10 @@ pub enum Sink<'a> {
         pool: Option<Pool<'a>>,
     },
     /// Adjoint of a convolution that read a layer's activation: that layer's g, with Σg and Σg·ẑ.
-    Relu(Target<'a>),
+    Activation(Target<'a>),
     /// Adjoint of a convolution that read a skip connection and an upsampled layer.
     Split {
-        /// What `Relu` does, for the skip connection's channels, which come first.
+        /// What `Activation` does, for the skip connection's channels, which come first.
         skip: Target<'a>,
         /// ∂L/∂input of the other channels, `[batch, rest, nx, row]`, and their number.
         rest: (&'a Tensor, usize),
@@ -33,10 +33,9 @@ pub enum Sink<'a> {
 pub struct Pool<'a> {
     /// `[batch, channels, nx/2, coarse row]`, stored like z.
     pub z: &'a Tensor,
-    /// The flat parameters.
-    pub parameters: &'a Tensor,
-    /// Where the layer's γ, whose sign decides between maximum and minimum, start there.
-    pub gamma: usize,
+    /// The flat parameters, and where the layer's γ, whose sign decides between maximum and minimum, start there; none
+    /// without batch norm.
+    pub gamma: Option<(&'a Tensor, usize)>,
 }
 
 /// A layer whose activation a convolution has read, and what its adjoint leaves there.
@@ -51,12 +50,13 @@ pub struct Target<'a> {
 }
 
 impl<'a> Sink<'a> {
-    /// The variant's name, that of its shader file.
+    /// The variant's name, that of its shader file or of the layer's activation.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Moments { pool: None, .. } => "moments",
-            Self::Moments { pool: Some(_), .. } => "pooled",
-            Self::Relu(_) => "relu",
+            Self::Moments { pool: Some(Pool { gamma: Some(_), .. }), .. } => "pooled",
+            Self::Moments { pool: Some(Pool { gamma: None, .. }), .. } => "pooled_by_z",
+            Self::Activation(target) => target.layer.activation.name(),
             Self::Split { .. } => "split",
         }
     }
@@ -65,7 +65,7 @@ impl<'a> Sink<'a> {
     pub fn storage(&self) -> Storage {
         match self {
             Self::Moments { z, .. } => z.storage(),
-            Self::Relu(target) | Self::Split { skip: target, .. } => target.g.storage(),
+            Self::Activation(target) | Self::Split { skip: target, .. } => target.g.storage(),
         }
     }
 
@@ -78,10 +78,10 @@ impl<'a> Sink<'a> {
     }
 
     /// Offset of γ in the flat parameters, where it is needed.
-    pub(super) fn gamma(&self) -> usize {
+    pub(super) fn gamma(&self) -> Option<usize> {
         match self {
-            Self::Moments { pool: Some(pool), .. } => pool.gamma,
-            _ => 0,
+            Self::Moments { pool: Some(pool), .. } => pool.gamma.map(|(_, offset)| offset),
+            _ => None,
         }
     }
 
@@ -89,25 +89,31 @@ impl<'a> Sink<'a> {
     pub(super) fn layer(&self) -> Option<&'a Layer> {
         match self {
             Self::Moments { .. } => None,
-            Self::Relu(target) | Self::Split { skip: target, .. } => Some(target.layer),
+            Self::Activation(target) | Self::Split { skip: target, .. } => Some(target.layer),
         }
     }
 
     /// The WGSL of `emit`, `emit_pair` and `finish`.
-    pub fn files(&self) -> [&'static str; 3] {
-        let statistics = include_str!("../../shaders/lib/strip_statistics.wgsl");
+    pub fn files(&self) -> Vec<&'static str> {
         let moments = include_str!("../../shaders/sink/moments.wgsl");
-        let relu = include_str!("../../shaders/sink/relu.wgsl");
-        match self {
+        let through = include_str!("../../shaders/sink/activation.wgsl");
+        let own = match self {
             Self::Moments { pool: None, .. } => {
-                [statistics, moments, include_str!("../../shaders/sink/unpooled.wgsl")]
+                vec![moments, include_str!("../../shaders/sink/unpooled.wgsl")]
             }
-            Self::Moments { pool: Some(_), .. } => {
-                [statistics, moments, include_str!("../../shaders/sink/pooled.wgsl")]
+            Self::Moments { pool: Some(pool), .. } => {
+                let direction = match pool.gamma {
+                    Some(_) => include_str!("../../shaders/sink/by_gamma.wgsl"),
+                    None => include_str!("../../shaders/sink/by_z.wgsl"),
+                };
+                vec![moments, direction, include_str!("../../shaders/sink/pooled.wgsl")]
             }
-            Self::Relu(_) => [statistics, relu, include_str!("../../shaders/sink/whole.wgsl")],
-            Self::Split { .. } => [statistics, relu, include_str!("../../shaders/sink/split.wgsl")],
-        }
+            Self::Activation(_) => vec![through, include_str!("../../shaders/sink/whole.wgsl")],
+            Self::Split { .. } => vec![through, include_str!("../../shaders/sink/split.wgsl")],
+        };
+        let function = self.layer().map(|layer| activation::file(layer.activation));
+        let statistics = include_str!("../../shaders/lib/strip_statistics.wgsl");
+        function.into_iter().chain([statistics]).chain(own).collect()
     }
 
     /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the norms.
@@ -118,11 +124,13 @@ impl<'a> Sink<'a> {
                     vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)];
                 if let Some(pool) = pool {
                     buffers.push(("pooled_z", pool.z, shape.coarser().stored(channels)));
-                    buffers.push(("affine", pool.parameters, pool.gamma + channels));
+                    buffers.extend(
+                        pool.gamma.map(|(parameters, gamma)| ("affine", parameters, gamma + channels)),
+                    );
                 }
                 buffers
             }
-            Self::Relu(target) => target.buffers(shape, chunks),
+            Self::Activation(target) => target.buffers(shape, chunks),
             Self::Split { skip, rest } => {
                 let mut buffers = skip.buffers(shape, chunks);
                 buffers.push(("rest", rest.0, shape.stored(rest.1)));

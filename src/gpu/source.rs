@@ -1,8 +1,8 @@
 //! What a convolution reads: a WGSL file that defines `source_quad`, and the buffers it binds as group 1.
 
 use super::gradient::Gradient;
-use super::{Recorder, Shape, Tensor};
-use crate::model::Storage;
+use super::{Recorder, Shape, Tensor, activation};
+use crate::model::{Activation, Storage};
 use crate::{Error, Result};
 
 /// A layer's convolution output and its batch norm, from which readers make the activation.
@@ -17,6 +17,8 @@ pub struct Layer {
     pub first_norm: usize,
     /// Channels of `z`.
     pub channels: usize,
+    /// What its readers apply to the normalised z.
+    pub activation: Activation,
 }
 
 impl Layer {
@@ -28,6 +30,9 @@ impl Layer {
 
 /// Numbers per channel in [`Layer::norms`].
 pub const NORM_LEN: usize = 8;
+
+/// The numbers of a channel whose norm changes nothing.
+pub(super) const IDENTITY: [f32; NORM_LEN] = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
 
 /// Names, tensors and element counts of a kernel call.
 pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
@@ -83,7 +88,7 @@ pub enum Source<'a> {
     },
     /// A layer's activation. With pooled z: the 2×2 max-pooled one.
     Activation(&'a Layer),
-    /// A layer's activation, then the upsampled activation of a layer one level coarser.
+    /// A layer's activation, then the upsampled activation of a layer one level coarser, of the same function.
     SkipUp {
         /// At the same level.
         skip: &'a Layer,
@@ -99,7 +104,8 @@ impl<'a> Source<'a> {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Plain { .. } => "plain",
-            Self::Activation(_) => "activation",
+            Self::Activation(Layer { activation: Activation::Relu, .. }) => "activation",
+            Self::Activation(layer) => layer.activation.name(),
             Self::SkipUp { .. } => "skip_up",
             Self::Gradient(gradient) => gradient.name(),
         }
@@ -127,8 +133,12 @@ impl<'a> Source<'a> {
     pub fn files(&self) -> Vec<&'static str> {
         match self {
             Self::Plain { .. } => vec![include_str!("../../shaders/source/plain.wgsl")],
-            Self::Activation(_) => vec![include_str!("../../shaders/source/activation.wgsl")],
-            Self::SkipUp { .. } => vec![include_str!("../../shaders/source/skip_up.wgsl")],
+            Self::Activation(layer) => {
+                vec![activation::file(layer.activation), include_str!("../../shaders/source/activation.wgsl")]
+            }
+            Self::SkipUp { skip, .. } => {
+                vec![activation::file(skip.activation), include_str!("../../shaders/source/skip_up.wgsl")]
+            }
             Self::Gradient(gradient) => {
                 vec![include_str!("../../shaders/source/gradient.wgsl"), gradient.file()]
             }

@@ -30,7 +30,7 @@ impl Tensor {
         self.len
     }
 
-    /// Whether there are no elements; no tensor is made like that.
+    /// Whether there are no elements.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
@@ -77,7 +77,7 @@ impl Gpu {
     pub fn tensor_in(&self, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
         let element = element.into();
         let bytes = (element.bytes() * len) as u64;
-        if bytes > self.max_tensor_bytes() || len == 0 {
+        if bytes > self.max_tensor_bytes() {
             return Err(Error::Device(format!(
                 "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
                 self.name(),
@@ -87,8 +87,8 @@ impl Gpu {
         let buffer = self.checked(label, || {
             self.device.create_buffer(&wgpu::BufferDescriptor {
                 label: Some(label),
-                // Kernels bind some arrays as vectors of four.
-                size: bytes.next_multiple_of(16),
+                // Kernels bind some arrays as vectors of four, and no binding may be empty.
+                size: bytes.max(1).next_multiple_of(16),
                 usage: wgpu::BufferUsages::STORAGE
                     | wgpu::BufferUsages::COPY_SRC
                     | wgpu::BufferUsages::COPY_DST,
@@ -168,6 +168,9 @@ impl Gpu {
     }
 
     fn read_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
+        if tensor.is_empty() {
+            return Ok(Vec::new());
+        }
         let encoder = self.device.create_command_encoder(&Default::default());
         // Copies take four bytes at a time.
         let bytes = tensor.bytes().next_multiple_of(4);

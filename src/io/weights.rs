@@ -4,7 +4,7 @@ use super::seal;
 use super::tensors::{self, Data, Tensor};
 use crate::model::init::State;
 use crate::model::unet::{Entry, Place};
-use crate::model::{Padding, UNet, UNetConfig};
+use crate::model::{Activation, Padding, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -14,9 +14,16 @@ use std::path::Path;
 #[derive(Serialize, Deserialize)]
 struct About {
     padding: Padding,
+    #[serde(default, skip_serializing_if = "is_default")]
+    activation: Activation,
     /// For whoever reads the file; the shapes decide.
     #[serde(default)]
     filters: Vec<usize>,
+}
+
+/// The reference's choices go without saying.
+fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
+    *choice == T::default()
 }
 
 const KEY: &str = seal::METADATA;
@@ -39,8 +46,8 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
             },
         })
         .collect();
-    let about = About { padding: net.config.padding, filters: net.config.filters.clone() };
-    let about = seal::sealed(path, &about, &tensors)?;
+    let UNetConfig { filters, padding, activation, .. } = net.config.clone();
+    let about = seal::sealed(path, &About { padding, activation, filters }, &tensors)?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
@@ -63,8 +70,8 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels and filters; the padding is in
-/// the metadata that [`write()`] leaves, and circular in files without.
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and whether there is batch norm; the padding and the
+/// activation are in the metadata that [`write()`] leaves, and circular and ReLU in files without.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
@@ -81,18 +88,22 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
     seal::check(path, &metadata, &tensors)?;
     let tensors: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let about = match metadata.get(KEY) {
-        None => About { padding: Padding::Circular, filters: Vec::new() },
+        None => About { padding: Padding::Circular, activation: Activation::Relu, filters: Vec::new() },
         Some(text) => serde_json::from_str(text).map_err(|e| {
             let what = format!("metadata `{KEY}` ({e}) must be like {{\"padding\":\"circular\"}}");
             Error::file(path, what)
         })?,
     };
-    state(&tensors, about.padding).map_err(|what| Error::file(path, what))
+    state(&tensors, &about).map_err(|what| Error::file(path, what))
 }
 
-fn state(tensors: &BTreeMap<&str, &Tensor>, padding: Padding) -> std::result::Result<(UNet, State), String> {
+fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
     let filters = filters(tensors)?;
-    let config = UNetConfig::new(filters.len(), &filters, padding).map_err(|e| e.to_string())?;
+    let config = UNetConfig::new(filters.len(), &filters, about.padding).map_err(|e| e.to_string())?;
+    let res_blocks = tensors.contains_key(RES_BLOCKS);
+    let first_norm = if res_blocks { "inc.bn1.weight" } else { "inc.double_conv.1.weight" };
+    let (activation, batch_norm) = (about.activation, tensors.contains_key(first_norm));
+    let config = UNetConfig { activation, batch_norm, res_blocks, ..config };
     let net = UNet::new(&config);
     if let Some(extra) = tensors.keys().find(|&&name| net.entries.iter().all(|e| e.name != name)) {
         return Err(format!("tensor `{extra}` does not belong to a U-Net of {}", describe(&filters)));
@@ -141,6 +152,9 @@ fn state(tensors: &BTreeMap<&str, &Tensor>, padding: Padding) -> std::result::Re
     Ok((net, state))
 }
 
+/// A tensor that networks of residual blocks have, and no others.
+const RES_BLOCKS: &str = "inc.conv1.weight";
+
 /// Filters per level, from the last convolution of every encoder block.
 fn filters(tensors: &BTreeMap<&str, &Tensor>) -> std::result::Result<Vec<usize>, String> {
     let level = |name: &str| name.strip_prefix("down")?.split_once('.')?.0.parse::<usize>().ok();
@@ -149,8 +163,9 @@ fn filters(tensors: &BTreeMap<&str, &Tensor>) -> std::result::Result<Vec<usize>,
         return Err(format!("has down{}: a U-Net of more than 6 levels is not supported", levels - 1));
     }
     let blocks = (0..levels).map(|i| if i == 0 { "inc".to_owned() } else { format!("down{i}.conv") });
+    let last = if tensors.contains_key(RES_BLOCKS) { "conv2" } else { "double_conv.3" };
     let width = |block: String| {
-        let name = format!("{block}.double_conv.3.weight");
+        let name = format!("{block}.{last}.weight");
         match tensors.get(name.as_str()).map(|tensor| tensor.shape.as_slice()) {
             Some(&[c_out, _, 3, 3]) => Ok(c_out),
             Some(shape) => {
@@ -204,14 +219,18 @@ mod tests {
     #[test]
     fn every_architecture_round_trips_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
-        for (filters, padding) in [
-            (vec![8], Padding::Zero),
-            (vec![8, 16, 24], Padding::Circular),
-            (vec![16; 4], Padding::Circular),
-            (vec![16, 8, 32, 8, 16, 8], Padding::Zero),
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        for (filters, padding, activation, batch_norm, res_blocks) in [
+            (vec![8], Padding::Zero, Sigmoid, true, false),
+            (vec![8, 16, 24], Padding::Circular, Silu, false, false),
+            (vec![16; 4], Padding::Circular, Relu, true, false),
+            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh, false, false),
+            (vec![8], Padding::Zero, Silu, false, true),
+            (vec![8, 8, 16], Padding::Circular, Relu, true, true),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding });
-            let (path, state) = saved(&net, folder.path());
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm, res_blocks });
+            let (path, mut state) = saved(&net, folder.path());
+            state.batches_tracked *= i64::from(batch_norm); // only batch norms count
             let (found, again) = read(&path).unwrap();
             assert_eq!(found.config, net.config);
             assert_eq!(again, state);
@@ -224,7 +243,8 @@ mod tests {
     #[test]
     fn damage_is_named() {
         let folder = tempfile::tempdir().unwrap();
-        let net = UNet::new(&UNetConfig { filters: vec![8, 16], padding: Padding::Zero });
+        let net =
+            UNet::new(&UNetConfig { filters: vec![8, 16], padding: Padding::Zero, ..Default::default() });
         let (path, _) = saved(&net, folder.path());
         let (good, _) = tensors::read(&path).unwrap();
         let complain = |metadata: Option<(&str, &str)>, change: &dyn Fn(&mut Vec<Tensor>)| {
@@ -271,7 +291,9 @@ mod tests {
             };
             assert!(complain(None, &spoil).contains(complaint));
         }
-        for metadata in ["", "{}", "{\"padding\":\"mirror\"}"] {
+        for metadata in
+            ["", "{}", "{\"padding\":\"mirror\"}", "{\"padding\":\"zero\",\"activation\":\"gelu\"}"]
+        {
             assert!(complain(Some((KEY, metadata)), &|_| ()).contains("metadata `unheat`"));
         }
     }
@@ -279,7 +301,7 @@ mod tests {
     #[test]
     fn a_changed_number_is_noticed() {
         let folder = tempfile::tempdir().unwrap();
-        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero });
+        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero, ..Default::default() });
         let (path, _) = saved(&net, folder.path());
         let (mut tensors, metadata) = tensors::read(&path).unwrap();
         let Data::F32(values) = &mut tensors[0].data else { panic!() };
@@ -296,7 +318,7 @@ mod tests {
     #[test]
     fn metadata_of_others_and_none_mean_circular_padding() {
         let folder = tempfile::tempdir().unwrap();
-        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero });
+        let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero, ..Default::default() });
         let (path, _) = saved(&net, folder.path());
         let (tensors, _) = tensors::read(&path).unwrap();
         for metadata in [None, Some(("format", "pt"))] {

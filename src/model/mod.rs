@@ -1,6 +1,7 @@
 //! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
+pub mod activation;
 pub mod adam;
 pub mod batch;
 pub mod fourier;
@@ -16,8 +17,11 @@ pub mod rng;
 pub mod schedule;
 pub mod snapshot;
 pub mod storage;
+mod table;
 pub mod unet;
+pub mod unet_config;
 
+pub use activation::Activation;
 pub use adam::Adam;
 pub use batch::{Batch, Truth};
 pub use heat::HeatEquation;

@@ -2,7 +2,8 @@
 
 use super::on_nan::OnNan;
 use super::size::Size;
-use crate::model::{Method, Padding, Precision, Schedule, ScheduleName, Storage};
+use super::switch::Switch;
+use crate::model::{Activation, Method, Padding, Precision, Schedule, ScheduleName, Storage};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -56,7 +57,14 @@ pub struct TrainConfig {
     pub filters: Vec<usize>,
     /// What the network's convolutions read beyond the border.
     pub padding: Padding,
-    /// Weights to start from, which have the levels, filters and padding above; none: drawn from the seed.
+    /// The first activation of the network's double convolutions.
+    pub activation: Activation,
+    /// Whether batch norms follow the network's convolutions.
+    pub batch_norm: Switch,
+    /// Whether residual blocks take the place of the network's double convolutions.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub res_blocks: bool,
+    /// Weights to start from, which have the architecture above; none: drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
     /// Fields to train on, which have the size above; none: random rectangles.
@@ -108,6 +116,9 @@ impl Default for TrainConfig {
             levels: 4,
             filters: vec![16],
             padding: Padding::Circular,
+            activation: Activation::Relu,
+            batch_norm: Switch::On,
+            res_blocks: false,
             weights: None,
             data: None,
             observations: None,

@@ -6,6 +6,7 @@ use super::data::{Data, File, HeldOut, Noise, Source};
 use super::diffusion::rounding;
 use super::pictures::{Pictures, is_pictures};
 use super::size::Size;
+use super::switch::Switch;
 use crate::io::npy::Fields;
 use crate::io::{npy, weights};
 use crate::model::init::State;
@@ -130,7 +131,10 @@ impl TrainConfig {
 
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
-            let net = UNet::new(&UNetConfig::new(self.levels, &self.filters, self.padding)?);
+            let config = UNetConfig::new(self.levels, &self.filters, self.padding)?;
+            let (activation, batch_norm) = (self.activation, self.batch_norm == Switch::On);
+            let res_blocks = self.res_blocks;
+            let net = UNet::new(&UNetConfig { activation, batch_norm, res_blocks, ..config });
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
@@ -144,6 +148,9 @@ impl TrainConfig {
             ("levels", self.levels.to_string(), net.config.levels().to_string()),
             ("filters", list(&filters), list(&net.config.filters)),
             ("padding", self.padding.to_string(), net.config.padding.to_string()),
+            ("activation", self.activation.to_string(), net.config.activation.to_string()),
+            ("batch-norm", self.batch_norm.to_string(), Switch::from(net.config.batch_norm).to_string()),
+            ("res-blocks", self.res_blocks.to_string(), net.config.res_blocks.to_string()),
         ] {
             if wanted != found {
                 let path = path.display();

@@ -7,6 +7,7 @@ use crate::gpu::tune::{self, LIMIT, Workload};
 use crate::gpu::variants::{Key, Variant, Variants};
 use crate::gpu::{Checks, Gpu};
 use crate::io::cache;
+use crate::model::{Activation, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::{Path, PathBuf};
@@ -112,7 +113,15 @@ pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
 /// The work in words, as the file has it.
 pub fn describe(work: &Workload) -> String {
     let Workload { net, storage, batch, nx, ny } = work;
-    format!("batch {batch}, {nx}x{ny}, filters {:?}, activations {storage}", net.config.filters)
+    // Paddings have the same kernels but for a constant.
+    let UNetConfig { filters, activation, batch_norm, res_blocks, .. } = &net.config;
+    let function = match activation {
+        Activation::Relu => String::new(),
+        other => format!(", activation {other}"),
+    };
+    let norm = if *batch_norm { "" } else { ", no batch norm" };
+    let blocks = if *res_blocks { ", residual" } else { "" };
+    format!("batch {batch}, {nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}{blocks}")
 }
 
 impl Device {
@@ -242,12 +251,18 @@ mod tests {
 
     #[test]
     fn work_is_known_by_everything_that_changes_its_kernels() {
-        use crate::model::{Padding, Storage, UNet, UNetConfig};
+        use crate::model::{Padding, Storage, UNet};
         let net = |filters| UNet::new(&UNetConfig::new(4, &[filters], Padding::Circular).unwrap());
         let [small, large] = [net(8), net(16)];
+        let silu = UNet::new(&UNetConfig { activation: Activation::Silu, ..small.config.clone() });
+        let plain = UNet::new(&UNetConfig { batch_norm: false, ..small.config.clone() });
+        let residual = UNet::new(&UNetConfig { res_blocks: true, ..small.config.clone() });
         let one = Workload { net: &small, storage: Storage::F32, batch: 16, nx: 64, ny: 32 };
         for other in [
             Workload { net: &large, ..one },
+            Workload { net: &silu, ..one },
+            Workload { net: &plain, ..one },
+            Workload { net: &residual, ..one },
             Workload { storage: Storage::F16, ..one },
             Workload { batch: 17, ..one },
             Workload { nx: 32, ..one },

@@ -17,8 +17,11 @@ pub struct Golden(HashMap<String, Tensor>);
 
 impl Golden {
     pub fn open(name: &str) -> Self {
-        let path =
-            Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(format!("{name}.safetensors"));
+        Self::open_in("tests/golden", name)
+    }
+
+    pub fn open_in(folder: &str, name: &str) -> Self {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join(format!("{name}.safetensors"));
         let (tensors, _) = tensors::read(&path).unwrap();
         Self(tensors.into_iter().map(|t| (t.name.clone(), t)).collect())
     }

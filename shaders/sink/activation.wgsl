@@ -1,5 +1,5 @@
 // Sink of the adjoint convolution whose input was the activation of a layer, of its z or of its pooled z: g =
-// ∂L/∂(ReLU's argument) there, and the tile's Σg and Σg·ẑ of every channel for its batch norm, of the values as stored.
+// ∂L/∂(the activation's argument) there, and the tile's Σg and Σg·ẑ of every channel for its batch norm, of the values as stored.
 
 @group(3) @binding(0) var<storage, read_write> target_g: array<stored4>; // [batch, split, nx, row/4]
 @group(3) @binding(1) var<storage, read> target_z: array<stored4>; // likewise
@@ -20,8 +20,8 @@ fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
             let index = quad_at(at.n * params.split + o + k, at.x, at.y, params.nx, params.ny);
             let norm = forward_norm(params.target_norms + o + k);
             let z = unpack(target_z[index]);
-            let passed = (pre_activation(z, norm) > vec4(0.0)) & inside(params.ny);
-            let kept = pack_gradient(select(vec4(0.0), by_channel[k], passed));
+            let passed = activate_backward(pre_activation(z, norm), by_channel[k]);
+            let kept = pack_gradient(select(vec4(0.0), passed, inside(params.ny)));
             target_g[index] = kept;
             let g = unpack_gradient(kept);
             first[k] = dot(g, vec4(1.0));
