@@ -241,13 +241,12 @@ impl Header {
         if shape.contains(&0) {
             return Err(format!("is empty: its shape is {axes:?}"));
         }
-        let dictionary = text.trim_end();
-        if !dictionary.ends_with('}') {
+        let (dictionary, blanks) = text.split_at(text.find('}').map_or(text.len(), |end| end + 1));
+        if !dictionary.ends_with('}') || !blanks.trim_end().is_empty() {
             return Err("its header does not end as it should; write it with numpy.save".into());
         }
         let mut hasher = Hasher::new();
         hasher.update(dictionary.as_bytes());
-        let blanks = &text[dictionary.len()..];
         let seal = blanks.contains('\t').then(|| spelled(blanks).ok_or(DAMAGED)).transpose()?;
         Ok(Self { float, big_endian, fortran, shape, rank2, hasher, seal })
     }
