@@ -5,7 +5,7 @@
 
 use unheat::cases::{garbage, noise, recorded, widen};
 use unheat::gpu::{Recorder, Tensor, flat_workgroups};
-use unheat::train::{Compute, DeviceChoice};
+use unheat::train::{Device, DeviceChoice};
 use unheat::{Error, Result, params};
 
 params! {
@@ -39,7 +39,7 @@ fn twin(field: &[f64], [nx, ny]: [usize; 2], rate: f64) -> Vec<f64> {
 }
 
 fn main() -> Result<()> {
-    let Compute::Gpu(gpu) = Compute::open(&DeviceChoice::Index(0))? else {
+    let Device::Gpu(gpu) = Device::open(&DeviceChoice::Index(0))? else {
         return Err(Error::Device("no GPU found; run scripts/setup".to_owned()));
     };
     let (sides, rate) = ([16, 24], 0.2);

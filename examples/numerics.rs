@@ -10,7 +10,7 @@ use unheat::model::init::State;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, UNet, UNetConfig};
-use unheat::train::{Compute, fields};
+use unheat::train::{Device, fields};
 
 const SAMPLES: usize = 16;
 const SIZE: usize = 64;
@@ -18,7 +18,7 @@ const SIZE: usize = 64;
 fn main() -> Result<()> {
     let device = std::env::args().nth(1).unwrap_or_else(|| "cpu".to_owned());
     let Ok(choice) = device.parse();
-    let (compute, note) = fields::fallback(Compute::open(&choice)?, Precision::F64);
+    let (compute, note) = fields::fallback(Device::open(&choice)?, Precision::F64);
     eprintln!("{}", note.unwrap_or_else(|| compute.describe()));
     let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
@@ -68,7 +68,7 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 
 /// Errors of the five ways, in the table's order, against the literal form of SPEC 3 in 64 bits: the median over
 /// the samples of ‖dx - dx_ref‖/‖dx_ref‖.
-fn errors(compute: &Compute, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
+fn errors(compute: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (Precision::F32, Precision::F64);
     let diffuse = |precision, x: &[f64]| fields::diffuse(compute, precision, heat, x);
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {

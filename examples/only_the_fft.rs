@@ -5,14 +5,14 @@
 use unheat::gpu::Recorder;
 use unheat::gpu::fft::{Fft, Load, Store};
 use unheat::model::Precision;
-use unheat::train::{Compute, DeviceChoice};
+use unheat::train::{Device, DeviceChoice};
 use unheat::{Error, Result};
 
 const NX: usize = 64;
 const NY: usize = 128;
 
 fn main() -> Result<()> {
-    let Compute::Gpu(gpu) = Compute::open(&DeviceChoice::Index(0))? else {
+    let Device::Gpu(gpu) = Device::open(&DeviceChoice::Index(0))? else {
         return Err(Error::Device("no GPU found; run scripts/setup".to_owned()));
     };
     // Two real fields travel as one complex field u + i·v.

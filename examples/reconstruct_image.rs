@@ -7,7 +7,7 @@ use unheat::io::{photo, weights};
 use unheat::model::Precision;
 use unheat::train::planes::reconstruct_planes;
 use unheat::train::refine::refine;
-use unheat::train::{Compute, DeviceChoice, Diffusion, Norm};
+use unheat::train::{Device, DeviceChoice, Diffusion, Norm};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let (net, state) = weights::read(Path::new(&network))?;
     let blurred = photo::read(Path::new(&input))?;
     blurred.check_name(Path::new(&output))?;
-    let compute = Compute::open(&DeviceChoice::Auto)?;
+    let compute = Device::open(&DeviceChoice::Auto)?;
 
     // Every colour by itself, in tiles where the picture is large.
     let (planes, nx, ny) = (&blurred.planes, blurred.nx, blurred.ny);

@@ -5,7 +5,7 @@
 use std::path::Path;
 use unheat::io::plot::{Panel, Series, curves};
 use unheat::io::weights;
-use unheat::train::{Compute, DeviceChoice, Engine, Size, TrainConfig};
+use unheat::train::{Device, DeviceChoice, Size, TrainConfig, Trainer};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {
@@ -24,8 +24,8 @@ fn main() -> Result<()> {
     };
     // Every value is checked and every file read before a device is opened.
     let mut plan = config.plan()?;
-    let compute = Compute::open(&DeviceChoice::Auto)?;
-    let mut engine = Engine::new(&compute, &plan, &config)?;
+    let compute = Device::open(&DeviceChoice::Auto)?;
+    let mut engine = Trainer::new(&compute, &plan, &config)?;
     for step in 0..config.steps {
         engine.submit(&plan.data.batch(step))?; // a GPU works on while the next batch is drawn
     }

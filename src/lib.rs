@@ -17,7 +17,7 @@
 //! - [`cli`]: the command line.
 //!
 //! ```
-//! use unheat::train::{Compute, Progress, Size, TrainConfig, train};
+//! use unheat::train::{Device, Progress, Size, TrainConfig, train};
 //!
 //! struct Quiet;
 //! impl Progress for Quiet {
@@ -33,7 +33,7 @@
 //!     filters: vec![8],
 //!     ..TrainConfig::default()
 //! };
-//! let outcome = train(&config, config.plan()?, &Compute::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
+//! let outcome = train(&config, config.plan()?, &Device::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
 //! println!("x loss {}", outcome.x_l2);
 //! # Ok::<(), unheat::Error>(())
 //! ```

@@ -8,7 +8,7 @@ use support::{Golden, check, relative};
 use unheat::gpu::device;
 use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data, Tensor};
-use unheat::train::compute::NO_ADAPTER;
+use unheat::train::device::NO_ADAPTER;
 
 struct Room(tempfile::TempDir);
 

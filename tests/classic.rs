@@ -6,7 +6,7 @@ use unheat::model::quality::l2;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{HeatEquation, Precision};
-use unheat::train::{Classic, Compute, DeviceChoice, Diffusion, fields};
+use unheat::train::{Classic, Device, DeviceChoice, Diffusion, fields};
 
 const CELLS: usize = 64 * 64;
 
@@ -19,10 +19,10 @@ struct Room {
 impl Room {
     fn new(count: usize, device: &str, precision: Precision) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
-        let truth = fields::rasterised(&Compute::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
+        let truth = fields::rasterised(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
-        let diffusion = Diffusion::periodic(&Compute::open(&choice).unwrap(), precision, &heat);
+        let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);
         Self { truth, diffusion, precision }
     }
 
@@ -114,7 +114,7 @@ fn shaders_restore_what_the_twins_restore() {
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {
-        let diffusion = Diffusion::insulated(&Compute::Cpu, Precision::F64, nx, 32, 2.0).unwrap();
+        let diffusion = Diffusion::insulated(&Device::Cpu, Precision::F64, nx, 32, 2.0).unwrap();
         let x: Vec<f64> = (0..nx * 32).map(|i| if i / 32 % 32 < 9 { 0.8 } else { 0.2 }).collect();
         let mut y = diffusion.apply(&x).unwrap();
         y.iter_mut().for_each(|v| *v = (255.0 * *v).round() / 255.0);

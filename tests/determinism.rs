@@ -10,7 +10,7 @@ use support::{adapters, devices};
 use tempfile::tempdir;
 use unheat::io::metrics::Row;
 use unheat::model::Storage;
-use unheat::train::{Compute, DeviceChoice, Progress, Size, TrainConfig, train};
+use unheat::train::{Device, DeviceChoice, Progress, Size, TrainConfig, train};
 
 fn trained(folder: &Path, flags: &str, environment: &[(&str, &str)]) {
     let arguments = format!("{SMALL} --steps 12 --jsonl {flags} -o {}", folder.display());
@@ -25,9 +25,7 @@ fn threads_and_processes_change_nothing() {
     for device in devices() {
         let mut storages = vec![""];
         if let Ok(index) = device.parse() {
-            let Ok(Compute::Gpu(gpu)) = Compute::open(&DeviceChoice::Index(index)) else {
-                panic!("{device}")
-            };
+            let Ok(Device::Gpu(gpu)) = Device::open(&DeviceChoice::Index(index)) else { panic!("{device}") };
             if gpu.stores_in(Storage::F16) {
                 storages.push("--activations f16");
             }
@@ -83,7 +81,7 @@ fn whoever_watches_changes_nothing() {
             ..TrainConfig::default()
         };
         let Ok(choice) = device.parse::<DeviceChoice>();
-        let compute = Compute::open(&choice).unwrap();
+        let compute = Device::open(&choice).unwrap();
         let mut watcher = Watcher { rows: 0 };
         train(&config, config.plan().unwrap(), &compute, Some(&library), &mut watcher).unwrap();
         assert_eq!(watcher.rows, 12);

@@ -11,8 +11,8 @@ use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::init::State;
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::{Adam, HeatEquation, Method, Precision, Storage};
-use unheat::train::compute::NO_ADAPTER;
-use unheat::train::{Compute, fields};
+use unheat::train::device::NO_ADAPTER;
+use unheat::train::{Device, fields};
 
 fn gpus() -> Vec<Arc<Gpu>> {
     let adapters = device::adapters();
@@ -21,13 +21,13 @@ fn gpus() -> Vec<Arc<Gpu>> {
 }
 
 /// Every engine in every precision that it has.
-fn engines() -> Vec<(String, Compute, Precision)> {
+fn engines() -> Vec<(String, Device, Precision)> {
     let mut engines = Vec::new();
-    for compute in [vec![Compute::Cpu], gpus().into_iter().map(Compute::Gpu).collect()].concat() {
+    for compute in [vec![Device::Cpu], gpus().into_iter().map(Device::Gpu).collect()].concat() {
         for precision in [Precision::F32, Precision::F64] {
             let name = format!("{} {precision}", compute.describe());
             match &compute {
-                Compute::Gpu(gpu) if !gpu.computes_in(precision) => eprintln!("{name}: skipped, not offered"),
+                Device::Gpu(gpu) if !gpu.computes_in(precision) => eprintln!("{name}: skipped, not offered"),
                 _ => engines.push((name, compute.clone(), precision)),
             }
         }
@@ -112,7 +112,7 @@ fn sip_updates_in_training_form() {
             if precision == Precision::F32 {
                 let rounded: Vec<f64> = truth.iter().map(|&t| f64::from(t as f32)).collect();
                 let exact =
-                    fields::training_update(&Compute::Cpu, Precision::F64, &heat, &rounded, &prediction)
+                    fields::training_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
                         .unwrap();
                 let error = relative(&update(&rounded, precision), &exact);
                 check(&format!("{engine}: dx {case}, truth exact in f32"), error, 3e-6);
@@ -133,7 +133,7 @@ fn inverses_of_given_residuals() {
                 (golden.f64(&format!("{case}.residual")), 1e-8)
             } else {
                 let [y, of_prediction] = [&truth, &prediction]
-                    .map(|x| fields::diffuse(&Compute::Cpu, Precision::F64, &heat, x).unwrap());
+                    .map(|x| fields::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
                 let residual = y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect();
                 (residual, if poor { 1e-9 } else { 1e-6 })
             };
@@ -166,7 +166,7 @@ fn damping_of_given_amplitudes() {
             golden.f64(&format!("{case}.residual"))
         } else {
             let [y, of_prediction] = [&truth, &prediction]
-                .map(|x| fields::diffuse(&Compute::Cpu, Precision::F64, &heat, x).unwrap());
+                .map(|x| fields::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
             y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect()
         };
         let (mut worst_p, mut worst_kernel) = (0.0f64, 0.0f64);
@@ -313,7 +313,7 @@ fn kernels_in_32_bits_are_portable() {
     let state = State::new(&net, 0);
     Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &state)
         .unwrap();
-    fields::invert(&Compute::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
+    fields::invert(&Device::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
     // The data may be made in 64 bits where the adapter can.
     let specs: Vec<_> =
         gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == Precision::F32).collect();

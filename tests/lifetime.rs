@@ -6,7 +6,7 @@ use std::sync::Arc;
 use support::adapters;
 use unheat::gpu::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
-use unheat::train::{Compute, Engine, Size, TrainConfig};
+use unheat::train::{Device, Size, TrainConfig, Trainer};
 
 /// Resident memory of this process in KiB; none where the system does not tell.
 fn resident() -> Option<u64> {
@@ -29,9 +29,9 @@ fn config() -> TrainConfig {
     }
 }
 
-fn cycle(compute: &Compute, config: &TrainConfig) {
+fn cycle(compute: &Device, config: &TrainConfig) {
     let mut plan = config.plan().unwrap();
-    let mut engine = Engine::new(compute, &plan, config).unwrap();
+    let mut engine = Trainer::new(compute, &plan, config).unwrap();
     engine.submit(&plan.data.batch(0)).unwrap();
     assert_eq!(engine.losses(true).unwrap().len(), 1);
 }
@@ -42,7 +42,7 @@ fn trainers_leave_nothing_behind() {
     let cycles: u64 = std::env::var("UNHEAT_TRAINERS").map_or(24, |text| text.parse().expect("a number"));
     let config = config();
     let mut kinds: Vec<(String, Box<dyn Fn()>)> =
-        vec![("CPU engine".to_owned(), Box::new(|| cycle(&Compute::Cpu, &self::config())))];
+        vec![("CPU engine".to_owned(), Box::new(|| cycle(&Device::Cpu, &self::config())))];
     for adapter in adapters() {
         let name = adapter.get_info().name;
         let gpu = Arc::new(Gpu::open(&adapter, Checks::default()).unwrap());
@@ -51,7 +51,7 @@ fn trainers_leave_nothing_behind() {
         kinds.push((
             format!("one device of {name}"),
             Box::new(move || {
-                cycle(&Compute::Gpu(shared.clone()), &settings);
+                cycle(&Device::Gpu(shared.clone()), &settings);
                 assert_eq!(allocated(&shared), before, "device memory by unheat's own count");
             }),
         ));
@@ -60,7 +60,7 @@ fn trainers_leave_nothing_behind() {
             format!("devices of {name}"),
             Box::new(move || {
                 let gpu = Arc::new(Gpu::open(&adapter, Checks::default()).unwrap());
-                cycle(&Compute::Gpu(gpu), &settings);
+                cycle(&Device::Gpu(gpu), &settings);
             }),
         ));
     }

@@ -14,7 +14,7 @@ use unheat::model::init::State;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Padding, Snapshot, UNet, UNetConfig};
-use unheat::train::{Compute, Progress, Resumed, Size, TrainConfig, resume, settings, train};
+use unheat::train::{Device, Progress, Resumed, Size, TrainConfig, resume, settings, train};
 use unheat::{Error, Result};
 
 /// Counts what this process has allocated.
@@ -248,7 +248,7 @@ fn runs(root: &Path) {
         filters: vec![8],
         ..TrainConfig::default()
     };
-    train(&config, config.plan().unwrap(), &Compute::Cpu, Some(&folder), &mut Quiet).unwrap();
+    train(&config, config.plan().unwrap(), &Device::Cpu, Some(&folder), &mut Quiet).unwrap();
     let path = folder.join("config.toml");
     let changeable = |config: &TrainConfig| TrainConfig {
         steps: 0,
@@ -270,5 +270,5 @@ fn runs(root: &Path) {
     let run = Resumed::open(&folder).unwrap();
     let config = TrainConfig { steps: 4, ..config };
     let plan = run.plan(&config).unwrap();
-    resume(run, &config, plan, &Compute::Cpu, &mut Quiet).unwrap();
+    resume(run, &config, plan, &Device::Cpu, &mut Quiet).unwrap();
 }

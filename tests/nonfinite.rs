@@ -9,7 +9,7 @@ use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data};
 use unheat::io::{checkpoint, metrics};
 use unheat::model::{Batch, Losses, Method, Snapshot, Storage};
-use unheat::train::{Compute, DeviceChoice, Engine, OnNan, Size, TrainConfig};
+use unheat::train::{Device, DeviceChoice, OnNan, Size, TrainConfig, Trainer};
 
 const CELLS: usize = 256;
 
@@ -25,13 +25,13 @@ fn config(on_nan: OnNan) -> TrainConfig {
 }
 
 /// What there is to train on, with either storage where the adapter has it.
-fn engines(config: &TrainConfig) -> Vec<(String, Compute, TrainConfig)> {
-    let mut all = vec![("cpu".to_owned(), Compute::Cpu, config.clone())];
+fn engines(config: &TrainConfig) -> Vec<(String, Device, TrainConfig)> {
+    let mut all = vec![("cpu".to_owned(), Device::Cpu, config.clone())];
     for (i, _) in adapters().iter().enumerate() {
-        let compute = Compute::open(&DeviceChoice::Index(i)).unwrap();
+        let compute = Device::open(&DeviceChoice::Index(i)).unwrap();
         for activations in Storage::ALL {
             let config = TrainConfig { activations, ..config.clone() };
-            if matches!(&compute, Compute::Gpu(gpu) if gpu.stores_in(activations)) {
+            if matches!(&compute, Device::Gpu(gpu) if gpu.stores_in(activations)) {
                 all.push((format!("{i} {activations}"), compute.clone(), config));
             }
         }
@@ -39,7 +39,7 @@ fn engines(config: &TrainConfig) -> Vec<(String, Compute, TrainConfig)> {
     all
 }
 
-fn step(engine: &mut Engine, batch: &Batch) -> Losses {
+fn step(engine: &mut Trainer, batch: &Batch) -> Losses {
     engine.submit(batch).unwrap();
     let losses = engine.losses(true).unwrap();
     assert_eq!(losses.len(), 1);
@@ -63,7 +63,7 @@ fn a_skipped_step_leaves_no_trace() {
     for (name, compute, config) in engines(&config(OnNan::Skip)) {
         let mut plan = config.plan().unwrap();
         let (first, second) = (plan.data.batch(0), plan.data.batch(1));
-        let mut skipping = Engine::new(&compute, &plan, &config).unwrap();
+        let mut skipping = Trainer::new(&compute, &plan, &config).unwrap();
         assert!(step(&mut skipping, &first).is_finite(), "{name}");
         for _ in 0..3 {
             assert!(!step(&mut skipping, &huge()).is_finite(), "{name}");
@@ -72,12 +72,12 @@ fn a_skipped_step_leaves_no_trace() {
         assert!(step(&mut skipping, &second).is_finite(), "{name}");
         let found = skipping.snapshot().unwrap();
 
-        let mut without = Engine::new(&compute, &plan, &config).unwrap();
+        let mut without = Trainer::new(&compute, &plan, &config).unwrap();
         step(&mut without, &first);
         let mut expected = without.snapshot().unwrap();
         expected.updates += 3;
         assert!(left == expected, "{name}: weights, moments and statistics are those before");
-        let mut without = Engine::new(&compute, &plan, &config).unwrap();
+        let mut without = Trainer::new(&compute, &plan, &config).unwrap();
         without.restore(&expected);
         step(&mut without, &second);
         assert!(found == without.snapshot().unwrap(), "{name}: the next step is as without");
@@ -89,7 +89,7 @@ fn a_skipped_step_leaves_no_trace() {
 fn a_step_that_stops_is_the_last() {
     for (name, compute, config) in engines(&config(OnNan::Stop)) {
         let mut plan = config.plan().unwrap();
-        let mut engine = Engine::new(&compute, &plan, &config).unwrap();
+        let mut engine = Trainer::new(&compute, &plan, &config).unwrap();
         step(&mut engine, &plan.data.batch(0));
         let good = engine.state().unwrap();
         assert!(!step(&mut engine, &huge()).is_finite(), "{name}");
@@ -198,7 +198,7 @@ fn extreme_fields_and_amounts_count_or_leave_no_trace() {
             let config = TrainConfig { amount, method, ..config(OnNan::Skip) };
             for (name, compute, config) in engines(&config) {
                 let plan = config.plan().unwrap();
-                let mut engine = Engine::new(&compute, &plan, &config).unwrap();
+                let mut engine = Trainer::new(&compute, &plan, &config).unwrap();
                 for (input, batch, finite) in &inputs {
                     let what = format!("{input}, amount {amount}, {method:?}, {name}");
                     let before = engine.snapshot().unwrap();

@@ -3,7 +3,7 @@
 use std::path::Path;
 use unheat::io::metrics::Row;
 use unheat::io::weights;
-use unheat::train::{Compute, DeviceChoice, Preview, Progress, Size, TrainConfig, train};
+use unheat::train::{Device, DeviceChoice, Preview, Progress, Size, TrainConfig, train};
 
 /// Asks for a preview after every step, or never.
 struct Onlooker {
@@ -26,7 +26,7 @@ impl Progress for Onlooker {
     }
 }
 
-fn trained(compute: &Compute, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker) {
+fn trained(compute: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker) {
     let config = TrainConfig {
         steps: 4,
         batch: 2,
@@ -43,8 +43,8 @@ fn trained(compute: &Compute, curious: bool, folder: &Path) -> (Vec<f32>, Onlook
 
 #[test]
 fn previews_do_not_change_the_training() {
-    let gpu = Compute::open(&DeviceChoice::Index(0)).expect("no adapter: run scripts/setup");
-    for compute in [Compute::Cpu, gpu] {
+    let gpu = Device::open(&DeviceChoice::Index(0)).expect("no adapter: run scripts/setup");
+    for compute in [Device::Cpu, gpu] {
         let folder = tempfile::tempdir().unwrap();
         let (with, onlooker) = trained(&compute, true, &folder.path().join("with"));
         let (without, nobody) = trained(&compute, false, &folder.path().join("without"));

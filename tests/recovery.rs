@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use unheat::gpu::Gpu;
 use unheat::io::checkpoint;
 use unheat::io::metrics::Row;
-use unheat::train::{Compute, DeviceChoice, Progress, Resumed, Size, TrainConfig, resume, train};
+use unheat::train::{Device, DeviceChoice, Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
 
 /// Loses the device when these steps have arrived, in this order.
@@ -31,9 +31,9 @@ impl Progress for Saboteur {
         }
     }
 
-    fn recovered(&mut self, error: &str, step: u64, compute: &Compute) {
+    fn recovered(&mut self, error: &str, step: u64, compute: &Device) {
         self.recovered.push((error.to_owned(), step));
-        let Compute::Gpu(gpu) = compute else { panic!("a GPU was lost") };
+        let Device::Gpu(gpu) = compute else { panic!("a GPU was lost") };
         self.gpu = gpu.clone();
         if self.relentless {
             self.gpu.lose();
@@ -55,9 +55,9 @@ fn config() -> TrainConfig {
     }
 }
 
-fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Compute, Saboteur) {
-    let compute = Compute::open(&DeviceChoice::Index(adapter)).unwrap();
-    let Compute::Gpu(gpu) = &compute else { panic!("an adapter was asked for") };
+fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Device, Saboteur) {
+    let compute = Device::open(&DeviceChoice::Index(adapter)).unwrap();
+    let Device::Gpu(gpu) = &compute else { panic!("an adapter was asked for") };
     let saboteur = Saboteur {
         gpu: gpu.clone(),
         steps: steps.to_vec(),

@@ -7,7 +7,7 @@ use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
-use unheat::train::compute::NO_ADAPTER;
+use unheat::train::device::NO_ADAPTER;
 
 /// More than two full rings, and a rest.
 const STEPS: u64 = 40;

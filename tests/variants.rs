@@ -13,7 +13,7 @@ use unheat::gpu::variants::{Key, Variant, Variants};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor, device};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
-use unheat::train::compute::NO_ADAPTER;
+use unheat::train::device::NO_ADAPTER;
 
 /// The first adapter; not on every one, for this is about the shaders.
 fn gpu() -> Arc<Gpu> {

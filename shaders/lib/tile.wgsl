@@ -25,6 +25,13 @@ fn narrow_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return cells;
 }
 
+// What source_padded is, made of two quads.
+fn padded_of_quads(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    let before = source_quad(n, c, x, (y + params.ny - 4u) & (params.ny - 1u), channel);
+    let own = source_quad(n, c, x, y, channel);
+    return vec4(before.w, own.xyz);
+}
+
 // The padded quad whose second cell is (x0 + row - 1, y0 + 4·j).
 fn padded_quad(n: u32, c: u32, x0: u32, y0: u32, row: u32, j: u32, channel: Channel) -> vec4<f32> {
     // One grid ahead, so that the cell before the first does not fall below zero; sides are powers of two. Tiles may
@@ -33,10 +40,16 @@ fn padded_quad(n: u32, c: u32, x0: u32, y0: u32, row: u32, j: u32, channel: Chan
     if NARROW == 1u {
         return narrow_quad(n, c, x, 4u * j, channel);
     }
-    let y = y0 + 4u * j + params.ny;
-    let before = cell_or_zero(n, c, x, y - 4u, channel);
-    let own = cell_or_zero(n, c, x, y, channel);
-    return vec4(before.w, own.xyz);
+    let y = y0 + 4u * j;
+    if ZERO_PADDING == 0u {
+        return source_padded(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
+    }
+    if x - params.nx >= params.nx {
+        return vec4(0.0);
+    }
+    let quad = source_padded(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
+    let inside = vec2(y > 0u && y <= params.ny, y < params.ny);
+    return select(vec4(0.0), quad, inside.xyyy);
 }
 
 // Channel c into `tile` from `start` on; zero beyond the last sample or channel.

@@ -21,19 +21,48 @@ fn coarse_quad(row: u32, y: u32, ny: u32, norm: vec4<f32>) -> vec4<f32> {
     return activate(pre_activation(unpack(z), norm));
 }
 
+// The coarse row over which a fine row x lies, and the neighbour towards which it leans: the next if x is odd, else the one
+// before, clamped to the grid.
+fn coarse_rows(n: u32, c: u32, x: u32) -> vec2<u32> {
+    let nx = params.nx / 2u;
+    let cell = x / 2u;
+    let neighbour = select(max(cell, 1u) - 1u, min(cell + 1u, nx - 1u), (x & 1u) == 1u);
+    let first_row = (n * (params.c_in - params.skip_channels) + c - params.skip_channels) * nx;
+    return (vec2(cell, neighbour) + first_row) * row_cells(params.ny / 2u);
+}
+
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if c < params.skip_channels {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
         return activate(pre_activation(unpack(skip_z[at]), channel.forward));
     }
-    let nx = params.nx / 2u;
     let ny = params.ny / 2u;
-    let first_row = (n * (params.c_in - params.skip_channels) + c - params.skip_channels) * nx;
-    // A fine row lies over one coarse row and leans towards a neighbour: the next if it is odd, else the one before.
-    let cell = x / 2u;
-    let neighbour = select(max(cell, 1u) - 1u, min(cell + 1u, nx - 1u), (x & 1u) == 1u);
-    let near = coarse_quad((first_row + cell) * row_cells(ny), y, ny, channel.forward);
-    let far = coarse_quad((first_row + neighbour) * row_cells(ny), y, ny, channel.forward);
+    let rows = coarse_rows(n, c, x);
+    let near = coarse_quad(rows.x, y, ny, channel.forward);
+    let far = coarse_quad(rows.y, y, ny, channel.forward);
     let column = 0.75 * near + 0.25 * far;
     return 0.75 * column.yyzz + 0.25 * column.xzyw;
+}
+
+// The coarse cells under the fine cells y - 1 … y + 2, y a multiple of four: cell - 1, on a periodic grid, cell, cell + 1.
+fn coarse_triple(row: u32, cell: u32, before: u32, norm: vec4<f32>) -> vec4<f32> {
+    let next = low_z[row + cell + 1u];
+    let z = stored4(low_z[row + before], low_z[row + cell], next, next);
+    return activate(pre_activation(unpack(z), norm));
+}
+
+// As two quads would give it, from half as many loads and activations.
+fn source_padded(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+    if c < params.skip_channels {
+        return padded_of_quads(n, c, x, y, channel);
+    }
+    let cell = y / 2u;
+    let first = y == 0u; // where the grid is periodic for the convolution, but clamped for the upsampling
+    let before = select(cell, params.ny / 2u, first) - 1u;
+    let rows = coarse_rows(n, c, x);
+    let near = coarse_triple(rows.x, cell, before, channel.forward);
+    let far = coarse_triple(rows.y, cell, before, channel.forward);
+    let column = 0.75 * near + 0.25 * far;
+    let leaning = select(column.yx, column.xy, first);
+    return 0.75 * column.xyyz + 0.25 * vec4(leaning, column.zy);
 }

@@ -17,7 +17,7 @@ use crate::gpu::profiler::median;
 use crate::gpu::{Gpu, MemoryUse, Step, Timing, profiler};
 use crate::model::UNet;
 use crate::model::unet::Source;
-use crate::train::{Compute, Engine, Plan, TrainConfig};
+use crate::train::{Device, Plan, TrainConfig, Trainer};
 use crate::{Error, Result};
 use report::{Kind, Memory, Settings, Stage, StepTime};
 use std::time::Instant;
@@ -59,25 +59,25 @@ const MAX_STEPS: usize = 500;
 /// [`Error::Usage`] for settings that are impossible or do not fit the device, [`Error::Device`] where it fails.
 pub fn run(
     config: &TrainConfig,
-    compute: &Compute,
+    compute: &Device,
     options: &Options,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Report> {
     options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut engine = Engine::new(compute, &plan, config)?;
+    let mut engine = Trainer::new(compute, &plan, config)?;
     let ceilings = match compute {
-        Compute::Gpu(gpu) => {
+        Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
             Some(ceilings::measure(gpu)?)
         }
-        Compute::Cpu => None,
+        Device::Cpu => None,
     };
     progress("timing whole steps");
     let (mut step, parts) = time_steps(&mut engine, &mut plan, options)?;
     let (timing, stages, memory) = match compute {
-        Compute::Gpu(gpu) => {
+        Device::Gpu(gpu) => {
             progress("timing every dispatch");
             let rounds = options.steps.unwrap_or((SECONDS / (1e-3 * step.ms)) as usize).clamp(1, ROUNDS);
             let gpu_step = engine.gpu_step().expect("the engine of a GPU has a step on it");
@@ -87,7 +87,7 @@ pub fn run(
             });
             (Some(timing), time_dispatches(gpu, gpu_step, timing, rounds)?, memory(gpu))
         }
-        Compute::Cpu => (None, cpu_stages(&plan.net, config, parts), Vec::new()),
+        Device::Cpu => (None, cpu_stages(&plan.net, config, parts), Vec::new()),
     };
     if timing.is_some() {
         step.dispatches = stages.len();
@@ -100,9 +100,9 @@ pub fn run(
         unheat: env!("CARGO_PKG_VERSION").to_owned(),
         device: compute.describe(),
         kind: match compute {
-            Compute::Gpu(gpu) if gpu.is_software() => Kind::Software,
-            Compute::Gpu(_) => Kind::Gpu,
-            Compute::Cpu => Kind::Cpu,
+            Device::Gpu(gpu) if gpu.is_software() => Kind::Software,
+            Device::Gpu(_) => Kind::Gpu,
+            Device::Cpu => Kind::Cpu,
         },
         settings: Settings::of(config, &plan.net),
         timing,
@@ -114,7 +114,7 @@ pub fn run(
 }
 
 /// Whole steps, and on the CPU the median seconds of their parts.
-fn time_steps(engine: &mut Engine, plan: &mut Plan, options: &Options) -> Result<(StepTime, [f64; 4])> {
+fn time_steps(engine: &mut Trainer, plan: &mut Plan, options: &Options) -> Result<(StepTime, [f64; 4])> {
     let mut number = 0;
     let mut submit = Vec::new();
     let mut parts = [const { Vec::new() }; 4];

@@ -3,14 +3,14 @@
 use super::say::note;
 use crate::io::npy::{self, FieldData, Fields};
 use crate::model::{HeatEquation, Precision};
-use crate::train::{Compute, DeviceChoice, fields};
+use crate::train::{Device, DeviceChoice, fields};
 use crate::{Error, Result};
 use std::path::Path;
 
 /// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
-pub(super) fn open(device: &str, precision: Precision) -> Result<Compute> {
+pub(super) fn open(device: &str, precision: Precision) -> Result<Device> {
     let Ok(choice) = device.parse::<DeviceChoice>();
-    let (compute, note) = fields::fallback(Compute::open(&choice)?, precision);
+    let (compute, note) = fields::fallback(Device::open(&choice)?, precision);
     if let Some(note) = note {
         note!("{note}");
     }

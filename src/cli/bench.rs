@@ -7,7 +7,7 @@ use super::tune::Tuning;
 use crate::bench::{self, By, Comparison, Options, Report, figure, table};
 use crate::gpu::Timing;
 use crate::io::atomic;
-use crate::train::{Compute, DeviceChoice, TrainConfig};
+use crate::train::{Device, DeviceChoice, TrainConfig};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;
@@ -91,7 +91,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         atomic::check_target(path)?;
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();
-    let compute = Compute::open(&choice)?;
+    let compute = Device::open(&choice)?;
     check(&arguments, &compute)?;
     note!("measuring {}", compute.describe());
     arguments.tuning.find(&compute, &config, &plan)?;
@@ -118,15 +118,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 /// The CPU engine has no dispatches, and some adapters no clock.
-fn check(arguments: &Arguments, compute: &Compute) -> Result<()> {
+fn check(arguments: &Arguments, compute: &Device) -> Result<()> {
     match compute {
-        Compute::Cpu if arguments.output.is_some() => Err(Error::usage(
+        Device::Cpu if arguments.output.is_some() => Err(Error::usage(
             "--output draws the roofline of a GPU, and this is the CPU engine; name an adapter with --device",
         )),
-        Compute::Cpu if arguments.timing.is_some() => Err(Error::usage(
+        Device::Cpu if arguments.timing.is_some() => Err(Error::usage(
             "--timing is about dispatches, and the CPU engine has none; name an adapter with --device",
         )),
-        Compute::Gpu(gpu)
+        Device::Gpu(gpu)
             if matches!(arguments.timing, Some(TimingName::Timestamps)) && !gpu.has_timestamps() =>
         {
             Err(Error::usage(format!("{} has no timestamps; use --timing submissions", gpu.name())))

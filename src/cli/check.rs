@@ -5,7 +5,7 @@ use super::say::say;
 use super::tune::{self, Tuning};
 use crate::cases::{self, Case};
 use crate::gpu::{Checks, Gpu, Variants, device};
-use crate::train::compute::{NO_ADAPTER, find};
+use crate::train::device::{NO_ADAPTER, find};
 use crate::train::{DeviceChoice, TrainConfig};
 use crate::{Error, Result};
 use clap::Args;

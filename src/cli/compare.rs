@@ -10,7 +10,7 @@ use crate::io::{metrics, run_folder};
 use crate::model::Method;
 use crate::train::comparison::{Score, Trial};
 use crate::train::comparison_report::{self as report, Trained};
-use crate::train::{Classic, Compute, Resumed, TrainConfig};
+use crate::train::{Classic, Device, Resumed, TrainConfig};
 use crate::{Error, Result};
 use clap::{ArgMatches, Args};
 use std::path::Path;
@@ -116,7 +116,7 @@ fn train_one(
     config: &TrainConfig,
     said: &Table,
     folder: &Path,
-    compute: &Compute,
+    compute: &Device,
     caught: &Arc<AtomicBool>,
 ) -> Result<bool> {
     let outcome = if folder.exists() {

@@ -6,7 +6,7 @@ use super::view::View;
 use crate::Result;
 use crate::io::metrics::Row;
 use crate::io::validation;
-use crate::train::{Compute, Preview, Progress};
+use crate::train::{Device, Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;
@@ -122,7 +122,7 @@ impl Progress for Display {
         }
     }
 
-    fn recovered(&mut self, error: &str, step: u64, _: &Compute) {
+    fn recovered(&mut self, error: &str, step: u64, _: &Device) {
         let text = format!("{error}; the device was opened anew, going on after step {step}");
         match &mut self.screen {
             Screen::View(view) => view.recovered(text, step),

@@ -15,7 +15,7 @@ use crate::train::classic::check_noise;
 use crate::train::planes::reconstruct_planes;
 use crate::train::reconstruct::{check_size, reconstruct};
 use crate::train::refine::refine;
-use crate::train::{Compute, DeviceChoice, Diffusion, Norm, fields};
+use crate::train::{Device, DeviceChoice, Diffusion, Norm, fields};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -92,9 +92,9 @@ struct Session {
     arguments: Arguments,
     net: UNet,
     state: State,
-    compute: Compute,
+    compute: Device,
     /// Where the physics is computed.
-    physics: Compute,
+    physics: Device,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -110,7 +110,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let (net, state) = weights::read(&arguments.weights)?;
     let open = |arguments: Arguments| {
         let Ok(choice) = arguments.device.parse::<DeviceChoice>();
-        let compute = Compute::open(&choice)?;
+        let compute = Device::open(&choice)?;
         arguments.tuning.recall(&compute);
         let (physics, said) = fields::fallback(compute.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {

@@ -6,7 +6,7 @@ use super::sources::{self, Kind};
 use super::{Outcome, arrays};
 use crate::model::Precision;
 use crate::train::classic::{Classic, check_noise};
-use crate::train::{Compute, Diffusion};
+use crate::train::{Device, Diffusion};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -131,7 +131,7 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
 /// What to do about arrays that do not tell their noise.
 pub(super) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its standard deviation in a cell (0 if there is none)";
 
-fn open(arguments: &Arguments) -> Result<Compute> {
+fn open(arguments: &Arguments) -> Result<Device> {
     arrays::open(&arguments.device, arguments.physics)
 }
 

@@ -12,7 +12,7 @@ use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
 use crate::train::pictures::is_pictures;
 use crate::train::resume::CHANGEABLE;
 use crate::train::{
-    Compute, DeviceChoice, Engine, OnNan, Plan, Resumed, Size, TrainConfig, resume, settings, train,
+    Device, DeviceChoice, OnNan, Plan, Resumed, Size, TrainConfig, Trainer, resume, settings, train,
 };
 use crate::{Error, Result};
 use clap::parser::ValueSource;
@@ -190,17 +190,17 @@ impl Arguments {
     }
 
     /// How to watch the run of `config`, of which `done` steps are done.
-    pub(super) fn watched(&self, config: &TrainConfig, compute: &Compute, done: u64) -> Watched {
+    pub(super) fn watched(&self, config: &TrainConfig, compute: &Device, done: u64) -> Watched {
         let title = || format!("{} on {}", config.method.title(), compute.describe());
         Watched { view: self.view.then(title), done, steps: config.steps }
     }
 
     /// Opens the device and finds its fastest variants.
-    pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Compute> {
+    pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
-        let compute = Compute::open(&choice)?;
-        Engine::check(&compute, plan, config)?; // what does not fit is refused before anything is said or measured
-        if let (Compute::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
+        let compute = Device::open(&choice)?;
+        Trainer::check(&compute, plan, config)?; // what does not fit is refused before anything is said or measured
+        if let (Device::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
                 compute.describe()

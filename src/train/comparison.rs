@@ -7,7 +7,7 @@ use super::fields::diffuse;
 use super::plan::Plan;
 use super::reconstruct::{Norm, reconstruct};
 use super::summary::Statistics;
-use super::{Compute, Diffusion, TrainConfig};
+use super::{Device, Diffusion, TrainConfig};
 use crate::Result;
 use crate::io::weights;
 use crate::model::{HeatEquation, Precision, quality};
@@ -76,7 +76,7 @@ impl Trial {
     }
 
     /// Tries the network in `path`, with batch statistics as in training.
-    pub fn network(&self, name: &str, path: &Path, compute: &Compute, batch: usize) -> Result<Score> {
+    pub fn network(&self, name: &str, path: &Path, compute: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
         let HeatEquation { nx, ny, .. } = self.heat;
         let restored = reconstruct(compute, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
@@ -84,7 +84,7 @@ impl Trial {
     }
 
     /// Tries a method that needs no training.
-    pub fn classic(&self, method: Classic, compute: &Compute, precision: Precision) -> Result<Score> {
+    pub fn classic(&self, method: Classic, compute: &Device, precision: Precision) -> Result<Score> {
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
         let diffusion = Diffusion::periodic(compute, precision, &self.heat);
         self.score(method.name(), method.restore(&diffusion, self.noise, &y, || {})?)
@@ -99,7 +99,7 @@ impl Trial {
         };
         // A truth without contrast has no range to measure by.
         let range = |truth: &[f64]| Some(quality::range(truth)).filter(|&range| range > 0.0).unwrap_or(1.0);
-        let seen = diffuse(&Compute::Cpu, Precision::F64, &self.heat, &restored)?;
+        let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &restored)?;
         let misfits = seen
             .chunks_exact(cells)
             .zip(self.observation.chunks_exact(cells))

@@ -1,6 +1,6 @@
 //! Where the fields x* of a training run come from, and the noise of their observations.
 
-use super::compute::Compute;
+use super::device::Device;
 use super::fields::{diffuse, rasterised};
 use super::pictures::{Pictures, is_pictures};
 use crate::io::npy::{self, FieldData, Fields};
@@ -171,7 +171,7 @@ impl HeldOut {
             Some(path) => npy::read(path)?.data.into_f64(),
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
-                rasterised(&Compute::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterised(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         let samples = truth.len() / (nx * ny);
@@ -184,7 +184,7 @@ impl HeldOut {
         let truth = match batch.truth {
             Truth::Fields(fields) => fields,
             Truth::Rectangles(rectangles) => {
-                rasterised(&Compute::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterised(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         Ok(Self { truth, noise: batch.noise })
@@ -192,7 +192,7 @@ impl HeldOut {
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
     pub fn observation(&self, heat: &HeatEquation) -> Result<Vec<f32>> {
-        let mut observation = diffuse(&Compute::Cpu, Precision::F64, heat, &self.truth)?;
+        let mut observation = diffuse(&Device::Cpu, Precision::F64, heat, &self.truth)?;
         if let Some(noise) = &self.noise {
             observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
         }

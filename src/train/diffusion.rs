@@ -5,7 +5,7 @@
 //! flows through them), which a periodic grid of twice the side computes exactly: [`tiles::mirror`]. Sides that are no
 //! powers of two, or too long, go in tiles that overlap by more than diffusion reaches.
 
-use super::Compute;
+use super::Device;
 use super::fields;
 use super::tiles::{self, Rules, Tiling};
 use crate::Result;
@@ -33,7 +33,7 @@ const CHUNK: usize = 8 << 20;
 
 /// The heat equation for `[batch, nx, ny]` fields, on a device, in a precision.
 pub struct Diffusion {
-    compute: Compute,
+    compute: Device,
     precision: Precision,
     heat: HeatEquation,
     edges: Edges,
@@ -58,7 +58,7 @@ enum Rim {
 
 impl Diffusion {
     /// On a periodic grid, as in training.
-    pub fn periodic(compute: &Compute, precision: Precision, heat: &HeatEquation) -> Self {
+    pub fn periodic(compute: &Device, precision: Precision, heat: &HeatEquation) -> Self {
         Self { compute: compute.clone(), precision, heat: *heat, edges: Edges::Periodic }
     }
 
@@ -70,7 +70,7 @@ impl Diffusion {
     /// # Errors
     /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose reach no tile can hold.
     pub fn insulated(
-        compute: &Compute,
+        compute: &Device,
         precision: Precision,
         nx: usize,
         ny: usize,
@@ -219,7 +219,7 @@ mod tests {
     use super::*;
 
     fn cpu(nx: usize, ny: usize, amount: f64) -> Diffusion {
-        Diffusion::insulated(&Compute::Cpu, Precision::F64, nx, ny, amount).unwrap()
+        Diffusion::insulated(&Device::Cpu, Precision::F64, nx, ny, amount).unwrap()
     }
 
     fn cosine(i: usize, mode: usize, n: usize) -> f64 {
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn the_discrepancy_principle_leaves_what_the_noise_is() {
         let heat = HeatEquation::new(32, 32, 2.0).unwrap();
-        let periodic = Diffusion::periodic(&Compute::Cpu, Precision::F64, &heat);
+        let periodic = Diffusion::periodic(&Device::Cpu, Precision::F64, &heat);
         let smooth = |i: usize| cosine(i / 32 % 32, 2, 32) * cosine(i % 32, 4, 32);
         let y: Vec<f64> = (0..2 * 1024).map(|i| smooth(i) + ((i * i) % 101) as f64 / 2000.0).collect();
         for diffusion in [periodic, cpu(32, 32, 2.0)] {
@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn what_cannot_be_diffused_is_refused() {
         let message = |nx, amount| {
-            Diffusion::insulated(&Compute::Cpu, Precision::F32, nx, 64, amount).err().unwrap().to_string()
+            Diffusion::insulated(&Device::Cpu, Precision::F32, nx, 64, amount).err().unwrap().to_string()
         };
         assert!(message(64, -1.0).contains("amount -1"));
         assert!(message(0, 1.0).contains("without pixels"));

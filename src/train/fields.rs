@@ -4,7 +4,7 @@
 //! Arrays come and go as f64, which holds either precision exactly. Every sample is computed alone: its result
 //! does not depend on its neighbours or on the chunks in which a GPU takes the batch.
 
-use super::Compute;
+use super::Device;
 use crate::cpu::inverse::{Inverted, propagated_uncertainty, sigma};
 use crate::cpu::{self, Real};
 use crate::gpu::fft::pairs;
@@ -21,38 +21,38 @@ const CHUNK: usize = 32 << 20;
 
 /// The device that computes in `precision` when `compute` is asked: itself, or the CPU twins where a GPU has no
 /// 64-bit floats. The text says so.
-pub fn fallback(compute: Compute, precision: Precision) -> (Compute, Option<String>) {
+pub fn fallback(compute: Device, precision: Precision) -> (Device, Option<String>) {
     match &compute {
-        Compute::Gpu(gpu) if !gpu.computes_in(precision) => {
+        Device::Gpu(gpu) if !gpu.computes_in(precision) => {
             let note =
                 format!("{} has no 64-bit floats in shaders: computing on the CPU instead", gpu.name());
-            (Compute::Cpu, Some(note))
+            (Device::Cpu, Some(note))
         }
         _ => (compute, None),
     }
 }
 
 /// y = P(x) for fields `[batch, nx, ny]`.
-pub fn diffuse(compute: &Compute, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+pub fn diffuse(compute: &Device, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
     filter(compute, precision, heat, &heat.kernel(), x)
 }
 
 /// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even `kernel` H `[nx, ny]`.
 pub fn filter(
-    compute: &Compute,
+    compute: &Device,
     precision: Precision,
     heat: &HeatEquation,
     kernel: &[f64],
     x: &[f64],
 ) -> Result<Vec<f64>> {
     match (compute, precision) {
-        (Compute::Cpu, Precision::F32) => {
+        (Device::Cpu, Precision::F32) => {
             Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
-        (Compute::Cpu, Precision::F64) => {
+        (Device::Cpu, Precision::F64) => {
             Ok(on_cpu::<f64>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
-        (Compute::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
+        (Device::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
             physics.diffuse(recorder, x, y)
         }),
     }
@@ -61,7 +61,7 @@ pub fn filter(
 /// The SIP update dx in its training form (SPEC 3b): from truth and prediction, `[batch, nx, ny]`, with the
 /// reference's relative uncertainty of 1e-6.
 pub fn training_update(
-    compute: &Compute,
+    compute: &Device,
     precision: Precision,
     heat: &HeatEquation,
     truth: &[f64],
@@ -71,17 +71,17 @@ pub fn training_update(
     // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (compute, precision) {
-        (Compute::Cpu, Precision::F32) => {
+        (Device::Cpu, Precision::F32) => {
             on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Compute::Cpu, Precision::F64) => {
+        (Device::Cpu, Precision::F64) => {
             on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Compute::Gpu(gpu), _) => {
+        (Device::Gpu(gpu), _) => {
             on_gpu(gpu, precision, heat, &heat.kernel(), &error, |physics, recorder, x, y, energy| {
                 physics.training_signal(recorder, &sip, x, None, energy, y)
             })?
@@ -97,7 +97,7 @@ pub fn training_update(
 ///
 /// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
 pub fn invert(
-    compute: &Compute,
+    compute: &Device,
     precision: Precision,
     heat: &HeatEquation,
     uncertainty: f64,
@@ -110,15 +110,15 @@ pub fn invert(
 /// The same for residuals whose noise has the amplitude σ in every mode, `[batch]`: the standard deviation of a cell's
 /// noise times √N.
 pub fn invert_above(
-    compute: &Compute,
+    compute: &Device,
     precision: Precision,
     heat: &HeatEquation,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
     match (compute, precision) {
-        (Compute::Cpu, Precision::F64) => Ok(cpu::inverse::invert_above(heat, sigmas, residual)),
-        (Compute::Cpu, Precision::F32) => {
+        (Device::Cpu, Precision::F64) => Ok(cpu::inverse::invert_above(heat, sigmas, residual)),
+        (Device::Cpu, Precision::F32) => {
             let inverted = cpu::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
             Ok(Inverted {
                 dx: widen(&inverted.dx),
@@ -128,13 +128,13 @@ pub fn invert_above(
                 uncertainty: widen(&inverted.uncertainty),
             })
         }
-        (Compute::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, sigmas, residual),
+        (Device::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, sigmas, residual),
     }
 }
 
 /// Fields `[batch, nx, ny]` from rectangles, `per_sample` for each.
 pub fn rasterised(
-    compute: &Compute,
+    compute: &Device,
     precision: Precision,
     rectangles: &[Rectangle],
     per_sample: usize,
@@ -145,7 +145,7 @@ pub fn rasterised(
     let batch = rectangles.len() / per_sample;
     let mut fields = room(batch, cells)?;
     match compute {
-        Compute::Cpu => {
+        Device::Cpu => {
             fields.resize(batch * cells, 0.0);
             let samples = fields.par_chunks_mut(cells).zip(rectangles.par_chunks(per_sample));
             match precision {
@@ -157,7 +157,7 @@ pub fn rasterised(
                 }),
             }
         }
-        Compute::Gpu(gpu) => {
+        Device::Gpu(gpu) => {
             let mut plan: Option<(usize, Tensor, Tensor, Recording)> = None;
             for samples in rectangles.chunks(per_sample * chunk(gpu, precision, cells)?) {
                 let count = samples.len() / per_sample;

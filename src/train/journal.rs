@@ -1,10 +1,10 @@
 //! Turns losses into rows of `metrics.csv` (and `metrics.jsonl`), as they arrive.
 
 use super::config::TrainConfig;
-use super::engine::Engine;
 use super::on_nan::OnNan;
 use super::run::Progress;
 use super::summary::{Statistics, row};
+use super::trainer::Trainer;
 use crate::io::json_lines::JsonLines;
 use crate::io::metrics::{MetricsFile, Row};
 use crate::{Error, Result};
@@ -47,7 +47,7 @@ impl Journal {
 
     /// Stops for good at the first step whose losses are not finite, or at the last of too many that were skipped. With
     /// `all`, waits for every submitted step.
-    pub(super) fn add(&mut self, engine: &mut Engine, all: bool, progress: &mut dyn Progress) -> Result<()> {
+    pub(super) fn add(&mut self, engine: &mut Trainer, all: bool, progress: &mut dyn Progress) -> Result<()> {
         for mut losses in engine.losses(all)? {
             let (step, finite) = (self.arrived, losses.is_finite());
             if self.failed.is_some() || !finite && self.on_nan == OnNan::Stop {

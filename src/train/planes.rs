@@ -1,6 +1,6 @@
 //! A network on pictures of any size: in tiles with what a mirror at the edges shows, blended without seams.
 
-use super::compute::Compute;
+use super::device::Device;
 use super::reconstruct::{Norm, reconstruct};
 use super::tiles::{Rules, Tiling};
 use crate::Result;
@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 18;
 /// # Errors
 /// Those of [`reconstruct`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
 pub fn reconstruct_planes(
-    compute: &Compute,
+    compute: &Device,
     net: &UNet,
     state: &State,
     norm: Norm,
@@ -74,14 +74,14 @@ mod tests {
             .map(|i| 0.5 + 0.4 * (0.05 * (i / ny) as f64).sin() * (0.2 * (i % ny) as f64).cos())
             .collect();
         let tiled =
-            reconstruct_planes(&Compute::Cpu, &net, &state, Norm::Running, None, &plane, nx, ny).unwrap();
+            reconstruct_planes(&Device::Cpu, &net, &state, Norm::Running, None, &plane, nx, ny).unwrap();
         // In one piece, with mirror images all around.
         let whole = Tiling::new(nx, ny, Rules { largest: 512, guard: 16, mirrored: false }).unwrap();
         let [tx, ty] = whole.tile();
         let mut tile = Vec::new();
         whole.cut(&plane, 0, &mut tile);
         let tile: Vec<f32> = tile.iter().map(|&v| v as f32).collect();
-        let one = reconstruct(&Compute::Cpu, &net, &state, Norm::Running, 1, &tile, tx, ty).unwrap();
+        let one = reconstruct(&Device::Cpu, &net, &state, Norm::Running, 1, &tile, tx, ty).unwrap();
         let one: Vec<f64> = one.into_iter().map(f64::from).collect();
         let mut reference = vec![0.0; nx * ny];
         whole.blend(&one, 0, &mut reference);
@@ -105,6 +105,6 @@ mod tests {
     fn a_picture_without_cells_is_refused() {
         let net = UNet::new(&UNetConfig::new(2, &[8], Padding::Circular).unwrap());
         let state = State::new(&net, 3);
-        assert!(reconstruct_planes(&Compute::Cpu, &net, &state, Norm::Running, None, &[], 0, 5).is_err());
+        assert!(reconstruct_planes(&Device::Cpu, &net, &state, Norm::Running, None, &[], 0, 5).is_err());
     }
 }

@@ -1,8 +1,8 @@
 //! What the network makes of one example, for people who look on while it trains.
 
-use super::compute::Compute;
 use super::config::TrainConfig;
 use super::data::HeldOut;
+use super::device::Device;
 use super::plan::Plan;
 use super::reconstruct::{Norm, reconstruct};
 use crate::Result;
@@ -25,7 +25,7 @@ pub struct Preview<'a> {
 
 /// Holds the example. It has a network of its own: training does not notice it.
 pub(super) struct Previewer {
-    compute: Compute,
+    compute: Device,
     net: UNet,
     heat: HeatEquation,
     truth: Option<Vec<f32>>,
@@ -33,7 +33,7 @@ pub(super) struct Previewer {
 }
 
 impl Previewer {
-    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, compute: &Compute) -> Result<Self> {
+    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, compute: &Device) -> Result<Self> {
         let HeatEquation { nx, ny, .. } = plan.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
         let mut observation = examples.observation(&plan.heat)?;

@@ -1,6 +1,6 @@
 //! From observations to predictions: the network's forward pass and the mean shift, without the training.
 
-use super::compute::Compute;
+use super::device::Device;
 use super::memory;
 use crate::cpu::mean_shift::mean_shift;
 use crate::cpu::unet::running_norms;
@@ -53,7 +53,7 @@ impl Reconstructor {
     /// [`Error::Usage`] for a size that the network cannot take, naming the nearest that it can, and for a batch
     /// that does not fit into memory or has too few values for batch statistics; [`Error::Device`].
     pub fn new(
-        compute: &Compute,
+        compute: &Device,
         net: &UNet,
         state: &State,
         norm: Norm,
@@ -67,8 +67,8 @@ impl Reconstructor {
         }
         let cells = nx * ny;
         let backend = match compute {
-            Compute::Gpu(gpu) => Backend::Gpu(Box::new(OnGpu::new(gpu, net, state, norm, batch, nx, ny)?)),
-            Compute::Cpu => {
+            Device::Gpu(gpu) => Backend::Gpu(Box::new(OnGpu::new(gpu, net, state, norm, batch, nx, ny)?)),
+            Device::Cpu => {
                 memory::check_system(net, cells, batch, memory::Purpose::Prediction)?;
                 let network = cpu::unet::Network::forward_only(net, batch, nx, ny);
                 Backend::Cpu(Box::new(OnCpu { network, state: state.clone(), norm, cells }))
@@ -168,7 +168,7 @@ impl OnCpu {
 /// # Errors
 /// Those of [`Reconstructor::new`], before anything is computed.
 pub fn reconstruct(
-    compute: &Compute,
+    compute: &Device,
     net: &UNet,
     state: &State,
     norm: Norm,

@@ -1,6 +1,6 @@
 //! The way back when a device fails in the middle of a run: open it anew, return to the last state on the host.
 
-use super::Compute;
+use super::Device;
 use crate::model::Snapshot;
 use crate::{Error, Result};
 use std::thread;
@@ -32,8 +32,8 @@ impl Recovery {
     }
 
     /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not share.
-    pub(super) fn is_due(&self, compute: &Compute) -> bool {
-        matches!(compute, Compute::Gpu(_)) && self.taken.elapsed() > INTERVAL
+    pub(super) fn is_due(&self, compute: &Device) -> bool {
+        matches!(compute, Device::Gpu(_)) && self.taken.elapsed() > INTERVAL
     }
 
     /// The state after `step` steps.
@@ -51,10 +51,10 @@ impl Recovery {
     pub(super) fn restart<T>(
         &mut self,
         mut error: Error,
-        compute: &Compute,
-        build: impl Fn(&Compute) -> Result<T>,
-    ) -> Result<(Compute, T)> {
-        let Compute::Gpu(gpu) = compute else { return Err(error) };
+        compute: &Device,
+        build: impl Fn(&Device) -> Result<T>,
+    ) -> Result<(Device, T)> {
+        let Device::Gpu(gpu) = compute else { return Err(error) };
         while matches!(error, Error::Device(_) | Error::OutOfMemory(_)) {
             self.failures += 1;
             if self.failures >= LIMIT {
@@ -64,7 +64,7 @@ impl Recovery {
                 return Err(Error::Device(what));
             }
             thread::sleep(PAUSE * (self.failures - 1));
-            let opened = gpu.reopen().map(|gpu| Compute::Gpu(gpu.into()));
+            let opened = gpu.reopen().map(|gpu| Device::Gpu(gpu.into()));
             match opened.and_then(|compute| Ok((build(&compute)?, compute))) {
                 Ok((built, compute)) => return Ok((compute, built)),
                 Err(again) => error = again,

@@ -1,8 +1,7 @@
 //! The training loop: takes data, keeps the engine busy, writes what arrives.
 
-use super::compute::Compute;
 use super::config::TrainConfig;
-use super::engine::Engine;
+use super::device::Device;
 use super::journal::Journal;
 use super::on_nan::OnNan;
 use super::plan::Plan;
@@ -10,6 +9,7 @@ use super::preview::{Preview, Previewer};
 use super::recovery::Recovery;
 use super::resume::{Resumed, lasting};
 use super::summary::Statistics;
+use super::trainer::Trainer;
 use super::validation::Validation;
 use super::{checkpoint, report};
 use crate::io::checkpoint::Checkpoint;
@@ -55,7 +55,7 @@ pub trait Progress {
     fn preview(&mut self, _: &Preview) {}
 
     /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
-    fn recovered(&mut self, _error: &str, _step: u64, _compute: &Compute) {}
+    fn recovered(&mut self, _error: &str, _step: u64, _compute: &Device) {}
 
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
     fn interrupted(&mut self) -> bool {
@@ -88,12 +88,12 @@ pub struct Outcome {
 pub fn train(
     config: &TrainConfig,
     plan: Plan,
-    compute: &Compute,
+    compute: &Device,
     folder: Option<&Path>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
-    let engine = Engine::new(compute, &plan, config)?;
+    let engine = Trainer::new(compute, &plan, config)?;
     // A folder that is there can be gone on with, whenever this process is killed.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
         report::config(&folder.join("config.toml"), &config.settled(), &compute.describe())
@@ -112,11 +112,11 @@ pub fn resume(
     resumed: Resumed,
     config: &TrainConfig,
     plan: Plan,
-    compute: &Compute,
+    compute: &Device,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, None)?;
-    let mut engine = Engine::new(compute, &plan, config)?;
+    let mut engine = Trainer::new(compute, &plan, config)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
         Some(checkpoint) => checkpoint.snapshot,
@@ -145,7 +145,7 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
 struct Run {
     config: TrainConfig,
     plan: Plan,
-    compute: Compute,
+    compute: Device,
     folder: PathBuf,
     _lock: Lock,
     journal: Journal,
@@ -164,7 +164,7 @@ impl Run {
     fn new(
         config: &TrainConfig,
         plan: Plan,
-        compute: &Compute,
+        compute: &Device,
         folder: PathBuf,
         lock: Lock,
         recovery: Recovery,
@@ -190,7 +190,7 @@ impl Run {
         })
     }
 
-    fn train_on(mut self, mut engine: Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn train_on(mut self, mut engine: Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         loop {
             let error = match self.steps(&mut engine, progress) {
                 Err(error) => error,
@@ -202,9 +202,9 @@ impl Run {
     }
 
     /// Returns to the last state on the host, on a device opened anew.
-    fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Engine> {
+    fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Trainer> {
         let what = error.to_string();
-        let build = |compute: &Compute| Engine::new(compute, &self.plan, &self.config);
+        let build = |compute: &Device| Trainer::new(compute, &self.plan, &self.config);
         let (compute, mut engine) = self.recovery.restart(error, &self.compute, build)?;
         engine.restore(&self.recovery.snapshot);
         self.compute = compute;
@@ -230,7 +230,7 @@ impl Run {
         }
     }
 
-    fn steps(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn steps(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let mut last_request = Instant::now();
         loop {
             self.look_and_save(engine, progress)?;
@@ -251,7 +251,7 @@ impl Run {
     }
 
     /// What is due after the steps so far, unless it was done before the device failed.
-    fn look_and_save(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+    fn look_and_save(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
         if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
             self.validate(engine, progress)?;
         }
@@ -270,7 +270,7 @@ impl Run {
     }
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
-    fn settle(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
+    fn settle(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
         self.journal.add(engine, true, progress)?;
         if !self.journal.is_complete(self.done) {
             return Err(Error::Device("the losses of some steps never came".to_owned()));
@@ -285,7 +285,7 @@ impl Run {
         Ok(snapshot)
     }
 
-    fn validate(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+    fn validate(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
         let (Some(snapshot), Some(validation)) = (self.settle(engine, progress)?, &mut self.validation)
         else {
             return Ok(());
@@ -294,7 +294,7 @@ impl Run {
         Ok(())
     }
 
-    fn preview(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+    fn preview(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
         let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
         if self.previewer.is_none() {
             self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.compute)?);
@@ -306,7 +306,7 @@ impl Run {
     }
 
     /// Writes a checkpoint, unless training has failed: then the last good one stays.
-    fn save(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<()> {
+    fn save(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
         let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         self.saved = self.done;
@@ -322,7 +322,7 @@ impl Run {
     }
 
     /// Stops before the end, such that [`resume`] goes on here.
-    fn pause(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn pause(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
         weights::write(&self.folder.join("weights.safetensors"), &self.plan.net, &snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
@@ -330,7 +330,7 @@ impl Run {
     }
 
     /// Writes what a run leaves. The last checkpoint is the last file: where it is, the others are.
-    fn finish(&mut self, engine: &mut Engine, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn finish(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
         let file = |name: &str| self.folder.join(name);
         weights::write(&file("weights.safetensors"), &self.plan.net, &snapshot.state)?;
@@ -346,7 +346,7 @@ impl Run {
     }
 
     /// Writes the last good weights, and returns what to say.
-    fn fail(&mut self, engine: &mut Engine) -> Result<Error> {
+    fn fail(&mut self, engine: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
         let good = self.journal.good_steps(self.first);
         let kept = engine.kept_state(self.plan.start.batches_tracked + good as i64)?;

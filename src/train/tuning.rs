@@ -18,7 +18,7 @@ pub const FILE: &str = "tuning.toml";
 /// What a device was measured to do best.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Device {
+pub struct TunedDevice {
     /// The adapter's name.
     pub adapter: String,
     /// Vulkan, Metal or DX12.
@@ -53,7 +53,7 @@ struct Contents {
     /// Whose kernels were measured.
     unheat: String,
     #[serde(default, rename = "device")]
-    devices: Vec<Device>,
+    devices: Vec<TunedDevice>,
 }
 
 /// Where the variants in force come from.
@@ -90,7 +90,7 @@ pub fn recall(gpu: &Gpu, path: Option<&Path>) {
 /// Those of [`tune::tune`]; not that the file cannot be read or written.
 pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
     let known = path.and_then(|path| Contents::read(path).find(gpu).cloned());
-    let mut device = known.unwrap_or_else(|| Device::of(gpu));
+    let mut device = known.unwrap_or_else(|| TunedDevice::of(gpu));
     gpu.set_variants(device.variants());
     let described = describe(work);
     if device.measured.contains(&described) {
@@ -124,7 +124,7 @@ pub fn describe(work: &Workload) -> String {
     format!("batch {batch}, {nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}{blocks}")
 }
 
-impl Device {
+impl TunedDevice {
     /// A device of which nothing is known.
     fn of(gpu: &Gpu) -> Self {
         let info = gpu.info();
@@ -177,14 +177,14 @@ impl Contents {
         }
     }
 
-    fn find(&self, gpu: &Gpu) -> Option<&Device> {
-        let wanted = Device::of(gpu);
+    fn find(&self, gpu: &Gpu) -> Option<&TunedDevice> {
+        let wanted = TunedDevice::of(gpu);
         self.devices.iter().find(|device| device.is(&wanted))
     }
 
     /// Writes the file with this device and the others that it holds now. Of two processes that do so at once one
     /// may lose its result, and measures again the next time.
-    fn keep(path: &Path, device: Device) -> Result<()> {
+    fn keep(path: &Path, device: TunedDevice) -> Result<()> {
         let mut contents = Self::read(path);
         contents.devices.retain(|other| !device.replaces(other));
         contents.devices.push(device);
@@ -204,8 +204,8 @@ mod tests {
         Choice { key, variant: Variant(variant) }
     }
 
-    fn device(adapter: &str, driver_version: &str) -> Device {
-        Device {
+    fn device(adapter: &str, driver_version: &str) -> TunedDevice {
+        TunedDevice {
             adapter: adapter.to_owned(),
             backend: "vulkan".to_owned(),
             driver: "d".to_owned(),
@@ -221,7 +221,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("new/tuning.toml");
         assert!(Contents::read(&path).devices.is_empty());
-        let empty = Device { choices: Vec::new(), ..device("c", "1") };
+        let empty = TunedDevice { choices: Vec::new(), ..device("c", "1") };
         let all = [device("a", "1"), device("b \"quoted\"\n", "1"), empty];
         for device in &all {
             Contents::keep(&path, device.clone()).unwrap();
@@ -241,9 +241,9 @@ mod tests {
         for other in [
             device("b", "1"),
             device("a", "2"),
-            Device { backend: "metal".to_owned(), ..one.clone() },
-            Device { driver: "e".to_owned(), ..one.clone() },
-            Device { checked: true, ..one.clone() },
+            TunedDevice { backend: "metal".to_owned(), ..one.clone() },
+            TunedDevice { driver: "e".to_owned(), ..one.clone() },
+            TunedDevice { checked: true, ..one.clone() },
         ] {
             assert!(!one.is(&other), "{other:?}");
         }

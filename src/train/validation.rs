@@ -1,7 +1,7 @@
 //! How good the network is on fields that training never sees, and the best weights so far.
 
-use super::compute::Compute;
 use super::config::TrainConfig;
+use super::device::Device;
 use super::fields::diffuse;
 use super::plan::Plan;
 use super::reconstruct::{Norm, reconstruct};
@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The held-out fields of a run and what was found. It has a network of its own: training does not notice it.
 pub(super) struct Validation {
-    compute: Compute,
+    compute: Device,
     net: UNet,
     heat: HeatEquation,
     batch: usize,
@@ -37,7 +37,7 @@ impl Validation {
         done: u64,
         config: &TrainConfig,
         plan: &Plan,
-        compute: &Compute,
+        compute: &Device,
     ) -> Result<Option<Self>> {
         let Some(held_out) = &plan.held_out else { return Ok(None) };
         let every = config.validate_every;
@@ -63,7 +63,7 @@ impl Validation {
     }
 
     /// Goes on on another device.
-    pub(super) fn move_to(&mut self, compute: &Compute) {
+    pub(super) fn move_to(&mut self, compute: &Device) {
         self.compute = compute.clone();
     }
 
@@ -74,7 +74,7 @@ impl Validation {
         let prediction = reconstruct(compute, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
-        let seen = diffuse(&Compute::Cpu, Precision::F64, &self.heat, &prediction)?;
+        let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &prediction)?;
         let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
         let count = (self.truth.len() / self.heat.cells()) as f64;
         let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;

@@ -97,7 +97,7 @@ pub fn rasterised<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize) -> Ve
 /// Every adapter; none is a failure, never a silent pass.
 pub fn adapters() -> Vec<wgpu::Adapter> {
     let adapters = unheat::gpu::device::adapters();
-    assert!(!adapters.is_empty(), "{}", unheat::train::compute::NO_ADAPTER);
+    assert!(!adapters.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
     adapters
 }
 

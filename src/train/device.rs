@@ -34,14 +34,14 @@ impl FromStr for DeviceChoice {
 
 /// An engine's hardware.
 #[derive(Clone)]
-pub enum Compute {
+pub enum Device {
     /// This crate's CPU twins.
     Cpu,
     /// An open GPU.
     Gpu(Arc<Gpu>),
 }
 
-impl Compute {
+impl Device {
     /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged and
     /// the CPU engine taken.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {

@@ -1,7 +1,7 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
-use super::compute::Compute;
 use super::config::TrainConfig;
+use super::device::Device;
 use super::memory::{self, Purpose};
 use super::on_nan::OnNan;
 use super::plan::Plan;
@@ -12,7 +12,7 @@ use crate::{Error, Result, cpu, gpu};
 use std::time::Instant;
 
 /// A network in training, on a GPU or on the CPU.
-pub struct Engine {
+pub struct Trainer {
     backend: Backend,
     /// Batches in the running statistics, for `num_batches_tracked`.
     batches: i64,
@@ -43,7 +43,7 @@ trait CpuTraining {
     fn gradients(&self) -> Vec<f32>;
     /// Truth, observation and prediction.
     fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3];
-    /// What [`Engine::cpu_seconds`] returns.
+    /// What [`Trainer::cpu_seconds`] returns.
     fn seconds(&self) -> [f64; 4];
 }
 
@@ -58,20 +58,20 @@ struct CpuEngine<P> {
     seconds: [f64; 4],
 }
 
-impl Engine {
+impl Trainer {
     /// Builds the engine for what `config` says, starting from the plan's weights.
     ///
     /// # Errors
     /// [`Error::Usage`] where 64-bit physics or 16-bit activations are asked of what has no such floats, or the batch
     /// does not fit.
-    pub fn new(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<Self> {
+    pub fn new(compute: &Device, plan: &Plan, config: &TrainConfig) -> Result<Self> {
         Self::check(compute, plan, config)?;
         let &TrainConfig { physics, activations, batch, .. } = config;
         let objective = plan.objective;
         let skips = config.on_nan == OnNan::Skip;
         let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
         let backend = match compute {
-            Compute::Gpu(gpu) => {
+            Device::Gpu(gpu) => {
                 let build = |batch| {
                     gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state)
                 };
@@ -81,7 +81,7 @@ impl Engine {
                 }
                 Backend::Gpu(Box::new(step))
             }
-            Compute::Cpu => Backend::Cpu(match physics {
+            Device::Cpu => Backend::Cpu(match physics {
                 Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, skips)),
                 Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, batch, skips)),
             }),
@@ -89,22 +89,22 @@ impl Engine {
         Ok(Self { backend, batches: state.batches_tracked, skips })
     }
 
-    /// Refuses what [`Engine::new`] would refuse before it builds anything.
-    pub fn check(compute: &Compute, plan: &Plan, config: &TrainConfig) -> Result<()> {
+    /// Refuses what [`Trainer::new`] would refuse before it builds anything.
+    pub fn check(compute: &Device, plan: &Plan, config: &TrainConfig) -> Result<()> {
         let &TrainConfig { physics, activations, batch, .. } = config;
         let check_system =
             || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training(activations));
         match compute {
-            Compute::Gpu(gpu) => {
+            Device::Gpu(gpu) => {
                 if gpu.is_software() {
                     check_system()?;
                 }
                 gpu::Step::check(gpu, &plan.net, &plan.heat, physics, activations, batch)
             }
-            Compute::Cpu if activations == Storage::F16 => Err(Error::usage(
+            Device::Cpu if activations == Storage::F16 => Err(Error::usage(
                 "activations f16: the CPU engine stores 32 bits only; use --activations f32, or name a GPU with --device",
             )),
-            Compute::Cpu => check_system(),
+            Device::Cpu => check_system(),
         }
     }
 
@@ -123,7 +123,7 @@ impl Engine {
         }
     }
 
-    /// Waits until the next [`Engine::submit`] will not have to wait for earlier steps.
+    /// Waits until the next [`Trainer::submit`] will not have to wait for earlier steps.
     pub fn make_room(&mut self) -> Result<()> {
         match &mut self.backend {
             Backend::Gpu(step) => step.make_room(),
