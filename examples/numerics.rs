@@ -18,22 +18,22 @@ const SIZE: usize = 64;
 fn main() -> Result<()> {
     let device = std::env::args().nth(1).unwrap_or_else(|| "cpu".to_owned());
     let Ok(choice) = device.parse();
-    let (compute, note) = fields::fallback(Device::open(&choice)?, Precision::F64);
-    eprintln!("{}", note.unwrap_or_else(|| compute.describe()));
+    let (device, note) = fields::fallback(Device::open(&choice)?, Precision::F64);
+    eprintln!("{}", note.unwrap_or_else(|| device.describe()));
     let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
-    let truth = fields::rasterised(&compute, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
+    let truth = fields::rasterised(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
 
     println!(
         "| prediction | Fourier f64 | Fourier f32 | Fourier f32, x* rounded | literal f32 | naive f32 |"
     );
     println!("|---|---|---|---|---|---|");
     let row = |name: &str, truth: &[f64], prediction: &[f64]| -> Result<()> {
-        let errors = errors(&compute, &heat, truth, prediction)?;
+        let errors = errors(&device, &heat, truth, prediction)?;
         println!("| {name} | {} |", errors.map(|error| format!("{error:.1e}")).join(" | "));
         Ok(())
     };
-    let blurred = fields::diffuse(&compute, Precision::F64, &HeatEquation { amount: 6.0, ..heat }, &truth)?;
+    let blurred = fields::diffuse(&device, Precision::F64, &HeatEquation { amount: 6.0, ..heat }, &truth)?;
     row("0.6·P₆(x*) + 0.07", &truth, &rounded(blurred.iter().map(|v| 0.6 * v + 0.07)))?;
     for (exponent, level) in [1e-1, 1e-2, 1e-3, 1e-4, 1e-5].into_iter().enumerate() {
         let mut random = Random::new(Purpose::Examples, 2, exponent as u64, 0);
@@ -68,14 +68,14 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 
 /// Errors of the five ways, in the table's order, against the literal form of SPEC 3 in 64 bits: the median over
 /// the samples of ‖dx - dx_ref‖/‖dx_ref‖.
-fn errors(compute: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
+fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (Precision::F32, Precision::F64);
-    let diffuse = |precision, x: &[f64]| fields::diffuse(compute, precision, heat, x);
+    let diffuse = |precision, x: &[f64]| fields::diffuse(device, precision, heat, x);
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {
-        Ok(fields::invert(compute, precision, heat, UNCERTAINTY, residual)?.dx)
+        Ok(fields::invert(device, precision, heat, UNCERTAINTY, residual)?.dx)
     };
     let update =
-        |precision, truth: &[f64]| fields::training_update(compute, precision, heat, truth, prediction);
+        |precision, truth: &[f64]| fields::training_update(device, precision, heat, truth, prediction);
 
     let residual = difference(&diffuse(f64, truth)?, &diffuse(f64, prediction)?);
     let reference = invert(f64, &residual)?;

@@ -19,14 +19,14 @@ fn main() -> Result<()> {
     let (net, state) = weights::read(Path::new(&network))?;
     let blurred = photo::read(Path::new(&input))?;
     blurred.check_name(Path::new(&output))?;
-    let compute = Device::open(&DeviceChoice::Auto)?;
+    let device = Device::open(&DeviceChoice::Auto)?;
 
     // Every colour by itself, in tiles where the picture is large.
     let (planes, nx, ny) = (&blurred.planes, blurred.nx, blurred.ny);
-    let predicted = reconstruct_planes(&compute, &net, &state, Norm::Running, None, planes, nx, ny)?;
+    let predicted = reconstruct_planes(&device, &net, &state, Norm::Running, None, planes, nx, ny)?;
 
     // Damped inverses of what the prediction does not explain, as long as they explain more.
-    let diffusion = Diffusion::insulated(&compute, Precision::F32, nx, ny, amount)?;
+    let diffusion = Diffusion::insulated(&device, Precision::F32, nx, ny, amount)?;
     let noise = blurred.depth.rounding();
     let refined = refine(&diffusion, noise, planes, &predicted, 10, Some((0.0, 1.0)))?;
     for (plane, (before, after)) in refined.before.iter().zip(&refined.after).enumerate() {

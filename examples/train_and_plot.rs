@@ -24,13 +24,13 @@ fn main() -> Result<()> {
     };
     // Every value is checked and every file read before a device is opened.
     let mut plan = config.plan()?;
-    let compute = Device::open(&DeviceChoice::Auto)?;
-    let mut engine = Trainer::new(&compute, &plan, &config)?;
+    let device = Device::open(&DeviceChoice::Auto)?;
+    let mut trainer = Trainer::new(&device, &plan, &config)?;
     for step in 0..config.steps {
-        engine.submit(&plan.data.batch(step))?; // a GPU works on while the next batch is drawn
+        trainer.submit(&plan.data.batch(step))?; // a GPU works on while the next batch is drawn
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let losses: Vec<f64> = engine.losses(true)?.iter().map(|losses| mean(&losses.x_l2)).collect();
+    let losses: Vec<f64> = trainer.losses(true)?.iter().map(|losses| mean(&losses.x_l2)).collect();
     println!("x loss from {:.1} to {:.1}", losses[0], losses[losses.len() - 1]);
 
     let series =
@@ -42,5 +42,5 @@ fn main() -> Result<()> {
         series: vec![series],
     };
     curves(Path::new(&curve), "", &[panel])?;
-    weights::write(Path::new(&kept), &plan.net, &engine.state()?)
+    weights::write(Path::new(&kept), &plan.net, &trainer.state()?)
 }

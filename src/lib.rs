@@ -5,19 +5,43 @@
 //! signal is either the plain gradient through the simulator (GD) or the scale-invariant physics update (SIP), a
 //! noise-aware inverse of the diffusion (Holl, Koltun, Thuerey: *Scale-invariant Learning by Physics Inversion*).
 //!
-//! The rooms, each using only those before it:
-//!
-//! - [`model`]: what is computed, wherever it runs.
-//! - [`cpu`]: every stage in plain Rust: the reference, and the engine where there is no GPU.
-//! - [`gpu`]: every stage as a WGSL kernel.
-//! - [`cases`]: the one list of comparisons between the two.
-//! - [`io`]: arrays, weights, pictures, tables.
-//! - [`train`]: the loop that drives either engine.
-//! - [`mod@bench`]: how fast it does, and how fast it could.
-//! - [`cli`]: the command line.
+//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and the [`UNet`] what
+//! the network is; a [`Trainer`] trains it, a [`Reconstructor`] uses it:
 //!
 //! ```
-//! use unheat::train::{Device, Progress, Size, TrainConfig, train};
+//! use unheat::train::{Norm, Size};
+//! use unheat::{Device, Reconstructor, TrainConfig, Trainer};
+//!
+//! let config = TrainConfig {
+//!     steps: 3,
+//!     batch: 4,
+//!     size: Size { nx: 16, ny: 16 },
+//!     levels: 2,
+//!     filters: vec![8],
+//!     ..TrainConfig::default()
+//! };
+//! let mut plan = config.plan()?; // every value checked, every file read
+//! let device = Device::Cpu; // or Device::open(&DeviceChoice::Auto)?
+//! let mut trainer = Trainer::new(&device, &plan, &config)?;
+//! for step in 0..config.steps {
+//!     trainer.submit(&plan.data.batch(step))?;
+//! }
+//! let losses = trainer.losses(true)?;
+//! assert_eq!(losses.len(), 3);
+//!
+//! let state = trainer.state()?;
+//! let mut reconstructor = Reconstructor::new(&device, &plan.net, &state, Norm::Running, 1, 16, 16)?;
+//! let observation = vec![0.5; 16 * 16];
+//! let prediction = reconstructor.predict(&observation)?;
+//! assert_eq!(prediction.len(), 16 * 16);
+//! # Ok::<(), unheat::Error>(())
+//! ```
+//!
+//! [`train::train`] does what `unheat train` does, with its folder of results, checkpoints and recovery:
+//!
+//! ```
+//! use unheat::train::{Progress, Size, train};
+//! use unheat::{Device, TrainConfig};
 //!
 //! struct Quiet;
 //! impl Progress for Quiet {
@@ -37,6 +61,20 @@
 //! println!("x loss {}", outcome.x_l2);
 //! # Ok::<(), unheat::Error>(())
 //! ```
+//!
+//! `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin and its case, use
+//! nothing but the FFT.
+//!
+//! The rooms, each using only those before it:
+//!
+//! - [`model`]: what is computed, wherever it runs.
+//! - [`cpu`]: every stage in plain Rust: the reference, and the engine where there is no GPU.
+//! - [`gpu`]: every stage as a WGSL kernel.
+//! - [`cases`]: the one list of comparisons between the two.
+//! - [`io`]: arrays, weights, pictures, tables.
+//! - [`train`]: the loop that drives either engine.
+//! - [`mod@bench`]: how fast it does, and how fast it could.
+//! - [`cli`]: the command line.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod bench;
@@ -53,3 +91,6 @@ pub mod model;
 pub mod train;
 
 pub use error::{Error, Result};
+pub use model::{HeatEquation, UNet};
+#[cfg(not(target_family = "wasm"))]
+pub use train::{Device, DeviceChoice, Diffusion, Reconstructor, TrainConfig, Trainer};

@@ -81,9 +81,9 @@ fn whoever_watches_changes_nothing() {
             ..TrainConfig::default()
         };
         let Ok(choice) = device.parse::<DeviceChoice>();
-        let compute = Device::open(&choice).unwrap();
+        let device = Device::open(&choice).unwrap();
         let mut watcher = Watcher { rows: 0 };
-        train(&config, config.plan().unwrap(), &compute, Some(&library), &mut watcher).unwrap();
+        train(&config, config.plan().unwrap(), &device, Some(&library), &mut watcher).unwrap();
         assert_eq!(watcher.rows, 12);
         assert_same(&command_line, &library);
     }
@@ -94,7 +94,7 @@ const RACE: &str = "
 @group(0) @binding(0) var<storage, read_write> taken: atomic<u32>;
 @group(0) @binding(1) var<storage, read_write> order: array<u32>;
 
-@compute @workgroup_size(1)
+@device @workgroup_size(1)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>) {
     var x = workgroup.x;
     for (var i = 0u; i < 4000u + workgroup.x % 7u * 500u; i++) {

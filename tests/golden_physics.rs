@@ -23,12 +23,12 @@ fn gpus() -> Vec<Arc<Gpu>> {
 /// Every engine in every precision that it has.
 fn engines() -> Vec<(String, Device, Precision)> {
     let mut engines = Vec::new();
-    for compute in [vec![Device::Cpu], gpus().into_iter().map(Device::Gpu).collect()].concat() {
+    for device in [vec![Device::Cpu], gpus().into_iter().map(Device::Gpu).collect()].concat() {
         for precision in [Precision::F32, Precision::F64] {
-            let name = format!("{} {precision}", compute.describe());
-            match &compute {
+            let name = format!("{} {precision}", device.describe());
+            match &device {
                 Device::Gpu(gpu) if !gpu.computes_in(precision) => eprintln!("{name}: skipped, not offered"),
-                _ => engines.push((name, compute.clone(), precision)),
+                _ => engines.push((name, device.clone(), precision)),
             }
         }
     }
@@ -45,10 +45,10 @@ fn tolerance(precision: Precision, f32: f64, f64: f64) -> f64 {
 #[test]
 fn rasterised_fields() {
     let golden = Golden::open("data");
-    for (engine, compute, precision) in engines() {
+    for (engine, device, precision) in engines() {
         for (prefix, nx, ny) in [("64.", 64, 64), ("32.", 32, 32), ("128x64.", 128, 64)] {
             let rectangles = golden.rectangles(prefix);
-            let ours = fields::rasterised(&compute, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
+            let ours = fields::rasterised(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
             let error = relative(&ours, &golden.f64(&format!("{prefix}x_gt")));
             check(&format!("{engine}: x* {prefix}"), error, tolerance(precision, 2e-6, 1e-12));
         }
@@ -58,7 +58,7 @@ fn rasterised_fields() {
 #[test]
 fn diffused_fields() {
     let (data, golden) = (Golden::open("data"), Golden::open("diffuse"));
-    for (engine, compute, precision) in engines() {
+    for (engine, device, precision) in engines() {
         for (prefix, nx, ny, amount) in [
             ("64", 64, 64, 8.0),
             ("64", 64, 64, 2.0),
@@ -69,7 +69,7 @@ fn diffused_fields() {
             let y = golden.f64(&format!("{prefix}.y_amount{amount}"));
             let x = &data.f64(&format!("{prefix}.x_gt"))[..y.len()];
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
-            let ours = fields::diffuse(&compute, precision, &heat, x).unwrap();
+            let ours = fields::diffuse(&device, precision, &heat, x).unwrap();
             let what = format!("{engine}: y {prefix} a={amount}");
             check(&what, relative(&ours, &y), tolerance(precision, 1e-6, 1e-12));
         }
@@ -97,12 +97,12 @@ fn inverse_case(case: &str) -> [Vec<f64>; 3] {
 
 #[test]
 fn sip_updates_in_training_form() {
-    for (engine, compute, precision) in engines() {
+    for (engine, device, precision) in engines() {
         for (case, nx, ny, amount) in INVERSES {
             let [truth, prediction, dx] = inverse_case(case);
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
             let update = |truth: &[f64], precision| {
-                fields::training_update(&compute, precision, &heat, truth, &prediction).unwrap()
+                fields::training_update(&device, precision, &heat, truth, &prediction).unwrap()
             };
             let ours = update(&truth, precision);
             let poor = case.contains("poor");
@@ -124,7 +124,7 @@ fn sip_updates_in_training_form() {
 #[test]
 fn inverses_of_given_residuals() {
     let golden = Golden::open("inv_diffuse");
-    for (engine, compute, precision) in engines() {
+    for (engine, device, precision) in engines() {
         for (case, nx, ny, amount) in INVERSES {
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
             let [truth, prediction, dx] = inverse_case(case);
@@ -137,7 +137,7 @@ fn inverses_of_given_residuals() {
                 let residual = y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect();
                 (residual, if poor { 1e-9 } else { 1e-6 })
             };
-            let inverted = fields::invert(&compute, precision, &heat, UNCERTAINTY, &residual).unwrap();
+            let inverted = fields::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
             let what = format!("{engine}: dx {case} of the residual");
             check(&what, relative(&inverted.dx, &dx), tolerance(precision, 3e-2, limit));
             assert!(
@@ -201,8 +201,8 @@ fn corner_cases_of_the_inverse() {
     let residual =
         [vec![0.0; cells], vec![0.75; cells], sine(strong(38.5)), sine(strong(38.7)), vec![1e-300; cells]]
             .concat();
-    for (engine, compute, precision) in engines() {
-        let found = fields::invert(&compute, precision, &heat, UNCERTAINTY, &residual).unwrap();
+    for (engine, device, precision) in engines() {
+        let found = fields::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
         let all = [&found.dx, &found.amp, &found.sig_prob, &found.kernel, &found.uncertainty];
         assert!(all.iter().all(|values| values.iter().all(|v| v.is_finite())), "{engine}");
         let sample = |i: usize| &found.dx[i * cells..][..cells];
@@ -224,13 +224,13 @@ fn samples_do_not_depend_on_their_neighbours() {
     let x = Golden::open("data").f64("64.x_gt");
     let scaled: Vec<f64> =
         x[..3 * 4096].iter().enumerate().map(|(i, v)| v * 1e3f64.powi(i as i32 / 4096)).collect();
-    for (engine, compute, precision) in engines() {
-        let together = fields::diffuse(&compute, precision, &heat, &scaled).unwrap();
-        let inverted = fields::invert(&compute, precision, &heat, UNCERTAINTY, &scaled).unwrap();
+    for (engine, device, precision) in engines() {
+        let together = fields::diffuse(&device, precision, &heat, &scaled).unwrap();
+        let inverted = fields::invert(&device, precision, &heat, UNCERTAINTY, &scaled).unwrap();
         for (i, sample) in scaled.chunks_exact(4096).enumerate() {
             let part = 4096 * i..4096 * (i + 1);
-            assert_eq!(fields::diffuse(&compute, precision, &heat, sample).unwrap(), together[part.clone()]);
-            let alone = fields::invert(&compute, precision, &heat, UNCERTAINTY, sample).unwrap();
+            assert_eq!(fields::diffuse(&device, precision, &heat, sample).unwrap(), together[part.clone()]);
+            let alone = fields::invert(&device, precision, &heat, UNCERTAINTY, sample).unwrap();
             assert_eq!(alone.dx, inverted.dx[part], "{engine}");
         }
     }

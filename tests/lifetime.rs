@@ -29,11 +29,11 @@ fn config() -> TrainConfig {
     }
 }
 
-fn cycle(compute: &Device, config: &TrainConfig) {
+fn cycle(device: &Device, config: &TrainConfig) {
     let mut plan = config.plan().unwrap();
-    let mut engine = Trainer::new(compute, &plan, config).unwrap();
-    engine.submit(&plan.data.batch(0)).unwrap();
-    assert_eq!(engine.losses(true).unwrap().len(), 1);
+    let mut trainer = Trainer::new(device, &plan, config).unwrap();
+    trainer.submit(&plan.data.batch(0)).unwrap();
+    assert_eq!(trainer.losses(true).unwrap().len(), 1);
 }
 
 /// On an open device, and with a device of its own every time.

@@ -28,20 +28,20 @@ fn config(on_nan: OnNan) -> TrainConfig {
 fn engines(config: &TrainConfig) -> Vec<(String, Device, TrainConfig)> {
     let mut all = vec![("cpu".to_owned(), Device::Cpu, config.clone())];
     for (i, _) in adapters().iter().enumerate() {
-        let compute = Device::open(&DeviceChoice::Index(i)).unwrap();
+        let device = Device::open(&DeviceChoice::Index(i)).unwrap();
         for activations in Storage::ALL {
             let config = TrainConfig { activations, ..config.clone() };
-            if matches!(&compute, Device::Gpu(gpu) if gpu.stores_in(activations)) {
-                all.push((format!("{i} {activations}"), compute.clone(), config));
+            if matches!(&device, Device::Gpu(gpu) if gpu.stores_in(activations)) {
+                all.push((format!("{i} {activations}"), device.clone(), config));
             }
         }
     }
     all
 }
 
-fn step(engine: &mut Trainer, batch: &Batch) -> Losses {
-    engine.submit(batch).unwrap();
-    let losses = engine.losses(true).unwrap();
+fn step(trainer: &mut Trainer, batch: &Batch) -> Losses {
+    trainer.submit(batch).unwrap();
+    let losses = trainer.losses(true).unwrap();
     assert_eq!(losses.len(), 1);
     losses.into_iter().next().unwrap()
 }
@@ -60,10 +60,10 @@ fn huge() -> Batch {
 /// The step after a skipped one is the step that would have been without it, but for Adam's t.
 #[test]
 fn a_skipped_step_leaves_no_trace() {
-    for (name, compute, config) in engines(&config(OnNan::Skip)) {
+    for (name, device, config) in engines(&config(OnNan::Skip)) {
         let mut plan = config.plan().unwrap();
         let (first, second) = (plan.data.batch(0), plan.data.batch(1));
-        let mut skipping = Trainer::new(&compute, &plan, &config).unwrap();
+        let mut skipping = Trainer::new(&device, &plan, &config).unwrap();
         assert!(step(&mut skipping, &first).is_finite(), "{name}");
         for _ in 0..3 {
             assert!(!step(&mut skipping, &huge()).is_finite(), "{name}");
@@ -72,12 +72,12 @@ fn a_skipped_step_leaves_no_trace() {
         assert!(step(&mut skipping, &second).is_finite(), "{name}");
         let found = skipping.snapshot().unwrap();
 
-        let mut without = Trainer::new(&compute, &plan, &config).unwrap();
+        let mut without = Trainer::new(&device, &plan, &config).unwrap();
         step(&mut without, &first);
         let mut expected = without.snapshot().unwrap();
         expected.updates += 3;
         assert!(left == expected, "{name}: weights, moments and statistics are those before");
-        let mut without = Trainer::new(&compute, &plan, &config).unwrap();
+        let mut without = Trainer::new(&device, &plan, &config).unwrap();
         without.restore(&expected);
         step(&mut without, &second);
         assert!(found == without.snapshot().unwrap(), "{name}: the next step is as without");
@@ -87,16 +87,16 @@ fn a_skipped_step_leaves_no_trace() {
 
 #[test]
 fn a_step_that_stops_is_the_last() {
-    for (name, compute, config) in engines(&config(OnNan::Stop)) {
+    for (name, device, config) in engines(&config(OnNan::Stop)) {
         let mut plan = config.plan().unwrap();
-        let mut engine = Trainer::new(&compute, &plan, &config).unwrap();
-        step(&mut engine, &plan.data.batch(0));
-        let good = engine.state().unwrap();
-        assert!(!step(&mut engine, &huge()).is_finite(), "{name}");
-        assert!(!step(&mut engine, &plan.data.batch(1)).is_finite(), "{name}: none after it counts");
-        let after = engine.state().unwrap();
+        let mut trainer = Trainer::new(&device, &plan, &config).unwrap();
+        step(&mut trainer, &plan.data.batch(0));
+        let good = trainer.state().unwrap();
+        assert!(!step(&mut trainer, &huge()).is_finite(), "{name}");
+        assert!(!step(&mut trainer, &plan.data.batch(1)).is_finite(), "{name}: none after it counts");
+        let after = trainer.state().unwrap();
         assert!(after.params == good.params, "{name}");
-        let kept = engine.kept_state(1).unwrap();
+        let kept = trainer.kept_state(1).unwrap();
         assert!(kept.buffers == good.buffers && kept.is_finite(), "{name}");
     }
 }
@@ -196,14 +196,14 @@ fn extreme_fields_and_amounts_count_or_leave_no_trace() {
     for amount in [0.0, 1e-30, 8.0, 100.0, 1e6] {
         for method in Method::ALL {
             let config = TrainConfig { amount, method, ..config(OnNan::Skip) };
-            for (name, compute, config) in engines(&config) {
+            for (name, device, config) in engines(&config) {
                 let plan = config.plan().unwrap();
-                let mut engine = Trainer::new(&compute, &plan, &config).unwrap();
+                let mut trainer = Trainer::new(&device, &plan, &config).unwrap();
                 for (input, batch, finite) in &inputs {
                     let what = format!("{input}, amount {amount}, {method:?}, {name}");
-                    let before = engine.snapshot().unwrap();
-                    let losses = step(&mut engine, batch);
-                    let after = engine.snapshot().unwrap();
+                    let before = trainer.snapshot().unwrap();
+                    let losses = step(&mut trainer, batch);
+                    let after = trainer.snapshot().unwrap();
                     assert!(is_finite(&after), "{what}");
                     if losses.is_finite() {
                         assert!(*finite, "{what}: {losses:?}");

@@ -26,7 +26,7 @@ impl Progress for Onlooker {
     }
 }
 
-fn trained(compute: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker) {
+fn trained(device: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker) {
     let config = TrainConfig {
         steps: 4,
         batch: 2,
@@ -36,7 +36,7 @@ fn trained(compute: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooke
         ..TrainConfig::default()
     };
     let mut onlooker = Onlooker { curious, seen: Vec::new(), truth: None };
-    train(&config, config.plan().unwrap(), compute, Some(folder), &mut onlooker).unwrap();
+    train(&config, config.plan().unwrap(), device, Some(folder), &mut onlooker).unwrap();
     let (_, state) = weights::read(&folder.join("weights.safetensors")).unwrap();
     ([state.params, state.buffers].concat(), onlooker)
 }
@@ -44,11 +44,11 @@ fn trained(compute: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooke
 #[test]
 fn previews_do_not_change_the_training() {
     let gpu = Device::open(&DeviceChoice::Index(0)).expect("no adapter: run scripts/setup");
-    for compute in [Device::Cpu, gpu] {
+    for device in [Device::Cpu, gpu] {
         let folder = tempfile::tempdir().unwrap();
-        let (with, onlooker) = trained(&compute, true, &folder.path().join("with"));
-        let (without, nobody) = trained(&compute, false, &folder.path().join("without"));
-        assert_eq!(with, without, "{}", compute.describe());
+        let (with, onlooker) = trained(&device, true, &folder.path().join("with"));
+        let (without, nobody) = trained(&device, false, &folder.path().join("without"));
+        assert_eq!(with, without, "{}", device.describe());
         assert_eq!((onlooker.seen.len(), nobody.seen.len()), (4, 0));
         assert!(onlooker.seen.windows(2).all(|pair| pair[0] != pair[1]), "the network learns");
         // Rectangles have heat somewhere; and diffusion, as the mean shift, keeps how much.

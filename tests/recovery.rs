@@ -31,9 +31,9 @@ impl Progress for Saboteur {
         }
     }
 
-    fn recovered(&mut self, error: &str, step: u64, compute: &Device) {
+    fn recovered(&mut self, error: &str, step: u64, device: &Device) {
         self.recovered.push((error.to_owned(), step));
-        let Device::Gpu(gpu) = compute else { panic!("a GPU was lost") };
+        let Device::Gpu(gpu) = device else { panic!("a GPU was lost") };
         self.gpu = gpu.clone();
         if self.relentless {
             self.gpu.lose();
@@ -56,8 +56,8 @@ fn config() -> TrainConfig {
 }
 
 fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Device, Saboteur) {
-    let compute = Device::open(&DeviceChoice::Index(adapter)).unwrap();
-    let Device::Gpu(gpu) = &compute else { panic!("an adapter was asked for") };
+    let device = Device::open(&DeviceChoice::Index(adapter)).unwrap();
+    let Device::Gpu(gpu) = &device else { panic!("an adapter was asked for") };
     let saboteur = Saboteur {
         gpu: gpu.clone(),
         steps: steps.to_vec(),
@@ -65,13 +65,13 @@ fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Device, Saboteu
         recovered: Vec::new(),
         arrived: Vec::new(),
     };
-    (compute, saboteur)
+    (device, saboteur)
 }
 
 fn run(folder: &Path, adapter: usize, steps: &[u64], relentless: bool) -> (Result<()>, Saboteur) {
     let config = config();
-    let (compute, mut saboteur) = saboteur(adapter, steps, relentless);
-    let outcome = train(&config, config.plan().unwrap(), &compute, Some(folder), &mut saboteur);
+    let (device, mut saboteur) = saboteur(adapter, steps, relentless);
+    let outcome = train(&config, config.plan().unwrap(), &device, Some(folder), &mut saboteur);
     (outcome.map(drop), saboteur)
 }
 
@@ -116,9 +116,9 @@ fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
     assert!(saved.step >= 14, "{}", saved.step);
 
     let run = Resumed::open(&broken).unwrap();
-    let (compute, mut quiet) = self::saboteur(0, &[], false);
+    let (device, mut quiet) = self::saboteur(0, &[], false);
     let (config, plan) = (config(), run.plan(&config()).unwrap());
-    resume(run, &config, plan, &compute, &mut quiet).unwrap();
+    resume(run, &config, plan, &device, &mut quiet).unwrap();
     assert_same(&whole, &broken);
 }
 

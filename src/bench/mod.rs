@@ -59,15 +59,15 @@ const MAX_STEPS: usize = 500;
 /// [`Error::Usage`] for settings that are impossible or do not fit the device, [`Error::Device`] where it fails.
 pub fn run(
     config: &TrainConfig,
-    compute: &Device,
+    device: &Device,
     options: &Options,
     progress: &mut dyn FnMut(&str),
 ) -> Result<Report> {
     options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut engine = Trainer::new(compute, &plan, config)?;
-    let ceilings = match compute {
+    let mut trainer = Trainer::new(device, &plan, config)?;
+    let ceilings = match device {
         Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
             Some(ceilings::measure(gpu)?)
@@ -75,12 +75,12 @@ pub fn run(
         Device::Cpu => None,
     };
     progress("timing whole steps");
-    let (mut step, parts) = time_steps(&mut engine, &mut plan, options)?;
-    let (timing, stages, memory) = match compute {
+    let (mut step, parts) = time_steps(&mut trainer, &mut plan, options)?;
+    let (timing, stages, memory) = match device {
         Device::Gpu(gpu) => {
             progress("timing every dispatch");
             let rounds = options.steps.unwrap_or((SECONDS / (1e-3 * step.ms)) as usize).clamp(1, ROUNDS);
-            let gpu_step = engine.gpu_step().expect("the engine of a GPU has a step on it");
+            let gpu_step = trainer.gpu_step().expect("the engine of a GPU has a step on it");
             let timing = options.timing.unwrap_or(match gpu.has_timestamps() {
                 true => Timing::Timestamps,
                 false => Timing::Submissions,
@@ -98,8 +98,8 @@ pub fn run(
     step.bytes = stages.iter().map(|stage| stage.bytes).sum();
     Ok(Report {
         unheat: env!("CARGO_PKG_VERSION").to_owned(),
-        device: compute.describe(),
-        kind: match compute {
+        device: device.describe(),
+        kind: match device {
             Device::Gpu(gpu) if gpu.is_software() => Kind::Software,
             Device::Gpu(_) => Kind::Gpu,
             Device::Cpu => Kind::Cpu,
@@ -114,7 +114,7 @@ pub fn run(
 }
 
 /// Whole steps, and on the CPU the median seconds of their parts.
-fn time_steps(engine: &mut Trainer, plan: &mut Plan, options: &Options) -> Result<(StepTime, [f64; 4])> {
+fn time_steps(trainer: &mut Trainer, plan: &mut Plan, options: &Options) -> Result<(StepTime, [f64; 4])> {
     let mut number = 0;
     let mut submit = Vec::new();
     let mut parts = [const { Vec::new() }; 4];
@@ -123,18 +123,18 @@ fn time_steps(engine: &mut Trainer, plan: &mut Plan, options: &Options) -> Resul
         for _ in 0..steps {
             let batch = plan.data.batch(number);
             number += 1;
-            engine.make_room()?;
+            trainer.make_room()?;
             let before = Instant::now();
-            engine.submit(&batch)?;
+            trainer.submit(&batch)?;
             if number > WARM_UP as u64 {
                 submit.push(1e3 * before.elapsed().as_secs_f64());
             }
-            engine.losses(false)?;
-            if let Some(seconds) = engine.cpu_seconds() {
+            trainer.losses(false)?;
+            if let Some(seconds) = trainer.cpu_seconds() {
                 parts.iter_mut().zip(seconds).for_each(|(part, seconds)| part.push(seconds));
             }
         }
-        engine.losses(true)?;
+        trainer.losses(true)?;
         Ok(start.elapsed().as_secs_f64() / steps as f64)
     };
     run(1)?;

@@ -10,11 +10,11 @@ use std::path::Path;
 /// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
 pub(super) fn open(device: &str, precision: Precision) -> Result<Device> {
     let Ok(choice) = device.parse::<DeviceChoice>();
-    let (compute, note) = fields::fallback(Device::open(&choice)?, precision);
+    let (device, note) = fields::fallback(Device::open(&choice)?, precision);
     if let Some(note) = note {
         note!("{note}");
     }
-    Ok(compute)
+    Ok(device)
 }
 
 /// Reads fields and checks that their grid can be diffused by `amount`.

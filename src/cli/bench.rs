@@ -91,11 +91,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         atomic::check_target(path)?;
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();
-    let compute = Device::open(&choice)?;
-    check(&arguments, &compute)?;
-    note!("measuring {}", compute.describe());
-    arguments.tuning.find(&compute, &config, &plan)?;
-    let report = bench::run(&config, &compute, &arguments.options(), &mut |what| note!("... {what}"))?;
+    let device = Device::open(&choice)?;
+    check(&arguments, &device)?;
+    note!("measuring {}", device.describe());
+    arguments.tuning.find(&device, &config, &plan)?;
+    let report = bench::run(&config, &device, &arguments.options(), &mut |what| note!("... {what}"))?;
     if let Some(path) = &arguments.output {
         figure::roofline(path, &report)?;
     }
@@ -118,8 +118,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 /// The CPU engine has no dispatches, and some adapters no clock.
-fn check(arguments: &Arguments, compute: &Device) -> Result<()> {
-    match compute {
+fn check(arguments: &Arguments, device: &Device) -> Result<()> {
+    match device {
         Device::Cpu if arguments.output.is_some() => Err(Error::usage(
             "--output draws the roofline of a GPU, and this is the CPU engine; name an adapter with --device",
         )),

@@ -55,7 +55,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     let mut plan = config.plan()?;
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
     let trial = Trial::new(&config, &mut plan)?;
-    let compute = arguments.train.open(&config, &plan)?;
+    let device = arguments.train.open(&config, &plan)?;
     let folder = match resumed {
         Some(folder) => folder,
         None => run_folder::create(arguments.train.output.as_deref(), "compare", |_| Ok(()))?,
@@ -67,13 +67,13 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         let config = TrainConfig { method, ..config.clone() };
         let run = folder.join(method.name());
         note!("{}:", method.title());
-        if !train_one(&arguments.train, &config, &said, &run, &compute, &caught)? {
+        if !train_one(&arguments.train, &config, &said, &run, &device, &caught)? {
             note!("stopped; to go on: unheat compare --resume {}", folder.display());
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
         let rows = metrics::read(&run.join("metrics.csv"))?;
         let weights = run.join("weights.safetensors");
-        let score = trial.network(method.title(), &weights, &compute, config.batch)?;
+        let score = trial.network(method.title(), &weights, &device, config.batch)?;
         let seconds_per_step = rows.last().map(|row| row.seconds / rows.len() as f64);
         scores.push(Score { seconds_per_step, ..score });
         trained.push(Trained { name: method.title().to_owned(), rows });
@@ -82,9 +82,9 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
     note!("classical methods on the same fields");
     for method in Classic::ALL {
-        scores.push(trial.classic(method, &compute, config.physics)?);
+        scores.push(trial.classic(method, &device, config.physics)?);
     }
-    report::write(&folder, &config, &compute.describe(), &trial, &scores)?;
+    report::write(&folder, &config, &device.describe(), &trial, &scores)?;
     for score in &scores {
         say!("{:18} x loss {}", score.name, score.x_l2);
     }
@@ -116,7 +116,7 @@ fn train_one(
     config: &TrainConfig,
     said: &Table,
     folder: &Path,
-    compute: &Device,
+    device: &Device,
     caught: &Arc<AtomicBool>,
 ) -> Result<bool> {
     let outcome = if folder.exists() {
@@ -126,13 +126,13 @@ fn train_one(
             return Ok(true);
         }
         let plan = run.plan(&config)?;
-        let mut display = Display::new(arguments.watched(&config, compute, run.step()), caught.clone())?;
-        let outcome = crate::train::resume(run, &config, plan, compute, &mut display);
+        let mut display = Display::new(arguments.watched(&config, device, run.step()), caught.clone())?;
+        let outcome = crate::train::resume(run, &config, plan, device, &mut display);
         display.finish();
         outcome?
     } else {
-        let mut display = Display::new(arguments.watched(config, compute, 0), caught.clone())?;
-        let outcome = crate::train::train(config, config.plan()?, compute, Some(folder), &mut display);
+        let mut display = Display::new(arguments.watched(config, device, 0), caught.clone())?;
+        let outcome = crate::train::train(config, config.plan()?, device, Some(folder), &mut display);
         display.finish();
         outcome?
     };

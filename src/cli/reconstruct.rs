@@ -92,7 +92,7 @@ struct Session {
     arguments: Arguments,
     net: UNet,
     state: State,
-    compute: Device,
+    device: Device,
     /// Where the physics is computed.
     physics: Device,
 }
@@ -110,13 +110,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let (net, state) = weights::read(&arguments.weights)?;
     let open = |arguments: Arguments| {
         let Ok(choice) = arguments.device.parse::<DeviceChoice>();
-        let compute = Device::open(&choice)?;
-        arguments.tuning.recall(&compute);
-        let (physics, said) = fields::fallback(compute.clone(), arguments.physics);
+        let device = Device::open(&choice)?;
+        arguments.tuning.recall(&device);
+        let (physics, said) = fields::fallback(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");
         }
-        Ok(Session { arguments, net, state, compute, physics })
+        Ok(Session { arguments, net, state, device, physics })
     };
     match sources::kind(&arguments.input)? {
         Kind::Array => array(arguments, open),
@@ -137,7 +137,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     }
     let session = open(arguments)?;
     check_size(&session.net, nx, ny).map_err(|e| Error::file(&session.arguments.input, e.to_string()))?;
-    let Session { arguments, net, state, compute, .. } = &session;
+    let Session { arguments, net, state, device, .. } = &session;
     let (norm, default) = match arguments.norm.map_or(Norm::Batch, NormName::norm) {
         Norm::Batch => (Norm::Batch, count),
         Norm::Running => (Norm::Running, BATCH),
@@ -145,7 +145,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let y = arrays::widen(&observed.data);
     let values: Vec<f32> = y.iter().map(|&v| v as f32).collect();
     let batch = arguments.batch.unwrap_or(default);
-    let predicted = reconstruct(compute, net, state, norm, batch, &values, nx, ny)?;
+    let predicted = reconstruct(device, net, state, norm, batch, &values, nx, ny)?;
     let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
     check_finite(&arguments.input, &predicted, nx * ny)?;
 
@@ -162,7 +162,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     }
     say!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
-        compute.describe(),
+        device.describe(),
         arguments.output.display()
     );
     Ok(ExitCode::SUCCESS)
@@ -188,7 +188,7 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
     if kind == Kind::Folder {
         told.clear(); // that of the last one alone says little
     }
-    let (device, output) = (session.compute.describe(), arguments.output.display());
+    let (device, output) = (session.device.describe(), arguments.output.display());
     say!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
     Ok(ExitCode::SUCCESS)
 }
@@ -196,12 +196,11 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
 impl Session {
     /// Reconstructs one picture, and returns what refinement did.
     fn picture(&self, job: &Job, photo: &Photo) -> Result<String> {
-        let Self { arguments, net, state, compute, .. } = self;
+        let Self { arguments, net, state, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
         let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
         let norm = arguments.norm.map_or(Norm::Running, NormName::norm);
-        let predicted =
-            reconstruct_planes(compute, net, state, norm, arguments.batch, &photo.planes, nx, ny)?;
+        let predicted = reconstruct_planes(device, net, state, norm, arguments.batch, &photo.planes, nx, ny)?;
         check_finite(&job.input, &predicted, nx * ny)?;
         let insulated = |amount| Diffusion::insulated(&self.physics, arguments.physics, nx, ny, amount);
         let diffusion = arguments.amount.map(insulated).transpose()?;

@@ -101,8 +101,8 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
         (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // of no concern to them
         (None, _) => return Err(Error::usage(NOISE_NEEDED)),
     };
-    let compute = open(arguments)?;
-    let diffusion = Diffusion::periodic(&compute, arguments.physics, &heat);
+    let device = open(arguments)?;
+    let diffusion = Diffusion::periodic(&device, arguments.physics, &heat);
     let x = restored(&classic, &diffusion, noise, &arrays::widen(&y.data))?;
     arrays::write_like(&arguments.output, x, &y)?;
     let [count, nx, ny] = y.shape;
@@ -113,9 +113,9 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
 fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     let Arguments { amount, physics, .. } = *arguments;
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
-    let compute = open(arguments)?;
+    let device = open(arguments)?;
     sources::each(&jobs, |job, photo| {
-        let diffusion = Diffusion::insulated(&compute, physics, photo.nx, photo.ny, amount)?;
+        let diffusion = Diffusion::insulated(&device, physics, photo.nx, photo.ny, amount)?;
         let noise = arguments.noise.unwrap_or(photo.depth.rounding());
         // A bar for iterations would write over that of the folder.
         let x = match kind {

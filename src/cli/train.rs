@@ -190,26 +190,26 @@ impl Arguments {
     }
 
     /// How to watch the run of `config`, of which `done` steps are done.
-    pub(super) fn watched(&self, config: &TrainConfig, compute: &Device, done: u64) -> Watched {
-        let title = || format!("{} on {}", config.method.title(), compute.describe());
+    pub(super) fn watched(&self, config: &TrainConfig, device: &Device, done: u64) -> Watched {
+        let title = || format!("{} on {}", config.method.title(), device.describe());
         Watched { view: self.view.then(title), done, steps: config.steps }
     }
 
     /// Opens the device and finds its fastest variants.
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
-        let compute = Device::open(&choice)?;
-        Trainer::check(&compute, plan, config)?; // what does not fit is refused before anything is said or measured
-        if let (Device::Cpu, DeviceChoice::Auto) = (&compute, &choice) {
+        let device = Device::open(&choice)?;
+        Trainer::check(&device, plan, config)?; // what does not fit is refused before anything is said or measured
+        if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
-                compute.describe()
+                device.describe()
             );
         } else {
-            note!("training on {}", compute.describe());
+            note!("training on {}", device.describe());
         }
-        self.tuning.find(&compute, config, plan)?;
-        Ok(compute)
+        self.tuning.find(&device, config, plan)?;
+        Ok(device)
     }
 }
 
@@ -241,9 +241,9 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         let config = arguments.config(said)?;
         let plan = config.plan()?; // impossible settings are refused before any device is opened
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
-        let compute = arguments.open(&config, &plan)?;
-        let mut display = Display::new(arguments.watched(&config, &compute, 0), interrupt::catch()?)?;
-        let outcome = train(&config, plan, &compute, arguments.output.as_deref(), &mut display);
+        let device = arguments.open(&config, &plan)?;
+        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?)?;
+        let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
         return report(display, outcome, config.steps);
     };
     let run = Resumed::open(&folder)?;
@@ -254,11 +254,11 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = run.plan(&config)?;
-    let compute = arguments.open(&config, &plan)?;
+    let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
-    let watched = arguments.watched(&config, &compute, run.step());
+    let watched = arguments.watched(&config, &device, run.step());
     let mut display = Display::new(watched, interrupt::catch()?)?;
-    let outcome = resume(run, &config, plan, &compute, &mut display);
+    let outcome = resume(run, &config, plan, &device, &mut display);
     report(display, outcome, config.steps)
 }
 

@@ -19,18 +19,18 @@ pub(super) struct Tuning {
 
 impl Tuning {
     /// Finds the fastest variants for training as `config` says, unless they are known.
-    pub(super) fn find(&self, compute: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
-        let Device::Gpu(gpu) = compute else { return Ok(()) };
+    pub(super) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
+        let Device::Gpu(gpu) = device else { return Ok(()) };
         if self.no_tune {
             return Ok(());
         }
-        Trainer::check(compute, plan, config)?; // what does not fit is refused at once
+        Trainer::check(device, plan, config)?; // what does not fit is refused at once
         find(gpu, config, plan)
     }
 
     /// Takes the variants that are known, and measures nothing.
-    pub(super) fn recall(&self, compute: &Device) {
-        if let (Device::Gpu(gpu), false) = (compute, self.no_tune) {
+    pub(super) fn recall(&self, device: &Device) {
+        if let (Device::Gpu(gpu), false) = (device, self.no_tune) {
             tuning::recall(gpu, tuning::path().as_deref());
         }
     }

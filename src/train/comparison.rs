@@ -76,17 +76,17 @@ impl Trial {
     }
 
     /// Tries the network in `path`, with batch statistics as in training.
-    pub fn network(&self, name: &str, path: &Path, compute: &Device, batch: usize) -> Result<Score> {
+    pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
         let HeatEquation { nx, ny, .. } = self.heat;
-        let restored = reconstruct(compute, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
+        let restored = reconstruct(device, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
     }
 
     /// Tries a method that needs no training.
-    pub fn classic(&self, method: Classic, compute: &Device, precision: Precision) -> Result<Score> {
+    pub fn classic(&self, method: Classic, device: &Device, precision: Precision) -> Result<Score> {
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
-        let diffusion = Diffusion::periodic(compute, precision, &self.heat);
+        let diffusion = Diffusion::periodic(device, precision, &self.heat);
         self.score(method.name(), method.restore(&diffusion, self.noise, &y, || {})?)
     }
 

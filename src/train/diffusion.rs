@@ -33,7 +33,7 @@ const CHUNK: usize = 8 << 20;
 
 /// The heat equation for `[batch, nx, ny]` fields, on a device, in a precision.
 pub struct Diffusion {
-    compute: Device,
+    device: Device,
     precision: Precision,
     heat: HeatEquation,
     edges: Edges,
@@ -58,8 +58,8 @@ enum Rim {
 
 impl Diffusion {
     /// On a periodic grid, as in training.
-    pub fn periodic(compute: &Device, precision: Precision, heat: &HeatEquation) -> Self {
-        Self { compute: compute.clone(), precision, heat: *heat, edges: Edges::Periodic }
+    pub fn periodic(device: &Device, precision: Precision, heat: &HeatEquation) -> Self {
+        Self { device: device.clone(), precision, heat: *heat, edges: Edges::Periodic }
     }
 
     /// With insulated edges, for fields of any size.
@@ -70,7 +70,7 @@ impl Diffusion {
     /// # Errors
     /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose reach no tile can hold.
     pub fn insulated(
-        compute: &Device,
+        device: &Device,
         precision: Precision,
         nx: usize,
         ny: usize,
@@ -81,7 +81,7 @@ impl Diffusion {
         let tiling = Tiling::new(nx, ny, Rules { largest: LARGEST_TILE, guard, mirrored: true })?;
         let [tx, ty] = tiling.tile();
         let heat = HeatEquation::new(2 * tx, 2 * ty, amount)?;
-        Ok(Self { compute: compute.clone(), precision, heat, edges: Edges::Insulated { tiling, nx, ny } })
+        Ok(Self { device: device.clone(), precision, heat, edges: Edges::Insulated { tiling, nx, ny } })
     }
 
     /// Cells of a field.
@@ -102,7 +102,7 @@ impl Diffusion {
         let scale = (self.heat.cells() as f64).sqrt();
         self.on_grid(residual, Rim::Faded, |fields, samples| {
             let sigmas: Vec<f64> = samples.iter().map(|&sample| noise[sample] * scale).collect();
-            Ok(fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?.dx)
+            Ok(fields::invert_above(&self.device, self.precision, &self.heat, &sigmas, fields)?.dx)
         })
     }
 
@@ -128,7 +128,7 @@ impl Diffusion {
             let (mut energy, mut grids) = (vec![0.0; kernel.len()], 0.0);
             self.on_grid(y, Rim::Faded, |fields, samples| {
                 let sigmas = vec![1.0; samples.len()];
-                let found = fields::invert_above(&self.compute, self.precision, &self.heat, &sigmas, fields)?;
+                let found = fields::invert_above(&self.device, self.precision, &self.heat, &sigmas, fields)?;
                 for amplitudes in found.amp.chunks_exact(kernel.len()) {
                     energy.iter_mut().zip(amplitudes).for_each(|(energy, a)| *energy += a * a);
                 }
@@ -163,7 +163,7 @@ impl Diffusion {
 
     fn filter(&self, x: &[f64], rim: Rim, kernel: &[f64]) -> Result<Vec<f64>> {
         self.on_grid(x, rim, |fields, _| {
-            fields::filter(&self.compute, self.precision, &self.heat, kernel, fields)
+            fields::filter(&self.device, self.precision, &self.heat, kernel, fields)
         })
     }
 

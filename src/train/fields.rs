@@ -21,31 +21,31 @@ const CHUNK: usize = 32 << 20;
 
 /// The device that computes in `precision` when `compute` is asked: itself, or the CPU twins where a GPU has no
 /// 64-bit floats. The text says so.
-pub fn fallback(compute: Device, precision: Precision) -> (Device, Option<String>) {
-    match &compute {
+pub fn fallback(device: Device, precision: Precision) -> (Device, Option<String>) {
+    match &device {
         Device::Gpu(gpu) if !gpu.computes_in(precision) => {
             let note =
                 format!("{} has no 64-bit floats in shaders: computing on the CPU instead", gpu.name());
             (Device::Cpu, Some(note))
         }
-        _ => (compute, None),
+        _ => (device, None),
     }
 }
 
 /// y = P(x) for fields `[batch, nx, ny]`.
-pub fn diffuse(compute: &Device, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
-    filter(compute, precision, heat, &heat.kernel(), x)
+pub fn diffuse(device: &Device, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+    filter(device, precision, heat, &heat.kernel(), x)
 }
 
 /// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even `kernel` H `[nx, ny]`.
 pub fn filter(
-    compute: &Device,
+    device: &Device,
     precision: Precision,
     heat: &HeatEquation,
     kernel: &[f64],
     x: &[f64],
 ) -> Result<Vec<f64>> {
-    match (compute, precision) {
+    match (device, precision) {
         (Device::Cpu, Precision::F32) => {
             Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
@@ -61,7 +61,7 @@ pub fn filter(
 /// The SIP update dx in its training form (SPEC 3b): from truth and prediction, `[batch, nx, ny]`, with the
 /// reference's relative uncertainty of 1e-6.
 pub fn training_update(
-    compute: &Device,
+    device: &Device,
     precision: Precision,
     heat: &HeatEquation,
     truth: &[f64],
@@ -70,7 +70,7 @@ pub fn training_update(
     let sip = Method::Sip.into();
     // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
-    let mut dx = match (compute, precision) {
+    let mut dx = match (device, precision) {
         (Device::Cpu, Precision::F32) => {
             on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
@@ -97,26 +97,26 @@ pub fn training_update(
 ///
 /// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
 pub fn invert(
-    compute: &Device,
+    device: &Device,
     precision: Precision,
     heat: &HeatEquation,
     uncertainty: f64,
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
     let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
-    invert_above(compute, precision, heat, &sigmas, residual)
+    invert_above(device, precision, heat, &sigmas, residual)
 }
 
 /// The same for residuals whose noise has the amplitude σ in every mode, `[batch]`: the standard deviation of a cell's
 /// noise times √N.
 pub fn invert_above(
-    compute: &Device,
+    device: &Device,
     precision: Precision,
     heat: &HeatEquation,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
-    match (compute, precision) {
+    match (device, precision) {
         (Device::Cpu, Precision::F64) => Ok(cpu::inverse::invert_above(heat, sigmas, residual)),
         (Device::Cpu, Precision::F32) => {
             let inverted = cpu::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
@@ -134,7 +134,7 @@ pub fn invert_above(
 
 /// Fields `[batch, nx, ny]` from rectangles, `per_sample` for each.
 pub fn rasterised(
-    compute: &Device,
+    device: &Device,
     precision: Precision,
     rectangles: &[Rectangle],
     per_sample: usize,
@@ -144,7 +144,7 @@ pub fn rasterised(
     let cells = nx * ny;
     let batch = rectangles.len() / per_sample;
     let mut fields = room(batch, cells)?;
-    match compute {
+    match device {
         Device::Cpu => {
             fields.resize(batch * cells, 0.0);
             let samples = fields.par_chunks_mut(cells).zip(rectangles.par_chunks(per_sample));

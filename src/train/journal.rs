@@ -47,8 +47,13 @@ impl Journal {
 
     /// Stops for good at the first step whose losses are not finite, or at the last of too many that were skipped. With
     /// `all`, waits for every submitted step.
-    pub(super) fn add(&mut self, engine: &mut Trainer, all: bool, progress: &mut dyn Progress) -> Result<()> {
-        for mut losses in engine.losses(all)? {
+    pub(super) fn add(
+        &mut self,
+        trainer: &mut Trainer,
+        all: bool,
+        progress: &mut dyn Progress,
+    ) -> Result<()> {
+        for mut losses in trainer.losses(all)? {
             let (step, finite) = (self.arrived, losses.is_finite());
             if self.failed.is_some() || !finite && self.on_nan == OnNan::Stop {
                 self.failed.get_or_insert(step);

@@ -22,7 +22,7 @@ const CHUNK: usize = 1 << 18;
 /// # Errors
 /// Those of [`reconstruct`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
 pub fn reconstruct_planes(
-    compute: &Device,
+    device: &Device,
     net: &UNet,
     state: &State,
     norm: Norm,
@@ -46,7 +46,7 @@ pub fn reconstruct_planes(
         Norm::Running => (CHUNK / (tx * ty)).max(1),
     });
     let observed: Vec<f32> = tiles.iter().map(|&v| v as f32).collect();
-    let predicted = reconstruct(compute, net, state, norm, batch, &observed, tx, ty)?;
+    let predicted = reconstruct(device, net, state, norm, batch, &observed, tx, ty)?;
     let mut results = vec![0.0; planes.len()];
     for (tile, predicted) in predicted.chunks_exact(tx * ty).enumerate() {
         let (plane, index) = (tile / tiling.count(), tile % tiling.count());

@@ -25,7 +25,7 @@ pub struct Preview<'a> {
 
 /// Holds the example. It has a network of its own: training does not notice it.
 pub(super) struct Previewer {
-    compute: Device,
+    device: Device,
     net: UNet,
     heat: HeatEquation,
     truth: Option<Vec<f32>>,
@@ -33,7 +33,7 @@ pub(super) struct Previewer {
 }
 
 impl Previewer {
-    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, compute: &Device) -> Result<Self> {
+    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
         let HeatEquation { nx, ny, .. } = plan.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
         let mut observation = examples.observation(&plan.heat)?;
@@ -43,14 +43,14 @@ impl Previewer {
             let values = examples.truth[..nx * ny].iter();
             values.map(|&v| v as f32).collect()
         });
-        Ok(Self { compute: compute.clone(), net: plan.net.clone(), heat: plan.heat, truth, observation })
+        Ok(Self { device: device.clone(), net: plan.net.clone(), heat: plan.heat, truth, observation })
     }
 
     /// The example as the network in this state sees it.
     pub(super) fn look(&self, state: &State) -> Result<Preview<'_>> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let observation = &self.observation;
-        let prediction = reconstruct(&self.compute, &self.net, state, Norm::Running, 1, observation, nx, ny)?;
+        let prediction = reconstruct(&self.device, &self.net, state, Norm::Running, 1, observation, nx, ny)?;
         Ok(Preview { truth: self.truth.as_deref(), observation, prediction, nx, ny })
     }
 }

@@ -53,7 +53,7 @@ impl Reconstructor {
     /// [`Error::Usage`] for a size that the network cannot take, naming the nearest that it can, and for a batch
     /// that does not fit into memory or has too few values for batch statistics; [`Error::Device`].
     pub fn new(
-        compute: &Device,
+        device: &Device,
         net: &UNet,
         state: &State,
         norm: Norm,
@@ -66,7 +66,7 @@ impl Reconstructor {
             net.config.check_input(batch, nx, ny)?;
         }
         let cells = nx * ny;
-        let backend = match compute {
+        let backend = match device {
             Device::Gpu(gpu) => Backend::Gpu(Box::new(OnGpu::new(gpu, net, state, norm, batch, nx, ny)?)),
             Device::Cpu => {
                 memory::check_system(net, cells, batch, memory::Purpose::Prediction)?;
@@ -168,7 +168,7 @@ impl OnCpu {
 /// # Errors
 /// Those of [`Reconstructor::new`], before anything is computed.
 pub fn reconstruct(
-    compute: &Device,
+    device: &Device,
     net: &UNet,
     state: &State,
     norm: Norm,
@@ -181,7 +181,7 @@ pub fn reconstruct(
         return Err(Error::usage("batch 0: must be at least 1"));
     }
     let cells = nx * ny;
-    let new = |batch| Reconstructor::new(compute, net, state, norm, batch, nx, ny);
+    let new = |batch| Reconstructor::new(device, net, state, norm, batch, nx, ny);
     let batch = batch.min(observations.len() / cells);
     let mut whole = new(batch)?;
     let mut rest = match observations.len() / cells % batch {

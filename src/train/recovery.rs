@@ -32,8 +32,8 @@ impl Recovery {
     }
 
     /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not share.
-    pub(super) fn is_due(&self, compute: &Device) -> bool {
-        matches!(compute, Device::Gpu(_)) && self.taken.elapsed() > INTERVAL
+    pub(super) fn is_due(&self, device: &Device) -> bool {
+        matches!(device, Device::Gpu(_)) && self.taken.elapsed() > INTERVAL
     }
 
     /// The state after `step` steps.
@@ -51,10 +51,10 @@ impl Recovery {
     pub(super) fn restart<T>(
         &mut self,
         mut error: Error,
-        compute: &Device,
+        device: &Device,
         build: impl Fn(&Device) -> Result<T>,
     ) -> Result<(Device, T)> {
-        let Device::Gpu(gpu) = compute else { return Err(error) };
+        let Device::Gpu(gpu) = device else { return Err(error) };
         while matches!(error, Error::Device(_) | Error::OutOfMemory(_)) {
             self.failures += 1;
             if self.failures >= LIMIT {
@@ -65,8 +65,8 @@ impl Recovery {
             }
             thread::sleep(PAUSE * (self.failures - 1));
             let opened = gpu.reopen().map(|gpu| Device::Gpu(gpu.into()));
-            match opened.and_then(|compute| Ok((build(&compute)?, compute))) {
-                Ok((built, compute)) => return Ok((compute, built)),
+            match opened.and_then(|device| Ok((build(&device)?, device))) {
+                Ok((built, device)) => return Ok((device, built)),
                 Err(again) => error = again,
             }
         }

@@ -88,19 +88,19 @@ pub struct Outcome {
 pub fn train(
     config: &TrainConfig,
     plan: Plan,
-    compute: &Device,
+    device: &Device,
     folder: Option<&Path>,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
-    let engine = Trainer::new(compute, &plan, config)?;
+    let trainer = Trainer::new(device, &plan, config)?;
     // A folder that is there can be gone on with, whenever this process is killed.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
-        report::config(&folder.join("config.toml"), &config.settled(), &compute.describe())
+        report::config(&folder.join("config.toml"), &config.settled(), &device.describe())
     })?;
     let lock = run_folder::lock(&folder)?;
     let start = Snapshot::before(plan.start.clone());
-    Run::new(config, plan, compute, folder, lock, Recovery::new(0, start))?.train_on(engine, progress)
+    Run::new(config, plan, device, folder, lock, Recovery::new(0, start))?.train_on(trainer, progress)
 }
 
 /// Goes on with a run, bit for bit as if it had never stopped. `config` is the run's own but for
@@ -112,19 +112,19 @@ pub fn resume(
     resumed: Resumed,
     config: &TrainConfig,
     plan: Plan,
-    compute: &Device,
+    device: &Device,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, None)?;
-    let mut engine = Trainer::new(compute, &plan, config)?;
+    let mut trainer = Trainer::new(device, &plan, config)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
         Some(checkpoint) => checkpoint.snapshot,
         None => Snapshot::before(plan.start.clone()),
     };
-    engine.restore(&start);
+    trainer.restore(&start);
     let recovery = Recovery::new(done, start);
-    Run::new(config, plan, compute, resumed.folder, resumed.lock, recovery)?.train_on(engine, progress)
+    Run::new(config, plan, device, resumed.folder, resumed.lock, recovery)?.train_on(trainer, progress)
 }
 
 /// Refuses a file for the gradients that could not be written at the end.
@@ -145,7 +145,7 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
 struct Run {
     config: TrainConfig,
     plan: Plan,
-    compute: Device,
+    device: Device,
     folder: PathBuf,
     _lock: Lock,
     journal: Journal,
@@ -164,20 +164,20 @@ impl Run {
     fn new(
         config: &TrainConfig,
         plan: Plan,
-        compute: &Device,
+        device: &Device,
         folder: PathBuf,
         lock: Lock,
         recovery: Recovery,
     ) -> Result<Self> {
-        let (config, compute, done) = (config.settled(), compute.clone(), recovery.step);
+        let (config, device, done) = (config.settled(), device.clone(), recovery.step);
         let journal = Journal::resume(&folder, done, &config)?;
-        let validation = Validation::resume(&folder, done, &config, &plan, &compute)?;
-        report::config(&folder.join("config.toml"), &config, &compute.describe())?;
+        let validation = Validation::resume(&folder, done, &config, &plan, &device)?;
+        report::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
         Ok(Self {
             config,
             plan,
-            compute,
+            device,
             folder,
             _lock: lock,
             journal,
@@ -190,32 +190,32 @@ impl Run {
         })
     }
 
-    fn train_on(mut self, mut engine: Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn train_on(mut self, mut trainer: Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         loop {
-            let error = match self.steps(&mut engine, progress) {
+            let error = match self.steps(&mut trainer, progress) {
                 Err(error) => error,
                 outcome => return outcome,
             };
-            drop(engine); // its memory first
-            engine = self.recover(error, progress).map_err(|error| self.stopped(error))?;
+            drop(trainer); // its memory first
+            trainer = self.recover(error, progress).map_err(|error| self.stopped(error))?;
         }
     }
 
     /// Returns to the last state on the host, on a device opened anew.
     fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Trainer> {
         let what = error.to_string();
-        let build = |compute: &Device| Trainer::new(compute, &self.plan, &self.config);
-        let (compute, mut engine) = self.recovery.restart(error, &self.compute, build)?;
-        engine.restore(&self.recovery.snapshot);
-        self.compute = compute;
+        let build = |device: &Device| Trainer::new(device, &self.plan, &self.config);
+        let (device, mut trainer) = self.recovery.restart(error, &self.device, build)?;
+        trainer.restore(&self.recovery.snapshot);
+        self.device = device;
         if let Some(validation) = &mut self.validation {
-            validation.move_to(&self.compute);
+            validation.move_to(&self.device);
         }
         self.previewer = None; // of the device that failed
         self.done = self.recovery.step;
         self.journal.rewind(self.done);
-        progress.recovered(&what, self.done, &self.compute);
-        Ok(engine)
+        progress.recovered(&what, self.done, &self.device);
+        Ok(trainer)
     }
 
     /// Says how to go on after an error that may pass.
@@ -230,63 +230,63 @@ impl Run {
         }
     }
 
-    fn steps(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn steps(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let mut last_request = Instant::now();
         loop {
-            self.look_and_save(engine, progress)?;
+            self.look_and_save(trainer, progress)?;
             if self.done == self.config.steps || self.journal.failed.is_some() {
-                return self.finish(engine, progress);
+                return self.finish(trainer, progress);
             }
             if progress.interrupted() {
-                return self.pause(engine, progress);
+                return self.pause(trainer, progress);
             }
-            engine.submit(&self.plan.data.batch(self.done))?;
+            trainer.submit(&self.plan.data.batch(self.done))?;
             self.done += 1;
             if last_request.elapsed() > REFRESH {
-                engine.request_losses()?;
+                trainer.request_losses()?;
                 last_request = Instant::now();
             }
-            self.journal.add(engine, false, progress)?;
+            self.journal.add(trainer, false, progress)?;
         }
     }
 
     /// What is due after the steps so far, unless it was done before the device failed.
-    fn look_and_save(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
+    fn look_and_save(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
         if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
-            self.validate(engine, progress)?;
+            self.validate(trainer, progress)?;
         }
         let every = self.config.checkpoint_every;
         let is_due = every > 0 && self.done.is_multiple_of(every);
         if is_due && self.done > self.saved && self.done < self.config.steps {
-            self.save(engine, progress)?;
+            self.save(trainer, progress)?;
         }
         if self.done > self.first && progress.wants_preview() {
-            self.preview(engine, progress)?;
+            self.preview(trainer, progress)?;
         }
-        if self.recovery.is_due(&self.compute) {
-            self.settle(engine, progress)?;
+        if self.recovery.is_due(&self.device) {
+            self.settle(trainer, progress)?;
         }
         Ok(())
     }
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
-    fn settle(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
-        self.journal.add(engine, true, progress)?;
+    fn settle(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
+        self.journal.add(trainer, true, progress)?;
         if !self.journal.is_complete(self.done) {
             return Err(Error::Device("the losses of some steps never came".to_owned()));
         }
         if self.journal.failed.is_some() {
             return Ok(None);
         }
-        let snapshot = Some(engine.snapshot()?).filter(|snapshot| snapshot.state.is_finite());
+        let snapshot = Some(trainer.snapshot()?).filter(|snapshot| snapshot.state.is_finite());
         if let Some(snapshot) = &snapshot {
             self.recovery.keep(self.done, snapshot);
         }
         Ok(snapshot)
     }
 
-    fn validate(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let (Some(snapshot), Some(validation)) = (self.settle(engine, progress)?, &mut self.validation)
+    fn validate(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
+        let (Some(snapshot), Some(validation)) = (self.settle(trainer, progress)?, &mut self.validation)
         else {
             return Ok(());
         };
@@ -294,10 +294,10 @@ impl Run {
         Ok(())
     }
 
-    fn preview(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
+    fn preview(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
+        let Some(snapshot) = self.settle(trainer, progress)? else { return Ok(()) };
         if self.previewer.is_none() {
-            self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.compute)?);
+            self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.device)?);
         }
         if let Some(previewer) = &self.previewer {
             progress.preview(&previewer.look(&snapshot.state)?);
@@ -306,8 +306,8 @@ impl Run {
     }
 
     /// Writes a checkpoint, unless training has failed: then the last good one stays.
-    fn save(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(engine, progress)? else { return Ok(()) };
+    fn save(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
+        let Some(snapshot) = self.settle(trainer, progress)? else { return Ok(()) };
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         self.saved = self.done;
         Ok(())
@@ -322,23 +322,23 @@ impl Run {
     }
 
     /// Stops before the end, such that [`resume`] goes on here.
-    fn pause(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
+    fn pause(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+        let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
         weights::write(&self.folder.join("weights.safetensors"), &self.plan.net, &snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         Ok(self.outcome())
     }
 
     /// Writes what a run leaves. The last checkpoint is the last file: where it is, the others are.
-    fn finish(&mut self, engine: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(engine, progress)? else { return Err(self.fail(engine)?) };
+    fn finish(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+        let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
         let file = |name: &str| self.folder.join(name);
         weights::write(&file("weights.safetensors"), &self.plan.net, &snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
-            weights::write_gradients(path, &self.plan.net, &engine.gradients()?)?;
+            weights::write_gradients(path, &self.plan.net, &trainer.gradients()?)?;
         }
         report::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
-        let examples = engine.predict(&self.plan.data.examples())?;
+        let examples = trainer.predict(&self.plan.data.examples())?;
         report::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
@@ -346,10 +346,10 @@ impl Run {
     }
 
     /// Writes the last good weights, and returns what to say.
-    fn fail(&mut self, engine: &mut Trainer) -> Result<Error> {
+    fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
         let good = self.journal.good_steps(self.first);
-        let kept = engine.kept_state(self.plan.start.batches_tracked + good as i64)?;
+        let kept = trainer.kept_state(self.plan.start.batches_tracked + good as i64)?;
         weights::write(&path, &self.plan.net, &kept)?;
         report::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
         let before = match (self.config.on_nan, self.journal.failed) {

@@ -64,13 +64,13 @@ impl Trainer {
     /// # Errors
     /// [`Error::Usage`] where 64-bit physics or 16-bit activations are asked of what has no such floats, or the batch
     /// does not fit.
-    pub fn new(compute: &Device, plan: &Plan, config: &TrainConfig) -> Result<Self> {
-        Self::check(compute, plan, config)?;
+    pub fn new(device: &Device, plan: &Plan, config: &TrainConfig) -> Result<Self> {
+        Self::check(device, plan, config)?;
         let &TrainConfig { physics, activations, batch, .. } = config;
         let objective = plan.objective;
         let skips = config.on_nan == OnNan::Skip;
         let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
-        let backend = match compute {
+        let backend = match device {
             Device::Gpu(gpu) => {
                 let build = |batch| {
                     gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state)
@@ -90,11 +90,11 @@ impl Trainer {
     }
 
     /// Refuses what [`Trainer::new`] would refuse before it builds anything.
-    pub fn check(compute: &Device, plan: &Plan, config: &TrainConfig) -> Result<()> {
+    pub fn check(device: &Device, plan: &Plan, config: &TrainConfig) -> Result<()> {
         let &TrainConfig { physics, activations, batch, .. } = config;
         let check_system =
             || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training(activations));
-        match compute {
+        match device {
             Device::Gpu(gpu) => {
                 if gpu.is_software() {
                     check_system()?;

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 /// The held-out fields of a run and what was found. It has a network of its own: training does not notice it.
 pub(super) struct Validation {
-    compute: Device,
+    device: Device,
     net: UNet,
     heat: HeatEquation,
     batch: usize,
@@ -37,13 +37,13 @@ impl Validation {
         done: u64,
         config: &TrainConfig,
         plan: &Plan,
-        compute: &Device,
+        device: &Device,
     ) -> Result<Option<Self>> {
         let Some(held_out) = &plan.held_out else { return Ok(None) };
         let every = config.validate_every;
         let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
         Ok(Some(Self {
-            compute: compute.clone(),
+            device: device.clone(),
             net: plan.net.clone(),
             heat: plan.heat,
             batch: config.batch,
@@ -63,15 +63,15 @@ impl Validation {
     }
 
     /// Goes on on another device.
-    pub(super) fn move_to(&mut self, compute: &Device) {
-        self.compute = compute.clone();
+    pub(super) fn move_to(&mut self, device: &Device) {
+        self.device = device.clone();
     }
 
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
     pub(super) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
         let HeatEquation { nx, ny, .. } = self.heat;
-        let (compute, norm) = (&self.compute, Norm::Running);
-        let prediction = reconstruct(compute, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
+        let (device, norm) = (&self.device, Norm::Running);
+        let prediction = reconstruct(device, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
         let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &prediction)?;
