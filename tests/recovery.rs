@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use unheat::gpu::Gpu;
 use unheat::io::checkpoint;
 use unheat::io::metrics::Row;
-use unheat::train::{Device, DeviceChoice, Progress, Resumed, Size, TrainConfig, resume, train};
+use unheat::train::{Device, DeviceChoice, Progress, Resumed, Size, TrainConfig, Trainer, resume, train};
 use unheat::{Error, Result};
 
 /// Loses the device when these steps have arrived, in this order.
@@ -120,6 +120,32 @@ fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
     let (config, plan) = (config(), run.plan(&config()).unwrap());
     resume(run, &config, plan, &device, &mut quiet).unwrap();
     assert_same(&whole, &broken);
+}
+
+/// A device that binds a megabyte at most refuses a batch, and the one that it names trains.
+#[test]
+fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
+    for adapter in support::adapters() {
+        let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 20, ..Default::default() };
+        let checks = unheat::gpu::Checks::default();
+        let gpu = Gpu::open_with(&adapter, checks, wgpu::Features::empty(), limits).unwrap();
+        let compute = Device::Gpu(Arc::new(gpu));
+        let trained = |batch| {
+            let config = TrainConfig { batch, ..config() };
+            let mut plan = config.plan()?;
+            let mut engine = Trainer::new(&compute, &plan, &config)?;
+            engine.submit(&plan.data.batch(0))?;
+            engine.losses(true).map(|losses| losses.len())
+        };
+        let error = trained(5000).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)), "{error}");
+        let text = error.to_string();
+        let (_, named) =
+            text.split_once("the largest batch that fits is ").unwrap_or_else(|| panic!("{text}"));
+        let named: usize = named.parse().unwrap();
+        assert_eq!(trained(named).unwrap(), 1);
+        assert!(trained(named + 1).is_err(), "{named} is not the largest");
+    }
 }
 
 /// A device that was opened with less keeps to it when it is opened anew.

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 const LIMIT: u32 = 3;
 
 /// The state comes to the host at least this often, so that a failure costs no more than that. The copy waits for the
-/// steps in flight and moves five arrays as long as the parameters, a few milliseconds in all.
+/// steps in flight and moves five arrays as long as the parameters: by time, not by steps, it is a small part of any run.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// A driver that has reset its device is asked again after this, times the failures so far.
@@ -71,5 +71,51 @@ impl Recovery {
             }
         }
         Err(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::init::State;
+    use crate::train::DeviceChoice;
+    use std::cell::Cell;
+
+    fn recovery() -> Recovery {
+        Recovery::new(3, Snapshot::before(State { params: vec![1.0], buffers: vec![], batches_tracked: 0 }))
+    }
+
+    /// `failing` times before it builds.
+    fn restarted(recovery: &mut Recovery, error: Error, device: &Device, failing: u32) -> Result<u32> {
+        let tries = Cell::new(0);
+        let build = |_: &Device| {
+            tries.set(tries.get() + 1);
+            if tries.get() > failing { Ok(tries.get()) } else { Err(Error::OutOfMemory("full".to_owned())) }
+        };
+        recovery.restart(error, device, build).map(|(_, tries)| tries)
+    }
+
+    #[test]
+    fn what_another_device_may_mend_is_tried_and_nothing_else() {
+        let gpu = Device::open(&DeviceChoice::Index(0)).unwrap();
+        let full = || Error::OutOfMemory("full".to_owned());
+        let text = |outcome: Result<u32>| outcome.unwrap_err().to_string();
+        assert_eq!(restarted(&mut recovery(), full(), &gpu, 0).unwrap(), 1);
+        assert_eq!(restarted(&mut recovery(), full(), &gpu, 1).unwrap(), 2);
+        let ended = text(restarted(&mut recovery(), full(), &gpu, 9));
+        assert!(ended.contains("full") && ended.contains("3 failures after step 3"), "{ended}");
+        assert_eq!(text(restarted(&mut recovery(), Error::usage("typo"), &gpu, 0)), "typo");
+        assert_eq!(text(restarted(&mut recovery(), full(), &Device::Cpu, 0)), "full");
+
+        // Failures count until there is a newer state.
+        let mut tired = recovery();
+        let snapshot = tired.snapshot.clone();
+        for step in 4..6 {
+            restarted(&mut tired, full(), &gpu, 0).unwrap();
+            tired.keep(step - 1, &snapshot); // the same as before: no step forward
+            restarted(&mut tired, full(), &gpu, 0).unwrap();
+            tired.keep(step, &snapshot);
+        }
+        assert_eq!((tired.step, tired.failures), (5, 0));
     }
 }
