@@ -26,9 +26,10 @@ ACTIVATIONS = {"relu": nn.ReLU, "silu": nn.SiLU, "tanh": nn.Tanh, "sigmoid": nn.
 class Choices:
     """The architecture, besides what the shapes tell."""
 
-    def __init__(self, padding="circular", activation="relu", batch_norm=True, **_):
+    def __init__(self, padding="circular", activation="relu", batch_norm=True, res_blocks=False, **_):
         self.padding = {"circular": "circular", "zero": "zeros"}[padding]
         self.norm = nn.BatchNorm2d if batch_norm else nn.Identity
+        self.block = ResBlock if res_blocks else DoubleConv
         self.activation = ACTIVATIONS[activation]
 
 
@@ -50,12 +51,31 @@ class DoubleConv(nn.Module):
         return self.double_conv(x)
 
 
-class Block(nn.Module):
-    """What the state dict calls down1, up1, …: a double convolution named `conv`."""
+class ResBlock(nn.Module):
+    """activation(norm(conv2(activation(norm(conv1(x)))))) + x, or + norm(1x1 convolution(x)) where the channels change."""
 
-    def __init__(self, *channels):
+    def __init__(self, c_in, _, c_out, choices):
         super().__init__()
-        self.conv = DoubleConv(*channels)
+        same = c_in == c_out
+        self.sample_input = nn.Identity() if same else nn.Conv2d(c_in, c_out, 1)
+        self.bn_sample = nn.Identity() if same else choices.norm(c_out)
+        self.bn1 = choices.norm(c_out)
+        self.conv1 = nn.Conv2d(c_in, c_out, 3, padding=1, padding_mode=choices.padding)
+        self.bn2 = choices.norm(c_out)
+        self.conv2 = nn.Conv2d(c_out, c_out, 3, padding=1, padding_mode=choices.padding)
+        self.activation = choices.activation()
+
+    def forward(self, x):
+        inner = self.activation(self.bn1(self.conv1(x)))
+        return self.activation(self.bn2(self.conv2(inner))) + self.bn_sample(self.sample_input(x))
+
+
+class Block(nn.Module):
+    """What the state dict calls down1, up1, …: a double convolution or residual block named `conv`."""
+
+    def __init__(self, c_in, c_mid, c_out, choices):
+        super().__init__()
+        self.conv = choices.block(c_in, c_mid, c_out, choices)
 
     def forward(self, x):
         return self.conv(x)
@@ -67,7 +87,7 @@ class UNet(nn.Module):
     def __init__(self, filters, choices):
         super().__init__()
         self.levels = len(filters)
-        self.inc = DoubleConv(1, filters[0], filters[0], choices)
+        self.inc = choices.block(1, filters[0], filters[0], choices)
         for i in range(1, self.levels):
             low, skip = filters[self.levels - i], filters[self.levels - i - 1]  # up1 is the deepest
             self.add_module(f"down{i}", Block(filters[i - 1], filters[i], filters[i], choices))
@@ -86,16 +106,18 @@ class UNet(nn.Module):
 
 
 def load(path):
-    """The module in `path`. Filters and batch norm are read from names and shapes, the rest from unheat's
-    metadata."""
+    """The module in `path`. Filters, blocks and batch norm are read from names and shapes, the rest from
+    unheat's metadata."""
     with safe_open(path, framework="pt") as file:
         tensors = {name: file.get_tensor(name) for name in file.keys()}
         about = json.loads((file.metadata() or {}).get("unheat", "{}"))
     downs = [int(match[1]) for match in map(re.compile(r"down(\d+)\.").match, tensors) if match]
     blocks = ["inc"] + [f"down{i}.conv" for i in range(1, max(downs, default=0) + 1)]
-    filters = [len(tensors[f"{block}.double_conv.3.weight"]) for block in blocks]
-    batch_norm = "inc.double_conv.1.weight" in tensors
-    module = UNet(filters, Choices(**about, batch_norm=batch_norm))
+    res_blocks = "inc.conv1.weight" in tensors
+    last, norm = ("conv2", "bn1") if res_blocks else ("double_conv.3", "double_conv.1")
+    filters = [len(tensors[f"{block}.{last}.weight"]) for block in blocks]
+    batch_norm = f"inc.{norm}.weight" in tensors
+    module = UNet(filters, Choices(**about, batch_norm=batch_norm, res_blocks=res_blocks))
     module.load_state_dict(tensors)  # strict: every tensor is used, none is missing
     return module
 

@@ -1,6 +1,6 @@
-// Backward of o = b + Σ_c w_c·a_c with a_c = ReLU(batch norm(z_c)), from g = ∂L/∂o: one sample's share of
-// ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g, and for the batch norm Σg and Σg·ẑ over the pixels that passed the ReLU, still
-// without the factor w_c. One workgroup per (sample, channel); those of the channel after the last add up the bias.
+// Backward of o = b + Σ_c w_c·a_c with a_c = activation(batch norm(z_c)), from g = ∂L/∂o: one sample's share of
+// ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g, and for the batch norm Σg and Σg·ẑ behind the activation, still without the factor
+// w_c. The activation is ReLU or the identity: g·a(x) is ∂L/∂x·x for these. One workgroup per (sample, channel); those of the channel after the last add up the bias.
 
 struct Params {
     batch: u32,
@@ -29,7 +29,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             let channel_norm = forward_norm(params.first_norm + c);
             let value = unpack(z[(n * params.channels + c) * quads + i]);
             let before = pre_activation(value, channel_norm);
-            let passed = select(vec4(0.0), g, before > vec4(0.0));
+            let passed = activate_backward(before, g);
             share += dot(passed, before);
             own += vec2(dot(passed, vec4(1.0)), dot(passed, standardise(value, channel_norm)));
         } else {

@@ -1,14 +1,16 @@
-// total[offset + j] = Σ_i rows[i, j], in a fixed order. One invocation per column and stripe: a workgroup takes
+// total[offset + j] = Σ_i rows[i, step·j + first], in a fixed order. One invocation per column and stripe: a workgroup takes
 // COLUMNS columns, its STRIPES invocations of a column add every STRIPES-th row, then one adds the stripes.
 
 struct Params {
     rows: u32,
     columns: u32,
     offset: u32,
+    step: u32,
+    first: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rows: array<f32>; // [rows, columns]
+@group(0) @binding(1) var<storage, read> rows: array<f32>; // [rows, step·columns]
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
 var<workgroup> stripes: array<f32, COLUMNS * STRIPES>;
@@ -19,7 +21,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     var sum = 0.0;
     if column < params.columns {
         for (var row = local.y; row < params.rows; row += STRIPES) {
-            sum += rows[row * params.columns + column];
+            sum += rows[(row * params.columns + column) * params.step + params.first];
         }
     }
     stripes[local.y * COLUMNS + local.x] = sum;

@@ -1,6 +1,6 @@
 // Adjoint of bilinear ×2 upsampling with clamped border (SPEC 5). Along each axis coarse cell i fed the fine cells
-// 2i-1, 2i, 2i+1, 2i+2 with weights ¼, ¾, ¾, ¼; those beyond the border fall on it. What the coarse layer's ReLU lets
-// pass is stored, with Σg and Σg·ẑ of one chunk for its batch norm.
+// 2i-1, 2i, 2i+1, 2i+2 with weights ¼, ¾, ¾, ¼; those beyond the border fall on it. What passes the coarse
+// layer's activation is stored, with Σg and Σg·ẑ of one chunk for its batch norm.
 // One workgroup per (chunk, channel); an invocation owns a coarse quad.
 
 struct Params {
@@ -61,8 +61,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         let at = quad_at(plane, x, y, params.nx, params.ny);
         let value = unpack(z[at]);
-        let passed = pre_activation(value, channel_norm) > vec4(0.0);
-        let kept = pack_gradient(select(vec4(0.0), incoming, passed));
+        let kept = pack_gradient(activate_backward(pre_activation(value, channel_norm), incoming));
         gradient[at] = kept;
         let g = unpack_gradient(kept);
         own += vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));

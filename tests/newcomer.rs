@@ -8,7 +8,7 @@ use unheat::io::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1 for a
 /// file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 64] = [
+const WRONG: [(&str, i32, &str); 66] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -40,6 +40,8 @@ const WRONG: [(&str, i32, &str); 64] = [
     ("train --amount -2 --device cpu", 2, "from 0 to"),
     ("train --method adam", 2, "sip, gd"),
     ("train --padding periodic", 2, "circular, zero"),
+    ("train --activation gelu", 2, "relu, silu, tanh, sigmoid"),
+    ("train --batch-norm no", 2, "must be on or off"),
     ("train --physics 64", 2, "f32 or f64"),
     ("train --activations f16 --device cpu", 2, "--activations f32"),
     ("train --lr-schedule linear", 2, "constant, cosine or step"),

@@ -35,14 +35,20 @@ fn specs() -> BTreeMap<String, KernelSpec> {
     ] {
         let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
         use Activation::{Relu, Sigmoid, Silu, Tanh};
-        for (objective, padding, activation, batch_norm) in [
-            (Method::Sip.into(), Padding::Circular, Relu, true),
-            (Method::Gd.into(), Padding::Zero, Relu, false),
-            (Method::Supervised.into(), Padding::Circular, Silu, true),
-            (noisy(Method::Sip), Padding::Circular, Tanh, true),
-            (noisy(Method::Gd), Padding::Zero, Sigmoid, true),
+        for (objective, padding, activation, batch_norm, res_blocks) in [
+            (Method::Sip.into(), Padding::Circular, Relu, true, false),
+            (Method::Gd.into(), Padding::Zero, Relu, false, false),
+            (Method::Supervised.into(), Padding::Circular, Silu, true, false),
+            (noisy(Method::Sip), Padding::Circular, Tanh, true, true),
+            (noisy(Method::Gd), Padding::Zero, Sigmoid, true, false),
         ] {
-            let net = UNet::new(&UNetConfig { filters: filters.clone(), padding, activation, batch_norm });
+            let net = UNet::new(&UNetConfig {
+                filters: filters.clone(),
+                padding,
+                activation,
+                batch_norm,
+                res_blocks,
+            });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let adam = Adam::default();

@@ -103,7 +103,7 @@ impl Of {
 }
 
 fn arrangement(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Arrangement {
-    let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Circular, pivot: None };
+    let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Circular, pivot: None };
     let arrangement = Arrangement::new(recorder.gpu, &[weights]).unwrap();
     let running = noise(recorder.gpu, 2, 1);
     arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out), &running).unwrap();
@@ -185,7 +185,7 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
     let variants = [1, 2, 4].map(|quads| Variant([quads, 1]));
     compare(gpu, &kernel, shape, &variants, &|r| {
         let (c_in, c_out) = (source.channels(), gradient.layer().channels);
-        let weights = Weights { offset: 0, c_out, c_in, padding: Padding::Zero, pivot: None };
+        let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
         conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial).unwrap();

@@ -5,7 +5,7 @@ use unheat::gpu::adam::Optimiser;
 use unheat::gpu::copy::copy;
 use unheat::gpu::multiply_add::{CHAINS, ITERATIONS, multiply_add};
 use unheat::gpu::narrow::narrow;
-use unheat::gpu::sum_rows::sum_rows;
+use unheat::gpu::sum_rows::{Columns, sum_rows};
 use unheat::gpu::unet::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
 use unheat::model::init::State;
@@ -30,7 +30,7 @@ fn bytes_follow_from_the_shader_and_the_declared_lengths() {
     copy(&mut record, &tensor(400), &tensor(400)).unwrap();
     narrow(&mut record, &wide, &tensor(500), 100).unwrap();
     record.label("second");
-    sum_rows(&mut record, &tensor(1000), 30, 20, &tensor(1000), 700).unwrap();
+    sum_rows(&mut record, &tensor(1000), 30, 20, Columns::ALL, &tensor(1000), 700).unwrap();
     Optimiser::new(&gpu, Adam::default(), 50).unwrap().update(&mut record, &tensor(50), &tensor(50)).unwrap();
     multiply_add(&mut record, &tensor(10), 7, 3).unwrap();
     let recording = record.finish();

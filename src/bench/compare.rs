@@ -56,7 +56,7 @@ impl Comparison {
 }
 
 fn differences(before: &Report, now: &Report) -> Vec<String> {
-    let words = |report: &Report| -> [(&'static str, String); 8] {
+    let words = |report: &Report| -> [(&'static str, String); 9] {
         let Settings {
             method,
             batch,
@@ -65,6 +65,7 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
             padding,
             activation,
             batch_norm,
+            res_blocks,
             physics,
             activations,
             ..
@@ -75,6 +76,7 @@ fn differences(before: &Report, now: &Report) -> Vec<String> {
             ("batch", batch.to_string()),
             ("size", size.to_string()),
             ("filters", format!("{filters:?}")),
+            ("residual blocks", res_blocks.to_string()),
             ("activation, batch norm", format!("{activation}, {batch_norm}")),
             ("padding, physics", format!("{padding}, {physics}")),
             ("activations", activations.to_string()),

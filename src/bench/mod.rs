@@ -186,10 +186,10 @@ fn cpu_stages(net: &UNet, config: &TrainConfig, seconds: [f64; 4]) -> Vec<Stage>
     let output = 2 * net.out_channels * cells;
     let (mut forward, mut backward) = (output, 2 * output);
     for conv in &net.convs {
-        let flops = 2 * 9 * conv.c_in * conv.c_out * (cells >> (2 * conv.level));
+        let flops = 2 * conv.taps * conv.c_in * conv.c_out * (cells >> (2 * conv.level));
         forward += flops;
         // The gradient of the weights, and that of the input unless it is the network's.
-        backward += if matches!(conv.source, Source::Field) { flops } else { 2 * flops };
+        backward += if matches!(conv.source, Source::Field | Source::Block(0)) { flops } else { 2 * flops };
     }
     let parts = [("data", 0), ("forward", forward), ("backward", backward), ("update", 0)];
     let stage = |((part, flops), seconds): ((&str, usize), f64)| Stage {

@@ -64,6 +64,9 @@ pub struct Settings {
     /// Whether there are batch norms.
     #[serde(default = "on")]
     pub batch_norm: Switch,
+    /// Whether there are residual blocks.
+    #[serde(default)]
+    pub res_blocks: bool,
     /// The precision of the physics.
     pub physics: Precision,
     /// How activations and their gradients are stored.
@@ -164,6 +167,7 @@ impl Settings {
             padding: config.padding,
             activation: config.activation,
             batch_norm: config.batch_norm,
+            res_blocks: config.res_blocks,
             physics: config.physics,
             activations: config.activations,
         }

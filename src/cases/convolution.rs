@@ -130,7 +130,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
         let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
-        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, padding, pivot };
+        let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, taps: 9, padding, pivot };
         let arrangement = arrange(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
         let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
@@ -179,7 +179,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
 
 /// The weights of one convolution without pivots.
 fn plain_weights(offset: usize, c_out: usize, c_in: usize, padding: Padding) -> Weights {
-    Weights { offset, c_out, c_in, padding, pivot: None }
+    Weights { offset, c_out, c_in, taps: 9, padding, pivot: None }
 }
 
 pub(super) fn arrange(

@@ -10,6 +10,7 @@ mod network;
 mod optimiser;
 mod physics;
 mod pivot;
+mod res_block;
 mod step;
 
 use crate::Result;
@@ -133,6 +134,7 @@ pub fn all() -> Vec<Case> {
         bias::cases(),
         network::cases(),
         pivot::cases(),
+        res_block::cases(),
         optimiser::cases(),
         step::cases(),
         ceilings::cases(),

@@ -54,7 +54,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let x = r.gpu.tensor_from("field", &x)?;
         let pivot = Some(Pivot::RunningMean { bias: 2 * CHANNELS, running_mean: 0 });
         let (offset, padding) = (3 * CHANNELS, Padding::Circular);
-        let weights = Weights { offset, c_out: CHANNELS, c_in: 1, padding, pivot };
+        let weights = Weights { offset, c_out: CHANNELS, c_in: 1, taps: 9, padding, pivot };
         let arrangement = arrange(r, weights, &flat, &start)?;
         let layer = Layer {
             z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,

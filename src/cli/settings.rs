@@ -33,13 +33,16 @@ pub(super) struct Settings {
     /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3) [default: circular]
     #[arg(long, value_enum)]
     padding: Option<PaddingName>,
-    /// The first activation of every double convolution; the second is ReLU, as in the reference (docs/network.md)
-    /// [default: relu]
+    /// The first activation of every double convolution, whose second is ReLU as in the reference; both activations of
+    /// residual blocks (docs/network.md) [default: relu]
     #[arg(long, value_enum)]
     activation: Option<ActivationName>,
-    /// Batch norm behind every 3x3 convolution; without it their biases are trained (docs/network.md) [default: on]
+    /// Batch norm behind the convolutions; without it their biases are trained (docs/network.md) [default: on]
     #[arg(long, value_name = "on|off")]
     batch_norm: Option<Switch>,
+    /// Residual blocks in the place of double convolutions (docs/network.md)
+    #[arg(long)]
+    res_blocks: bool,
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(long, default_value_t = TrainConfig::default().device, value_name = "auto|cpu|INDEX|NAME")]
     device: String,
@@ -105,6 +108,7 @@ impl Settings {
                 None => defaults.activation,
             },
             batch_norm: self.batch_norm.unwrap_or(defaults.batch_norm),
+            res_blocks: self.res_blocks || defaults.res_blocks,
             device: self.device.clone(),
             ..defaults
         }

@@ -63,7 +63,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", help = format!("N of the step schedule [default: {LR_DECAY_EVERY}]"))]
     lr_decay_every: Option<u64>,
     /// Start from these weights, unheat's or PyTorch's, instead of drawing them: the defaults of --levels,
-    /// --filters, --padding, --activation and --batch-norm are then theirs; Adam starts afresh
+    /// --filters, --padding, --activation, --batch-norm and --res-blocks are then theirs; Adam starts afresh
     #[arg(long, value_name = "FILE.safetensors")]
     weights: Option<PathBuf>,
     /// Train on these fields, [count, x, y] or [x, y], in order and again from the start at the end, instead of
@@ -148,6 +148,7 @@ impl Arguments {
             config.padding = if said("padding") { config.padding } else { found.padding };
             config.activation = if said("activation") { config.activation } else { found.activation };
             config.batch_norm = if said("batch_norm") { config.batch_norm } else { found.batch_norm.into() };
+            config.res_blocks = if said("res_blocks") { config.res_blocks } else { found.res_blocks };
             config.filters = if said("filters") { config.filters } else { found.filters };
         }
         let fields = config.data.as_ref().or(config.observations.as_ref());

@@ -11,6 +11,7 @@ pub fn value<T: Real>(function: Activation, x: T) -> T {
         Activation::Silu => x * sigmoid(x),
         Activation::Tanh => x.tanh(),
         Activation::Sigmoid => sigmoid(x),
+        Activation::Identity => x,
     }
 }
 
@@ -32,6 +33,7 @@ pub fn backward<T: Real>(function: Activation, x: T, g: T) -> T {
             g * T::of(4.0) * e / ((T::one() + e) * (T::one() + e))
         }
         Activation::Sigmoid => g * sigmoid(x) * sigmoid(-x),
+        Activation::Identity => g,
     }
 }
 

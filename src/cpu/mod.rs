@@ -18,6 +18,7 @@ pub mod physics;
 pub mod rasterise;
 pub mod real;
 pub mod reduce;
+pub mod res_block;
 pub mod step;
 pub mod unet;
 pub mod upsample;

@@ -9,23 +9,27 @@ use super::conv1x1::{conv1x1, conv1x1_backward};
 use super::conv3x3::{conv3x3, conv3x3_weight_gradient, fill_border, flip_weights, pad};
 use super::max_pool::{max_pool, max_pool_backward};
 use super::reduce::sum_rows;
+use super::res_block::Block;
 use super::upsample::{upsample, upsample_backward};
 use crate::model::UNet;
 use crate::model::unet::{Conv, Source};
 use rayon::prelude::*;
+use std::borrow::Cow;
 
 /// A network with room for the activations and gradients of one batch.
 pub struct Network<T> {
-    net: UNet,
+    pub(super) net: UNet,
     batch: usize,
     nx: usize,
     ny: usize,
     /// Convolution outputs without bias, per layer `[batch, c_out, nx, ny]` of its level.
-    z: Vec<Vec<T>>,
+    pub(super) z: Vec<Vec<T>>,
     /// Per layer and channel.
-    norms: Vec<Vec<Norm<T>>>,
+    pub(super) norms: Vec<Vec<Norm<T>>>,
     /// ∂L/∂activation, then in place ∂L/∂z, per layer as `z`.
-    gradients: Vec<Vec<T>>,
+    pub(super) gradients: Vec<Vec<T>>,
+    /// Of a network of residual blocks.
+    pub(super) blocks: Vec<Block<T>>,
 }
 
 /// What a rayon task needs for itself: one sample's planes.
@@ -41,6 +45,7 @@ impl<T: Real> Network<T> {
     pub fn new(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
         let mut network = Self::forward_only(net, batch, nx, ny);
         network.gradients = network.z.clone();
+        network.blocks.iter_mut().for_each(Block::allocate_gradients);
         network
     }
 
@@ -49,7 +54,8 @@ impl<T: Real> Network<T> {
         let sizes = net.convs.iter().map(|c| batch * c.c_out * (nx >> c.level) * (ny >> c.level));
         let z: Vec<Vec<T>> = sizes.map(|len| vec![T::zero(); len]).collect();
         let norms = net.convs.iter().map(|c| vec![Norm::default(); c.c_out]).collect();
-        Self { net: net.clone(), batch, nx, ny, gradients: Vec::new(), z, norms }
+        let blocks = net.blocks.iter().map(|block| Block::new(block, batch, nx, ny)).collect();
+        Self { net: net.clone(), batch, nx, ny, gradients: Vec::new(), z, norms, blocks }
     }
 
     /// Predictions `[batch, nx, ny]` for `input` of the same shape, with batch statistics.
@@ -57,8 +63,10 @@ impl<T: Real> Network<T> {
     /// `running` are the flat running means and variances to update.
     pub fn forward(&mut self, params: &[T], running: &mut [T], input: &[T], output: &mut [T]) {
         for i in 0..self.net.convs.len() {
+            self.gather(i, input);
             self.convolve(i, params, input);
             self.normalise(i, params, running);
+            self.add_up(i);
         }
         self.convolve_out(params, output);
     }
@@ -66,8 +74,10 @@ impl<T: Real> Network<T> {
     /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
     pub fn forward_running(&mut self, params: &[T], running: &[T], input: &[T], output: &mut [T]) {
         for i in 0..self.net.convs.len() {
+            self.gather(i, input);
             self.convolve(i, params, input);
             self.norms[i] = running_norms(&self.net.convs[i], params, running);
+            self.add_up(i);
         }
         self.convolve_out(params, output);
     }
@@ -88,6 +98,7 @@ impl<T: Real> Network<T> {
         self.output_backward(params, output_gradient, gradients);
         for i in (0..self.net.convs.len()).rev() {
             let conv = self.net.convs[i].clone();
+            self.spread(i);
             let mut sums = self.norm_sums(i);
             for (c, sums) in sums.iter_mut().enumerate() {
                 match conv.norm {
@@ -100,21 +111,30 @@ impl<T: Real> Network<T> {
             }
             let wanted = input_gradient.as_deref_mut();
             self.conv_backward(&conv, i, params, input, &sums, gradients, wanted);
+            self.scatter(i, input_gradient.as_deref_mut());
         }
     }
 
     fn convolve_out(&self, params: &[T], output: &mut [T]) {
         let cells = self.nx * self.ny;
-        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
-        let weights = &params[self.net.out_weight..][..self.net.out_channels];
+        let channels = self.net.out_channels;
+        let weights = &params[self.net.out_weight..][..channels];
         let bias = params[self.net.out_bias];
-        output
-            .par_chunks_mut(cells)
-            .zip(z.par_chunks(self.net.out_channels * cells))
-            .for_each(|(out, z)| conv1x1(norms, z, weights, bias, out));
+        let outputs = output.par_chunks_mut(cells);
+        match self.blocks.last() {
+            Some(block) => outputs
+                .zip(block.output.par_chunks(channels * cells))
+                .for_each(|(out, sum)| conv1x1(|_, value| value, sum, weights, bias, out)),
+            None => {
+                let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
+                outputs
+                    .zip(z.par_chunks(channels * cells))
+                    .for_each(|(out, z)| conv1x1(|c, z| norms[c].relu(z), z, weights, bias, out));
+            }
+        }
     }
 
-    fn grid(&self, level: usize) -> (usize, usize) {
+    pub(super) fn grid(&self, level: usize) -> (usize, usize) {
         (self.nx >> level, self.ny >> level)
     }
 
@@ -122,7 +142,7 @@ impl<T: Real> Network<T> {
         let mut z = std::mem::take(&mut self.z[i]);
         let conv = &self.net.convs[i];
         let (nx, ny) = self.grid(conv.level);
-        let weights = &params[conv.weight..][..9 * conv.c_in * conv.c_out];
+        let weights = &nine_taps(conv, params);
         z.par_chunks_mut(conv.c_out * nx * ny).enumerate().for_each_init(
             Scratch::default,
             |scratch, (n, z)| {
@@ -164,6 +184,12 @@ impl<T: Real> Network<T> {
         match conv.source {
             Source::Field => {
                 pad(self.net.config.padding, &input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
+                return;
+            }
+            Source::Block(b) => {
+                let len = conv.c_in * nx * ny;
+                let own = &self.blocks[b].input[n * len..][..len];
+                pad(self.net.config.padding, own, padded, conv.c_in, nx, ny);
                 return;
             }
             Source::Activation(j) => {
@@ -211,16 +237,25 @@ impl<T: Real> Network<T> {
     fn output_backward(&mut self, params: &[T], output_gradient: &[T], gradients: &mut [T]) {
         let cells = self.nx * self.ny;
         let channels = self.net.out_channels;
-        let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
         let weights = &params[self.net.out_weight..][..channels];
-        let shares: Vec<Vec<T>> = self
-            .gradients
-            .last_mut()
-            .unwrap()
-            .par_chunks_mut(channels * cells)
-            .zip(z.par_chunks(channels * cells).zip(output_gradient.par_chunks(cells)))
-            .map(|(gradient, (z, g))| conv1x1_backward(norms, z, weights, g, gradient))
-            .collect();
+        let outputs = output_gradient.par_chunks(cells);
+        let shares: Vec<Vec<T>> = match self.blocks.last_mut() {
+            Some(Block { output, gradient, .. }) => gradient
+                .par_chunks_mut(channels * cells)
+                .zip(output.par_chunks(channels * cells).zip(outputs))
+                .map(|(gradient, (sum, g))| conv1x1_backward(|_, value| value, sum, weights, g, gradient))
+                .collect(),
+            None => {
+                let (z, norms) = (self.z.last().unwrap(), self.norms.last().unwrap());
+                let gradient = self.gradients.last_mut().unwrap().par_chunks_mut(channels * cells);
+                gradient
+                    .zip(z.par_chunks(channels * cells).zip(outputs))
+                    .map(|(gradient, (z, g))| {
+                        conv1x1_backward(|c, z| norms[c].relu(z), z, weights, g, gradient)
+                    })
+                    .collect()
+            }
+        };
         let mut sums = vec![T::zero(); channels + 1];
         sum_rows(&shares, &mut sums);
         gradients[self.net.out_weight..][..channels].copy_from_slice(&sums[..channels]);
@@ -263,12 +298,13 @@ impl<T: Real> Network<T> {
         let (nx, ny) = self.grid(conv.level);
         let cells = nx * ny;
         let weight_len = 9 * conv.c_in * conv.c_out;
-        let flipped = flip_weights(&params[conv.weight..][..weight_len], conv.c_in, conv.c_out);
+        let flipped = flip_weights(&nine_taps(conv, params), conv.c_in, conv.c_out);
         let mut own = std::mem::take(&mut self.gradients[i]);
         let [mut first, mut second] = match conv.source {
             Source::Field => [vec![], vec![]],
             Source::Activation(j) | Source::Pool(j) => [std::mem::take(&mut self.gradients[j]), vec![]],
             Source::SkipUp { skip, low } => [skip, low].map(|j| std::mem::take(&mut self.gradients[j])),
+            Source::Block(b) => [std::mem::take(&mut self.blocks[b].input_gradient), vec![]],
         };
         let this = &*self;
         let count = T::of((self.batch * cells) as f64);
@@ -302,6 +338,18 @@ impl<T: Real> Network<T> {
                     .map_init(Scratch::default, |scratch, (n, g)| weight_share(n, g, scratch))
                     .collect(),
             },
+            // Of two convolutions, and of the shortcut as it is.
+            Source::Block(_) => own_samples
+                .zip(first.par_chunks_mut(conv.c_in * cells))
+                .map_init(Scratch::default, |scratch, ((n, g), target)| {
+                    let share = weight_share(n, g, scratch);
+                    let Scratch { padded, planes, .. } = scratch;
+                    planes.resize(conv.c_in * cells, T::zero());
+                    adjoint(padded, planes);
+                    target.iter_mut().zip(planes).for_each(|(target, &mut g)| *target += g);
+                    share
+                })
+                .collect(),
             Source::Activation(_) => own_samples
                 .zip(first.par_chunks_mut(conv.c_in * cells))
                 .map_init(Scratch::default, |scratch, ((n, g), target)| {
@@ -348,7 +396,10 @@ impl<T: Real> Network<T> {
                     .collect()
             }
         };
-        sum_rows(&shares, &mut gradients[conv.weight..][..weight_len]);
+        let mut total = vec![T::zero(); weight_len];
+        sum_rows(&shares, &mut total);
+        let wanted = total.chunks_exact(9).flat_map(|taps| if conv.taps == 9 { taps } else { &taps[4..5] });
+        gradients[conv.weight..].iter_mut().zip(wanted).for_each(|(gradient, &sum)| *gradient = sum);
         self.gradients[i] = own;
         match conv.source {
             Source::Field => {}
@@ -357,6 +408,7 @@ impl<T: Real> Network<T> {
                 self.gradients[skip] = first;
                 self.gradients[low] = second;
             }
+            Source::Block(b) => self.blocks[b].input_gradient = first,
         }
     }
 }
@@ -370,6 +422,17 @@ pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<N
         Norm::running(mean, var, bias, params[norm.gamma + c], params[norm.beta + c])
     };
     (0..conv.c_out).map(norm).collect()
+}
+
+/// The weight of a convolution as that of a 3×3 one: a 1×1 convolution is the one whose other taps are zero.
+fn nine_taps<'a, T: Real>(conv: &Conv, params: &'a [T]) -> Cow<'a, [T]> {
+    let weight = &params[conv.weight..][..conv.taps * conv.c_in * conv.c_out];
+    if conv.taps == 9 {
+        return weight.into();
+    }
+    let mut taps = vec![T::zero(); 9 * weight.len()];
+    taps.iter_mut().skip(4).step_by(9).zip(weight).for_each(|(tap, &w)| *tap = w);
+    taps.into()
 }
 
 /// The planes `[nx+2, ny+2]` of a padded stack.
@@ -395,21 +458,24 @@ mod tests {
     fn backward_matches_central_differences() {
         use Activation::{Relu, Sigmoid, Silu, Tanh};
         use Padding::{Circular, Zero};
-        for (padding, activation, batch_norm, filters, batch, nx, ny) in [
-            (Circular, Relu, true, vec![8], 1, 4, 2),
-            (Circular, Relu, true, vec![8, 16], 2, 4, 8),
-            (Circular, Relu, true, vec![8, 8, 8], 2, 8, 4),
-            (Zero, Relu, true, vec![8], 1, 4, 2),
-            (Zero, Relu, true, vec![8, 16], 2, 4, 8),
-            (Zero, Relu, true, vec![8, 8, 8], 2, 8, 4),
-            (Circular, Silu, true, vec![8, 16], 2, 4, 8),
-            (Zero, Tanh, true, vec![8, 16], 2, 4, 8),
-            (Circular, Sigmoid, true, vec![8, 16], 2, 4, 8),
-            (Circular, Relu, false, vec![8], 1, 4, 2),
-            (Circular, Relu, false, vec![8, 16], 2, 4, 8),
-            (Zero, Silu, false, vec![8, 8, 8], 2, 8, 4),
+        for (padding, activation, batch_norm, res_blocks, filters, batch, nx, ny) in [
+            (Circular, Relu, true, false, vec![8], 1, 4, 2),
+            (Circular, Relu, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, true, false, vec![8, 8, 8], 2, 8, 4),
+            (Zero, Relu, true, false, vec![8], 1, 4, 2),
+            (Zero, Relu, true, false, vec![8, 16], 2, 4, 8),
+            (Zero, Relu, true, false, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Silu, true, false, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Sigmoid, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, false, false, vec![8], 1, 4, 2),
+            (Circular, Relu, false, false, vec![8, 16], 2, 4, 8),
+            (Zero, Silu, false, false, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Relu, true, true, vec![8], 1, 4, 2),
+            (Circular, Silu, true, true, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, false, true, vec![8, 8, 16], 2, 8, 4),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm });
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm, res_blocks });
             let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
             let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
             let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();

@@ -16,7 +16,7 @@ const ZERO: u32 = u32::MAX;
 /// Input channels are padded to a multiple of this, so that they can be staged several at a time.
 pub const INPUT_MULTIPLE: usize = 8;
 
-/// Weights `[c_out, c_in, 3, 3]` inside the flat parameters.
+/// Weights `[c_out, c_in, 3, 3]`, or `[c_out, c_in, 1, 1]`, inside the flat parameters.
 #[derive(Clone, Copy, Debug)]
 pub struct Weights {
     /// Where they start.
@@ -25,6 +25,8 @@ pub struct Weights {
     pub c_out: usize,
     /// Input channels: 1 or a multiple of 4.
     pub c_in: usize,
+    /// 9, or 1: a 1×1 convolution is computed as the 3×3 one whose other taps are zero.
+    pub taps: usize,
     /// What they meet beyond the border.
     pub padding: Padding,
     /// Where the pivots of the output come from; none where it is stored in 32 bits.
@@ -56,6 +58,8 @@ pub struct Arranged<'a> {
     pub c_out: usize,
     /// Channels that go in.
     pub c_in: usize,
+    /// Taps that are not zero by definition.
+    pub taps: usize,
     /// What they meet beyond the border.
     pub padding: Padding,
     /// Where the pivots of its output start in the buffer, if it has any.
@@ -97,10 +101,14 @@ impl Arrangement {
         let mut offsets = Vec::new();
         for w in weights {
             let forward = sources.len();
-            arrange(&mut sources, w.c_out, w.c_in, |o, i, tap| w.offset + (o * w.c_in + i) * 9 + tap);
+            let place = |o: usize, i: usize, tap: usize| match w.taps {
+                9 => Some(w.offset + (o * w.c_in + i) * 9 + tap),
+                _ => (tap == 4).then_some(w.offset + o * w.c_in + i),
+            };
+            arrange(&mut sources, w.c_out, w.c_in, place);
             let adjoint = sources.len();
             // out and in change places, taps run backwards
-            arrange(&mut sources, w.c_in, w.c_out, |o, i, tap| w.offset + (i * w.c_in + o) * 9 + 8 - tap);
+            arrange(&mut sources, w.c_in, w.c_out, |o, i, tap| place(i, o, 8 - tap));
             offsets.push([forward, adjoint]);
         }
         let (mut biases, mut means, mut pivots) = (Vec::new(), Vec::new(), Vec::new());
@@ -156,6 +164,7 @@ impl Arrangement {
             offset: self.offsets[i][0],
             c_out: w.c_out,
             c_in: w.c_in,
+            taps: w.taps,
             padding: w.padding,
             pivots: self.pivots[i],
         }
@@ -169,6 +178,7 @@ impl Arrangement {
             offset: self.offsets[i][1],
             c_out: w.c_in,
             c_in: w.c_out,
+            taps: w.taps,
             padding: w.padding,
             pivots: None,
         }
@@ -189,14 +199,20 @@ fn arranged_len(c_out: usize, c_in: usize) -> usize {
     c_out.next_multiple_of(block) * inputs(c_in) * 9
 }
 
-fn arrange(sources: &mut Vec<u32>, c_out: usize, c_in: usize, place: impl Fn(usize, usize, usize) -> usize) {
+fn arrange(
+    sources: &mut Vec<u32>,
+    c_out: usize,
+    c_in: usize,
+    place: impl Fn(usize, usize, usize) -> Option<usize>,
+) {
     let block = 4 * block_quads(c_out);
     for o0 in (0..c_out).step_by(block) {
         for i in 0..inputs(c_in) {
             for tap in 0..9 {
                 for o in o0..o0 + block {
                     let exists = o < c_out && i < c_in;
-                    sources.push(if exists { place(o, i, tap) as u32 } else { ZERO });
+                    let number = if exists { place(o, i, tap) } else { None };
+                    sources.push(number.map_or(ZERO, |number| number as u32));
                 }
             }
         }

@@ -3,11 +3,19 @@
 use super::batch_norm::Statistics;
 use super::recording::{Recorder, flat_workgroups, stored_spec};
 use super::source::{Layer, Norms, Source};
-use super::{Shape, Tensor, params::params, sum_rows::sum_rows};
+use super::{
+    Shape, Tensor, activation,
+    params::params,
+    sum_rows::{Columns, sum_rows},
+};
 use crate::Result;
 
 params! {
     struct ForwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32, bias_offset: u32, source_norms: u32 }
+}
+
+params! {
+    struct GradientParams { batch: u32, channels: u32, nx: u32, ny: u32, weight_offset: u32 }
 }
 
 params! {
@@ -60,7 +68,7 @@ pub fn conv1x1(
     Ok(())
 }
 
-/// From `output_gradient` `[batch, nx, row]`: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
+/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
 /// batch norm, without the factor w, into `sums` `[channels, batch, 2]`. `shares` is scratch of at least
 /// batch·(channels + 1) elements.
 pub fn conv1x1_backward<'a>(
@@ -84,6 +92,7 @@ pub fn conv1x1_backward<'a>(
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
         include_str!("../../shaders/lib/reduce.wgsl"),
+        activation::file(layer.activation),
         include_str!("../../shaders/conv1x1_backward.wgsl"),
     ];
     files.extend(norms.files());
@@ -102,6 +111,43 @@ pub fn conv1x1_backward<'a>(
     )?;
     norms.declare_touched(recorder)?;
     recorder.declare_flops(2 * channels * shape.values());
-    sum_rows(recorder, shares, shape.batch, channels + 1, gradients.buffer, gradients.offset)?;
+    sum_rows(recorder, shares, shape.batch, channels + 1, Columns::ALL, gradients.buffer, gradients.offset)?;
     Ok(Statistics { buffer: sums, chunks: shape.batch })
+}
+
+/// From `output_gradient` `[batch, nx, row]`: ∂L/∂(what the convolution has read) into `gradient`
+/// `[batch, channels, nx, row]`, where somebody wants it stored.
+pub fn output_gradient(
+    recorder: &mut Recorder,
+    shape: Shape,
+    channels: usize,
+    output_gradient: &Tensor,
+    weights: Weights,
+    gradient: &Tensor,
+) -> Result<()> {
+    let files = [
+        include_str!("../../shaders/lib/grid.wgsl"),
+        include_str!("../../shaders/lib/quads.wgsl"),
+        include_str!("../../shaders/output_gradient.wgsl"),
+    ];
+    let len = shape.stored(channels);
+    recorder.call(
+        &stored_spec("output_gradient", &files, gradient.storage()),
+        &GradientParams {
+            batch: shape.batch as u32,
+            channels: channels as u32,
+            nx: shape.nx as u32,
+            ny: shape.ny as u32,
+            weight_offset: weights.offset as u32,
+        },
+        &[
+            ("output_gradient", output_gradient, shape.stored(1)),
+            ("weights", weights.buffer, weights.offset + channels),
+            ("gradient", gradient, len),
+        ],
+        flat_workgroups(len / 4),
+    )?;
+    recorder.declare_touched("weights", channels)?;
+    recorder.declare_flops(channels * shape.values());
+    Ok(())
 }

@@ -7,7 +7,11 @@ use super::sink::Sink;
 use super::source::{Norms, Source};
 use super::tile::Tile;
 use super::variants::{Key, Variant};
-use super::{KernelSpec, Shape, Tensor, params::params, sum_rows::sum_rows};
+use super::{
+    KernelSpec, Shape, Tensor,
+    params::params,
+    sum_rows::{Columns, sum_rows},
+};
 use crate::model::{Padding, Precision, Storage};
 use crate::{Error, Result};
 
@@ -152,7 +156,7 @@ pub fn conv3x3(
     if sink.gamma().is_some() {
         recorder.declare_touched("affine", weights.c_out)?;
     }
-    recorder.declare_flops(2 * 9 * weights.c_in * weights.c_out * shape.values());
+    recorder.declare_flops(2 * weights.taps * weights.c_in * weights.c_out * shape.values());
     Ok(())
 }
 
@@ -238,9 +242,11 @@ pub fn conv3x3_weight_gradient(
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;
     norms.declare_touched(recorder)?;
-    let columns = 9 * weights.c_in * weights.c_out;
+    let columns = weights.taps * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
-    sum_rows(recorder, partial, plan.chunks(), columns, gradients, weights.offset)
+    // Of a 1×1 convolution the tap in the middle of nine.
+    let wanted = if weights.taps == 9 { Columns::ALL } else { Columns { step: 9, first: 4 } };
+    sum_rows(recorder, partial, plan.chunks(), columns, wanted, gradients, weights.offset)
 }
 
 /// Scratch elements that [`conv3x3_weight_gradient`] needs.

@@ -4,6 +4,7 @@
 
 pub mod activation;
 pub mod adam;
+pub mod add_gradient;
 pub mod add_noise;
 pub mod arrange;
 pub mod batch_norm;
@@ -19,6 +20,7 @@ pub mod fft;
 pub mod gradient;
 pub mod inverse;
 pub mod kernel;
+pub mod max_pool;
 pub mod mean_shift;
 pub mod memory;
 pub mod multiply_add;
@@ -29,6 +31,8 @@ pub mod profiler;
 pub mod rasterise;
 pub mod recording;
 mod reflect;
+pub mod res_block;
+pub mod res_sum;
 pub mod shape;
 pub mod sink;
 pub mod source;

@@ -5,15 +5,30 @@ use crate::Result;
 use crate::model::{Precision, Storage};
 
 params! {
-    struct SumParams { rows: u32, columns: u32, offset: u32 }
+    struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
 }
 
-/// total[offset + j] = Σ_i rows[i, j]; `rows` holds at least `count`·`columns` elements.
+/// Which columns of the rows are added up: every `step`-th from `first` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// From one to the next.
+    pub step: usize,
+    /// The first.
+    pub first: usize,
+}
+
+impl Columns {
+    /// Every one.
+    pub const ALL: Self = Self { step: 1, first: 0 };
+}
+
+/// total[offset + j] = Σ_i rows[i, step·j + first]; `rows` holds at least `count`·`columns`·step elements.
 pub fn sum_rows(
     recorder: &mut Recorder,
     rows: &Tensor,
     count: usize,
     columns: usize,
+    wanted: Columns,
     total: &Tensor,
     offset: usize,
 ) -> Result<()> {
@@ -27,9 +42,17 @@ pub fn sum_rows(
         precision: Precision::F32,
         storage: Storage::F32,
     };
-    let params = SumParams { rows: count as u32, columns: columns as u32, offset: offset as u32 };
-    let buffers = [("rows", rows, count * columns), ("total", total, offset + columns)];
+    let Columns { step, first } = wanted;
+    let params = SumParams {
+        rows: count as u32,
+        columns: columns as u32,
+        offset: offset as u32,
+        step: step as u32,
+        first: first as u32,
+    };
+    let buffers = [("rows", rows, count * columns * step), ("total", total, offset + columns)];
     recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
+    recorder.declare_touched("rows", count * columns)?;
     recorder.declare_touched("total", columns)?;
     recorder.declare_flops(count * columns);
     Ok(())

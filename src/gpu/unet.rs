@@ -6,18 +6,19 @@ use super::bias::{bias, bias_backward};
 use super::conv1x1::{self, conv1x1, conv1x1_backward};
 use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
 use super::gradient::Gradient;
+use super::res_block::{Block, ShortcutGradient};
 use super::sink::{Pool, Sink, Target};
-use super::source::{Layer, NORM_LEN, Source};
+use super::source::{IDENTITY, Layer, NORM_LEN, Source};
 use super::upsample::{self, upsample_backward};
-use super::{Gpu, MemoryUse, Recorder, Shape, Tensor};
+use super::{Gpu, MemoryUse, Recorder, Shape, Tensor, activation};
 use crate::model::unet::{Conv, Source as From};
-use crate::model::{Storage, UNet};
+use crate::model::{Activation, Storage, UNet};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
 /// Parameters, activations and gradients of one network for one batch.
 pub struct Network {
-    net: UNet,
+    pub(super) net: UNet,
     batch: usize,
     nx: usize,
     ny: usize,
@@ -28,17 +29,21 @@ pub struct Network {
     /// Flat running means and variances.
     pub running: Tensor,
     weights: Vec<Weights>,
-    arrangement: Arrangement,
-    layers: Vec<Layer>,
+    pub(super) arrangement: Arrangement,
+    pub(super) layers: Vec<Layer>,
+    /// Of a network of residual blocks.
+    pub(super) blocks: Vec<Block>,
+    /// Of these, per level.
+    pub(super) shortcut_gradients: Vec<ShortcutGradient>,
     /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
     pooled: BTreeMap<usize, Layer>,
     /// Per layer g = ∂L/∂(the activation's argument); of a skip connection without the share of the pooled. The last layer's is
     /// never stored.
-    layer_gradients: Vec<Tensor>,
+    pub(super) layer_gradients: Vec<Tensor>,
     /// Per level, first ∂L/∂ of the upsampled activation that a convolution read, then g of the pooled one.
-    input_gradients: Vec<Tensor>,
+    pub(super) input_gradients: Vec<Tensor>,
     /// What the kernels leave for the batch norm of the next layer.
-    statistics: Tensor,
+    pub(super) statistics: Tensor,
     /// By number, what the upward path leaves for the batch norms of skip connections.
     skip_statistics: BTreeMap<usize, Tensor>,
     /// Partial sums of the parameters' gradients.
@@ -63,7 +68,9 @@ impl Network {
                 let sums = scratch(&format!("{} skip statistics", conv.name), len)?;
                 network.skip_statistics.insert(i, sums);
             }
-            if i + 1 < net.convs.len() {
+            statistics_len = statistics_len.max(2 * conv.c_out * activation::chunks(shape));
+            // The last layer's is made from the output's, but for that of a residual block.
+            if i + 1 < net.convs.len() || !net.blocks.is_empty() {
                 let len = network.layers[i].z.len();
                 network.layer_gradients.push(stored(&format!("{} gradient", conv.name), len)?);
             }
@@ -74,6 +81,7 @@ impl Network {
                 stored(&format!("input gradient {level}"), len)
             })
             .collect::<Result<_>>()?;
+        network.allocate_block_gradients(gpu, storage)?;
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
@@ -101,7 +109,10 @@ impl Network {
             gpu.allocate_for(activations, || gpu.tensor_in(&label, shape.stored(channels), storage))
         };
         let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
-        let norms = tensor(activations, "norms", NORM_LEN * channels)?;
+        // Behind the layers' the norms that change nothing, of sums.
+        let sums = net.blocks.iter().map(|block| block.c_in.max(block.c_out)).max().unwrap_or(0);
+        let norms = tensor(activations, "norms", NORM_LEN * (channels + sums))?;
+        gpu.write_at(&norms, NORM_LEN * channels, &IDENTITY.repeat(sums));
         let (mut layers, mut pooled) = (Vec::<Layer>::new(), BTreeMap::new());
         let (mut first_norm, mut statistics_len) = (0, 1);
         for conv in &net.convs {
@@ -115,6 +126,13 @@ impl Network {
             first_norm += conv.c_out;
             statistics_len = statistics_len.max(conv3x3::statistics_len(shape(conv.level), conv.c_out));
         }
+        let sum = |label: String, level: usize, channels: usize| -> Result<Layer> {
+            let z = stored(label, shape(level), channels)?;
+            let (norms, activation) = (norms.clone(), Activation::Identity);
+            Ok(Layer { z, norms, first_norm, channels, activation })
+        };
+        let blocks = net.blocks.iter().map(|block| Block::new(block, &net.convs[block.first].name, sum));
+        let blocks = blocks.collect::<Result<_>>()?;
         let padding = net.config.padding;
         let pivot = |c: &Conv| match storage {
             Storage::F32 => None,
@@ -126,7 +144,14 @@ impl Network {
         let weights: Vec<Weights> = net
             .convs
             .iter()
-            .map(|c| Weights { offset: c.weight, c_out: c.c_out, c_in: c.c_in, padding, pivot: pivot(c) })
+            .map(|c| Weights {
+                offset: c.weight,
+                c_out: c.c_out,
+                c_in: c.c_in,
+                taps: c.taps,
+                padding,
+                pivot: pivot(c),
+            })
             .collect();
         Ok(Self {
             net: net.clone(),
@@ -139,6 +164,8 @@ impl Network {
             arrangement: gpu.allocate_for(parameters, || Arrangement::new(gpu, &weights))?,
             weights,
             layers,
+            blocks,
+            shortcut_gradients: Vec::new(),
             pooled,
             layer_gradients: Vec::new(),
             input_gradients: Vec::new(),
@@ -183,12 +210,14 @@ impl Network {
         recorder.label("weights");
         self.arrangement.record(recorder, &self.params, &self.running)?;
         for (i, conv) in self.net.convs.iter().enumerate() {
+            self.gather(recorder, i)?;
             let moments = self.convolve(recorder, i, input)?;
             let (layer, params) = (&self.layers[i], &self.params);
             match &conv.norm {
                 Some(norm) => batch_norm(recorder, norm, conv.bias, layer, moments, params, &self.running)?,
                 None => bias(recorder, conv.bias, layer, params)?,
             }
+            self.add_up(recorder, i)?;
         }
         self.convolve_out(recorder, output)
     }
@@ -198,7 +227,9 @@ impl Network {
         recorder.label("weights");
         self.arrangement.record(recorder, &self.params, &self.running)?;
         for i in 0..self.net.convs.len() {
+            self.gather(recorder, i)?;
             self.convolve(recorder, i, input)?;
+            self.add_up(recorder, i)?;
         }
         self.convolve_out(recorder, output)
     }
@@ -236,6 +267,9 @@ impl Network {
         let (shares, sums) = (&self.partial, &self.statistics);
         let (shape, last) = (self.shape(0), self.last_layer());
         let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
+        if !self.blocks.is_empty() {
+            return self.blocks_backward(recorder, input, output_gradient);
+        }
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
             recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
@@ -250,32 +284,8 @@ impl Network {
                     }
                 };
             let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
-            let (params, gradients) = (&self.params, &self.gradients);
-            match &conv.norm {
-                Some(norm) => batch_norm_backward(
-                    recorder,
-                    shape,
-                    norm,
-                    layer,
-                    own_sums,
-                    pooled_sums,
-                    output_weight,
-                    params,
-                    gradients,
-                )?,
-                None => bias_backward(
-                    recorder,
-                    conv.bias,
-                    layer,
-                    own_sums,
-                    pooled_sums,
-                    output_weight,
-                    params,
-                    gradients,
-                )?,
-            }
-            let (source, weights) = (self.source(i, input), self.weights[i]);
-            conv3x3_weight_gradient(recorder, shape, source, gradient, weights, gradients, &self.partial)?;
+            self.norm_backward(recorder, i, own_sums, pooled_sums, output_weight)?;
+            self.weight_gradient(recorder, i, input, gradient)?;
             if i > 0 {
                 sums = self.input_gradient(recorder, i, gradient)?;
             }
@@ -283,9 +293,57 @@ impl Network {
         Ok(())
     }
 
+    /// The backward half of layer `i`'s norms and the gradients of its batch norm or bias, as [`batch_norm_backward`].
+    pub(super) fn norm_backward(
+        &self,
+        recorder: &mut Recorder,
+        i: usize,
+        sums: Statistics,
+        pooled_sums: Option<Statistics>,
+        output_weight: Option<usize>,
+    ) -> Result<()> {
+        let (conv, layer) = (&self.net.convs[i], &self.layers[i]);
+        let (shape, weights, gradients) = (self.shape(conv.level), &self.params, &self.gradients);
+        match &conv.norm {
+            Some(norm) => batch_norm_backward(
+                recorder,
+                shape,
+                norm,
+                layer,
+                sums,
+                pooled_sums,
+                output_weight,
+                weights,
+                gradients,
+            ),
+            None => bias_backward(
+                recorder,
+                conv.bias,
+                layer,
+                sums,
+                pooled_sums,
+                output_weight,
+                weights,
+                gradients,
+            ),
+        }
+    }
+
+    pub(super) fn weight_gradient(
+        &self,
+        recorder: &mut Recorder,
+        i: usize,
+        input: &Tensor,
+        gradient: Gradient,
+    ) -> Result<()> {
+        let (shape, source) = (self.shape(self.net.convs[i].level), self.source(i, input));
+        let (weights, partial) = (self.weights[i], &self.partial);
+        conv3x3_weight_gradient(recorder, shape, source, gradient, weights, &self.gradients, partial)
+    }
+
     /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to that of a skip
     /// connection.
-    fn input_gradient(
+    pub(super) fn input_gradient(
         &self,
         recorder: &mut Recorder,
         i: usize,
@@ -297,7 +355,9 @@ impl Network {
         let scattered = &self.input_gradients[conv.level];
         let sums = &self.statistics;
         match conv.source {
-            From::Field => Err(Error::Device(format!("{}: the input field has no gradient", conv.name))),
+            From::Field | From::Block(_) => {
+                Err(Error::Device(format!("{}: no layer has made its input", conv.name)))
+            }
             From::Activation(j) => {
                 let target = Target { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
                 conv3x3(recorder, shape, source, weights, Sink::Activation(target))?;
@@ -329,33 +389,40 @@ impl Network {
     }
 
     /// What a convolution on `shape` leaves in `buffer`.
-    fn statistics_in<'a>(&self, buffer: &'a Tensor, shape: Shape) -> Statistics<'a> {
+    pub(super) fn statistics_in<'a>(&self, buffer: &'a Tensor, shape: Shape) -> Statistics<'a> {
         Statistics { buffer, chunks: conv3x3::chunks(shape) }
     }
 
-    fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
+    pub(super) fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
         match self.net.convs[i].source {
             From::Field => Source::Plain { field: input, channels: 1 },
             From::Activation(j) => Source::Activation(&self.layers[j]),
             From::Pool(j) => Source::Activation(&self.pooled[&j]),
             From::SkipUp { skip, low } => Source::SkipUp { skip: &self.layers[skip], low: &self.layers[low] },
+            From::Block(b) => self.block_source(b, input),
         }
     }
 
     fn last_layer(&self) -> &Layer {
-        self.layers.last().expect("a network has layers")
+        let sum = self.blocks.last().map(|block| &block.output);
+        sum.or(self.layers.last()).expect("a network has layers")
     }
 
-    fn shape(&self, level: usize) -> Shape {
+    pub(super) fn shape(&self, level: usize) -> Shape {
         Shape { batch: self.batch, nx: self.nx >> level, ny: self.ny >> level }
     }
 }
 
 /// Channels at `level` of the largest ∂L/∂input that is scattered further: to a pooled or an upsampled layer.
-fn scattered_channels(net: &UNet, level: usize) -> usize {
+pub(super) fn scattered_channels(net: &UNet, level: usize) -> usize {
     let channels = net.convs.iter().filter(|c| c.level == level).map(|c| match c.source {
         From::Pool(_) => c.c_in,
         From::SkipUp { low, .. } => net.convs[low].c_out,
+        From::Block(b) => match net.blocks[b].source {
+            From::Pool(_) => c.c_in,
+            From::SkipUp { low, .. } => net.blocks[low].c_out,
+            _ => 1,
+        },
         From::Field | From::Activation(_) => 1,
     });
     channels.max().unwrap_or(1)

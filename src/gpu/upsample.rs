@@ -3,7 +3,7 @@
 use super::batch_norm::Statistics;
 use super::recording::{Recorder, WORKGROUP, stored_spec};
 use super::source::{Layer, Norms};
-use super::{Shape, Tensor, params::params};
+use super::{Shape, Tensor, activation, params::params};
 use crate::Result;
 
 params! {
@@ -33,6 +33,7 @@ pub fn upsample_backward<'a>(
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
         include_str!("../../shaders/lib/reduce.wgsl"),
+        activation::file(layer.activation),
         include_str!("../../shaders/upsample_backward.wgsl"),
     ];
     files.extend(norms.files());

@@ -68,7 +68,7 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters and whether there is batch norm; the padding and the
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and whether there is batch norm; the padding and the
 /// activation are in the metadata that [`write()`] leaves, and circular and ReLU in files without.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
@@ -93,8 +93,10 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
 fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
     let filters = filters(tensors)?;
     let config = UNetConfig::new(filters.len(), &filters, about.padding).map_err(|e| e.to_string())?;
-    let batch_norm = tensors.contains_key("inc.double_conv.1.weight");
-    let config = UNetConfig { activation: about.activation, batch_norm, ..config };
+    let res_blocks = tensors.contains_key(RES_BLOCKS);
+    let first_norm = if res_blocks { "inc.bn1.weight" } else { "inc.double_conv.1.weight" };
+    let (activation, batch_norm) = (about.activation, tensors.contains_key(first_norm));
+    let config = UNetConfig { activation, batch_norm, res_blocks, ..config };
     let net = UNet::new(&config);
     if let Some(extra) = tensors.keys().find(|&&name| net.entries.iter().all(|e| e.name != name)) {
         return Err(format!("tensor `{extra}` does not belong to a U-Net of {}", describe(&filters)));
@@ -143,6 +145,9 @@ fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Resul
     Ok((net, state))
 }
 
+/// A tensor that networks of residual blocks have, and no others.
+const RES_BLOCKS: &str = "inc.conv1.weight";
+
 /// Filters per level, from the last convolution of every encoder block.
 fn filters(tensors: &BTreeMap<&str, &Tensor>) -> std::result::Result<Vec<usize>, String> {
     let level = |name: &str| name.strip_prefix("down")?.split_once('.')?.0.parse::<usize>().ok();
@@ -151,8 +156,9 @@ fn filters(tensors: &BTreeMap<&str, &Tensor>) -> std::result::Result<Vec<usize>,
         return Err(format!("has down{}: a U-Net of more than 6 levels is not supported", levels - 1));
     }
     let blocks = (0..levels).map(|i| if i == 0 { "inc".to_owned() } else { format!("down{i}.conv") });
+    let last = if tensors.contains_key(RES_BLOCKS) { "conv2" } else { "double_conv.3" };
     let width = |block: String| {
-        let name = format!("{block}.double_conv.3.weight");
+        let name = format!("{block}.{last}.weight");
         match tensors.get(name.as_str()).map(|tensor| tensor.shape.as_slice()) {
             Some(&[c_out, _, 3, 3]) => Ok(c_out),
             Some(shape) => {
@@ -203,13 +209,15 @@ mod tests {
     fn every_architecture_round_trips_to_the_same_bytes() {
         let folder = tempfile::tempdir().unwrap();
         use Activation::{Relu, Sigmoid, Silu, Tanh};
-        for (filters, padding, activation, batch_norm) in [
-            (vec![8], Padding::Zero, Sigmoid, true),
-            (vec![8, 16, 24], Padding::Circular, Silu, false),
-            (vec![16; 4], Padding::Circular, Relu, true),
-            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh, false),
+        for (filters, padding, activation, batch_norm, res_blocks) in [
+            (vec![8], Padding::Zero, Sigmoid, true, false),
+            (vec![8, 16, 24], Padding::Circular, Silu, false, false),
+            (vec![16; 4], Padding::Circular, Relu, true, false),
+            (vec![16, 8, 32, 8, 16, 8], Padding::Zero, Tanh, false, false),
+            (vec![8], Padding::Zero, Silu, false, true),
+            (vec![8, 8, 16], Padding::Circular, Relu, true, true),
         ] {
-            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm });
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm, res_blocks });
             let (path, mut state) = saved(&net, folder.path());
             state.batches_tracked *= i64::from(batch_norm); // only batch norms count
             let (found, again) = read(&path).unwrap();

@@ -15,10 +15,13 @@ pub enum Activation {
     Tanh,
     /// σ(x) = 1/(1 + exp(-x)).
     Sigmoid,
+    /// x itself: what residual blocks have behind their shortcuts. No choice for a network.
+    #[serde(skip)]
+    Identity,
 }
 
 impl Activation {
-    /// All of them.
+    /// Those that a network can have.
     pub const ALL: [Self; 4] = [Self::Relu, Self::Silu, Self::Tanh, Self::Sigmoid];
 
     /// The name used in files, on the command line and in kernels' names.
@@ -28,6 +31,7 @@ impl Activation {
             Self::Silu => "silu",
             Self::Tanh => "tanh",
             Self::Sigmoid => "sigmoid",
+            Self::Identity => "identity",
         }
     }
 }

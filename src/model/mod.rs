@@ -17,7 +17,9 @@ pub mod rng;
 pub mod schedule;
 pub mod snapshot;
 pub mod storage;
+mod table;
 pub mod unet;
+pub mod unet_config;
 
 pub use activation::Activation;
 pub use adam::Adam;

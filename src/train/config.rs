@@ -58,6 +58,9 @@ pub struct TrainConfig {
     pub activation: Activation,
     /// Whether batch norms follow the network's convolutions.
     pub batch_norm: Switch,
+    /// Whether residual blocks take the place of the network's double convolutions.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub res_blocks: bool,
     /// Weights to start from, which have the architecture above; none: drawn from the seed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weights: Option<PathBuf>,
@@ -111,6 +114,7 @@ impl Default for TrainConfig {
             padding: Padding::Circular,
             activation: Activation::Relu,
             batch_norm: Switch::On,
+            res_blocks: false,
             weights: None,
             data: None,
             observations: None,

@@ -46,12 +46,13 @@ fn fixed_bytes(net: &UNet) -> u64 {
 /// In f64 where the physics may be, else in f32.
 fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
     let layers: u64 = net.convs.iter().map(|c| (c.c_out * (cells >> (2 * c.level))) as u64).sum();
+    let sums: u64 = net.blocks.iter().map(|b| ((b.c_in + b.c_out) * (cells >> (2 * b.level))) as u64).sum();
     let widest = net.convs.iter().map(|c| c.c_in * c.c_out).max().unwrap_or(0) as u64;
     match purpose {
         Purpose::Training(storage) => {
-            3 * storage.bytes() as u64 * layers + 4 * 9 * widest + 8 * 10 * cells as u64
+            3 * storage.bytes() as u64 * layers + 2 * 4 * sums + 4 * 9 * widest + 8 * 10 * cells as u64
         }
-        Purpose::Prediction => 4 * (layers + 3 * cells as u64),
+        Purpose::Prediction => 4 * (layers + sums + 3 * cells as u64),
     }
 }
 

@@ -132,8 +132,9 @@ impl TrainConfig {
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
             let config = UNetConfig::new(self.levels, &self.filters, self.padding)?;
-            let batch_norm = self.batch_norm == Switch::On;
-            let net = UNet::new(&UNetConfig { activation: self.activation, batch_norm, ..config });
+            let (activation, batch_norm) = (self.activation, self.batch_norm == Switch::On);
+            let res_blocks = self.res_blocks;
+            let net = UNet::new(&UNetConfig { activation, batch_norm, res_blocks, ..config });
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
@@ -149,6 +150,7 @@ impl TrainConfig {
             ("padding", self.padding.to_string(), net.config.padding.to_string()),
             ("activation", self.activation.to_string(), net.config.activation.to_string()),
             ("batch-norm", self.batch_norm.to_string(), Switch::from(net.config.batch_norm).to_string()),
+            ("res-blocks", self.res_blocks.to_string(), net.config.res_blocks.to_string()),
         ] {
             if wanted != found {
                 let path = path.display();

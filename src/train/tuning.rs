@@ -114,13 +114,14 @@ pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
 pub fn describe(work: &Workload) -> String {
     let Workload { net, storage, batch, nx, ny } = work;
     // Paddings have the same kernels but for a constant.
-    let UNetConfig { filters, activation, batch_norm, .. } = &net.config;
+    let UNetConfig { filters, activation, batch_norm, res_blocks, .. } = &net.config;
     let function = match activation {
         Activation::Relu => String::new(),
         other => format!(", activation {other}"),
     };
     let norm = if *batch_norm { "" } else { ", no batch norm" };
-    format!("batch {batch}, {nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}")
+    let blocks = if *res_blocks { ", residual" } else { "" };
+    format!("batch {batch}, {nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}{blocks}")
 }
 
 impl Device {
@@ -255,11 +256,13 @@ mod tests {
         let [small, large] = [net(8), net(16)];
         let silu = UNet::new(&UNetConfig { activation: Activation::Silu, ..small.config.clone() });
         let plain = UNet::new(&UNetConfig { batch_norm: false, ..small.config.clone() });
+        let residual = UNet::new(&UNetConfig { res_blocks: true, ..small.config.clone() });
         let one = Workload { net: &small, storage: Storage::F32, batch: 16, nx: 64, ny: 32 };
         for other in [
             Workload { net: &large, ..one },
             Workload { net: &silu, ..one },
             Workload { net: &plain, ..one },
+            Workload { net: &residual, ..one },
             Workload { storage: Storage::F16, ..one },
             Workload { batch: 17, ..one },
             Workload { nx: 32, ..one },

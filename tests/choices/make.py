@@ -24,6 +24,9 @@ CHOICES = {
     "sigmoid": ([8, 8], {"activation": "sigmoid"}),
     "no_batch_norm": ([8, 8], {"batch_norm": False}),
     "no_batch_norm_silu": ([8, 8], {"batch_norm": False, "activation": "silu"}),
+    "res_blocks": ([8, 8, 16], {"res_blocks": True}),
+    "res_blocks_silu": ([8, 8, 16], {"res_blocks": True, "activation": "silu"}),
+    "res_blocks_no_batch_norm": ([8, 8, 16], {"res_blocks": True, "batch_norm": False}),
 }
 
 

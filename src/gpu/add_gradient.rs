@@ -1,0 +1,23 @@
+//! Adds up gradients with respect to what two have read.
+
+use super::recording::{Recorder, flat_workgroups, stored_spec};
+use super::{Tensor, params::params};
+use crate::Result;
+
+params! {
+    struct AddParams { quads: u32 }
+}
+
+/// total += share, of the first `len` elements, a multiple of 4.
+pub fn add_gradient(recorder: &mut Recorder, share: &Tensor, total: &Tensor, len: usize) -> Result<()> {
+    let files =
+        [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/add_gradient.wgsl")];
+    recorder.call(
+        &stored_spec("add_gradient", &files, total.storage()),
+        &AddParams { quads: (len / 4) as u32 },
+        &[("share", share, len), ("total", total, len)],
+        flat_workgroups(len / 4),
+    )?;
+    recorder.declare_flops(len);
+    Ok(())
+}
