@@ -166,6 +166,10 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
     succeed(folder, "diffuse -i x.npy --amount 8 --device cpu -o y.npy");
     for device in devices() {
         for (name, config) in choices() {
+            // A software adapter compiles for long: two of them have the kernels that choices add.
+            if device != "cpu" && !["no_batch_norm", "res_blocks_silu"].contains(&name) {
+                continue;
+            }
             let common = format!(
                 "train --no-tune --device {device} --method supervised --batch 4 --data x.npy --lr 0.01"
             );

@@ -39,7 +39,7 @@ pub struct UNetConfig {
     pub activation: Activation,
     /// Whether batch norms follow the 3×3 convolutions; else it is their biases that count.
     pub batch_norm: bool,
-    /// Whether residual blocks take the place of double convolutions (docs/network.md).
+    /// Whether residual blocks take the place of double convolutions ([`ResBlock`](super::unet::ResBlock)).
     pub res_blocks: bool,
 }
 
