@@ -75,7 +75,8 @@ fn trainers_leave_nothing_behind() {
         };
         let per_cycle = after.saturating_sub(before) as f64 / cycles as f64;
         println!("torture: {name}: {cycles} trainers made and dropped: {before} KiB became {after} KiB");
-        // A trainer of this size holds about a megabyte.
-        assert!(per_cycle < 64.0 || after < before + 4096, "{name}: {per_cycle} KiB stay of every trainer");
+        // A trainer of this size holds about a megabyte. What drivers keep of a device is theirs (docs/reliability.md).
+        let most = if name.starts_with("devices") { 512.0 } else { 64.0 };
+        assert!(per_cycle < most || after < before + 4096, "{name}: {per_cycle} KiB stay of every trainer");
     }
 }

@@ -33,6 +33,7 @@ fn record() -> BTreeMap<String, KernelSpec> {
     for (filters, batch, nx, ny) in [
         (vec![16; 4], 128, 64, 64),
         (vec![8], 1, 8, 8),
+        (vec![16; 4], 2, 32, 32),
         (vec![8; 4], 2, 8, 16),
         (vec![8, 16, 24], 3, 32, 128),
         (vec![64, 128], 1, 256, 512),

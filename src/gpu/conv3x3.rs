@@ -282,7 +282,15 @@ impl GradientPlan {
         const SCRATCH: usize = 4 << 20;
         let tile = Tile::of(shape, 8);
         let block_quads = block_quads(c_out);
-        let channels = 1 << c_in.min(16).ilog2();
+        // Of 16 bytes, in the workgroup memory that every device has.
+        let most = wgpu::Limits::default().max_compute_workgroup_storage_size as usize / 16;
+        let quads = |channels: usize| {
+            channels * tile.padded_quads().max(9 * block_quads) + 4 * tile.strips() * block_quads
+        };
+        let mut channels = 1 << c_in.min(16).ilog2();
+        while quads(channels) > most && channels > 1 {
+            channels /= 2;
+        }
         let phases = (INVOCATIONS / (channels * block_quads)).clamp(1, tile.strips());
         let columns = 9 * c_in * c_out;
         let tiles = tile.count(shape);

@@ -1,7 +1,7 @@
 //! Fields in NumPy's .npy files.
 //!
 //! The format has no room for a checksum, but its header ends in blanks that mean nothing: the first is a tab to say
-//! so, and the last 32 blanks spell the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format
+//! so, and the last 32 spell the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format
 //! skips them; this one checks them where there is a tab.
 //!
 //! The header is a Python dictionary literal, of which only the form that `numpy.save` writes for a plain array
