@@ -11,7 +11,3 @@ fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(n * params.c_in + c, x, y, params.nx, params.ny);
     return activate(pre_activation(unpack(source_z[at]), channel.forward));
 }
-
-fn source_padded(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    return padded_of_quads(n, c, x, y, channel);
-}

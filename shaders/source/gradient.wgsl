@@ -7,7 +7,3 @@ fn source_channel(c: u32) -> Channel {
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return gradient_quad(n * params.c_in + c, x, y, channel);
 }
-
-fn source_padded(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    return padded_of_quads(n, c, x, y, channel);
-}

@@ -1,6 +1,5 @@
 // A source is what a convolution reads: source_quad(sample, channel, x, y, of the channel) is four cells along y of
-// the field `params.c_in` × `params.nx` × `params.ny`; source_padded is the cell before, on a periodic grid, and the first
-// three of them. This one is an array as it stands.
+// the field `params.c_in` × `params.nx` × `params.ny`. This one is an array as it stands.
 
 @group(1) @binding(0) var<storage, read> source_field: array<vec4<f32>>; // [batch, c_in, nx, row/4]
 
@@ -10,8 +9,4 @@ fn source_channel(c: u32) -> Channel {
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return source_field[quad_at(n * params.c_in + c, x, y, params.nx, params.ny)];
-}
-
-fn source_padded(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    return padded_of_quads(n, c, x, y, channel);
 }

@@ -125,6 +125,7 @@ pub fn conv3x3(
     buffers.extend(norms.buffers());
 
     let mut files = source.files();
+    files.push(source.padded_file());
     files.extend(norms.files());
     files.extend(sink.files());
     files.push(include_str!("../../shaders/lib/strips.wgsl"));
@@ -217,6 +218,7 @@ pub fn conv3x3_weight_gradient(
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
     let mut files = source.files();
+    files.push(source.padded_file());
     files.extend(norms.files());
     files.push(gradient.file());
     files.push(include_str!("../../shaders/conv3x3_weight_gradient.wgsl"));

@@ -145,6 +145,14 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// The WGSL of `source_padded`, for the kernels that make tiles.
+    pub(super) fn padded_file(&self) -> &'static str {
+        match self {
+            Self::SkipUp { .. } => include_str!("../../shaders/source/padded_skip_up.wgsl"),
+            _ => include_str!("../../shaders/source/padded.wgsl"),
+        }
+    }
+
     /// The layers whose norms it needs, and the one whose ∂L/∂z it is.
     pub(super) fn layers(&self) -> Vec<&'a Layer> {
         match *self {
