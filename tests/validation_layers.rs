@@ -17,7 +17,12 @@ fn the_validation_layers_have_nothing_to_say() {
         let folder = root.path().join(i.to_string());
         let arguments = format!("{SMALL} --device 0 --steps 3 {flags} -o {}", folder.display());
         let output = command(arguments.replace("  ", " ").trim())
-            .envs([("WGPU_VALIDATION", "1"), ("VK_INSTANCE_LAYERS", LAYER), ("VK_LOADER_DEBUG", "layer")])
+            .envs([
+                ("WGPU_VALIDATION", "1"),
+                ("WGPU_DEBUG", "1"),
+                ("VK_INSTANCE_LAYERS", LAYER),
+                ("VK_LOADER_DEBUG", "layer"),
+            ])
             .output()
             .unwrap();
         let said = said(&output);
