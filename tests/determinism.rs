@@ -94,7 +94,7 @@ const RACE: &str = "
 @group(0) @binding(0) var<storage, read_write> taken: atomic<u32>;
 @group(0) @binding(1) var<storage, read_write> order: array<u32>;
 
-@device @workgroup_size(1)
+@compute @workgroup_size(1)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>) {
     var x = workgroup.x;
     for (var i = 0u; i < 100000u + workgroup.x % 7u * 20000u; i++) {

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use support::{Golden, adapters, check, devices, live_errors, relative, widen};
+use unheat::TrainConfig;
 use unheat::cpu::{self, Real};
 use unheat::gpu::{self, Checks, Gpu, Recorder};
 use unheat::io::weights;
@@ -224,4 +225,13 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
             }
         }
     }
+}
+
+#[test]
+fn sums_of_residual_blocks_are_not_stored_in_sixteen_bits() {
+    let activations = Storage::F16;
+    let config = TrainConfig { res_blocks: true, activations, ..TrainConfig::default() };
+    let refused = config.plan().err().expect("a refusal").to_string();
+    assert!(refused.contains("activations f16") && refused.contains("--res-blocks"), "{refused}");
+    assert!(TrainConfig { res_blocks: false, ..config }.plan().is_ok());
 }

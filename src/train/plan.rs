@@ -10,7 +10,7 @@ use super::switch::Switch;
 use crate::io::npy::Fields;
 use crate::io::{npy, weights};
 use crate::model::init::State;
-use crate::model::{Adam, HeatEquation, Method, Objective, Precision, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -68,6 +68,11 @@ impl TrainConfig {
         let heat = self.heat()?;
         let (net, start) = self.network()?;
         net.config.check_input(self.batch, heat.nx, heat.ny)?;
+        if net.config.res_blocks && self.activations == Storage::F16 {
+            return Err(Error::usage(
+                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave --activations or --res-blocks out",
+            ));
+        }
         if self.steps == 0 {
             return Err(Error::usage("steps 0: must be at least 1"));
         }
