@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong. The command line turns [`Error::Usage`] into exit code 2 and the rest into 1.
+/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
@@ -29,6 +29,16 @@ pub enum Error {
     /// The GPU, its driver or a shader failed.
     #[error("{0}")]
     Device(String),
+    /// A batch does not fit into memory, and a smaller one does.
+    #[error("batch {batch}: {why}; the largest batch that fits is {fits}")]
+    BatchTooLarge {
+        /// What was asked for.
+        batch: usize,
+        /// What is too small, such as a binding or the memory.
+        why: String,
+        /// The largest that does.
+        fits: usize,
+    },
     /// A device has not enough memory for what was asked.
     #[error("{0}")]
     OutOfMemory(String),

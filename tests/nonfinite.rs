@@ -96,7 +96,7 @@ fn a_step_that_stops_is_the_last() {
         assert!(!step(&mut trainer, &plan.data.batch(1)).is_finite(), "{name}: none after it counts");
         let after = trainer.state().unwrap();
         assert!(after.params == good.params, "{name}");
-        let kept = trainer.kept_state(1).unwrap();
+        let kept = trainer.kept_state(0, 1).unwrap();
         assert!(kept.buffers == good.buffers && kept.is_finite(), "{name}");
     }
 }

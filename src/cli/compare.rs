@@ -73,7 +73,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         }
         let rows = metrics::read(&run.join("metrics.csv"))?;
         let weights = run.join("weights.safetensors");
-        let score = trial.network(method.title(), &weights, &device, config.batch)?;
+        let score = trial.network(method.title(), &weights, &device, config.samples_at_once())?;
         let seconds_per_step = rows.last().map(|row| row.seconds / rows.len() as f64);
         scores.push(Score { seconds_per_step, ..score });
         trained.push(Trained { name: method.title().to_owned(), rows });

@@ -97,7 +97,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             note!("unheat: {error}");
-            ExitCode::from(if matches!(error, Error::Usage(_)) { 2 } else { 1 })
+            ExitCode::from(if matches!(error, Error::Usage(_) | Error::BatchTooLarge { .. }) { 2 } else { 1 })
         }
     }
 }

@@ -12,6 +12,7 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
@@ -130,6 +131,19 @@ impl Progress for Display {
                 bar.set_position(step);
                 bar.println(text);
             }
+            Screen::Lines => note!("{text}"),
+        }
+    }
+
+    fn too_long(&mut self, dispatch: &str, time: Duration) {
+        let text = format!(
+            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the device, make it \
+             shorter with --micro-batch",
+            time.as_millis()
+        );
+        match &mut self.screen {
+            Screen::View(view) => view.say(text),
+            Screen::Bar(bar) => bar.println(text),
             Screen::Lines => note!("{text}"),
         }
     }

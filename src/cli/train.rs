@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
     /// Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; --steps,
-    /// --checkpoint-every, --jsonl, --save-gradients and --device may be others
+    /// --max-dispatch-ms, --checkpoint-every, --jsonl, --save-gradients and --device may be others
     #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"])]
     pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -38,6 +38,15 @@ pub(super) struct Arguments {
     /// Number of updates
     #[arg(long, default_value_t = TrainConfig::default().steps)]
     steps: u64,
+    /// Send the batch through the network in parts of N samples, and add up their gradients before the update: less
+    /// memory, for any batch. Batch norm then takes the statistics of each part, so the network is another one
+    #[arg(long, value_name = "N")]
+    micro_batch: Option<usize>,
+    /// Give a GPU its work in pieces that take at most about this long (ms), as far as single dispatches allow: drivers
+    /// take a device for hung that is busy for seconds. The speed is measured in the first step; results stay the same
+    /// bit for bit
+    #[arg(long, value_name = "MS", default_value_t = TrainConfig::default().max_dispatch_ms)]
+    max_dispatch_ms: u64,
     /// Diffusion to undo: diffusivity × time, in cells²
     #[arg(long, default_value_t = TrainConfig::default().amount)]
     amount: f64,
@@ -116,6 +125,8 @@ impl Arguments {
     pub(super) fn said(&self, matches: &ArgMatches) -> Result<Table> {
         let mut table = settings::table(&self.settings.config(TrainConfig {
             steps: self.steps,
+            micro_batch: self.micro_batch,
+            max_dispatch_ms: self.max_dispatch_ms,
             amount: self.amount,
             noise: self.noise,
             uncertainty: self.uncertainty,

@@ -41,7 +41,7 @@ pub(super) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
     let work = Workload {
         net: &plan.net,
         storage: config.activations,
-        batch: config.batch,
+        batch: config.samples_at_once(),
         nx: config.size.nx,
         ny: config.size.ny,
     };

@@ -108,6 +108,11 @@ impl View {
     /// Says that the device failed; the steps after `step` come again.
     pub(super) fn recovered(&mut self, text: String, step: u64) {
         self.scene.rows.retain(|row| row.step < step);
+        self.say(text);
+    }
+
+    /// Shows a message below the curves.
+    pub(super) fn say(&mut self, text: String) {
         self.scene.message = text;
         self.draw();
     }

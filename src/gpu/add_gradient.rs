@@ -1,4 +1,4 @@
-//! Adds up gradients with respect to what two have read.
+//! Adds up gradients: with respect to what two have read, or of the same parameters from two micro-batches.
 
 use super::recording::{Recorder, flat_workgroups, stored_spec};
 use super::{Tensor, params::params};
@@ -8,15 +8,15 @@ params! {
     struct AddParams { quads: u32 }
 }
 
-/// total += share, of the first `len` elements, a multiple of 4.
+/// total += share, of the first `len` elements, and the padding behind them.
 pub fn add_gradient(recorder: &mut Recorder, share: &Tensor, total: &Tensor, len: usize) -> Result<()> {
     let files =
         [include_str!("../../shaders/lib/grid.wgsl"), include_str!("../../shaders/add_gradient.wgsl")];
     recorder.call(
         &stored_spec("add_gradient", &files, total.storage()),
-        &AddParams { quads: (len / 4) as u32 },
+        &AddParams { quads: len.div_ceil(4) as u32 },
         &[("share", share, len), ("total", total, len)],
-        flat_workgroups(len / 4),
+        flat_workgroups(len.div_ceil(4)),
     )?;
     recorder.declare_flops(len);
     Ok(())

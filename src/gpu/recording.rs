@@ -6,6 +6,7 @@ use super::variants::{Key, Variant};
 use super::{Gpu, Tensor};
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The least that a dispatch must do, whatever the hardware: `unheat bench` divides it by the time taken.
@@ -245,10 +246,13 @@ impl Recording {
 
     /// Writes the dispatches into `encoder` as one compute pass; each sees what those before it wrote.
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.encode_range(0..self.len(), encoder);
+    }
+
+    /// As [`Recording::encode`], of the dispatches in `range`.
+    pub(super) fn encode_range(&self, range: Range<usize>, encoder: &mut wgpu::CommandEncoder) {
         let mut pass = encoder.begin_compute_pass(&Default::default());
-        for dispatch in self.dispatches() {
-            dispatch.encode(&mut pass);
-        }
+        self.entries[range].iter().for_each(|entry| entry.dispatch.encode(&mut pass));
     }
 
     /// Submits the list once, without waiting.

@@ -4,12 +4,14 @@
 //! the losses of finished steps from a ring whenever they arrive.
 
 use super::adam::Optimiser;
+use super::add_gradient::add_gradient;
 use super::data::Data;
 use super::fft::pairs;
 use super::mean_shift::{self, MeanShift};
 use super::memory::MemoryUse;
 use super::physics::Physics;
-use super::tensor::Staging;
+use super::ring::Ring;
+use super::submission::{Pace, Submission};
 use super::unet::Network;
 use super::{Gpu, Recorder, Recording, Tensor};
 use crate::model::init::State;
@@ -18,17 +20,15 @@ use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Precision, Snap
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::time::Duration;
 
-/// Steps whose losses the ring on the GPU holds: the most that one readback brings.
-pub const RING: usize = 16;
-
-/// Steps submitted but not finished, at most; more would only pile up in the driver.
+/// Micro-batches submitted but not finished, at most; more would only pile up in the driver.
 const IN_FLIGHT: usize = 4;
 
 /// A step's buffers, its recording, and the readbacks under way.
 pub struct Step {
     gpu: Arc<Gpu>,
+    /// Samples of a micro-batch.
     batch: usize,
     cells: usize,
     network: Network,
@@ -40,12 +40,27 @@ pub struct Step {
     rasterise: Recording,
     forward: Recording,
     backward: Recording,
+    guard: Recording,
     update: Recording,
+    /// Where a step is more than one micro-batch.
+    accumulation: Option<Accumulation>,
+    pace: Pace,
     /// Steps submitted, which is also the number t of the last update.
     submitted: u64,
     skips: bool,
     in_flight: VecDeque<wgpu::SubmissionIndex>,
     ring: Ring,
+}
+
+/// How the gradients of a step's micro-batches become one.
+struct Accumulation {
+    parts: usize,
+    /// The sum of the first ones.
+    sum: Tensor,
+    /// sum += gradients.
+    add: Recording,
+    /// gradients += sum, in the last.
+    complete: Recording,
 }
 
 /// The arrays of a step between network and physics, `[batch, nx, ny]` unless said. Error, signal and energy have
@@ -166,13 +181,17 @@ impl Step {
         let mut record = Recorder::new(gpu);
         record.label("guard");
         optimiser.guard(&mut record, &f.losses, &f.x_l2, &network.gradients, &network.running)?;
+        let guard = record.finish();
+
+        let mut record = Recorder::new(gpu);
+        record.label("guard");
         let current = [&network.params, &network.running];
         optimiser.keep(&mut record, current, [&kept_params, &kept_running])?;
         record.label("adam");
         optimiser.update(&mut record, &network.gradients, &network.params)?;
         let update = record.finish();
 
-        let ring = Ring::new(gpu, batch)?;
+        let ring = Ring::new(gpu, batch, 1)?;
         Ok(Self {
             gpu: gpu.clone(),
             batch,
@@ -186,7 +205,10 @@ impl Step {
             rasterise,
             forward,
             backward,
+            guard,
             update,
+            accumulation: None,
+            pace: Pace::default(),
             submitted: 0,
             skips: false,
             in_flight: VecDeque::new(),
@@ -225,22 +247,62 @@ impl Step {
         self.skips = true;
     }
 
-    /// Dispatches per step. All of them go in one submission.
+    /// From here on a step is `parts` micro-batches of the batch that this was built for: each is normalised by itself,
+    /// and their gradients are added up, in order, before the update. For a step that has not run yet.
+    pub fn accumulate(&mut self, parts: usize) -> Result<()> {
+        if parts == 1 {
+            return Ok(());
+        }
+        let (gpu, gradients) = (&*self.gpu, &self.network.gradients);
+        let sum = gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("gradient sum", gradients.len()))?;
+        let record = |share: &Tensor, total: &Tensor| {
+            let mut record = Recorder::new(gpu);
+            record.label("micro-batches");
+            add_gradient(&mut record, share, total, total.len())?;
+            Ok::<_, Error>(record.finish())
+        };
+        let (add, complete) = (record(gradients, &sum)?, record(&sum, gradients)?);
+        self.ring = Ring::new(gpu, self.batch, parts)?;
+        self.accumulation = Some(Accumulation { parts, sum, add, complete });
+        Ok(())
+    }
+
+    /// From here on no submission is meant to keep the device busy for longer than this, as far as whole dispatches
+    /// allow: drivers take a device for hung after some seconds, and a desktop on it stands still meanwhile. The device's
+    /// speed is measured in the next step, whose every dispatch is a submission of its own.
+    pub fn limit_submissions(&mut self, longest: Duration) {
+        self.pace = Pace::measured(longest);
+    }
+
+    /// The kernel, layer and estimated time of the longest dispatch, once a limit of [`Step::limit_submissions`] turns out
+    /// to be shorter than that.
+    pub fn too_long(&self) -> Option<(String, Duration)> {
+        let dispatches = self.parts().into_iter().flat_map(|(_, part)| part.describe());
+        self.pace.too_long(dispatches)
+    }
+
+    /// Submissions so far, those of readbacks not counted.
+    pub fn submissions(&self) -> u64 {
+        self.pace.submissions()
+    }
+
+    /// Dispatches per step, or per micro-batch with all that its first and last do.
     pub fn dispatches(&self) -> usize {
         self.parts().iter().map(|(_, part)| part.len()).sum()
     }
 
-    /// What a step runs, in order and by name.
-    pub fn parts(&self) -> [(&'static str, &Recording); 4] {
+    /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.
+    pub fn parts(&self) -> [(&'static str, &Recording); 5] {
         [
             ("data", &self.rasterise),
             ("forward", &self.forward),
             ("backward", &self.backward),
+            ("update", &self.guard),
             ("update", &self.update),
         ]
     }
 
-    /// Waits until few enough steps are in flight for another one.
+    /// Waits until few enough micro-batches are in flight for another one.
     pub fn make_room(&mut self) -> Result<()> {
         if self.in_flight.len() < IN_FLIGHT {
             return Ok(());
@@ -251,25 +313,48 @@ impl Step {
 
     /// Submits one step, when there is room.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
-        self.make_room()?;
-        self.data.upload(&self.gpu, batch)?;
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
-        let mut encoder = self.gpu.device.create_command_encoder(&Default::default());
-        if self.skips {
-            encoder.clear_buffer(&self.optimiser.frozen().buffer, 0, None);
+        let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
+        for (i, part) in batch.parts(parts, self.cells).iter().enumerate() {
+            self.make_room()?;
+            self.submit_part(part, i == 0, i + 1 == parts)?;
         }
-        if matches!(batch.truth, Truth::Rectangles(_)) {
-            self.rasterise.encode(&mut encoder);
-        }
-        for part in [&self.forward, &self.backward, &self.update] {
-            part.encode(&mut encoder);
-        }
-        self.ring.push(&mut encoder, [&self.fields.losses, &self.fields.x_l2, self.optimiser.frozen()]);
-        self.in_flight.push_back(self.gpu.queue.submit([encoder.finish()]));
         if self.ring.is_full() {
             self.request_losses()?;
         }
+        Ok(())
+    }
+
+    /// Submits one micro-batch, which may be the step's first or last.
+    fn submit_part(&mut self, part: &Batch, first: bool, last: bool) -> Result<()> {
+        self.data.upload(&self.gpu, part)?;
+        let mut work = Submission::new(&self.gpu, &mut self.pace);
+        if self.skips && first {
+            work.encoder.clear_buffer(&self.optimiser.frozen().buffer, 0, None);
+        }
+        if matches!(part.truth, Truth::Rectangles(_)) {
+            work.run(&self.rasterise);
+        }
+        work.run(&self.forward);
+        work.run(&self.backward);
+        if let Some(Accumulation { sum, add, complete, .. }) = &self.accumulation {
+            match (first, last) {
+                (true, _) => {
+                    let gradients = &self.network.gradients;
+                    work.encoder.copy_buffer_to_buffer(&gradients.buffer, 0, &sum.buffer, 0, sum.bytes());
+                }
+                (false, false) => work.run(add),
+                (false, true) => work.run(complete),
+            }
+        }
+        work.run(&self.guard);
+        if last {
+            work.run(&self.update);
+        }
+        let losses = [&self.fields.losses, &self.fields.x_l2, self.optimiser.frozen()];
+        self.ring.push(&mut work.encoder, losses);
+        self.in_flight.push_back(work.submit());
         Ok(())
     }
 
@@ -286,7 +371,7 @@ impl Step {
         } else {
             self.gpu.poll(wgpu::PollType::Poll)?;
         }
-        self.ring.arrived(&self.gpu, self.batch)
+        self.ring.arrived(&self.gpu)
     }
 
     /// Waits, and returns the flat parameters and running statistics.
@@ -348,99 +433,20 @@ impl Step {
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
     /// statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.data.upload(&self.gpu, batch)?;
-        if matches!(batch.truth, Truth::Rectangles(_)) {
-            self.rasterise.submit(&self.gpu);
-        }
-        self.forward.submit(&self.gpu);
-        let truth = self.gpu.read_f64(&self.data.truth)?.into_iter().map(|v| v as f32).collect();
-        let all = [truth, self.gpu.read(&self.data.input)?, self.gpu.read(&self.fields.prediction)?];
-        debug_assert!(all.iter().all(|field| field.len() == self.batch * self.cells));
-        Ok(all)
-    }
-}
-
-/// Losses of the latest steps on the GPU, and their way to the host.
-struct Ring {
-    /// `[RING, 3·batch + 1]`: loss, y_l2, x_l2, frozen.
-    slots: Tensor,
-    /// Steps in `slots` that no readback has fetched.
-    waiting: usize,
-    batch: usize,
-    pending: VecDeque<(Staging, usize)>,
-    spare: Vec<Staging>,
-    sender: Sender<bool>,
-    receiver: Receiver<bool>,
-}
-
-impl Ring {
-    fn new(gpu: &Gpu, batch: usize) -> Result<Self> {
-        let (sender, receiver) = channel();
-        let slots =
-            gpu.allocate_for(MemoryUse::Readback, || gpu.tensor("loss ring", RING * slot_len(batch)))?;
-        Ok(Self { slots, waiting: 0, batch, pending: VecDeque::new(), spare: Vec::new(), sender, receiver })
-    }
-
-    fn is_full(&self) -> bool {
-        self.waiting == RING
-    }
-
-    fn push(&mut self, encoder: &mut wgpu::CommandEncoder, parts: [&Tensor; 3]) {
-        let mut at = 4 * (self.waiting * slot_len(self.batch)) as u64;
-        for part in parts {
-            encoder.copy_buffer_to_buffer(&part.buffer, 0, &self.slots.buffer, at, part.bytes());
-            at += part.bytes();
-        }
-        self.waiting += 1;
-    }
-
-    fn flush(&mut self, gpu: &Gpu) -> Result<()> {
-        if self.waiting == 0 {
-            return Ok(());
-        }
-        let staging = match self.spare.pop() {
-            Some(staging) => staging,
-            None => gpu.staging("loss readback", self.slots.bytes())?,
-        };
-        let bytes = 4 * (self.waiting * slot_len(self.batch)) as u64;
-        let mut encoder = gpu.device.create_command_encoder(&Default::default());
-        encoder.copy_buffer_to_buffer(&self.slots.buffer, 0, &staging.buffer, 0, bytes);
-        gpu.queue.submit([encoder.finish()]);
-        let sender = self.sender.clone();
-        staging.buffer.map_async(wgpu::MapMode::Read, ..bytes, move |result| {
-            let _ = sender.send(result.is_ok());
-        });
-        self.pending.push_back((staging, self.waiting));
-        self.waiting = 0;
-        Ok(())
-    }
-
-    /// Readbacks finish in the order of their submission.
-    fn arrived(&mut self, gpu: &Gpu, batch: usize) -> Result<Vec<Losses>> {
-        let mut all = Vec::new();
-        while let Ok(mapped) = self.receiver.try_recv() {
-            let (staging, steps) = self.pending.pop_front().expect("one message per pending readback");
-            let failed = || Error::Device(format!("{}: reading the losses back failed", gpu.name()));
-            if !mapped {
-                return Err(failed());
+        let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
+        let mut all = [const { Vec::new() }; 3];
+        for part in batch.parts(parts, self.cells) {
+            self.data.upload(&self.gpu, &part)?;
+            let mut work = Submission::new(&self.gpu, &mut self.pace);
+            if matches!(part.truth, Truth::Rectangles(_)) {
+                work.run(&self.rasterise);
             }
-            let bytes = 4 * (steps * slot_len(batch)) as u64;
-            let view = staging.buffer.get_mapped_range(..bytes).map_err(|_| failed())?;
-            let values: Vec<f32> = bytemuck::pod_collect_to_vec(&view);
-            drop(view);
-            staging.buffer.unmap();
-            self.spare.push(staging);
-            all.extend(values.chunks_exact(slot_len(batch)).map(|slot| {
-                let part = |i: usize| slot[i * batch..][..batch].iter().map(|&v| f64::from(v)).collect();
-                let frozen = slot[3 * batch].to_bits() != 0;
-                Losses { loss: part(0), y_l2: part(1), x_l2: part(2), frozen }
-            }));
+            work.run(&self.forward);
+            work.submit();
+            let truth = self.gpu.read_f64(&self.data.truth)?.into_iter().map(|v| v as f32).collect();
+            let fields = [truth, self.gpu.read(&self.data.input)?, self.gpu.read(&self.fields.prediction)?];
+            all.iter_mut().zip(fields).for_each(|(all, part)| all.extend(part));
         }
         Ok(all)
     }
-}
-
-/// Numbers per step in the ring.
-fn slot_len(batch: usize) -> usize {
-    3 * batch + 1
 }

@@ -186,11 +186,12 @@ impl Network {
     ) -> Result<()> {
         let largest = Self::largest_tensor_per_sample(net, storage, nx, ny).max(4 * (nx * ny) as u64);
         if largest * batch as u64 > gpu.max_tensor_bytes() {
-            return Err(Error::usage(format!(
-                "batch {batch}: too large for one buffer binding of {}; the largest batch that fits is {}",
-                gpu.name(),
-                gpu.max_tensor_bytes() / largest
-            )));
+            let why = format!("too large for one buffer binding of {}", gpu.name());
+            return Err(Error::BatchTooLarge {
+                batch,
+                why,
+                fits: (gpu.max_tensor_bytes() / largest) as usize,
+            });
         }
         Ok(())
     }

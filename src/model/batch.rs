@@ -1,6 +1,8 @@
 //! The data of one training step.
 
 use super::Rectangle;
+use super::rectangles::PER_SAMPLE;
+use std::borrow::Cow;
 
 /// x* of one step, and the noise of its observation.
 #[derive(Clone, Debug, PartialEq)]
@@ -14,7 +16,7 @@ pub struct Batch {
 /// The fields x* of one step.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
-    /// To be rasterised, [`PER_SAMPLE`](super::rectangles::PER_SAMPLE) for each sample.
+    /// To be rasterised, [`PER_SAMPLE`] for each sample.
     Rectangles(Vec<Rectangle>),
     /// As they are, `[batch, nx, ny]`; rounded to the precision of the physics.
     Fields(Vec<f64>),
@@ -29,5 +31,51 @@ impl Batch {
     /// Fields with exact observations.
     pub fn fields(fields: Vec<f64>) -> Self {
         Self { truth: Truth::Fields(fields), noise: None }
+    }
+
+    /// The batch in `parts` of as many samples of `cells` cells each, in order; itself where that is one.
+    pub fn parts(&self, parts: usize, cells: usize) -> Vec<Cow<'_, Self>> {
+        if parts == 1 {
+            return vec![Cow::Borrowed(self)];
+        }
+        let samples = match &self.truth {
+            Truth::Rectangles(rectangles) => rectangles.len() / PER_SAMPLE,
+            Truth::Fields(fields) => fields.len() / cells,
+        } / parts;
+        let part = |i: usize| Self {
+            truth: match &self.truth {
+                Truth::Rectangles(all) => Truth::Rectangles(piece(all, i, samples * PER_SAMPLE)),
+                Truth::Fields(all) => Truth::Fields(piece(all, i, samples * cells)),
+            },
+            noise: self.noise.as_ref().map(|all| piece(all, i, samples * cells)),
+        };
+        (0..parts).map(|i| Cow::Owned(part(i))).collect()
+    }
+}
+
+/// Number i of the pieces of `len` values.
+fn piece<T: Clone>(values: &[T], i: usize, len: usize) -> Vec<T> {
+    values[i * len..][..len].to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_hold_the_batch_in_order() {
+        let values: Vec<f64> = (0..24).map(f64::from).collect();
+        let batch = Batch { truth: Truth::Fields(values.clone()), noise: Some(values) };
+        assert_eq!(*batch.parts(1, 4)[0], batch);
+        let parts = batch.parts(3, 4);
+        let firsts: Vec<f64> = parts.iter().map(|part| part.noise.as_ref().unwrap()[0]).collect();
+        assert_eq!(firsts, [0.0, 8.0, 16.0]);
+        assert!(parts.iter().all(|part| part.truth == Truth::Fields(part.noise.clone().unwrap())));
+
+        let rectangles: Vec<Rectangle> =
+            super::super::rectangles::draw_batch(super::super::rng::Purpose::Rectangles, 0, 0, 4, 8, 8);
+        let halves = Batch::rectangles(rectangles.clone());
+        let halves = halves.parts(2, 64);
+        assert_eq!(halves[1].truth, Truth::Rectangles(rectangles[2 * PER_SAMPLE..].to_vec()));
     }
 }

@@ -15,6 +15,14 @@ pub struct Losses {
 }
 
 impl Losses {
+    /// Appends those of the next samples of the same step.
+    pub fn append(&mut self, next: Self) {
+        self.loss.extend(next.loss);
+        self.x_l2.extend(next.x_l2);
+        self.y_l2.extend(next.y_l2);
+        self.frozen |= next.frozen;
+    }
+
     /// Whether every loss and every gradient is a finite number.
     pub fn is_finite(&self) -> bool {
         !self.frozen && [&self.loss, &self.x_l2, &self.y_l2].into_iter().flatten().all(|v| v.is_finite())

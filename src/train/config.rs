@@ -24,6 +24,11 @@ pub struct TrainConfig {
     pub steps: u64,
     /// Samples per step.
     pub batch: usize,
+    /// Samples that go through the network at once, each such part normalised by itself; none: the whole batch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub micro_batch: Option<usize>,
+    /// Milliseconds that one submission to a GPU may take, as far as whole dispatches allow.
+    pub max_dispatch_ms: u64,
     /// The grid.
     pub size: Size,
     /// Diffusivity × time in cells².
@@ -101,6 +106,8 @@ impl Default for TrainConfig {
             method: Method::Sip,
             steps: 50,
             batch: 128,
+            micro_batch: None,
+            max_dispatch_ms: 200,
             size: Size { nx: 64, ny: 64 },
             amount: 8.0,
             noise: 0.0,
@@ -135,6 +142,16 @@ impl Default for TrainConfig {
 }
 
 impl TrainConfig {
+    /// What the engines are built for.
+    pub fn samples_at_once(&self) -> usize {
+        self.micro_batch.unwrap_or(self.batch)
+    }
+
+    /// Micro-batches per step.
+    pub fn micro_batches(&self) -> usize {
+        self.batch / self.samples_at_once()
+    }
+
     /// These settings with everything said that would otherwise follow from the number of steps or a default: an
     /// extended run keeps its schedule.
     pub fn settled(&self) -> Self {
@@ -198,6 +215,7 @@ impl TrainConfig {
             ("steps", self.steps),
             ("checkpoint-every", self.checkpoint_every),
             ("validate-every", self.validate_every),
+            ("max-dispatch-ms", self.max_dispatch_ms),
         ] {
             if i64::try_from(value).is_err() {
                 return Err(Error::usage(format!(
@@ -237,6 +255,9 @@ mod tests {
         assert!(complain(|c| c.noise = -1.0).contains("noise -1"));
         assert!(complain(|c| c.uncertainty = 0.0).contains("uncertainty 0"));
         assert!(complain(|c| c.batch = 0).contains("batch 0"));
+        assert!(complain(|c| c.micro_batch = Some(0)).contains("micro-batch 0"));
+        assert!(complain(|c| c.micro_batch = Some(48)).contains("such as 32"));
+        assert!(complain(|c| c.max_dispatch_ms = 0).contains("max-dispatch-ms 0"));
         assert!(complain(|c| c.size.nx = 60).contains("32 or 64"));
         assert!(complain(|c| c.levels = 9).contains("levels 9"));
         assert!(complain(|c| c.validation_data = Some("v.npy".into())).contains("--validate-every N"));

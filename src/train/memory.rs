@@ -20,14 +20,13 @@ pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) ->
     if batch as u64 <= fits {
         return Ok(());
     }
-    let advice = match fits {
-        0 => "even a batch of 1 does not fit; use fewer filters or a smaller size".to_owned(),
-        fits => format!("the largest batch that fits is {fits}"),
-    };
-    Err(Error::usage(format!(
-        "batch {batch}: does not fit into the {} MiB of memory that are available; {advice}",
-        available >> 20
-    )))
+    let why = format!("does not fit into the {} MiB of memory that are available", available >> 20);
+    Err(match fits {
+        0 => Error::usage(format!(
+            "batch {batch}: {why}; even a batch of 1 does not; use fewer filters or a smaller size"
+        )),
+        fits => Error::BatchTooLarge { batch, why, fits: fits as usize },
+    })
 }
 
 /// Bytes that this process may still take; none where the system does not say.
@@ -75,7 +74,7 @@ pub fn build_or_name_largest<T>(batch: usize, build: impl Fn(usize) -> Result<T>
         0 => Err(Error::OutOfMemory(format!(
             "{message}, even for a batch of 1; use fewer filters or a smaller size"
         ))),
-        fits => Err(Error::usage(format!("batch {batch}: {message}; the largest batch that fits is {fits}"))),
+        fits => Err(Error::BatchTooLarge { batch, why: message, fits }),
     }
 }
 

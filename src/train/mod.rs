@@ -5,6 +5,7 @@ pub mod classic;
 pub mod comparison;
 pub mod comparison_report;
 pub mod config;
+mod cpu_engine;
 pub mod data;
 pub mod device;
 pub mod diffusion;

@@ -67,7 +67,8 @@ impl TrainConfig {
     fn model(&self) -> Result<(HeatEquation, UNet, State)> {
         let heat = self.heat()?;
         let (net, start) = self.network()?;
-        net.config.check_input(self.batch, heat.nx, heat.ny)?;
+        self.check_micro_batch()?;
+        net.config.check_input(self.samples_at_once(), heat.nx, heat.ny)?;
         if net.config.res_blocks && self.activations == Storage::F16 {
             return Err(Error::usage(
                 "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave --activations or --res-blocks out",
@@ -93,6 +94,21 @@ impl TrainConfig {
         }
         self.check_names()?;
         Ok((heat, net, start))
+    }
+
+    fn check_micro_batch(&self) -> Result<()> {
+        if self.max_dispatch_ms == 0 {
+            return Err(Error::usage("max-dispatch-ms 0: must be at least 1"));
+        }
+        let Some(micro) = self.micro_batch else { return Ok(()) };
+        if micro == 0 || !self.batch.is_multiple_of(micro) {
+            let batch = self.batch;
+            let below = (1..=micro.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);
+            return Err(Error::usage(format!(
+                "micro-batch {micro}: must divide --batch {batch}, such as {below}"
+            )));
+        }
+        Ok(())
     }
 
     fn heat(&self) -> Result<HeatEquation> {

@@ -57,6 +57,10 @@ pub trait Progress {
     /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
     fn recovered(&mut self, _error: &str, _step: u64, _compute: &Device) {}
 
+    /// A kernel of a layer takes about this long at a time, more than --max-dispatch-ms: drivers may take the device for
+    /// hung.
+    fn too_long(&mut self, _dispatch: &str, _time: Duration) {}
+
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
     fn interrupted(&mut self) -> bool {
         false
@@ -158,6 +162,8 @@ struct Run {
     done: u64,
     /// Steps before the last checkpoint.
     saved: u64,
+    /// Whether it was said that a dispatch takes too long.
+    warned: bool,
 }
 
 impl Run {
@@ -187,6 +193,7 @@ impl Run {
             first,
             done,
             saved,
+            warned: false,
         })
     }
 
@@ -247,6 +254,10 @@ impl Run {
                 last_request = Instant::now();
             }
             self.journal.add(trainer, false, progress)?;
+            if let Some((dispatch, time)) = trainer.too_long().filter(|_| !self.warned) {
+                progress.too_long(&dispatch, time);
+                self.warned = true;
+            }
         }
     }
 
@@ -349,7 +360,7 @@ impl Run {
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
         let good = self.journal.good_steps(self.first);
-        let kept = trainer.kept_state(self.plan.start.batches_tracked + good as i64)?;
+        let kept = trainer.kept_state(self.plan.start.batches_tracked, good)?;
         weights::write(&path, &self.plan.net, &kept)?;
         report::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
         let before = match (self.config.on_nan, self.journal.failed) {

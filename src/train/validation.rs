@@ -46,7 +46,7 @@ impl Validation {
             device: device.clone(),
             net: plan.net.clone(),
             heat: plan.heat,
-            batch: config.batch,
+            batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
             observation: held_out.observation(&plan.heat)?,

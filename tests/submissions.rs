@@ -1,0 +1,173 @@
+//! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for long.
+
+use std::sync::Arc;
+use std::time::Duration;
+use unheat::gpu::Gpu;
+use unheat::model::{Batch, Losses, Snapshot, Truth};
+use unheat::train::{Device, DeviceChoice, OnNan, Size, Switch, TrainConfig, Trainer};
+
+const CELLS: usize = 16 * 16;
+
+fn config() -> TrainConfig {
+    TrainConfig {
+        batch: 8,
+        size: Size { nx: 16, ny: 16 },
+        levels: 2,
+        filters: vec![8],
+        noise: 1e-3,
+        ..TrainConfig::default()
+    }
+}
+
+fn devices() -> Vec<Device> {
+    let gpus = 0..unheat::gpu::device::adapters().len();
+    assert!(!gpus.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
+    let gpus = gpus.map(|i| Device::open(&DeviceChoice::Index(i)).unwrap());
+    gpus.chain([Device::Cpu]).collect()
+}
+
+fn step(trainer: &mut Trainer, batch: &Batch) -> Losses {
+    trainer.submit(batch).unwrap();
+    trainer.losses(true).unwrap().pop().unwrap()
+}
+
+/// The gradients of one step from the seed's weights, and its losses.
+fn gradients(device: &Device, config: &TrainConfig, batch: &Batch) -> (Vec<f32>, Losses) {
+    let plan = config.plan().unwrap();
+    let mut trainer = Trainer::new(device, &plan, config).unwrap();
+    let losses = step(&mut trainer, batch);
+    (trainer.gradients().unwrap(), losses)
+}
+
+#[test]
+fn a_step_is_the_sum_of_its_micro_batches_bit_for_bit() {
+    let whole = config();
+    let micro = TrainConfig { micro_batch: Some(2), ..whole.clone() };
+    let alone = TrainConfig { batch: 2, ..whole.clone() };
+    let batch = whole.plan().unwrap().data.batch(0);
+    for device in devices() {
+        let (found, losses) = gradients(&device, &micro, &batch);
+        let (mut sum, mut expected) = (vec![0.0; found.len()], Losses::default());
+        for part in batch.parts(4, CELLS) {
+            let (share, losses) = gradients(&device, &alone, &part);
+            sum.iter_mut().zip(share).for_each(|(sum, share)| *sum += share);
+            expected.append(losses);
+        }
+        assert_eq!(losses, expected, "{}", device.describe());
+        assert!(found == sum && found.iter().any(|g| *g != 0.0), "{}", device.describe());
+        assert!(found != gradients(&device, &whole, &batch).0, "batch norm sees each part by itself");
+    }
+}
+
+#[test]
+fn without_batch_norm_micro_batches_change_nothing_but_rounding() {
+    let whole = TrainConfig { batch_norm: Switch::Off, ..config() };
+    let batch = whole.plan().unwrap().data.batch(0);
+    for device in devices() {
+        let (expected, of_whole) = gradients(&device, &whole, &batch);
+        for micro in [1, 4] {
+            let config = TrainConfig { micro_batch: Some(micro), ..whole.clone() };
+            let (found, losses) = gradients(&device, &config, &batch);
+            let energy = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
+            let difference =
+                energy(&mut found.iter().zip(&expected).map(|(a, b)| f64::from(*a) - f64::from(*b)));
+            let error = difference / energy(&mut expected.iter().map(|g| f64::from(*g)));
+            assert!(error < 1e-5, "{} in parts of {micro}: {error:.1e}", device.describe());
+            for (a, b) in losses.x_l2.iter().zip(&of_whole.x_l2) {
+                assert!((a - b).abs() < 1e-5 * b, "{a} {b}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
+    let config = TrainConfig { micro_batch: Some(2), on_nan: OnNan::Skip, ..config() };
+    for device in devices() {
+        let mut plan = config.plan().unwrap();
+        let mut unbroken = Trainer::new(&device, &plan, &config).unwrap();
+        let mut snapshots: Vec<Snapshot> = Vec::new();
+        for t in 0..3 {
+            step(&mut unbroken, &plan.data.batch(t));
+            snapshots.push(unbroken.snapshot().unwrap());
+        }
+        assert_eq!(snapshots[2].state.batches_tracked, 12, "the statistics see every part");
+
+        let mut resumed = Trainer::new(&device, &plan, &config).unwrap();
+        resumed.restore(&snapshots[1]);
+        for spiked in [0, 5, 7] {
+            let mut fields = vec![0.5; 8 * CELLS];
+            fields[spiked * CELLS + 3] = 2e38;
+            let bad = Batch { truth: Truth::Fields(fields), noise: Some(vec![0.0; 8 * CELLS]) };
+            assert!(!step(&mut resumed, &bad).is_finite());
+        }
+        let after = resumed.snapshot().unwrap();
+        assert_eq!(after.updates, 5);
+        assert!(Snapshot { updates: 2, ..after } == snapshots[1], "{}: no trace", device.describe());
+        resumed.restore(&snapshots[1]);
+        step(&mut resumed, &plan.data.batch(2));
+        assert!(resumed.snapshot().unwrap() == snapshots[2], "{}", device.describe());
+    }
+}
+
+#[test]
+fn pieces_change_no_bit_and_fast_devices_get_whole_steps() {
+    for device in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let run = |max_dispatch_ms| {
+            let config = TrainConfig { max_dispatch_ms, ..config() };
+            let mut plan = config.plan().unwrap();
+            let mut trainer = Trainer::new(&device, &plan, &config).unwrap();
+            let mut counts = Vec::new();
+            for t in 0..4 {
+                trainer.submit(&plan.data.batch(t)).unwrap();
+                trainer.losses(true).unwrap();
+                counts.push(trainer.gpu_step().unwrap().submissions());
+            }
+            (counts, trainer.snapshot().unwrap(), trainer.too_long())
+        };
+        let (fast, expected, too_long) = run(1_000_000);
+        let dispatches = fast[0];
+        assert!(dispatches > 50, "the first step is measured dispatch by dispatch: {dispatches}");
+        assert_eq!(fast, [dispatches, dispatches + 1, dispatches + 2, dispatches + 3], "{}", gpu.name());
+        assert!(too_long.is_none(), "{too_long:?}");
+        let (slow, found, _) = run(1);
+        assert!(found == expected, "{}: the numbers depend on the pieces", gpu.name());
+        if gpu.is_software() {
+            assert!(slow[1] - slow[0] > 1, "{slow:?}: this device takes longer than 1 ms");
+        }
+    }
+}
+
+/// The limit is a time in the library; the command line counts in milliseconds.
+#[test]
+fn a_dispatch_that_is_too_long_is_named() {
+    for device in devices() {
+        let Device::Gpu(gpu) = &device else { continue };
+        let (dispatch, time) = longest(gpu, Duration::from_nanos(1)).expect("nothing takes a nanosecond");
+        assert!(dispatch.contains("conv3x3") && time > Duration::from_nanos(1), "{dispatch} {time:?}");
+        assert!(longest(gpu, Duration::from_secs(1000)).is_none());
+    }
+}
+
+fn longest(gpu: &Arc<Gpu>, limit: Duration) -> Option<(String, Duration)> {
+    let config = config();
+    let mut plan = config.plan().unwrap();
+    let mut step = unheat::gpu::Step::new(
+        gpu,
+        &plan.net,
+        &plan.heat,
+        plan.objective,
+        config.physics,
+        config.activations,
+        plan.adam,
+        config.batch,
+        &plan.start,
+    )
+    .unwrap();
+    step.limit_submissions(limit);
+    assert!(step.too_long().is_none(), "before it is measured");
+    step.submit(&plan.data.batch(0)).unwrap();
+    step.losses(true).unwrap();
+    step.too_long()
+}
