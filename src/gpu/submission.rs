@@ -2,6 +2,7 @@
 //! Windows), and a desktop on the same device stands still meanwhile; so slow devices get a step in pieces.
 
 use super::Gpu;
+use super::in_flight::InFlight;
 use super::recording::{Description, Recording, Work};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -98,7 +99,7 @@ impl<'a> Submission<'a> {
     }
 
     /// Submits what is left, without waiting. The first time, lets the device tell when it has finished.
-    pub(super) fn submit(mut self) -> wgpu::SubmissionIndex {
+    pub(super) fn submit(mut self) -> InFlight {
         let last = self.send();
         if self.budget == 0.0 {
             let (speed, start, total) = (self.pace.speed.clone(), self.start, self.total);
@@ -109,9 +110,9 @@ impl<'a> Submission<'a> {
         last
     }
 
-    fn send(&mut self) -> wgpu::SubmissionIndex {
+    fn send(&mut self) -> InFlight {
         self.pace.submissions += 1;
         let next = self.gpu.device.create_command_encoder(&Default::default());
-        self.gpu.queue.submit([std::mem::replace(&mut self.encoder, next).finish()])
+        self.gpu.submit(std::mem::replace(&mut self.encoder, next).finish())
     }
 }
