@@ -40,6 +40,7 @@ pub mod shape;
 pub mod sink;
 pub mod source;
 pub mod step;
+mod stopwatch;
 mod submission;
 pub mod sum_rows;
 pub mod tensor;

@@ -1,9 +1,9 @@
 //! How long every dispatch of a recording takes.
 
 use super::kernel::Dispatch;
+use super::stopwatch::Stopwatch;
 use super::{Gpu, Recording};
 use crate::{Error, Result};
-use std::time::Instant;
 
 /// How dispatches are timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -103,10 +103,12 @@ pub(super) async fn seconds<'a>(
         dispatches.into_iter().for_each(|dispatch| dispatch.encode(&mut pass));
     }
     let commands = encoder.finish();
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     gpu.queue.submit([commands]);
     gpu.finished().await?;
-    Ok(start.elapsed().as_secs_f64())
+    let measured =
+        watch.measured().ok_or_else(|| Error::Device("no clock: submissions cannot be timed here".into()))?;
+    Ok(measured.as_secs_f64())
 }
 
 /// The middle of `values`, the lower one of two; 0 if there are none. Sorts them.

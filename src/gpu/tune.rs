@@ -14,6 +14,7 @@ use super::conv3x3::TILE_SIDE;
 use super::kernel::{Dispatch, Kernel, KernelSpec};
 use super::profiler::seconds;
 use super::recording::Tunable;
+use super::stopwatch::Stopwatch;
 use super::unet::Network;
 use super::variants::{Key, Variant, Variants};
 use super::{Gpu, Recorder};
@@ -21,7 +22,7 @@ use crate::Result;
 use crate::model::{Storage, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time for everything.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -73,7 +74,7 @@ pub struct Outcome {
 /// # Errors
 /// [`Error`](crate::Error) where the network does not fit the device, or the device fails.
 pub async fn tune(gpu: &Gpu, work: &Workload<'_>, limit: Duration) -> Result<Outcome> {
-    let start = Instant::now();
+    let start = Stopwatch::start();
     let before = gpu.variants();
     let mut chosen = before.clone();
     let kinds = kinds(gpu, work, &before)?;
@@ -220,7 +221,7 @@ async fn search(
 
 /// Keeps the time.
 struct Clock {
-    start: Instant,
+    start: Stopwatch,
     limit: Duration,
     /// The longest trial so far.
     longest: Duration,
@@ -230,7 +231,7 @@ struct Clock {
 impl Clock {
     /// Times `variant`, unless `end` (since the start) has passed or it may last beyond the limit.
     async fn time(&mut self, gpu: &Gpu, kind: &Tunable, variant: Variant, end: Duration) -> Option<Trial> {
-        let (begin, elapsed) = (Instant::now(), self.start.elapsed());
+        let (begin, elapsed) = (Stopwatch::start(), self.start.elapsed());
         if elapsed > end || elapsed + self.longest > self.limit {
             return None;
         }
@@ -277,7 +278,7 @@ async fn warm_up(gpu: &Gpu, kind: &Tunable) -> Result<()> {
         return Ok(());
     }
     let (dispatch, _) = dispatch(gpu, kind, kind.recorded)?;
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while start.elapsed() < Duration::from_millis(50) {
         run(gpu, &dispatch, 4).await?;
     }
