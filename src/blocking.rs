@@ -41,7 +41,10 @@ fn drive<R, E>(
 /// Waits for what needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`. What a device
 /// runs never comes this way, since nobody asks the device: that is [`Gpu::block_on`]'s.
 pub fn block_on<R>(future: impl Future<Output = R>) -> R {
-    let Ok(output) = drive(future, || Ok::<_, Infallible>(thread::park()));
+    let Ok(output) = drive(future, || {
+        thread::park();
+        Ok::<_, Infallible>(())
+    });
     output
 }
 
