@@ -3,6 +3,7 @@
 //!     cargo run --release --example gradient_range -- [device [batch [size [steps]]]]
 
 use std::sync::Arc;
+use unheat::blocking::block_on;
 use unheat::gpu::{Checks, Gpu, Step};
 use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
@@ -22,7 +23,7 @@ fn main() -> unheat::Result<()> {
     let mut number = |usual| arguments.next().and_then(|text| text.parse().ok()).unwrap_or(usual);
     let (batch, size, steps) = (number(16), number(64), number(50));
     let Ok(choice) = device.parse();
-    let gpu = Arc::new(Gpu::open(&find(&choice)?, Checks::default())?);
+    let gpu = Arc::new(block_on(Gpu::open(&find(&choice)?, Checks::default()))?);
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(size, size, 8.0)?;
     println!("{}, batch {batch}, {size}x{size}, scale {GRADIENT_SCALE}", gpu.name());
@@ -35,9 +36,9 @@ fn main() -> unheat::Result<()> {
         let mut step = Step::new(&gpu, &net, &heat, method, precision, Storage::F32, adam, batch, &state)?;
         for number in 0..steps {
             let rectangles = draw_batch(Purpose::Rectangles, 0, number as u64, batch, size, size);
-            step.submit(&Batch::rectangles(rectangles))?;
+            gpu.block_on(step.submit(&Batch::rectangles(rectangles)))?;
             if [0, 4, 19, 49, 99, 199].contains(&number) || number + 1 == steps {
-                row(method, number, step.stored_gradients()?);
+                row(method, number, gpu.block_on(step.stored_gradients())?);
             }
         }
     }

@@ -70,6 +70,7 @@
 //! - [`model`]: what is computed, wherever it runs.
 //! - [`cpu`]: every stage in plain Rust: the reference, and the engine where there is no GPU.
 //! - [`gpu`]: every stage as a WGSL kernel.
+//! - [`blocking`]: a thread that waits for what [`gpu`] promises; there nothing waits.
 //! - [`cases`]: the one list of comparisons between the two.
 //! - [`io`]: arrays, weights, pictures, tables.
 //! - [`train`]: the loop that drives either engine.
@@ -78,6 +79,9 @@
 
 #[cfg(not(target_family = "wasm"))]
 pub mod bench;
+#[cfg(not(target_family = "wasm"))]
+pub mod blocking;
+#[cfg(not(target_family = "wasm"))]
 pub mod cases;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;

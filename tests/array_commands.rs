@@ -5,7 +5,7 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{Golden, check, relative};
-use unheat::gpu::device;
+use unheat::blocking::adapters;
 use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data, Tensor};
 use unheat::train::device::NO_ADAPTER;
@@ -78,7 +78,7 @@ impl Room {
 
 /// The CPU twins and the first adapter, each in both precisions.
 fn engines() -> Vec<(&'static str, &'static str)> {
-    assert!(!device::adapters().is_empty(), "{NO_ADAPTER}");
+    assert!(!adapters().is_empty(), "{NO_ADAPTER}");
     vec![("cpu", "f32"), ("cpu", "f64"), ("0", "f32"), ("0", "f64")]
 }
 

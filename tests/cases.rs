@@ -1,11 +1,12 @@
 //! The one case list on every adapter, with injected checks and without.
 
 use std::sync::Arc;
+use unheat::blocking::{adapters, block_on};
 use unheat::cases;
-use unheat::gpu::{Checks, Gpu, device};
+use unheat::gpu::{Checks, Gpu};
 
 fn run(open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
-    let adapters = device::adapters();
+    let adapters = adapters();
     assert!(
         !adapters.is_empty(),
         "no Vulkan, Metal or DX12 adapter: run scripts/setup, which installs Mesa's software Vulkan driver"
@@ -33,11 +34,13 @@ fn run(open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
 /// nor larger buffers. One after the other, since drivers keep what they have compiled.
 #[test]
 fn every_case_agrees_with_the_reference_trusted_and_on_the_least_device() {
-    run(|adapter| Gpu::open(adapter, Checks::Trusted));
-    run(|adapter| Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()));
+    run(|adapter| block_on(Gpu::open(adapter, Checks::Trusted)));
+    run(|adapter| {
+        block_on(Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()))
+    });
 }
 
 #[test]
 fn every_case_agrees_with_the_reference_checked() {
-    run(|adapter| Gpu::open(adapter, Checks::Checked));
+    run(|adapter| block_on(Gpu::open(adapter, Checks::Checked)));
 }

@@ -8,6 +8,7 @@ use std::path::Path;
 use support::runs::{SMALL, assert_same, command, said};
 use support::{adapters, devices};
 use tempfile::tempdir;
+use unheat::blocking::block_on;
 use unheat::io::metrics::Row;
 use unheat::model::Storage;
 use unheat::train::{Device, DeviceChoice, Progress, Size, TrainConfig, train};
@@ -140,7 +141,7 @@ fn raced(device: &wgpu::Device, queue: &wgpu::Queue, pipeline: &wgpu::ComputePip
 fn a_racy_kernel_is_caught_by_comparing_bytes() {
     const TRIES: usize = 100;
     for adapter in adapters() {
-        let (device, queue) = pollster::block_on(adapter.request_device(&Default::default())).unwrap();
+        let (device, queue) = block_on(adapter.request_device(&Default::default())).unwrap();
         let module = device.create_shader_module(wgpu::ShaderModuleDescriptor {
             label: None,
             source: wgpu::ShaderSource::Wgsl(RACE.into()),

@@ -4,9 +4,10 @@ mod support;
 
 use std::sync::Arc;
 use support::{Golden, check, live_errors, net, relative, widen};
+use unheat::blocking::{adapters, block_on};
 use unheat::cpu::inverse::damping;
 use unheat::gpu::exp64::exp64;
-use unheat::gpu::{Checks, Gpu, Recorder, Step, device};
+use unheat::gpu::{Checks, Gpu, Recorder, Step};
 use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::init::State;
 use unheat::model::rectangles::PER_SAMPLE;
@@ -15,9 +16,12 @@ use unheat::train::device::NO_ADAPTER;
 use unheat::train::{Device, fields};
 
 fn gpus() -> Vec<Arc<Gpu>> {
-    let adapters = device::adapters();
+    let adapters = adapters();
     assert!(!adapters.is_empty(), "{NO_ADAPTER}");
-    adapters.iter().map(|adapter| Arc::new(Gpu::open(adapter, Checks::default()).unwrap())).collect()
+    adapters
+        .iter()
+        .map(|adapter| Arc::new(block_on(Gpu::open(adapter, Checks::default())).unwrap()))
+        .collect()
 }
 
 /// Every engine in every precision that it has.
@@ -289,15 +293,15 @@ fn training_steps_with_64_bit_physics() {
                 continue;
             }
             let mut step = step.unwrap();
-            step.submit(&unheat::model::Batch::fields(golden.f64("x_gt"))).unwrap();
+            gpu.block_on(step.submit(&unheat::model::Batch::fields(golden.f64("x_gt")))).unwrap();
             step.request_losses().unwrap();
-            let losses = step.losses(true).unwrap().remove(0);
+            let losses = gpu.block_on(step.losses(true)).unwrap().remove(0);
             let prefix = format!("{}.", method.name());
             for (name, values) in [("loss", losses.loss), ("x_l2", losses.x_l2), ("y_l2", losses.y_l2)] {
                 let error = relative(&values, &golden.f64(&format!("{prefix}{name}")));
                 check(&format!("{prefix}{name}"), error, 1e-5);
             }
-            let ours = widen(&step.gradients().unwrap());
+            let ours = widen(&gpu.block_on(step.gradients()).unwrap());
             let (worst, all) = live_errors(&net, &ours, &golden.params(&net, &format!("{prefix}grad.")));
             check(&format!("{prefix}worst gradient"), worst, 3e-3);
             check(&format!("{prefix}all gradients"), all, 5e-4);

@@ -4,6 +4,7 @@ mod support;
 
 use std::sync::Arc;
 use support::adapters;
+use unheat::blocking::block_on;
 use unheat::gpu::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
 use unheat::train::{Device, Size, TrainConfig, Trainer};
@@ -45,7 +46,7 @@ fn trainers_leave_nothing_behind() {
         vec![("CPU engine".to_owned(), Box::new(|| cycle(&Device::Cpu, &self::config())))];
     for adapter in adapters() {
         let name = adapter.get_info().name;
-        let gpu = Arc::new(Gpu::open(&adapter, Checks::default()).unwrap());
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::default())).unwrap());
         let before = allocated(&gpu);
         let (shared, settings) = (gpu.clone(), config.clone());
         kinds.push((
@@ -59,7 +60,7 @@ fn trainers_leave_nothing_behind() {
         kinds.push((
             format!("devices of {name}"),
             Box::new(move || {
-                let gpu = Arc::new(Gpu::open(&adapter, Checks::default()).unwrap());
+                let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::default())).unwrap());
                 cycle(&Device::Gpu(gpu), &settings);
             }),
         ));

@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use support::{Golden, adapters, check, devices, live_errors, relative, widen};
 use unheat::TrainConfig;
+use unheat::blocking::block_on;
 use unheat::cpu::{self, Real};
 use unheat::gpu::{self, Checks, Gpu, Recorder};
 use unheat::io::weights;
@@ -109,7 +110,7 @@ fn the_cpu_engine_computes_what_pytorch_does() {
 #[test]
 fn the_shaders_compute_what_pytorch_does() {
     for adapter in adapters() {
-        let gpu = Arc::new(Gpu::open(&adapter, Checks::Checked).unwrap());
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
         for peer in Peer::all() {
             let network = gpu::unet::Network::new(&gpu, &peer.net, Storage::F32, BATCH, NX, NY).unwrap();
             let params: Vec<f32> = peer.params().iter().map(|&v| v as f32).collect();

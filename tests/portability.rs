@@ -200,3 +200,38 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
         }
     }
 }
+
+/// What keeps a thread waiting, or is one, and std's clock; a browser has none of them.
+const WAITS: [&str; 11] = [
+    "block_on",
+    "PollType::Wait",
+    "wait_indefinitely",
+    ".wait()",
+    ".recv()",
+    "Condvar",
+    "thread::",
+    "rayon",
+    "pollster",
+    "Instant::now()",
+    "SystemTime",
+];
+
+/// The first of them outside the tests at a file's end.
+fn wait_in(text: &str) -> Option<&'static str> {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    WAITS.into_iter().find(|wait| text.contains(wait))
+}
+
+/// What is computed, and the GPU's side of it, could run in a browser.
+#[test]
+fn nothing_waits_in_gpu_and_model() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
+    let mut files = Vec::new();
+    ["gpu", "model"].iter().for_each(|room| collect(&source.join(room), &mut files));
+    assert!(files.len() > 60, "only {} files", files.len());
+    for file in files {
+        assert_eq!(wait_in(&text(&file)), None, "{} (src/blocking.rs is the place)", file.display());
+    }
+    assert_eq!(wait_in(&text(&source.join("blocking.rs"))), Some("block_on"), "it would be found");
+}

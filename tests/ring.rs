@@ -2,7 +2,8 @@
 //! order, with the same numbers.
 
 use std::sync::Arc;
-use unheat::gpu::{Checks, Gpu, Step, device};
+use unheat::blocking::{adapters, block_on};
+use unheat::gpu::{Checks, Gpu, Step};
 use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
@@ -21,23 +22,23 @@ fn run(gpu: &Arc<Gpu>, mut after_step: impl FnMut(u64, &mut Step) -> Vec<Losses>
             .unwrap();
     let mut losses = Vec::new();
     for t in 0..STEPS {
-        step.submit(&Batch::rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8))).unwrap();
+        gpu.block_on(step.submit(&Batch::rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8)))).unwrap();
         losses.extend(after_step(t, &mut step));
     }
     step.request_losses().unwrap();
-    losses.extend(step.losses(true).unwrap());
-    (losses, step.weights().unwrap().0)
+    losses.extend(gpu.block_on(step.losses(true)).unwrap());
+    (losses, gpu.block_on(step.weights()).unwrap().0)
 }
 
 #[test]
 fn the_rhythm_of_readbacks_changes_nothing() {
-    let adapters = device::adapters();
+    let adapters = adapters();
     assert!(!adapters.is_empty(), "{NO_ADAPTER}");
     for adapter in adapters {
-        let gpu = Arc::new(Gpu::open(&adapter, Checks::default()).unwrap());
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::default())).unwrap());
         let each = run(&gpu, |_, step| {
             step.request_losses().unwrap();
-            step.losses(true).unwrap()
+            gpu.block_on(step.losses(true)).unwrap()
         });
         assert_eq!(each.0.len(), STEPS as usize);
         assert!(each.0.iter().all(|losses| losses.is_finite() && losses.x_l2.len() == 2));
@@ -47,7 +48,7 @@ fn the_rhythm_of_readbacks_changes_nothing() {
             if t % 3 == 0 {
                 step.request_losses().unwrap();
             }
-            step.losses(false).unwrap()
+            gpu.block_on(step.losses(false)).unwrap()
         });
         assert_eq!(odd, each);
     }

@@ -20,7 +20,7 @@ fn config() -> TrainConfig {
 }
 
 fn devices() -> Vec<Device> {
-    let gpus = 0..unheat::gpu::device::adapters().len();
+    let gpus = 0..unheat::blocking::adapters().len();
     assert!(!gpus.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
     let gpus = gpus.map(|i| Device::open(&DeviceChoice::Index(i)).unwrap());
     gpus.chain([Device::Cpu]).collect()
@@ -167,7 +167,7 @@ fn longest(gpu: &Arc<Gpu>, limit: Duration) -> Option<(String, Duration)> {
     .unwrap();
     step.limit_submissions(limit);
     assert!(step.too_long().is_none(), "before it is measured");
-    step.submit(&plan.data.batch(0)).unwrap();
-    step.losses(true).unwrap();
+    gpu.block_on(step.submit(&plan.data.batch(0))).unwrap();
+    gpu.block_on(step.losses(true)).unwrap();
     step.too_long()
 }

@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
+use unheat::blocking::{adapters, block_on};
 use unheat::gpu::arrange::{Arrangement, Weights};
 use unheat::gpu::conv3x3::{chunks, conv3x3, conv3x3_weight_gradient, partial_len, statistics_len};
 use unheat::gpu::gradient::Gradient;
@@ -10,15 +11,15 @@ use unheat::gpu::sink::{Pool, Sink, Target};
 use unheat::gpu::source::{Layer, NORM_LEN, Source};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::variants::{Key, Variant, Variants};
-use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor, device};
+use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
 use unheat::train::device::NO_ADAPTER;
 
 /// The first adapter; not on every one, for this is about the shaders.
 fn gpu() -> Arc<Gpu> {
-    let adapters = device::adapters();
-    Arc::new(Gpu::open(adapters.first().expect(NO_ADAPTER), Checks::Trusted).unwrap())
+    let adapters = adapters();
+    Arc::new(block_on(Gpu::open(adapters.first().expect(NO_ADAPTER), Checks::Trusted)).unwrap())
 }
 
 fn noise(gpu: &Gpu, stream: u64, len: usize) -> Tensor {
@@ -286,13 +287,13 @@ fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
     let net =
         UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular, ..Default::default() });
     let work = Workload { net: &net, storage: Storage::F32, batch: 64, nx: 32, ny: 32 };
-    let outcome = tune(&gpu, &work, Duration::ZERO).unwrap();
+    let outcome = gpu.block_on(tune(&gpu, &work, Duration::ZERO)).unwrap();
     assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");
     assert!(outcome.kinds > 8 && gpu.variants().iter().count() == outcome.kinds);
-    assert_eq!(tune(&gpu, &work, Duration::ZERO).unwrap().kinds, 0, "everything is known");
+    assert_eq!(gpu.block_on(tune(&gpu, &work, Duration::ZERO)).unwrap().kinds, 0, "everything is known");
 
     gpu.set_variants(Variants::new());
-    let outcome = tune(&gpu, &work, Duration::from_secs(4)).unwrap();
+    let outcome = gpu.block_on(tune(&gpu, &work, Duration::from_secs(4))).unwrap();
     assert!(outcome.timed > 0 && gpu.variants().iter().count() == outcome.kinds);
     // What is begun is finished: the bound is generous for busy machines.
     assert!(outcome.seconds < 12.0, "{outcome:?}");

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
 use support::{Golden, adapters, check, devices, live_errors, net, params, rasterised, relative, widen};
+use unheat::blocking::block_on;
 use unheat::cpu::unet::Network;
 use unheat::gpu::adam::Optimiser;
 use unheat::gpu::{Checks, Gpu, Recorder};
@@ -214,7 +215,7 @@ fn saved_gradients_are_the_golden_ones() {
 }
 
 fn open(adapter: &wgpu::Adapter) -> Arc<Gpu> {
-    Arc::new(Gpu::open(adapter, Checks::Checked).unwrap())
+    Arc::new(block_on(Gpu::open(adapter, Checks::Checked)).unwrap())
 }
 
 #[test]

@@ -159,7 +159,7 @@ fn time_dispatches(gpu: &Gpu, step: &Step, timing: Timing, rounds: usize) -> Res
     let parts = step.parts();
     let recordings = parts.map(|(_, recording)| recording);
     let times: Vec<Vec<f64>> =
-        (0..rounds).map(|_| profiler::time(gpu, &recordings, timing)).collect::<Result<_>>()?;
+        (0..rounds).map(|_| gpu.block_on(profiler::time(gpu, &recordings, timing))).collect::<Result<_>>()?;
     let described = parts.iter().flat_map(|(part, recording)| recording.describe().map(move |d| (*part, d)));
     let stage = |(i, (part, dispatch)): (usize, (&str, crate::gpu::recording::Description))| {
         let mut seconds: Vec<f64> = times.iter().map(|round| round[i]).collect();

@@ -118,13 +118,14 @@ fn standardised(z: &[f64], norms: &[f64]) -> Vec<Vec<f64>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::{Checks, Gpu, device};
+    use crate::blocking::{adapters, block_on};
+    use crate::gpu::{Checks, Gpu};
     use std::sync::Arc;
 
     #[test]
     fn without_a_pivot_a_large_mean_takes_the_digits() {
-        for adapter in device::adapters() {
-            let gpu = Arc::new(Gpu::open(&adapter, Checks::Checked).unwrap());
+        for adapter in adapters() {
+            let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
             if gpu.stores_in(Storage::F16) {
                 let error = case(Part::Values, TOLERANCE, false).error(&gpu, false).unwrap();
                 assert!(error > 10.0 * TOLERANCE, "{error}");

@@ -117,12 +117,12 @@ impl Lockstep {
             self.batch,
             &start,
         )?;
-        step.submit(&self.batch(0))?;
-        let gradients = step.gradients()?;
-        step.submit(&self.batch(1))?;
+        gpu.block_on(step.submit(&self.batch(0)))?;
+        let gradients = gpu.block_on(step.gradients())?;
+        gpu.block_on(step.submit(&self.batch(1)))?;
         step.request_losses()?;
-        let losses = step.losses(true)?;
-        let (weights, _) = step.weights()?;
+        let losses = gpu.block_on(step.losses(true))?;
+        let (weights, _) = gpu.block_on(step.weights())?;
         Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 

@@ -3,8 +3,9 @@
 use super::Outcome;
 use super::say::say;
 use super::tune::{self, Tuning};
+use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
-use crate::gpu::{Checks, Gpu, Variants, device};
+use crate::gpu::{Checks, Gpu, Variants};
 use crate::train::device::{NO_ADAPTER, find};
 use crate::train::{DeviceChoice, TrainConfig};
 use crate::{Error, Result};
@@ -35,7 +36,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let adapters = match &arguments.device {
-        None => device::adapters(),
+        None => adapters(),
         Some(device) => {
             let Ok(choice) = device.parse::<DeviceChoice>();
             if matches!(choice, DeviceChoice::Auto | DeviceChoice::Cpu) {
@@ -64,8 +65,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 /// Prints the table for one adapter and returns the number of failures.
 fn check(adapter: &wgpu::Adapter, tuning: &Tuning, perturb: Option<&str>) -> Result<usize> {
-    let trusted = Arc::new(Gpu::open(adapter, Checks::Trusted)?);
-    let checked = Arc::new(Gpu::open(adapter, Checks::Checked)?);
+    let trusted = Arc::new(block_on(Gpu::open(adapter, Checks::Trusted))?);
+    let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
         let config = TrainConfig::default();
         tune::find(&trusted, &config, &config.plan()?)?;

@@ -3,7 +3,7 @@
 use super::Outcome;
 use super::say::say;
 use crate::Error;
-use crate::gpu::device::adapters;
+use crate::blocking::adapters;
 use crate::train::device::NO_ADAPTER;
 use clap::Args;
 use std::process::ExitCode;

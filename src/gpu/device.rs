@@ -6,7 +6,10 @@ use super::variants::Variants;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
 const BACKENDS: wgpu::Backends =
@@ -30,12 +33,12 @@ impl Default for Checks {
 }
 
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
-pub fn adapters() -> Vec<wgpu::Adapter> {
+pub async fn adapters() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
     // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1 asks for them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
-    pollster::block_on(wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS))
+    wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
 /// An open device with its queue and the kernels built so far.
@@ -49,12 +52,17 @@ pub struct Gpu {
     pub(super) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
     failure: Arc<Mutex<Option<String>>>,
+    /// The submission that a future is waiting for, so that who blocks need not wait for later ones too.
+    pub(crate) awaited: Mutex<Option<wgpu::SubmissionIndex>>,
 }
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
     /// 64-bit floats in shaders and timestamps where it has them.
-    pub fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the adapter refuses.
+    pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         let offered = adapter.limits();
         let wanted =
             wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
@@ -70,11 +78,11 @@ impl Gpu {
             max_compute_workgroup_storage_size: workgroup_memory,
             ..Default::default()
         };
-        Self::open_with(adapter, checks, features, limits)
+        Self::open_with(adapter, checks, features, limits).await
     }
 
     /// As [`Gpu::open`], with these features and limits.
-    pub fn open_with(
+    pub async fn open_with(
         adapter: &wgpu::Adapter,
         checks: Checks,
         features: wgpu::Features,
@@ -87,7 +95,9 @@ impl Gpu {
             required_limits: limits,
             ..Default::default()
         };
-        let (device, queue) = pollster::block_on(adapter.request_device(&descriptor))
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
             .map_err(|e| Error::Device(format!("{}: cannot open the device: {}", info.name, one_line(&e))))?;
         Ok(Self::from_device(device, queue, info, checks))
     }
@@ -96,10 +106,11 @@ impl Gpu {
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter is gone or refuses.
-    pub fn reopen(&self) -> Result<Self> {
-        let adapter = adapters().into_iter().find(|adapter| adapter.get_info() == self.info);
+    pub async fn reopen(&self) -> Result<Self> {
+        let adapter = adapters().await.into_iter().find(|adapter| adapter.get_info() == self.info);
         let adapter = adapter.ok_or_else(|| Error::Device(format!("{}: is there no more", self.name())))?;
-        let gpu = Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits())?;
+        let gpu =
+            Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits()).await?;
         gpu.set_variants(self.variants());
         Ok(gpu)
     }
@@ -133,6 +144,7 @@ impl Gpu {
             variants: Mutex::default(),
             ledger: Arc::default(),
             failure,
+            awaited: Mutex::default(),
         }
     }
 
@@ -224,14 +236,24 @@ impl Gpu {
     }
 
     /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.
+    ///
+    /// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is one that
+    /// no scope caught, which whatever is fetched next returns.
     pub(crate) fn checked<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
+        if cfg!(target_family = "wasm") {
+            return Ok(create());
+        }
         let scopes =
             [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
                 .map(|filter| self.device.push_error_scope(filter));
         let result = create();
         let mut error = None;
         for scope in scopes.into_iter().rev() {
-            error = error.or(pollster::block_on(scope.pop()));
+            let answer = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
+            error = error.or(match answer {
+                Poll::Ready(caught) => caught,
+                Poll::Pending => None, // in browsers alone
+            });
         }
         match error {
             None => Ok(result),
@@ -242,12 +264,8 @@ impl Gpu {
         }
     }
 
-    /// Waits until everything submitted has run.
-    pub fn wait(&self) -> Result<()> {
-        self.poll(wgpu::PollType::wait_indefinitely())
-    }
-
-    /// Lets finished work call back; waits as `poll_type` says.
+    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
+    /// Returns the first error that no scope caught.
     pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
         let outcome = self.device.poll(poll_type);
         if let Some(failure) = self.failure.lock().unwrap().as_ref() {

@@ -4,12 +4,13 @@
 use super::device::{Checks, one_line};
 use super::params::Params;
 use super::reflect::{self, Binding, check_fields};
+use super::stopwatch::Stopwatch;
 use super::{Gpu, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// What a kernel is made of: constants, the scalar `real`, how activations are `stored`, then WGSL files one after the
 /// other. The entry point is `main`.
@@ -104,7 +105,7 @@ pub struct Kernel {
 impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
     pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec, checks: Checks) -> Result<Self> {
-        let start = Instant::now();
+        let watch = Stopwatch::start();
         let source = spec.source();
         let (module, info) = validate(spec)?;
         reflect::check_workgroup(&spec.name, &module, &gpu.device.limits())?;
@@ -124,7 +125,7 @@ impl Kernel {
                 cache: None,
             })
         })?;
-        Ok(Self { spec: spec.clone(), pipeline, bindings, build_time: start.elapsed() })
+        Ok(Self { spec: spec.clone(), pipeline, bindings, build_time: watch.elapsed() })
     }
 
     /// The description that this kernel was built from.

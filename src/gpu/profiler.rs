@@ -1,9 +1,9 @@
 //! How long every dispatch of a recording takes.
 
 use super::kernel::Dispatch;
+use super::stopwatch::Stopwatch;
 use super::{Gpu, Recording};
 use crate::{Error, Result};
-use std::time::Instant;
 
 /// How dispatches are timed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -26,21 +26,24 @@ const EMPTY: usize = 15;
 ///
 /// # Errors
 /// [`Error::Device`] where timestamps are asked of an adapter without them, or the device fails.
-pub fn time(gpu: &Gpu, recordings: &[&Recording], timing: Timing) -> Result<Vec<f64>> {
+pub async fn time(gpu: &Gpu, recordings: &[&Recording], timing: Timing) -> Result<Vec<f64>> {
     let dispatches: Vec<&Dispatch> = recordings.iter().flat_map(|r| r.dispatches()).collect();
     match timing {
         Timing::Timestamps => {
             if !gpu.has_timestamps() {
                 return Err(Error::Device(format!("{} has no timestamps", gpu.name())));
             }
-            let times: Result<Vec<_>> = dispatches.chunks(SET).map(|set| by_timestamps(gpu, set)).collect();
-            Ok(times?.concat())
+            let mut times = Vec::with_capacity(dispatches.len());
+            for set in dispatches.chunks(SET) {
+                times.extend(by_timestamps(gpu, set).await?);
+            }
+            Ok(times)
         }
-        Timing::Submissions => by_submissions(gpu, &dispatches),
+        Timing::Submissions => by_submissions(gpu, &dispatches).await,
     }
 }
 
-fn by_timestamps(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
+async fn by_timestamps(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
     let queries = 2 * dispatches.len() as u32;
     let bytes = u64::from(queries * wgpu::QUERY_SIZE);
     let (set, resolved) = gpu.checked("timestamps", || {
@@ -70,30 +73,42 @@ fn by_timestamps(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
         dispatch.encode(&mut pass);
     }
     encoder.resolve_query_set(&set, 0..queries, &resolved, 0);
-    let ticks: Vec<u64> = gpu.read_buffer(encoder, &resolved, bytes, "timestamps")?;
+    let ticks: Vec<u64> = gpu.fetch_buffer(encoder, &resolved, bytes, "timestamps").await?;
     let period = 1e-9 * f64::from(gpu.queue.get_timestamp_period());
     Ok(ticks.chunks_exact(2).map(|t| t[1].saturating_sub(t[0]) as f64 * period).collect())
 }
 
-fn by_submissions(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
-    gpu.wait()?;
-    let mut empty = (0..EMPTY).map(|_| seconds(gpu, [])).collect::<Result<Vec<f64>>>()?;
+async fn by_submissions(gpu: &Gpu, dispatches: &[&Dispatch]) -> Result<Vec<f64>> {
+    gpu.finished().await?;
+    let mut empty = [0.0; EMPTY];
+    for time in &mut empty {
+        *time = seconds(gpu, []).await?;
+    }
     let overhead = median(&mut empty);
-    dispatches.iter().map(|&dispatch| Ok((seconds(gpu, [dispatch])? - overhead).max(0.0))).collect()
+    let mut times = Vec::with_capacity(dispatches.len());
+    for &dispatch in dispatches {
+        times.push((seconds(gpu, [dispatch]).await? - overhead).max(0.0));
+    }
+    Ok(times)
 }
 
 /// Seconds from the submission of these dispatches, in one pass, until they have run.
-pub(super) fn seconds<'a>(gpu: &Gpu, dispatches: impl IntoIterator<Item = &'a Dispatch>) -> Result<f64> {
+pub(super) async fn seconds<'a>(
+    gpu: &Gpu,
+    dispatches: impl IntoIterator<Item = &'a Dispatch>,
+) -> Result<f64> {
     let mut encoder = gpu.device.create_command_encoder(&Default::default());
     {
         let mut pass = encoder.begin_compute_pass(&Default::default());
         dispatches.into_iter().for_each(|dispatch| dispatch.encode(&mut pass));
     }
     let commands = encoder.finish();
-    let start = Instant::now();
+    let watch = Stopwatch::start();
     gpu.queue.submit([commands]);
-    gpu.wait()?;
-    Ok(start.elapsed().as_secs_f64())
+    gpu.finished().await?;
+    let measured =
+        watch.measured().ok_or_else(|| Error::Device("no clock: submissions cannot be timed here".into()))?;
+    Ok(measured.as_secs_f64())
 }
 
 /// The middle of `values`, the lower one of two; 0 if there are none. Sorts them.

@@ -7,6 +7,7 @@ use super::adam::Optimiser;
 use super::add_gradient::add_gradient;
 use super::data::Data;
 use super::fft::pairs;
+use super::in_flight::InFlight;
 use super::mean_shift::{self, MeanShift};
 use super::memory::MemoryUse;
 use super::physics::Physics;
@@ -48,7 +49,7 @@ pub struct Step {
     /// Steps submitted, which is also the number t of the last update.
     submitted: u64,
     skips: bool,
-    in_flight: VecDeque<wgpu::SubmissionIndex>,
+    in_flight: VecDeque<InFlight>,
     ring: Ring,
 }
 
@@ -302,22 +303,23 @@ impl Step {
         ]
     }
 
-    /// Waits until few enough micro-batches are in flight for another one.
-    pub fn make_room(&mut self) -> Result<()> {
-        if self.in_flight.len() < IN_FLIGHT {
-            return Ok(());
+    /// Returns once few enough micro-batches are in flight for another one.
+    pub async fn make_room(&mut self) -> Result<()> {
+        if self.in_flight.len() >= IN_FLIGHT
+            && let Some(oldest) = self.in_flight.pop_front()
+        {
+            self.gpu.has_run(oldest).await?;
         }
-        let oldest = self.in_flight.pop_front();
-        self.gpu.poll(wgpu::PollType::Wait { submission_index: oldest, timeout: None })
+        Ok(())
     }
 
     /// Submits one step, when there is room.
-    pub fn submit(&mut self, batch: &Batch) -> Result<()> {
+    pub async fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
         let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
         for (i, part) in batch.parts(parts, self.cells).iter().enumerate() {
-            self.make_room()?;
+            self.make_room().await?;
             self.submit_part(part, i == 0, i + 1 == parts)?;
         }
         if self.ring.is_full() {
@@ -364,9 +366,9 @@ impl Step {
     }
 
     /// The losses that have arrived, in step order; with `wait`, those of every requested step.
-    pub fn losses(&mut self, wait: bool) -> Result<Vec<Losses>> {
+    pub async fn losses(&mut self, wait: bool) -> Result<Vec<Losses>> {
         if wait {
-            self.gpu.wait()?;
+            self.gpu.finished().await?;
             self.in_flight.clear();
         } else {
             self.gpu.poll(wgpu::PollType::Poll)?;
@@ -374,25 +376,25 @@ impl Step {
         self.ring.arrived(&self.gpu)
     }
 
-    /// Waits, and returns the flat parameters and running statistics.
-    pub fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        Ok((self.gpu.read(&self.network.params)?, self.gpu.read(&self.network.running)?))
+    /// The flat parameters and running statistics.
+    pub async fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok((self.gpu.fetch(&self.network.params).await?, self.gpu.fetch(&self.network.running).await?))
     }
 
-    /// Waits, and returns parameters and running statistics of the last step whose loss was finite.
-    pub fn kept_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        Ok((self.gpu.read(&self.kept_params)?, self.gpu.read(&self.kept_running)?))
+    /// Parameters and running statistics of the last step whose loss was finite.
+    pub async fn kept_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        Ok((self.gpu.fetch(&self.kept_params).await?, self.gpu.fetch(&self.kept_running).await?))
     }
 
-    /// Waits, and returns what the next step depends on. The caller knows how many batches the statistics have seen.
-    pub fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
-        let (params, buffers) = self.weights()?;
+    /// What the next step depends on. The caller knows how many batches the statistics have seen.
+    pub async fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
+        let (params, buffers) = self.weights().await?;
         Ok(Snapshot {
             state: State { params, buffers, batches_tracked },
-            first_moments: self.gpu.read(&self.optimiser.m)?,
-            second_moments: self.gpu.read(&self.optimiser.v)?,
+            first_moments: self.gpu.fetch(&self.optimiser.m).await?,
+            second_moments: self.gpu.fetch(&self.optimiser.v).await?,
             updates: self.submitted,
-            kept_params: self.gpu.read(&self.kept_params)?,
+            kept_params: self.gpu.fetch(&self.kept_params).await?,
         })
     }
 
@@ -412,27 +414,28 @@ impl Step {
         self.submitted = *updates;
     }
 
-    /// Waits, and returns the flat gradients of the last step.
-    pub fn gradients(&self) -> Result<Vec<f32>> {
-        self.gpu.read(&self.network.gradients)
+    /// The flat gradients of the last step.
+    pub async fn gradients(&self) -> Result<Vec<f32>> {
+        self.gpu.fetch(&self.network.gradients).await
     }
 
-    /// Waits, and returns the stored gradients of activations of the last step, by name, without their scale.
-    pub fn stored_gradients(&self) -> Result<Vec<(String, Vec<f64>)>> {
-        let read = |tensor: &Tensor| {
+    /// The stored gradients of activations of the last step, by name, without their scale.
+    pub async fn stored_gradients(&self) -> Result<Vec<(String, Vec<f64>)>> {
+        let mut all = Vec::new();
+        for tensor in self.network.stored_gradients() {
             let scale = match tensor.storage() {
                 Storage::F32 => 1.0,
                 Storage::F16 => f64::from(GRADIENT_SCALE),
             };
-            let values = self.gpu.read_f64(tensor)?;
-            Ok((tensor.label().to_owned(), values.into_iter().map(|g| g / scale).collect()))
-        };
-        self.network.stored_gradients().map(read).collect()
+            let values = self.gpu.fetch_f64(tensor).await?;
+            all.push((tensor.label().to_owned(), values.into_iter().map(|g| g / scale).collect()));
+        }
+        Ok(all)
     }
 
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
     /// statistics see this batch too, as in the reference system; parameters do not change.
-    pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
+    pub async fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
         let mut all = [const { Vec::new() }; 3];
         for part in batch.parts(parts, self.cells) {
@@ -443,8 +446,9 @@ impl Step {
             }
             work.run(&self.forward);
             work.submit();
-            let truth = self.gpu.read_f64(&self.data.truth)?.into_iter().map(|v| v as f32).collect();
-            let fields = [truth, self.gpu.read(&self.data.input)?, self.gpu.read(&self.fields.prediction)?];
+            let truth = self.gpu.fetch_f64(&self.data.truth).await?.into_iter().map(|v| v as f32).collect();
+            let input = self.gpu.fetch(&self.data.input).await?;
+            let fields = [truth, input, self.gpu.fetch(&self.fields.prediction).await?];
             all.iter_mut().zip(fields).for_each(|(all, part)| all.extend(part));
         }
         Ok(all)

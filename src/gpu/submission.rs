@@ -2,9 +2,11 @@
 //! Windows), and a desktop on the same device stands still meanwhile; so slow devices get a step in pieces.
 
 use super::Gpu;
+use super::in_flight::InFlight;
 use super::recording::{Description, Recording, Work};
+use super::stopwatch::Stopwatch;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// Operations that take as long as moving a byte, roughly: GPUs reach 5 to 20 in these kernels, processors 1 to 10.
 const OPERATIONS_PER_BYTE: f64 = 8.0;
@@ -14,7 +16,7 @@ const OPERATIONS_PER_BYTE: f64 = 8.0;
 pub(super) struct Pace {
     /// None: whatever is to be done goes into one submission.
     longest: Option<Duration>,
-    /// Seconds per unit of [`cost`], known when the first step has finished.
+    /// Seconds per unit of [`cost`], known when the first step has finished; never without a clock.
     speed: Arc<OnceLock<f64>>,
     submissions: u64,
 }
@@ -68,14 +70,14 @@ pub(super) struct Submission<'a> {
     cost: f64,
     /// Of everything.
     total: f64,
-    start: Instant,
+    start: Stopwatch,
 }
 
 impl<'a> Submission<'a> {
     /// An empty one.
     pub(super) fn new(gpu: &'a Gpu, pace: &'a mut Pace) -> Self {
         let (encoder, budget) = (gpu.device.create_command_encoder(&Default::default()), pace.budget());
-        Self { gpu, pace, encoder, budget, cost: 0.0, total: 0.0, start: Instant::now() }
+        Self { gpu, pace, encoder, budget, cost: 0.0, total: 0.0, start: Stopwatch::start() }
     }
 
     /// Appends `recording`.
@@ -98,20 +100,22 @@ impl<'a> Submission<'a> {
     }
 
     /// Submits what is left, without waiting. The first time, lets the device tell when it has finished.
-    pub(super) fn submit(mut self) -> wgpu::SubmissionIndex {
+    pub(super) fn submit(mut self) -> InFlight {
         let last = self.send();
         if self.budget == 0.0 {
             let (speed, start, total) = (self.pace.speed.clone(), self.start, self.total);
             self.gpu.queue.on_submitted_work_done(move || {
-                let _ = speed.set(start.elapsed().as_secs_f64() / total);
+                if let Some(time) = start.measured() {
+                    let _ = speed.set(time.as_secs_f64() / total);
+                }
             });
         }
         last
     }
 
-    fn send(&mut self) -> wgpu::SubmissionIndex {
+    fn send(&mut self) -> InFlight {
         self.pace.submissions += 1;
         let next = self.gpu.device.create_command_encoder(&Default::default());
-        self.gpu.queue.submit([std::mem::replace(&mut self.encoder, next).finish()])
+        self.gpu.submit(std::mem::replace(&mut self.encoder, next).finish())
     }
 }

@@ -2,6 +2,7 @@
 //! where activations and their gradients are kept in less memory.
 
 use super::memory::{Allocation, MemoryUse};
+use super::promise::promise;
 use super::{Element, Gpu};
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
@@ -152,35 +153,41 @@ impl Gpu {
         self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));
     }
 
-    /// Waits for everything submitted so far and returns the contents, whatever their type.
-    pub fn read_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
+    /// The contents once everything submitted so far has run, whatever their type.
+    ///
+    /// # Errors
+    /// As [`Gpu::fetch`].
+    pub async fn fetch_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
         match tensor.element {
-            Element::F16 => Ok(self.read_as::<f16>(tensor)?.into_iter().map(f64::from).collect()),
-            Element::F32 => Ok(self.read(tensor)?.into_iter().map(f64::from).collect()),
-            Element::F64 => self.read_as(tensor),
+            Element::F16 => Ok(self.fetch_as::<f16>(tensor).await?.into_iter().map(f64::from).collect()),
+            Element::F32 => Ok(self.fetch(tensor).await?.into_iter().map(f64::from).collect()),
+            Element::F64 => self.fetch_as(tensor).await,
         }
     }
 
-    /// Waits for everything submitted so far and returns the contents of a 32-bit tensor.
-    pub fn read(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+    /// The contents of a 32-bit tensor once everything submitted so far has run.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost or has reported an error, [`Error::OutOfMemory`].
+    pub async fn fetch(&self, tensor: &Tensor) -> Result<Vec<f32>> {
         assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
-        self.read_as(tensor)
+        self.fetch_as(tensor).await
     }
 
-    fn read_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
+    async fn fetch_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
         if tensor.is_empty() {
             return Ok(Vec::new());
         }
         let encoder = self.device.create_command_encoder(&Default::default());
         // Copies take four bytes at a time.
         let bytes = tensor.bytes().next_multiple_of(4);
-        let mut values = self.read_buffer(encoder, &tensor.buffer, bytes, tensor.label())?;
+        let mut values = self.fetch_buffer(encoder, &tensor.buffer, bytes, tensor.label()).await?;
         values.truncate(tensor.len);
         Ok(values)
     }
 
-    /// Submits `encoder` and a copy of the first `bytes` of `buffer`, waits, and returns what they hold.
-    pub(super) fn read_buffer<T: bytemuck::Pod>(
+    /// Submits `encoder` and a copy of the first `bytes` of `buffer`, and returns what they hold then.
+    pub(super) async fn fetch_buffer<T: bytemuck::Pod>(
         &self,
         mut encoder: wgpu::CommandEncoder,
         buffer: &wgpu::Buffer,
@@ -190,14 +197,12 @@ impl Gpu {
         let staging = self.staging(label, bytes)?.buffer;
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.queue.submit([encoder.finish()]);
-        let (sender, receiver) = std::sync::mpsc::channel();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| {
-            let _ = sender.send(result);
-        });
-        self.wait()?;
-        match receiver.try_recv() {
-            Ok(Ok(())) => {}
-            _ => return Err(Error::Device(format!("{}: reading {label} back failed", self.name()))),
+        let (fulfil, mapped) = promise();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| fulfil.with(result.is_ok()));
+        let mapped = mapped.await;
+        self.poll(wgpu::PollType::Poll)?; // a lost device says why nothing could be mapped
+        if mapped != Some(true) {
+            return Err(Error::Device(format!("{}: reading {label} back failed", self.name())));
         }
         let view = staging.get_mapped_range(..).map_err(|e| Error::Device(format!("{label}: {e}")))?;
         Ok(bytemuck::pod_collect_to_vec(&view))

@@ -14,6 +14,7 @@ use super::conv3x3::TILE_SIDE;
 use super::kernel::{Dispatch, Kernel, KernelSpec};
 use super::profiler::seconds;
 use super::recording::Tunable;
+use super::stopwatch::Stopwatch;
 use super::unet::Network;
 use super::variants::{Key, Variant, Variants};
 use super::{Gpu, Recorder};
@@ -21,7 +22,7 @@ use crate::Result;
 use crate::model::{Storage, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The time for everything.
 pub const LIMIT: Duration = Duration::from_secs(10);
@@ -72,13 +73,13 @@ pub struct Outcome {
 ///
 /// # Errors
 /// [`Error`](crate::Error) where the network does not fit the device, or the device fails.
-pub fn tune(gpu: &Gpu, work: &Workload, limit: Duration) -> Result<Outcome> {
-    let start = Instant::now();
+pub async fn tune(gpu: &Gpu, work: &Workload<'_>, limit: Duration) -> Result<Outcome> {
+    let start = Stopwatch::start();
     let before = gpu.variants();
     let mut chosen = before.clone();
     let kinds = kinds(gpu, work, &before)?;
     if let Some(first) = kinds.first() {
-        warm_up(gpu, first)?;
+        warm_up(gpu, first).await?;
     }
     let whole: u64 = kinds.iter().map(|kind| kind.flops).sum();
     let (begun, left) = (start.elapsed(), limit.saturating_sub(start.elapsed()));
@@ -92,7 +93,8 @@ pub fn tune(gpu: &Gpu, work: &Workload, limit: Duration) -> Result<Outcome> {
         let key = &kind.key;
         let family = families.entry((key.kernel.clone(), key.tile, key.block_quads)).or_default();
         let usual = family.best.filter(|best| possible.contains(best)).unwrap_or(kind.recorded);
-        let best = search(usual, &possible, &mut family.slow, &mut |v| clock.time(gpu, kind, v, end));
+        let time = async |v| clock.time(gpu, kind, v, end).await;
+        let best = search(usual, &possible, &mut family.slow, time).await;
         family.best = Some(best);
         changed += usize::from(best != kind.recorded);
         log::debug!("{key:?}: {best:?}, usually {:?}", kind.recorded);
@@ -100,7 +102,7 @@ pub fn tune(gpu: &Gpu, work: &Workload, limit: Duration) -> Result<Outcome> {
     }
     forget_the_others(gpu, &kinds, &chosen);
     gpu.set_variants(chosen);
-    gpu.wait()?;
+    gpu.finished().await?;
     let (seconds, timed) = (start.elapsed().as_secs_f64(), clock.timed);
     Ok(Outcome { seconds, kinds: kinds.len(), changed, timed })
 }
@@ -174,13 +176,13 @@ struct Trial {
 
 /// The fastest of the `possible` variants that a climb from `usual` meets. `slow` holds variants that took too long
 /// to compile and gets more of them. `time` returns nothing for a variant that fails, or when the time is up.
-fn search(
+async fn search(
     usual: Variant,
     possible: &[Variant],
     slow: &mut Vec<Variant>,
-    time: &mut dyn FnMut(Variant) -> Option<Trial>,
+    mut time: impl AsyncFnMut(Variant) -> Option<Trial>,
 ) -> Variant {
-    let Some(first) = time(usual) else { return usual };
+    let Some(first) = time(usual).await else { return usual };
     if first.compilation > SLOW {
         slow.push(usual);
     }
@@ -196,7 +198,7 @@ fn search(
             if slow.iter().any(|&s| variant.is_no_smaller_than(s)) {
                 continue;
             }
-            let Some(trial) = time(variant) else { continue };
+            let Some(trial) = time(variant).await else { continue };
             if trial.compilation > SLOW {
                 slow.push(variant);
             } else if trial.seconds < WORTH * seconds {
@@ -211,7 +213,7 @@ fn search(
         return usual;
     }
     // A second look: the first trial may have met the device in another state.
-    match time(usual) {
+    match time(usual).await {
         Some(again) if seconds >= WORTH * again.seconds => usual,
         _ => best,
     }
@@ -219,7 +221,7 @@ fn search(
 
 /// Keeps the time.
 struct Clock {
-    start: Instant,
+    start: Stopwatch,
     limit: Duration,
     /// The longest trial so far.
     longest: Duration,
@@ -228,12 +230,12 @@ struct Clock {
 
 impl Clock {
     /// Times `variant`, unless `end` (since the start) has passed or it may last beyond the limit.
-    fn time(&mut self, gpu: &Gpu, kind: &Tunable, variant: Variant, end: Duration) -> Option<Trial> {
-        let (begin, elapsed) = (Instant::now(), self.start.elapsed());
+    async fn time(&mut self, gpu: &Gpu, kind: &Tunable, variant: Variant, end: Duration) -> Option<Trial> {
+        let (begin, elapsed) = (Stopwatch::start(), self.start.elapsed());
         if elapsed > end || elapsed + self.longest > self.limit {
             return None;
         }
-        let trial = trial(gpu, kind, variant);
+        let trial = trial(gpu, kind, variant).await;
         self.longest = self.longest.max(begin.elapsed());
         self.timed += 1;
         log::debug!("{} {:?} {variant:?}: {trial:?}", kind.key.kernel, kind.key.tile);
@@ -241,14 +243,14 @@ impl Clock {
     }
 }
 
-fn trial(gpu: &Gpu, kind: &Tunable, variant: Variant) -> Result<Trial> {
+async fn trial(gpu: &Gpu, kind: &Tunable, variant: Variant) -> Result<Trial> {
     let (dispatch, kernel) = dispatch(gpu, kind, variant)?;
-    let first = run(gpu, &dispatch, 1)?;
-    let second = run(gpu, &dispatch, 1)?;
+    let first = run(gpu, &dispatch, 1).await?;
+    let second = run(gpu, &dispatch, 1).await?;
     let times = (LONG_ENOUGH / second.max(1e-9)).ceil().clamp(1.0, MOST_REPEATS);
     let mut seconds = f64::INFINITY;
     for _ in 0..REPEATS {
-        seconds = seconds.min(run(gpu, &dispatch, times as usize)? / times);
+        seconds = seconds.min(run(gpu, &dispatch, times as usize).await? / times);
     }
     let compilation = kernel.build_time + Duration::from_secs_f64((first - second).max(0.0));
     Ok(Trial { seconds, compilation })
@@ -266,19 +268,19 @@ fn spec_of(kind: &Tunable, variant: Variant) -> Option<&KernelSpec> {
 }
 
 /// Seconds of a submission of this many dispatches.
-fn run(gpu: &Gpu, dispatch: &Dispatch, times: usize) -> Result<f64> {
-    seconds(gpu, std::iter::repeat_n(dispatch, times))
+async fn run(gpu: &Gpu, dispatch: &Dispatch, times: usize) -> Result<f64> {
+    seconds(gpu, std::iter::repeat_n(dispatch, times)).await
 }
 
 /// Clocks of idle GPUs are low.
-fn warm_up(gpu: &Gpu, kind: &Tunable) -> Result<()> {
+async fn warm_up(gpu: &Gpu, kind: &Tunable) -> Result<()> {
     if gpu.is_software() {
         return Ok(());
     }
     let (dispatch, _) = dispatch(gpu, kind, kind.recorded)?;
-    let start = Instant::now();
+    let start = Stopwatch::start();
     while start.elapsed() < Duration::from_millis(50) {
-        run(gpu, &dispatch, 4)?;
+        run(gpu, &dispatch, 4).await?;
     }
     Ok(())
 }
@@ -299,6 +301,7 @@ fn forget_the_others(gpu: &Gpu, kinds: &[Tunable], chosen: &Variants) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::blocking::block_on;
 
     fn all() -> Vec<Variant> {
         [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| Variant([p, c]))).collect()
@@ -312,13 +315,13 @@ mod tests {
         trials: usize,
     ) -> (Variant, Vec<[u32; 2]>) {
         let mut timed = Vec::new();
-        let choice = search(Variant(usual), &all(), &mut Vec::new(), &mut |Variant(v)| {
+        let choice = block_on(search(Variant(usual), &all(), &mut Vec::new(), async |Variant(v)| {
             if timed.len() == trials {
                 return None;
             }
             timed.push(v);
             Some(Trial { seconds: seconds(v), compilation: Duration::from_secs_f64(compilation(v)) })
-        });
+        }));
         (choice, timed)
     }
 

@@ -1,6 +1,7 @@
 //! Which device computes: a GPU, or the CPU engine.
 
-use crate::gpu::{Checks, Gpu, device};
+use crate::blocking::{adapters, block_on};
+use crate::gpu::{Checks, Gpu};
 use crate::{Error, Result};
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -45,11 +46,13 @@ impl Device {
     /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged and
     /// the CPU engine taken.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
-        let open = |adapter: &wgpu::Adapter| Ok(Self::Gpu(Arc::new(Gpu::open(adapter, Checks::default())?)));
+        let open = |adapter: &wgpu::Adapter| {
+            Ok(Self::Gpu(Arc::new(block_on(Gpu::open(adapter, Checks::default()))?)))
+        };
         match choice {
             DeviceChoice::Cpu => Ok(Self::Cpu),
             DeviceChoice::Index(_) | DeviceChoice::Name(_) => open(&find(choice)?),
-            DeviceChoice::Auto => Ok(best(device::adapters()).map_or(Self::Cpu, |adapter| {
+            DeviceChoice::Auto => Ok(best(adapters()).map_or(Self::Cpu, |adapter| {
                 open(&adapter).unwrap_or_else(|error: Error| {
                     log::warn!("{error}; the CPU engine takes over");
                     Self::Cpu
@@ -73,7 +76,7 @@ impl Device {
 /// The adapter with a number or name; the error lists what there is. A number beyond the last adapter's is tried
 /// as a part of a name (4090).
 pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
-    let mut adapters = device::adapters();
+    let mut adapters = adapters();
     if adapters.is_empty() {
         let asked = match choice {
             DeviceChoice::Name(name) => name.clone(),

@@ -1,6 +1,7 @@
 //! The way back when a device fails in the middle of a run: open it anew, return to the last state on the host.
 
 use super::Device;
+use crate::blocking::block_on;
 use crate::model::Snapshot;
 use crate::{Error, Result};
 use std::thread;
@@ -64,7 +65,7 @@ impl Recovery {
                 return Err(Error::Device(what));
             }
             thread::sleep(PAUSE * (self.failures - 1));
-            let opened = gpu.reopen().map(|gpu| Device::Gpu(gpu.into()));
+            let opened = block_on(gpu.reopen()).map(|gpu| Device::Gpu(gpu.into()));
             match opened.and_then(|device| Ok((build(&device)?, device))) {
                 Ok((built, device)) => return Ok((device, built)),
                 Err(again) => error = again,

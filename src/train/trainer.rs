@@ -6,9 +6,11 @@ use super::device::Device;
 use super::memory::{self, Purpose};
 use super::on_nan::OnNan;
 use super::plan::Plan;
+use crate::gpu::Gpu;
 use crate::model::init::State;
 use crate::model::{Batch, Losses, Precision, Snapshot, Storage};
 use crate::{Error, Result, gpu};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A network in training, on a GPU or on the CPU.
@@ -23,7 +25,7 @@ pub struct Trainer {
 }
 
 enum Backend {
-    Gpu(Box<gpu::Step>),
+    Gpu(Arc<Gpu>, Box<gpu::Step>),
     Cpu(Box<dyn CpuTraining>),
 }
 
@@ -51,7 +53,7 @@ impl Trainer {
                 if skips {
                     step.skip_bad_steps();
                 }
-                Backend::Gpu(Box::new(step))
+                Backend::Gpu(gpu.clone(), Box::new(step))
             }
             Device::Cpu => Backend::Cpu(match physics {
                 Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, parts, skips)),
@@ -89,7 +91,7 @@ impl Trainer {
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.batches += self.parts;
         match &mut self.backend {
-            Backend::Gpu(step) => step.submit(batch),
+            Backend::Gpu(gpu, step) => gpu.block_on(step.submit(batch)),
             Backend::Cpu(engine) => {
                 engine.advance(batch);
                 Ok(())
@@ -100,7 +102,7 @@ impl Trainer {
     /// Waits until the next [`Trainer::submit`] will not have to wait for earlier steps.
     pub fn make_room(&mut self) -> Result<()> {
         match &mut self.backend {
-            Backend::Gpu(step) => step.make_room(),
+            Backend::Gpu(gpu, step) => gpu.block_on(step.make_room()),
             Backend::Cpu(_) => Ok(()),
         }
     }
@@ -113,7 +115,7 @@ impl Trainer {
     /// The step on the GPU, for looking into it; none on the CPU.
     pub fn gpu_step(&self) -> Option<&gpu::Step> {
         match &self.backend {
-            Backend::Gpu(step) => Some(step),
+            Backend::Gpu(_, step) => Some(step),
             Backend::Cpu(_) => None,
         }
     }
@@ -121,7 +123,7 @@ impl Trainer {
     /// Seconds that the last step took on the CPU: making the data, forward, backward, update. None on a GPU.
     pub fn cpu_seconds(&self) -> Option<[f64; 4]> {
         match &self.backend {
-            Backend::Gpu(_) => None,
+            Backend::Gpu(..) => None,
             Backend::Cpu(engine) => Some(engine.seconds()),
         }
     }
@@ -130,11 +132,11 @@ impl Trainer {
     /// submitted step.
     pub fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
         let losses = match &mut self.backend {
-            Backend::Gpu(step) => {
+            Backend::Gpu(gpu, step) => {
                 if all {
                     step.request_losses()?;
                 }
-                step.losses(all)?
+                gpu.block_on(step.losses(all))?
             }
             Backend::Cpu(engine) => engine.take_losses(),
         };
@@ -148,7 +150,7 @@ impl Trainer {
     /// Asks for the losses of all submitted steps without waiting for them.
     pub fn request_losses(&mut self) -> Result<()> {
         match &mut self.backend {
-            Backend::Gpu(step) => step.request_losses(),
+            Backend::Gpu(_, step) => step.request_losses(),
             Backend::Cpu(_) => Ok(()),
         }
     }
@@ -156,7 +158,7 @@ impl Trainer {
     /// Weights and running statistics after the last step.
     pub fn state(&self) -> Result<State> {
         let (params, buffers) = match &self.backend {
-            Backend::Gpu(step) => step.weights()?,
+            Backend::Gpu(gpu, step) => gpu.block_on(step.weights())?,
             Backend::Cpu(engine) => engine.state(),
         };
         Ok(State { params, buffers, batches_tracked: self.batches })
@@ -166,7 +168,7 @@ impl Trainer {
     /// all losses are collected.
     pub fn snapshot(&self) -> Result<Snapshot> {
         match &self.backend {
-            Backend::Gpu(step) => step.snapshot(self.batches),
+            Backend::Gpu(gpu, step) => gpu.block_on(step.snapshot(self.batches)),
             Backend::Cpu(engine) => Ok(engine.snapshot(self.batches)),
         }
     }
@@ -176,7 +178,7 @@ impl Trainer {
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.batches = snapshot.state.batches_tracked;
         match &mut self.backend {
-            Backend::Gpu(step) => step.restore(snapshot),
+            Backend::Gpu(_, step) => step.restore(snapshot),
             Backend::Cpu(engine) => engine.restore(snapshot),
         }
     }
@@ -184,7 +186,7 @@ impl Trainer {
     /// Flat parameter gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
         match &self.backend {
-            Backend::Gpu(step) => step.gradients(),
+            Backend::Gpu(gpu, step) => gpu.block_on(step.gradients()),
             Backend::Cpu(engine) => Ok(engine.gradients()),
         }
     }
@@ -194,7 +196,7 @@ impl Trainer {
     pub fn kept_state(&self, batches: i64, steps: u64) -> Result<State> {
         let batches_tracked = batches + steps as i64 * self.parts;
         let (params, buffers) = match &self.backend {
-            Backend::Gpu(step) => step.kept_weights()?,
+            Backend::Gpu(gpu, step) => gpu.block_on(step.kept_weights())?,
             Backend::Cpu(engine) => engine.kept(),
         };
         Ok(State { params, buffers, batches_tracked })
@@ -205,7 +207,7 @@ impl Trainer {
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.batches += self.parts;
         match &mut self.backend {
-            Backend::Gpu(step) => step.predict(batch),
+            Backend::Gpu(gpu, step) => gpu.block_on(step.predict(batch)),
             Backend::Cpu(engine) => Ok(engine.predict(batch)),
         }
     }

@@ -96,7 +96,7 @@ pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
     if device.measured.contains(&described) {
         return Ok(Tuned::Known);
     }
-    let outcome = tune::tune(gpu, work, LIMIT)?;
+    let outcome = gpu.block_on(tune::tune(gpu, work, LIMIT))?;
     device.measured.push(described);
     device.choices =
         gpu.variants().iter().map(|(key, variant)| Choice { key: key.clone(), variant }).collect();

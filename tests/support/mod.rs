@@ -96,7 +96,7 @@ pub fn rasterised<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize) -> Ve
 
 /// Every adapter; none is a failure, never a silent pass.
 pub fn adapters() -> Vec<wgpu::Adapter> {
-    let adapters = unheat::gpu::device::adapters();
+    let adapters = unheat::blocking::adapters();
     assert!(!adapters.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
     adapters
 }
