@@ -252,6 +252,7 @@ fn runs(root: &Path) {
     let path = folder.join("config.toml");
     let changeable = |config: &TrainConfig| TrainConfig {
         steps: 0,
+        max_dispatch_ms: 0,
         checkpoint_every: 0,
         jsonl: false,
         save_gradients: None,

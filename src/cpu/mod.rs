@@ -19,8 +19,10 @@ pub mod rasterise;
 pub mod real;
 pub mod reduce;
 pub mod res_block;
+mod source;
 pub mod step;
 pub mod unet;
+mod unet_backward;
 pub mod upsample;
 
 pub use real::Real;

@@ -47,6 +47,7 @@ pub mod tensor;
 pub mod tile;
 pub mod tune;
 pub mod unet;
+mod unet_backward;
 pub mod upsample;
 pub mod variants;
 

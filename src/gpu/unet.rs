@@ -1,15 +1,14 @@
-//! The U-Net forward and backward on the GPU, layer by layer from the model's list (SPEC 5).
+//! The U-Net forward on the GPU, layer by layer from the model's list (SPEC 5); what both passes keep.
 
 use super::arrange::{Arrangement, Pivot, Weights};
-use super::batch_norm::{Statistics, batch_norm, batch_norm_backward};
-use super::bias::{bias, bias_backward};
-use super::conv1x1::{self, conv1x1, conv1x1_backward};
-use super::conv3x3::{self, conv3x3, conv3x3_weight_gradient};
-use super::gradient::Gradient;
+use super::batch_norm::{Statistics, batch_norm};
+use super::bias::bias;
+use super::conv1x1::{self, conv1x1};
+use super::conv3x3::{self, conv3x3};
 use super::res_block::{Block, ShortcutGradient};
-use super::sink::{Pool, Sink, Target};
+use super::sink::{Pool, Sink};
 use super::source::{IDENTITY, Layer, NORM_LEN, Source};
-use super::upsample::{self, upsample_backward};
+use super::upsample;
 use super::{Gpu, MemoryUse, Recorder, Shape, Tensor, activation};
 use crate::model::unet::{Conv, Source as From};
 use crate::model::{Activation, Storage, UNet};
@@ -28,7 +27,7 @@ pub struct Network {
     pub gradients: Tensor,
     /// Flat running means and variances.
     pub running: Tensor,
-    weights: Vec<Weights>,
+    pub(super) weights: Vec<Weights>,
     pub(super) arrangement: Arrangement,
     pub(super) layers: Vec<Layer>,
     /// Of a network of residual blocks.
@@ -36,7 +35,7 @@ pub struct Network {
     /// Of these, per level.
     pub(super) shortcut_gradients: Vec<ShortcutGradient>,
     /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
-    pooled: BTreeMap<usize, Layer>,
+    pub(super) pooled: BTreeMap<usize, Layer>,
     /// Per layer g = ∂L/∂(the activation's argument); of a skip connection without the share of the pooled. The last layer's is
     /// never stored.
     pub(super) layer_gradients: Vec<Tensor>,
@@ -45,9 +44,9 @@ pub struct Network {
     /// What the kernels leave for the batch norm of the next layer.
     pub(super) statistics: Tensor,
     /// By number, what the upward path leaves for the batch norms of skip connections.
-    skip_statistics: BTreeMap<usize, Tensor>,
+    pub(super) skip_statistics: BTreeMap<usize, Tensor>,
     /// Partial sums of the parameters' gradients.
-    partial: Tensor,
+    pub(super) partial: Tensor,
 }
 
 impl Network {
@@ -261,134 +260,6 @@ impl Network {
         conv1x1(recorder, self.shape(0), self.last_layer(), weights, output)
     }
 
-    /// Parameter gradients from ∂L/∂output `[batch, nx, ny]` of the forward pass before it.
-    pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
-        recorder.label("outc");
-        let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
-        let (shares, sums) = (&self.partial, &self.statistics);
-        let (shape, last) = (self.shape(0), self.last_layer());
-        let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
-        if !self.blocks.is_empty() {
-            return self.blocks_backward(recorder, input, output_gradient);
-        }
-        for (i, conv) in self.net.convs.iter().enumerate().rev() {
-            recorder.label(&conv.name);
-            let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
-            // g of the pooled values, if there are any, and its sums come from the convolution that ran just before.
-            let (gradient, own_sums, pooled_sums) =
-                match (self.layer_gradients.get(i), self.skip_statistics.get(&i)) {
-                    (None, _) => (Gradient::Output { layer, output_gradient }, sums, None),
-                    (Some(g), None) => (Gradient::Stored { layer, g }, sums, None),
-                    (Some(g), Some(skip)) => {
-                        let pooled = &self.input_gradients[conv.level + 1];
-                        (Gradient::Pooled { layer, g, pooled }, self.statistics_in(skip, shape), Some(sums))
-                    }
-                };
-            let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
-            self.norm_backward(recorder, i, own_sums, pooled_sums, output_weight)?;
-            self.weight_gradient(recorder, i, input, gradient)?;
-            if i > 0 {
-                sums = self.input_gradient(recorder, i, gradient)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// The backward half of layer `i`'s norms and the gradients of its batch norm or bias, as [`batch_norm_backward`].
-    pub(super) fn norm_backward(
-        &self,
-        recorder: &mut Recorder,
-        i: usize,
-        sums: Statistics,
-        pooled_sums: Option<Statistics>,
-        output_weight: Option<usize>,
-    ) -> Result<()> {
-        let (conv, layer) = (&self.net.convs[i], &self.layers[i]);
-        let (shape, weights, gradients) = (self.shape(conv.level), &self.params, &self.gradients);
-        match &conv.norm {
-            Some(norm) => batch_norm_backward(
-                recorder,
-                shape,
-                norm,
-                layer,
-                sums,
-                pooled_sums,
-                output_weight,
-                weights,
-                gradients,
-            ),
-            None => bias_backward(
-                recorder,
-                conv.bias,
-                layer,
-                sums,
-                pooled_sums,
-                output_weight,
-                weights,
-                gradients,
-            ),
-        }
-    }
-
-    pub(super) fn weight_gradient(
-        &self,
-        recorder: &mut Recorder,
-        i: usize,
-        input: &Tensor,
-        gradient: Gradient,
-    ) -> Result<()> {
-        let (shape, source) = (self.shape(self.net.convs[i].level), self.source(i, input));
-        let (weights, partial) = (self.weights[i], &self.partial);
-        conv3x3_weight_gradient(recorder, shape, source, gradient, weights, &self.gradients, partial)
-    }
-
-    /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to that of a skip
-    /// connection.
-    pub(super) fn input_gradient(
-        &self,
-        recorder: &mut Recorder,
-        i: usize,
-        gradient: Gradient,
-    ) -> Result<Statistics<'_>> {
-        let conv = &self.net.convs[i];
-        let shape = self.shape(conv.level);
-        let (source, weights) = (Source::Gradient(gradient), self.arrangement.adjoint(i));
-        let scattered = &self.input_gradients[conv.level];
-        let sums = &self.statistics;
-        match conv.source {
-            From::Field | From::Block(_) => {
-                Err(Error::Device(format!("{}: no layer has made its input", conv.name)))
-            }
-            From::Activation(j) => {
-                let target = Target { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
-                conv3x3(recorder, shape, source, weights, Sink::Activation(target))?;
-                Ok(self.statistics_in(sums, shape))
-            }
-            From::Pool(j) => {
-                let target = Target { layer: &self.pooled[&j], g: scattered, sums };
-                conv3x3(recorder, shape, source, weights, Sink::Activation(target))?;
-                Ok(self.statistics_in(sums, shape))
-            }
-            From::SkipUp { skip, low } => {
-                let target = Target {
-                    layer: &self.layers[skip],
-                    g: &self.layer_gradients[skip],
-                    sums: &self.skip_statistics[&skip],
-                };
-                let sink = Sink::Split { skip: target, rest: (scattered, self.layers[low].channels) };
-                conv3x3(recorder, shape, source, weights, sink)?;
-                let (coarse, g) = (shape.coarser(), &self.layer_gradients[low]);
-                upsample_backward(recorder, coarse, &self.layers[low], scattered, g, sums)
-            }
-        }
-    }
-
-    /// The gradients of activations that [`Network::backward`] leaves, as they are stored; arrays that several layers
-    /// of a level share hold what the last of them left.
-    pub fn stored_gradients(&self) -> impl Iterator<Item = &Tensor> {
-        self.layer_gradients.iter().chain(&self.input_gradients)
-    }
-
     /// What a convolution on `shape` leaves in `buffer`.
     pub(super) fn statistics_in<'a>(&self, buffer: &'a Tensor, shape: Shape) -> Statistics<'a> {
         Statistics { buffer, chunks: conv3x3::chunks(shape) }
@@ -404,7 +275,7 @@ impl Network {
         }
     }
 
-    fn last_layer(&self) -> &Layer {
+    pub(super) fn last_layer(&self) -> &Layer {
         let sum = self.blocks.last().map(|block| &block.output);
         sum.or(self.layers.last()).expect("a network has layers")
     }
