@@ -2,7 +2,7 @@
 //!
 //! Only the convolutions' outputs z are kept. Normalised, pooled and upsampled activations are made again for
 //! one sample at a time, just before the convolution that reads them, while they fit into the cache
-//! ([`source`](super::source)).
+//! (`source.rs`).
 
 use super::Real;
 use super::batch_norm::{self, Moments, Norm};
