@@ -270,7 +270,7 @@ impl Step {
 
     /// From here on no submission is meant to keep the device busy for longer than this, as far as whole dispatches
     /// allow: drivers take a device for hung after some seconds, and a desktop on it stands still meanwhile. The device's
-    /// speed is measured in the next step, whose every dispatch is a submission of its own.
+    /// speed is measured in the second step from here; until it is known, every dispatch is a submission of its own.
     pub fn limit_submissions(&mut self, longest: Duration) {
         self.pace = Pace::measured(longest);
     }

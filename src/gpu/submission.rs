@@ -5,7 +5,7 @@ use super::Gpu;
 use super::in_flight::InFlight;
 use super::recording::{Description, Recording, Work};
 use super::stopwatch::Stopwatch;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 /// Operations that take as long as moving a byte, roughly: GPUs reach 5 to 20 in these kernels, processors 1 to 10.
@@ -16,9 +16,29 @@ const OPERATIONS_PER_BYTE: f64 = 8.0;
 pub(super) struct Pace {
     /// None: whatever is to be done goes into one submission.
     longest: Option<Duration>,
-    /// Seconds per unit of [`cost`], known when the first step has finished; never without a clock.
-    speed: Arc<OnceLock<f64>>,
+    speed: Arc<Speed>,
     submissions: u64,
+}
+
+/// How fast the device is.
+#[derive(Default)]
+struct Speed {
+    /// Seconds per unit of [`cost`], known when the second piece of work has finished; never without a clock.
+    measured: OnceLock<f64>,
+    /// Since the first one has finished, which also warmed the device up, and some drivers' compilers.
+    warm: Mutex<Option<Stopwatch>>,
+}
+
+impl Speed {
+    /// Work of this cost has finished. It ran neither before it was submitted nor before the work in front had finished.
+    fn finished(&self, submitted: Stopwatch, cost: f64) {
+        let mut warm = self.warm.lock().unwrap();
+        let times = warm.and_then(|warm| Some((warm.measured()?, submitted.measured()?)));
+        if let Some((since_warm, since_submitted)) = times {
+            let _ = self.measured.set(since_warm.min(since_submitted).as_secs_f64() / cost);
+        }
+        *warm = Some(Stopwatch::start());
+    }
 }
 
 impl Pace {
@@ -29,7 +49,7 @@ impl Pace {
 
     /// The [`cost`] that one submission may have; 0: a single dispatch.
     fn budget(&self) -> f64 {
-        match (self.longest, self.speed.get()) {
+        match (self.longest, self.speed.measured.get()) {
             (None, _) => f64::INFINITY,
             (Some(_), None) => 0.0,
             (Some(longest), Some(speed)) => longest.as_secs_f64() / speed,
@@ -41,7 +61,7 @@ impl Pace {
         &self,
         dispatches: impl Iterator<Item = Description<'a>>,
     ) -> Option<(String, Duration)> {
-        let (longest, speed) = (self.longest?, self.speed.get()?);
+        let (longest, speed) = (self.longest?, self.speed.measured.get()?);
         let time = |dispatch: &Description| Duration::from_secs_f64(speed * cost(dispatch.work));
         let slowest = dispatches.max_by(|a, b| cost(a.work).total_cmp(&cost(b.work)))?;
         (time(&slowest) > longest)
@@ -99,16 +119,12 @@ impl<'a> Submission<'a> {
         recording.encode_range(first..recording.len(), &mut self.encoder);
     }
 
-    /// Submits what is left, without waiting. The first time, lets the device tell when it has finished.
+    /// Submits what is left, without waiting. Until the device's speed is known, lets it tell when it has finished.
     pub(super) fn submit(mut self) -> InFlight {
         let last = self.send();
         if self.budget == 0.0 {
             let (speed, start, total) = (self.pace.speed.clone(), self.start, self.total);
-            self.gpu.queue.on_submitted_work_done(move || {
-                if let Some(time) = start.measured() {
-                    let _ = speed.set(time.as_secs_f64() / total);
-                }
-            });
+            self.gpu.queue.on_submitted_work_done(move || speed.finished(start, total));
         }
         last
     }
