@@ -44,7 +44,7 @@ pub(super) struct Arguments {
     micro_batch: Option<usize>,
     /// Give a GPU its work in pieces that take at most about this long (ms), as far as single dispatches allow: drivers
     /// take a device for hung that is busy for seconds. The speed is measured in the first steps; results stay the same
-    /// bit for bit
+    /// bit for bit. Software adapters get whole steps
     #[arg(long, value_name = "MS", default_value_t = TrainConfig::default().max_dispatch_ms)]
     max_dispatch_ms: u64,
     /// Diffusion to undo: diffusivity × time, in cells²

@@ -49,7 +49,10 @@ impl Trainer {
                 };
                 let mut step = memory::build_or_name_largest(batch, build).map_err(|e| hint(e, config))?;
                 step.accumulate(parts)?;
-                step.limit_submissions(Duration::from_millis(config.max_dispatch_ms));
+                // Nobody resets a software adapter, and llvmpipe computes in the thread that submits piece by piece.
+                if !gpu.is_software() {
+                    step.limit_submissions(Duration::from_millis(config.max_dispatch_ms));
+                }
                 if skips {
                     step.skip_bad_steps();
                 }
