@@ -3,12 +3,12 @@
 mod support;
 
 use support::runs::{SMALL, assert_same, refused, run, said, succeed};
-use support::{adapters, devices};
+use support::{adapters, devices, step};
 use tempfile::tempdir;
 use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data};
 use unheat::io::{checkpoint, metrics};
-use unheat::model::{Batch, Losses, Method, Snapshot, Storage};
+use unheat::model::{Batch, Method, Snapshot, Storage};
 use unheat::train::{Device, DeviceChoice, OnNan, Size, TrainConfig, Trainer};
 
 const CELLS: usize = 256;
@@ -37,13 +37,6 @@ fn engines(config: &TrainConfig) -> Vec<(String, Device, TrainConfig)> {
         }
     }
     all
-}
-
-fn step(trainer: &mut Trainer, batch: &Batch) -> Losses {
-    trainer.submit(batch).unwrap();
-    let losses = trainer.losses(true).unwrap();
-    assert_eq!(losses.len(), 1);
-    losses.into_iter().next().unwrap()
 }
 
 fn constant(value: f64) -> Batch {

@@ -1,10 +1,13 @@
 //! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for long.
 
+mod support;
+
 use std::sync::Arc;
 use std::time::Duration;
+use support::{opened, step};
 use unheat::gpu::{Gpu, Step};
 use unheat::model::{Batch, Losses, Snapshot, Truth};
-use unheat::train::{Device, DeviceChoice, OnNan, Plan, Size, Switch, TrainConfig, Trainer};
+use unheat::train::{Device, OnNan, Plan, Size, Switch, TrainConfig, Trainer};
 
 const CELLS: usize = 16 * 16;
 
@@ -17,18 +20,6 @@ fn config() -> TrainConfig {
         noise: 1e-3,
         ..TrainConfig::default()
     }
-}
-
-fn devices() -> Vec<Device> {
-    let gpus = 0..unheat::blocking::adapters().len();
-    assert!(!gpus.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
-    let gpus = gpus.map(|i| Device::open(&DeviceChoice::Index(i)).unwrap());
-    gpus.chain([Device::Cpu]).collect()
-}
-
-fn step(trainer: &mut Trainer, batch: &Batch) -> Losses {
-    trainer.submit(batch).unwrap();
-    trainer.losses(true).unwrap().pop().unwrap()
 }
 
 /// The gradients of one step from the seed's weights, and its losses.
@@ -45,7 +36,7 @@ fn a_step_is_the_sum_of_its_micro_batches_bit_for_bit() {
     let micro = TrainConfig { micro_batch: Some(2), ..whole.clone() };
     let alone = TrainConfig { batch: 2, ..whole.clone() };
     let batch = whole.plan().unwrap().data.batch(0);
-    for device in devices() {
+    for device in opened() {
         let (found, losses) = gradients(&device, &micro, &batch);
         let (mut sum, mut expected) = (vec![0.0; found.len()], Losses::default());
         for part in batch.parts(4, CELLS) {
@@ -63,7 +54,7 @@ fn a_step_is_the_sum_of_its_micro_batches_bit_for_bit() {
 fn without_batch_norm_micro_batches_change_nothing_but_rounding() {
     let whole = TrainConfig { batch_norm: Switch::Off, ..config() };
     let batch = whole.plan().unwrap().data.batch(0);
-    for device in devices() {
+    for device in opened() {
         let (expected, of_whole) = gradients(&device, &whole, &batch);
         for micro in [1, 4] {
             let config = TrainConfig { micro_batch: Some(micro), ..whole.clone() };
@@ -83,7 +74,7 @@ fn without_batch_norm_micro_batches_change_nothing_but_rounding() {
 #[test]
 fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
     let config = TrainConfig { micro_batch: Some(2), on_nan: OnNan::Skip, ..config() };
-    for device in devices() {
+    for device in opened() {
         let mut plan = config.plan().unwrap();
         let mut unbroken = Trainer::new(&device, &plan, &config).unwrap();
         let mut snapshots: Vec<Snapshot> = Vec::new();
@@ -130,7 +121,7 @@ fn finish(gpu: &Gpu, step: &mut Step, plan: &mut Plan, t: u64) {
 
 #[test]
 fn pieces_change_no_bit_and_fast_devices_get_whole_steps() {
-    for device in devices() {
+    for device in opened() {
         let Device::Gpu(gpu) = &device else { continue };
         let run = |limit| {
             let mut plan = config().plan().unwrap();
@@ -155,7 +146,7 @@ fn pieces_change_no_bit_and_fast_devices_get_whole_steps() {
 
 #[test]
 fn a_dispatch_that_is_too_long_is_named() {
-    for device in devices() {
+    for device in opened() {
         let Device::Gpu(gpu) = &device else { continue };
         let longest = |limit| {
             let mut plan = config().plan().unwrap();

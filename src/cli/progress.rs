@@ -2,7 +2,7 @@
 //! lines elsewhere.
 
 use super::say::note;
-use super::view::View;
+use super::view::{View, loss};
 use crate::Result;
 use crate::io::metrics::Row;
 use crate::io::validation;
@@ -63,28 +63,21 @@ impl Display {
         }
     }
 
+    /// A line of its own, wherever the display is.
+    fn say(&mut self, text: String) {
+        match &mut self.screen {
+            Screen::View(view) => view.say(text),
+            Screen::Bar(bar) => bar.println(text),
+            Screen::Lines => note!("{text}"),
+        }
+    }
+
     /// Gives the terminal back.
     pub(super) fn finish(self) {
         if let Screen::Bar(bar) = &self.screen {
             bar.finish_and_clear();
         }
     }
-}
-
-/// The loss that people look at: of x, or where that is unknown, of y.
-pub(super) fn loss(row: &Row) -> String {
-    if row.is_skipped() {
-        return "skipped".to_owned();
-    }
-    if row.x_l2_mean.is_nan() {
-        return format!("y loss {:8.5}", row.y_l2_mean);
-    }
-    format!("x loss {:8.3}", row.x_l2_mean)
-}
-
-/// What was found on held-out fields.
-pub(super) fn held_out(row: &validation::Row) -> String {
-    format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean)
 }
 
 impl Progress for Display {
@@ -106,11 +99,7 @@ impl Progress for Display {
     }
 
     fn validated(&mut self, row: &validation::Row) {
-        match &mut self.screen {
-            Screen::View(view) => view.validated(row),
-            Screen::Bar(bar) => bar.println(held_out(row)),
-            Screen::Lines => note!("{}", held_out(row)),
-        }
+        self.say(format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean));
     }
 
     fn wants_preview(&mut self) -> bool {
@@ -124,28 +113,20 @@ impl Progress for Display {
     }
 
     fn recovered(&mut self, error: &str, step: u64, _: &Device) {
-        let text = format!("{error}; the device was opened anew, going on after step {step}");
         match &mut self.screen {
-            Screen::View(view) => view.recovered(text, step),
-            Screen::Bar(bar) => {
-                bar.set_position(step);
-                bar.println(text);
-            }
-            Screen::Lines => note!("{text}"),
+            Screen::View(view) => view.rewind(step),
+            Screen::Bar(bar) => bar.set_position(step),
+            Screen::Lines => {}
         }
+        self.say(format!("{error}; the device was opened anew, going on after step {step}"));
     }
 
     fn too_long(&mut self, dispatch: &str, time: Duration) {
-        let text = format!(
+        self.say(format!(
             "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the device, make it \
              shorter with --micro-batch",
             time.as_millis()
-        );
-        match &mut self.screen {
-            Screen::View(view) => view.say(text),
-            Screen::Bar(bar) => bar.println(text),
-            Screen::Lines => note!("{text}"),
-        }
+        ));
     }
 
     fn interrupted(&mut self) -> bool {

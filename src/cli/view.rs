@@ -1,9 +1,7 @@
 //! `unheat train --view`: curves, speed and the current reconstruction on the whole terminal, while training goes on.
 
-use super::progress::loss;
 use crate::io::metrics::Row;
 use crate::io::picture::{common_range, inferno};
-use crate::io::validation;
 use crate::train::Preview;
 use crate::{Error, Result};
 use ratatui::backend::{Backend, CrosstermBackend};
@@ -99,16 +97,9 @@ impl View {
         }
     }
 
-    /// Shows what was found on held-out fields.
-    pub(super) fn validated(&mut self, row: &validation::Row) {
-        self.scene.message = super::progress::held_out(row);
-        self.draw();
-    }
-
-    /// Says that the device failed; the steps after `step` come again.
-    pub(super) fn recovered(&mut self, text: String, step: u64) {
+    /// Forgets the steps from `step` on: they come again.
+    pub(super) fn rewind(&mut self, step: u64) {
         self.scene.rows.retain(|row| row.step < step);
-        self.say(text);
     }
 
     /// Shows a message below the curves.
@@ -316,6 +307,17 @@ impl Widget for Pixels<'_> {
             }
         }
     }
+}
+
+/// The loss that people look at: of x, or where that is unknown, of y.
+pub(super) fn loss(row: &Row) -> String {
+    if row.is_skipped() {
+        return "skipped".to_owned();
+    }
+    if row.x_l2_mean.is_nan() {
+        return format!("y loss {:8.5}", row.y_l2_mean);
+    }
+    format!("x loss {:8.3}", row.x_l2_mean)
 }
 
 #[cfg(test)]

@@ -275,11 +275,19 @@ impl Step {
         self.pace = Pace::measured(longest);
     }
 
-    /// The kernel, layer and estimated time of the longest dispatch, once a limit of [`Step::limit_submissions`] turns out
-    /// to be shorter than that.
-    pub fn too_long(&self) -> Option<(String, Duration)> {
+    /// The kernel, layer and estimated time of the longest dispatch, when the limit of [`Step::limit_submissions`] turns out
+    /// to be shorter than that; told once.
+    pub fn too_long(&mut self) -> Option<(String, Duration)> {
+        let (limit, time) = self.pace.news()?;
         let dispatches = self.parts().into_iter().flat_map(|(_, part)| part.describe());
-        self.pace.too_long(dispatches)
+        let slowest = dispatches.max_by_key(|dispatch| time(dispatch.work))?;
+        let time = time(slowest.work);
+        (time > limit).then(|| (format!("{} of {}", slowest.kernel, slowest.label), time))
+    }
+
+    /// Micro-batches per step.
+    fn micro_batches(&self) -> usize {
+        self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts)
     }
 
     /// Submissions so far, those of readbacks not counted.
@@ -317,7 +325,7 @@ impl Step {
     pub async fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.submitted += 1;
         self.optimiser.schedule(&self.gpu, self.submitted);
-        let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
+        let parts = self.micro_batches();
         for (i, part) in batch.parts(parts, self.cells).iter().enumerate() {
             self.make_room().await?;
             self.submit_part(part, i == 0, i + 1 == parts)?;
@@ -436,9 +444,8 @@ impl Step {
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
     /// statistics see this batch too, as in the reference system; parameters do not change.
     pub async fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        let parts = self.accumulation.as_ref().map_or(1, |accumulation| accumulation.parts);
         let mut all = [const { Vec::new() }; 3];
-        for part in batch.parts(parts, self.cells) {
+        for part in batch.parts(self.micro_batches(), self.cells) {
             self.data.upload(&self.gpu, &part)?;
             let mut work = Submission::new(&self.gpu, &mut self.pace);
             if matches!(part.truth, Truth::Rectangles(_)) {

@@ -3,7 +3,7 @@
 
 use super::Gpu;
 use super::in_flight::InFlight;
-use super::recording::{Description, Recording, Work};
+use super::recording::{Recording, Work};
 use super::stopwatch::Stopwatch;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -17,27 +17,37 @@ pub(super) struct Pace {
     /// None: whatever is to be done goes into one submission.
     longest: Option<Duration>,
     speed: Arc<Speed>,
+    /// Whether [`Pace::news`] has told of it.
+    told: bool,
     submissions: u64,
 }
 
 /// How fast the device is.
 #[derive(Default)]
 struct Speed {
-    /// Seconds per unit of [`cost`], known when the second piece of work has finished; never without a clock.
-    measured: OnceLock<f64>,
-    /// Since the first one has finished, which also warmed the device up, and some drivers' compilers.
-    warm: Mutex<Option<Stopwatch>>,
+    /// What the second step or micro-batch took, known when it has finished; never without a clock.
+    measured: OnceLock<Measured>,
+    /// Since the one before has finished. The first warms the device up, and some drivers' compilers.
+    before: Mutex<Option<Stopwatch>>,
+}
+
+/// A time and the [`cost`] of what was done in it.
+#[derive(Clone, Copy)]
+struct Measured {
+    seconds: f64,
+    cost: f64,
 }
 
 impl Speed {
     /// Work of this cost has finished. It ran neither before it was submitted nor before the work in front had finished.
     fn finished(&self, submitted: Stopwatch, cost: f64) {
-        let mut warm = self.warm.lock().unwrap();
-        let times = warm.and_then(|warm| Some((warm.measured()?, submitted.measured()?)));
-        if let Some((since_warm, since_submitted)) = times {
-            let _ = self.measured.set(since_warm.min(since_submitted).as_secs_f64() / cost);
+        let mut before = self.before.lock().unwrap();
+        let times = before.and_then(|before| Some((before.measured()?, submitted.measured()?)));
+        if let Some((since_before, since_submitted)) = times {
+            let seconds = since_before.min(since_submitted).as_secs_f64();
+            let _ = self.measured.set(Measured { seconds, cost });
         }
-        *warm = Some(Stopwatch::start());
+        *before = Some(Stopwatch::start());
     }
 }
 
@@ -47,25 +57,21 @@ impl Pace {
         Self { longest: Some(longest), ..Self::default() }
     }
 
-    /// The [`cost`] that one submission may have; 0: a single dispatch.
+    /// The [`cost`] that one submission may have; 0: a single dispatch; infinite: any, without adding it up.
     fn budget(&self) -> f64 {
-        match (self.longest, self.speed.measured.get()) {
+        match (self.longest.map(|longest| longest.as_secs_f64()), self.speed.measured.get()) {
             (None, _) => f64::INFINITY,
             (Some(_), None) => 0.0,
-            (Some(longest), Some(speed)) => longest.as_secs_f64() / speed,
+            (Some(longest), Some(all)) if all.seconds <= longest => f64::INFINITY,
+            (Some(longest), Some(all)) => longest / all.seconds * all.cost,
         }
     }
 
-    /// The kernel and layer of the longest of `dispatches` and its estimated time, if that is too long.
-    pub(super) fn too_long<'a>(
-        &self,
-        dispatches: impl Iterator<Item = Description<'a>>,
-    ) -> Option<(String, Duration)> {
-        let (longest, speed) = (self.longest?, self.speed.measured.get()?);
-        let time = |dispatch: &Description| Duration::from_secs_f64(speed * cost(dispatch.work));
-        let slowest = dispatches.max_by(|a, b| cost(a.work).total_cmp(&cost(b.work)))?;
-        (time(&slowest) > longest)
-            .then(|| (format!("{} of {}", slowest.kernel, slowest.label), time(&slowest)))
+    /// What a submission may take, and an estimate of what a dispatch does; once, when the device's speed is known.
+    pub(super) fn news(&mut self) -> Option<(Duration, impl Fn(Work) -> Duration + use<>)> {
+        let (longest, all) = (self.longest?, *self.speed.measured.get()?);
+        let time = move |work| Duration::from_secs_f64(all.seconds * cost(work) / all.cost);
+        (!std::mem::replace(&mut self.told, true)).then_some((longest, time))
     }
 
     /// Submissions so far.
@@ -110,7 +116,8 @@ impl<'a> Submission<'a> {
             let cost = cost(dispatch.work);
             if self.cost > 0.0 && self.cost + cost > self.budget {
                 recording.encode_range(first..i, &mut self.encoder);
-                self.send();
+                let piece = self.take();
+                self.gpu.queue.submit([piece]);
                 (self.cost, first) = (0.0, i);
             }
             self.cost += cost;
@@ -121,7 +128,8 @@ impl<'a> Submission<'a> {
 
     /// Submits what is left, without waiting. Until the device's speed is known, lets it tell when it has finished.
     pub(super) fn submit(mut self) -> InFlight {
-        let last = self.send();
+        let last = self.take();
+        let last = self.gpu.submit(last);
         if self.budget == 0.0 {
             let (speed, start, total) = (self.pace.speed.clone(), self.start, self.total);
             self.gpu.queue.on_submitted_work_done(move || speed.finished(start, total));
@@ -129,9 +137,10 @@ impl<'a> Submission<'a> {
         last
     }
 
-    fn send(&mut self) -> InFlight {
+    /// What was encoded since the last submission, to be submitted now.
+    fn take(&mut self) -> wgpu::CommandBuffer {
         self.pace.submissions += 1;
         let next = self.gpu.device.create_command_encoder(&Default::default());
-        self.gpu.submit(std::mem::replace(&mut self.encoder, next).finish())
+        std::mem::replace(&mut self.encoder, next).finish()
     }
 }

@@ -72,6 +72,7 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
             *total += std::mem::replace(&mut last, Instant::now()).elapsed().as_secs_f64();
         };
         let [mut data, mut forward, mut backward, mut update] = [0.0; 4];
+        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
         let (mut losses, mut sum) = (Losses::default(), None::<Vec<f32>>);
         for part in batch.parts(self.parts, self.cells) {
             self.step.set_batch(&part);
@@ -79,16 +80,17 @@ impl<P: Real> CpuTraining for CpuEngine<P> {
             self.step.forward();
             lap(&mut forward);
             losses.append(self.step.backward());
-            if let Some(sum) = &sum {
-                self.step.gradients.iter_mut().zip(sum).for_each(|(gradient, sum)| *gradient += sum);
-            }
             if self.parts > 1 {
-                sum = Some(self.step.gradients.clone());
+                let gradients = &mut self.step.gradients;
+                if let Some(sum) = &sum {
+                    gradients.iter_mut().zip(sum).for_each(|(gradient, sum)| *gradient += sum);
+                    losses.frozen |= !finite(gradients);
+                }
+                sum = Some(gradients.clone());
             }
             lap(&mut backward);
         }
-        let finite = |values: &[f32]| values.iter().all(|value| value.is_finite());
-        losses.frozen |= !finite(&self.step.running) || !finite(&self.step.gradients);
+        losses.frozen |= !finite(&self.step.running);
         self.frozen = !losses.is_finite() || self.frozen && !self.skips;
         losses.frozen |= self.frozen;
         self.updates += 1;

@@ -74,8 +74,10 @@ impl TrainConfig {
                 "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave --activations or --res-blocks out",
             ));
         }
-        if self.steps == 0 {
-            return Err(Error::usage("steps 0: must be at least 1"));
+        for (flag, value) in [("steps", self.steps), ("max-dispatch-ms", self.max_dispatch_ms)] {
+            if value == 0 {
+                return Err(Error::usage(format!("{flag} 0: must be at least 1")));
+            }
         }
         if !(self.lr.is_finite() && self.lr > 0.0) {
             return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
@@ -97,9 +99,6 @@ impl TrainConfig {
     }
 
     fn check_micro_batch(&self) -> Result<()> {
-        if self.max_dispatch_ms == 0 {
-            return Err(Error::usage("max-dispatch-ms 0: must be at least 1"));
-        }
         let Some(micro) = self.micro_batch else { return Ok(()) };
         if micro == 0 || !self.batch.is_multiple_of(micro) {
             let batch = self.batch;

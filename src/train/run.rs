@@ -162,8 +162,6 @@ struct Run {
     done: u64,
     /// Steps before the last checkpoint.
     saved: u64,
-    /// Whether it was said that a dispatch takes too long.
-    warned: bool,
 }
 
 impl Run {
@@ -193,7 +191,6 @@ impl Run {
             first,
             done,
             saved,
-            warned: false,
         })
     }
 
@@ -254,9 +251,8 @@ impl Run {
                 last_request = Instant::now();
             }
             self.journal.add(trainer, false, progress)?;
-            if let Some((dispatch, time)) = trainer.too_long().filter(|_| !self.warned) {
+            if let Some((dispatch, time)) = trainer.too_long() {
                 progress.too_long(&dispatch, time);
-                self.warned = true;
             }
         }
     }

@@ -110,9 +110,12 @@ impl Trainer {
         }
     }
 
-    /// The longest dispatch and its estimated time, once it turns out to take longer than `max_dispatch_ms`.
-    pub fn too_long(&self) -> Option<(String, Duration)> {
-        self.gpu_step().and_then(gpu::Step::too_long)
+    /// The longest dispatch and its estimated time, when it turns out to take longer than `max_dispatch_ms`; told once.
+    pub fn too_long(&mut self) -> Option<(String, Duration)> {
+        match &mut self.backend {
+            Backend::Gpu(_, step) => step.too_long(),
+            Backend::Cpu(_) => None,
+        }
     }
 
     /// The step on the GPU, for looking into it; none on the CPU.

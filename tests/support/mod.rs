@@ -10,7 +10,8 @@ use unheat::cpu::rasterise::rasterise;
 use unheat::io::tensors::{self, Data, Tensor};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::{Entry, Place};
-use unheat::model::{Rectangle, UNet, UNetConfig};
+use unheat::model::{Batch, Losses, Rectangle, UNet, UNetConfig};
+use unheat::train::{Device, Trainer};
 
 /// One safetensors file.
 pub struct Golden(HashMap<String, Tensor>);
@@ -105,6 +106,19 @@ pub fn adapters() -> Vec<wgpu::Adapter> {
 pub fn devices() -> Vec<String> {
     let numbers = (0..adapters().len()).map(|i| i.to_string());
     std::iter::once("cpu".to_owned()).chain(numbers).collect()
+}
+
+/// The same, opened.
+pub fn opened() -> Vec<Device> {
+    devices().iter().map(|name| Device::open(&name.parse().unwrap()).unwrap()).collect()
+}
+
+/// One training step to its end.
+pub fn step(trainer: &mut Trainer, batch: &Batch) -> Losses {
+    trainer.submit(batch).unwrap();
+    let losses = trainer.losses(true).unwrap();
+    assert_eq!(losses.len(), 1);
+    losses.into_iter().next().unwrap()
 }
 
 /// The reference network.
