@@ -2,14 +2,15 @@
 
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and the rest into 1.
+/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and
+/// the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
     #[error("{0}")]
     Usage(String),
     /// The operating system refused a file operation.
-    #[error("{}: {what}: {}", path.display(), reason(source))]
+    #[error("{}: {what}: {}", shown(path), reason(source))]
     Io {
         /// The file or folder concerned.
         path: PathBuf,
@@ -19,7 +20,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file was read but does not hold what it should.
-    #[error("{}: {what}", path.display())]
+    #[error("{}: {what}", shown(path))]
     File {
         /// The file concerned.
         path: PathBuf,
@@ -43,7 +44,7 @@ pub enum Error {
     #[error("{0}")]
     OutOfMemory(String),
     /// Training ended before its end, and can go on.
-    #[error("{cause}; once that is mended: unheat train --resume {}", folder.display())]
+    #[error("{cause}; once that is mended: unheat train --resume {}", shown(folder))]
     Stopped {
         /// What ended it.
         cause: Box<Error>,
@@ -68,13 +69,23 @@ fn reason(source: &std::io::Error) -> String {
     }
 }
 
+/// Without line breaks and terminals' control sequences: names and values from files and flags stand in messages.
+fn one_line(text: String) -> String {
+    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
+}
+
+/// A path in a message.
+fn shown(path: &Path) -> String {
+    one_line(path.display().to_string())
+}
+
 /// `Result` with this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     /// A [`Error::Usage`] from anything printable.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::Usage(message.into())
+        Self::Usage(one_line(message.into()))
     }
 
     /// A closure for `map_err` that attaches the path and the attempted action to a system error.
@@ -85,6 +96,26 @@ impl Error {
 
     /// A [`Error::File`] for `path`.
     pub fn file(path: &Path, what: impl Into<String>) -> Self {
-        Self::File { path: path.to_owned(), what: what.into() }
+        Self::File { path: path.to_owned(), what: one_line(what.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_are_single_lines_whatever_they_name() {
+        let path = Path::new("a\nb\u{1b}[2J.npy");
+        let gone = || std::io::Error::from(std::io::ErrorKind::NotFound);
+        let folder = path.to_owned();
+        for error in [
+            Error::usage(path.display().to_string()),
+            Error::file(path, "key = \"a\r\nb\""),
+            Error::io(path, "cannot read")(gone()),
+            Error::Stopped { cause: Error::file(path, "x\ny").into(), folder },
+        ] {
+            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+        }
     }
 }

@@ -1,11 +1,14 @@
 //! The one case list on every adapter, with injected checks and without.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use unheat::blocking::{adapters, block_on};
-use unheat::cases;
+use unheat::cases::{self, Case};
 use unheat::gpu::{Checks, Gpu};
 
-fn run(open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
+/// Runs the cases with the numbers `wanted` on every adapter, on all cores: what takes time is drivers that compile.
+fn run(wanted: &[usize], open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
     let adapters = adapters();
     assert!(
         !adapters.is_empty(),
@@ -13,34 +16,49 @@ fn run(open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
     );
     for adapter in adapters {
         let gpu = Arc::new(open(&adapter).unwrap());
-        let mut failures = Vec::new();
-        for case in cases::all() {
-            if let Some(missing) = case.missing(&gpu) {
-                eprintln!("{} {}: skipped, {} has no {missing}", case.name, case.shape, gpu.name());
-                continue;
+        let (next, failures) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let work = || {
+            let mut cases: Vec<Option<Case>> = cases::all().into_iter().map(Some).collect();
+            while let Some(&number) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let case = cases[number].take().unwrap();
+                failures.lock().unwrap().extend(failure(&case, &gpu));
             }
-            match case.error(&gpu, false) {
-                Ok(error) if case.passes(error) => {}
-                Ok(error) => failures
-                    .push(format!("{} {}: {error:.1e} > {:.0e}", case.name, case.shape, case.tolerance)),
-                Err(error) => failures.push(format!("{} {}: {error}", case.name, case.shape)),
+        };
+        std::thread::scope(|scope| {
+            for _ in 0..std::thread::available_parallelism().map_or(1, usize::from).min(8) {
+                scope.spawn(work);
             }
-        }
+        });
+        let failures = failures.into_inner().unwrap();
         assert!(failures.is_empty(), "on {}:\n{}", gpu.name(), failures.join("\n"));
     }
 }
 
-/// On the adapter as it is; then with what every WebGPU device has, and nothing else: no f16, f64, timestamps, subgroups,
-/// nor larger buffers. One after the other, since drivers keep what they have compiled.
-#[test]
-fn every_case_agrees_with_the_reference_trusted_and_on_the_least_device() {
-    run(|adapter| block_on(Gpu::open(adapter, Checks::Trusted)));
-    run(|adapter| {
-        block_on(Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()))
-    });
+fn failure(case: &Case, gpu: &Arc<Gpu>) -> Option<String> {
+    let Case { name, shape, tolerance, .. } = case;
+    if let Some(missing) = case.missing(gpu) {
+        eprintln!("{name} {shape}: skipped, {} has no {missing}", gpu.name());
+        return None;
+    }
+    match case.error(gpu, false) {
+        Ok(error) if case.passes(error) => None,
+        Ok(error) => Some(format!("{name} {shape}: {error:.1e} > {tolerance:.0e}")),
+        Err(error) => Some(format!("{name} {shape}: {error}")),
+    }
 }
 
+/// On the adapter as it is; then with what every WebGPU device has, and nothing else: no f16, f64, timestamps, subgroups,
+/// nor larger buffers; then with injected checks, where one shape of every case is enough (`unheat check` runs them all).
+/// One after the other, since drivers keep what they have compiled.
 #[test]
-fn every_case_agrees_with_the_reference_checked() {
-    run(|adapter| block_on(Gpu::open(adapter, Checks::Checked)));
+fn every_case_agrees_with_the_reference_trusted_on_the_least_device_and_checked() {
+    let names: Vec<String> = cases::all().into_iter().map(|case| case.name).collect();
+    let all: Vec<usize> = (0..names.len()).collect();
+    run(&all, |adapter| block_on(Gpu::open(adapter, Checks::Trusted)));
+    run(&all, |adapter| {
+        block_on(Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()))
+    });
+    let mut seen = BTreeSet::new();
+    let first: Vec<usize> = all.into_iter().filter(|&number| seen.insert(&names[number])).collect();
+    run(&first, |adapter| block_on(Gpu::open(adapter, Checks::Checked)));
 }

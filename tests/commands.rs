@@ -343,12 +343,22 @@ fn generate_writes_the_fields_and_pictures_that_training_sees() {
 
 #[test]
 fn check_fails_on_a_perturbed_kernel_and_never_takes_the_cpu_engine() {
-    let output = unheat(&["check", "--device", "0", "--perturb", "upsample_backward"]);
+    let output = unheat(&["check", "--device", "0", "--only", "backward", "--perturb", "upsample_backward"]);
     assert_eq!(output.status.code(), Some(1));
     let table = String::from_utf8_lossy(&output.stdout).into_owned();
     let failed: Vec<&str> = table.lines().filter(|line| line.ends_with("FAIL")).collect();
     let perturbed = table.lines().filter(|line| line.starts_with("upsample_backward"));
     assert_eq!(failed, perturbed.collect::<Vec<_>>(), "{table}");
     assert!(!failed.is_empty());
+    assert!(table.lines().any(|line| line.starts_with("bias_backward") && line.ends_with("ok")), "{table}");
+    assert!(!table.contains("conv3x3"), "{table}");
     assert_eq!(unheat(&["check", "--device", "cpu"]).status.code(), Some(2));
+    assert_eq!(unheat(&["check", "--only", "backwards"]).status.code(), Some(2));
+}
+
+#[test]
+fn check_tries_what_was_tuned() {
+    let output = unheat(&["check", "--device", "0", "--only", "conv3x3/skipup"]);
+    let table = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && table.contains("cases agree"), "{table}");
 }

@@ -27,6 +27,9 @@ pub(super) struct Arguments {
     /// An adapter's number in `unheat devices`, or any part of its name [default: every adapter]
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
+    /// Only the cases whose name contains this, such as conv3x3 or fft
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
     #[command(flatten)]
     tuning: Tuning,
     /// Spoil one number of every output of the cases whose name contains this, to see the check fail
@@ -50,9 +53,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if adapters.is_empty() {
         return Err(Error::Device(NO_ADAPTER.to_owned()));
     }
+    let only = arguments.only.as_deref().unwrap_or_default();
+    if !cases::all().iter().any(|case| case.name.contains(only)) {
+        return Err(Error::usage(format!(
+            "only '{only}': no case has this in its name; without --only, check lists them all"
+        )));
+    }
     let mut failures = 0;
     for adapter in &adapters {
-        failures += check(adapter, &arguments.tuning, arguments.perturb.as_deref())?;
+        failures += check(adapter, &arguments)?;
     }
     match failures {
         0 => Ok(ExitCode::SUCCESS),
@@ -64,7 +73,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 /// Prints the table for one adapter and returns the number of failures.
-fn check(adapter: &wgpu::Adapter, tuning: &Tuning, perturb: Option<&str>) -> Result<usize> {
+fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
+    let Arguments { tuning, only, perturb, .. } = arguments;
+    let names =
+        |part: &Option<String>, case: &Case| part.as_ref().is_some_and(|part| case.name.contains(part));
     let trusted = Arc::new(block_on(Gpu::open(adapter, Checks::Trusted))?);
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
@@ -77,8 +89,8 @@ fn check(adapter: &wgpu::Adapter, tuning: &Tuning, perturb: Option<&str>) -> Res
     say!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
-    for case in cases::all() {
-        let spoil = perturb.is_some_and(|name| case.name.contains(name));
+    for case in cases::all().into_iter().filter(|case| only.is_none() || names(only, case)) {
+        let spoil = names(perturb, &case);
         if let Some(missing) = case.missing(&trusted) {
             let (name, shape) = (case.name, case.shape);
             say!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");

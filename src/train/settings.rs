@@ -15,7 +15,7 @@ pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
     let table: Table = text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
-        Error::file(path, format!("line {line}: {}", one_line(&e)))
+        Error::file(path, format!("line {line}: {}", e.message()))
     })?;
     let known = || keys::<TrainConfig>().iter().chain(others);
     if let Some(unknown) = table.keys().find(|key| known().all(|known| known != key)) {
@@ -36,9 +36,9 @@ pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
     for (key, value) in table {
         let one = Table::from_iter([(key.clone(), value.clone())]);
         one.try_into::<TrainConfig>()
-            .map_err(|e| Error::file(path, format!("{key} = {value}: {}", one_line(&e))))?;
+            .map_err(|e| Error::file(path, format!("{key} = {value}: {}", e.message())))?;
     }
-    table.clone().try_into().map_err(|e| Error::file(path, one_line(&e)))
+    table.clone().try_into().map_err(|e| Error::file(path, e.message()))
 }
 
 /// The settings as a table.
@@ -49,10 +49,6 @@ pub fn table(config: &TrainConfig) -> Result<Table> {
     config.check_names()?;
     Table::try_from(config)
         .map_err(|e| Error::usage(format!("these settings cannot be written as TOML: {e}")))
-}
-
-fn one_line(error: &toml::de::Error) -> String {
-    error.message().lines().collect::<Vec<_>>().join(" ")
 }
 
 /// The names of a struct's fields, as serde knows them.
@@ -129,6 +125,8 @@ mod tests {
             ("batch = \"many\"", "batch = \"many\""),
             ("batch = -1", "batch = -1"),
             ("size = \"64\"", "write it like 64x64"),
+            ("physics = \"a\\nb\"", "unknown variant `a b`"),
+            ("\"a\\nb\" = 3", "`a b` is no setting"),
             ("method = \"sgd\"", "unknown variant `sgd`"),
             ("steps = 3\nbatch 4", "line 2"),
             ("steps = 3\nsteps = 4", "line 2"),
