@@ -13,6 +13,7 @@ pub mod html;
 pub mod json_lines;
 pub mod metrics;
 pub mod npy;
+mod npy_header;
 pub mod photo;
 pub mod picture;
 pub mod plot;

@@ -1,32 +1,12 @@
-//! Fields in NumPy's .npy files.
-//!
-//! The format has no room for a checksum, but its header ends in blanks that mean nothing: the first is a tab to say
-//! so, and the last 32 spell the CRC-32 of everything else, a tab for 1 and a space for 0. Every reader of the format
-//! skips them; this one checks them where there is a tab.
-//!
-//! The header is a Python dictionary literal, of which only the form that `numpy.save` writes for a plain array
-//! is understood. A general literal parser would recurse as deep as a hostile header says.
+//! Fields in NumPy's .npy files. What is special about their headers: `npy_header`.
 
 use std::fs::File;
 use std::io::{BufReader, Read};
 use std::path::Path;
 
-use crc32fast::Hasher;
-
 use super::atomic;
+use super::npy_header::{Checked, Float, Header, sealed};
 use crate::{Error, Result};
-
-/// What a .npy file begins with.
-const MAGIC: &[u8] = b"\x93NUMPY";
-
-/// The longest header that is parsed, in bytes. `numpy.save` writes 118 for a plain array.
-const MAX_HEADER: usize = 10_000;
-
-/// What is wrong where it does not hold.
-const DAMAGED: &str = "the checksum in its header is wrong: it is damaged; write it again";
-
-/// The blanks of the checksum.
-const SEAL: usize = 32;
 
 /// A batch of fields, in C order: y contiguous, then x, then the batch.
 #[derive(Debug, Clone, PartialEq)]
@@ -63,17 +43,17 @@ impl FieldData {
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not a .npy file, holds another type
-/// or rank, has an empty axis, has another checksum than its blanks spell, is shorter or longer than its header says, or holds a NaN or an infinity (the
-/// first one in file order is named by its index). The size is compared with the length of the file before
-/// memory is asked for.
+/// or rank, has an empty axis, has another checksum than its blanks spell, is shorter or longer than its header says, or
+/// holds a NaN or an infinity (the first one in file order is named by its index). The size is compared with the length
+/// of the file before memory is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
     let (mut file, header, count) = open(path)?;
     let data = match header.float {
         Float::F32 => {
-            header.numbers(&mut file, count, f32::from_le_bytes, f32::from_be_bytes).map(FieldData::F32)
+            numbers(&header, &mut file, count, f32::from_le_bytes, f32::from_be_bytes).map(FieldData::F32)
         }
         Float::F64 => {
-            header.numbers(&mut file, count, f64::from_le_bytes, f64::from_be_bytes).map(FieldData::F64)
+            numbers(&header, &mut file, count, f64::from_le_bytes, f64::from_be_bytes).map(FieldData::F64)
         }
     };
     let data = data.map_err(|what| Error::file(path, what))?;
@@ -96,8 +76,7 @@ fn open(path: &Path) -> Result<(BufReader<File>, Header, usize)> {
         return Err(Error::file(path, "not a regular file; name a .npy file"));
     }
     let mut file = BufReader::with_capacity(1 << 16, file);
-    let (text, start) = read_header(&mut file).map_err(|what| Error::file(path, what))?;
-    let header = Header::parse(&text).map_err(|what| Error::file(path, what))?;
+    let (header, start) = Header::read(&mut file).map_err(|what| Error::file(path, what))?;
     let count =
         header.checked_count(facts.len().saturating_sub(start)).map_err(|what| Error::file(path, what))?;
     Ok((file, header, count))
@@ -110,9 +89,9 @@ fn open(path: &Path) -> Result<(BufReader<File>, Header, usize)> {
 /// 1; [`Error::Io`] when the file cannot be written.
 pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     let [batch, nx, ny] = fields.shape;
-    let (descr, count) = match &fields.data {
-        FieldData::F32(values) => ("<f4", values.len()),
-        FieldData::F64(values) => ("<f8", values.len()),
+    let (float, count) = match &fields.data {
+        FieldData::F32(values) => (Float::F32, values.len()),
+        FieldData::F64(values) => (Float::F64, values.len()),
     };
     let expected = batch.checked_mul(nx).and_then(|n| n.checked_mul(ny));
     if expected != Some(count) || (fields.rank2 && batch != 1) {
@@ -120,25 +99,12 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
         let shape = fields.shape;
         return Err(Error::usage(format!("{count} numbers cannot be written as {shape:?} with rank {rank}")));
     }
-    let shape = if fields.rank2 { format!("({nx}, {ny})") } else { format!("({batch}, {nx}, {ny})") };
-    let mut header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}");
-    let mut hasher = Hasher::new();
-    hasher.update(header.as_bytes());
-    match &fields.data {
+    let header = sealed(float, fields.shape, fields.rank2, |hasher| match &fields.data {
         FieldData::F32(values) => values.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
         FieldData::F64(values) => values.iter().for_each(|value| hasher.update(&value.to_le_bytes())),
-    }
-    // The format asks for data that start at a multiple of 64, after 10 bytes, this text and its newline.
-    header.push('\t');
-    let length = 10 + header.len() + SEAL + 1;
-    header.extend(std::iter::repeat_n(' ', length.next_multiple_of(64) - length));
-    let seal = hasher.finalize();
-    header.extend((0..SEAL).map(|bit| if seal >> bit & 1 == 1 { '\t' } else { ' ' }));
-    header.push('\n');
+    });
     atomic::write(path, |out| {
-        out.write_all(b"\x93NUMPY\x01\x00")?;
-        out.write_all(&(header.len() as u16).to_le_bytes())?; // below 200: three numbers of 20 digits at most
-        out.write_all(header.as_bytes())?;
+        out.write_all(&header)?;
         match &fields.data {
             FieldData::F32(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
             FieldData::F64(values) => values.iter().try_for_each(|value| out.write_all(&value.to_le_bytes())),
@@ -146,187 +112,32 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     })
 }
 
-/// The checksum that the last blanks of a header spell.
-fn spelled(blanks: &str) -> Option<u32> {
-    let blanks = blanks.strip_suffix('\n')?.as_bytes().last_chunk::<SEAL>()?;
-    let bit = |(i, byte): (usize, &u8)| match byte {
-        b' ' => Some(0),
-        b'\t' => Some(1 << i),
-        _ => None,
-    };
-    blanks.iter().enumerate().map(bit).sum()
-}
-
-/// A reason, to which [`read`] adds the path.
-type Checked<T> = std::result::Result<T, String>;
-
-/// The text of the header, and the number of bytes before the data.
-fn read_header(file: &mut impl Read) -> Checked<(String, u64)> {
-    let mut start = Vec::new();
-    // Less than that is still to be told from a text file.
-    file.by_ref().take(8).read_to_end(&mut start).map_err(|error| error.to_string())?;
-    let mut take = |n: usize| {
-        let mut bytes = vec![0; n];
-        file.read_exact(&mut bytes)
-            .map(|()| bytes)
-            .map_err(|_| "not a whole .npy file: its header is cut short; write it again")
-    };
-    if !MAGIC.starts_with(&start) && !start.starts_with(MAGIC) {
-        return Err("not a .npy file; name one, such as numpy.save writes".into());
+/// The elements in C order.
+fn numbers<T: Copy + Default + Into<f64>, const N: usize>(
+    header: &Header,
+    file: &mut impl Read,
+    count: usize,
+    little: fn([u8; N]) -> T,
+    big: fn([u8; N]) -> T,
+) -> Checked<Vec<T>> {
+    let number = if header.big_endian { big } else { little };
+    let mut values = vec![T::default(); count];
+    let mut hasher = header.hasher();
+    let mut bytes = [0; N];
+    for position in 0..count {
+        file.read_exact(&mut bytes).map_err(|error| format!("cannot read the data: {error}"))?;
+        hasher.update(&bytes);
+        let value = number(bytes);
+        let [b, x, y] = header.index(position);
+        if !value.into().is_finite() {
+            let index = if header.rank2 { format!("[{x}, {y}]") } else { format!("[{b}, {x}, {y}]") };
+            return Err(format!("element {index} is {}; replace it by a number", value.into()));
+        }
+        let [_, nx, ny] = header.shape;
+        values[(b * nx + x) * ny + y] = value;
     }
-    start.extend(take(8 - start.len())?);
-    let (length, before) = match start[6] {
-        1 => (take(2)?.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)), 10),
-        2 | 3 => (take(4)?.iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte)), 12),
-        version => {
-            return Err(format!("version {version} of the .npy format is unknown; write it with numpy.save"));
-        }
-    };
-    if length > MAX_HEADER {
-        return Err(format!("a header of {length} bytes is not that of a plain array of floats"));
-    }
-    let text = String::from_utf8(take(length)?).map_err(|_| "its header is not text")?;
-    Ok((text, before + length as u64))
-}
-
-#[derive(Clone, Copy)]
-enum Float {
-    F32,
-    F64,
-}
-
-/// What the header says.
-struct Header {
-    float: Float,
-    big_endian: bool,
-    fortran: bool,
-    shape: [usize; 3],
-    rank2: bool,
-    /// Of the text without its blanks, to go on with the data.
-    hasher: Hasher,
-    /// The checksum, where the blanks spell one.
-    seal: Option<u32>,
-}
-
-impl Header {
-    fn parse(text: &str) -> Checked<Self> {
-        let descr = value_of(text, "descr")?;
-        let descr = descr.strip_prefix(['\'', '"']).and_then(|rest| Some(rest.split_once(['\'', '"'])?.0));
-        let (big_endian, float) = match descr {
-            Some("<f4") => (false, Float::F32),
-            Some(">f4") => (true, Float::F32),
-            Some("<f8") => (false, Float::F64),
-            Some(">f8") => (true, Float::F64),
-            Some(other) => {
-                return Err(format!(
-                    "holds elements of type {other:?}; save it as numpy.float32 or numpy.float64"
-                ));
-            }
-            None => return Err("holds records; save it as numpy.float32 or numpy.float64".into()),
-        };
-        let order = value_of(text, "fortran_order")?;
-        let fortran = order.starts_with("True");
-        if !fortran && !order.starts_with("False") {
-            return Err("its header gives no order; write it with numpy.save".into());
-        }
-        let axes =
-            axes(value_of(text, "shape")?).ok_or("its header gives no shape; write it with numpy.save")?;
-        let (shape, rank2) = match axes[..] {
-            [nx, ny] => ([1, nx, ny], true),
-            [batch, nx, ny] => ([batch, nx, ny], false),
-            _ => {
-                return Err(format!("has {} axes; give it two, [x, y], or three, [batch, x, y]", axes.len()));
-            }
-        };
-        if shape.contains(&0) {
-            return Err(format!("is empty: its shape is {axes:?}"));
-        }
-        let (dictionary, blanks) = text.split_at(text.find('}').map_or(text.len(), |end| end + 1));
-        if !dictionary.ends_with('}') || !blanks.trim_end().is_empty() {
-            return Err("its header does not end as it should; write it with numpy.save".into());
-        }
-        let mut hasher = Hasher::new();
-        hasher.update(dictionary.as_bytes());
-        let seal = blanks.contains('\t').then(|| spelled(blanks).ok_or(DAMAGED)).transpose()?;
-        Ok(Self { float, big_endian, fortran, shape, rank2, hasher, seal })
-    }
-
-    /// The number of elements, if they fill exactly the `available` bytes after the header.
-    fn checked_count(&self, available: u64) -> Checked<usize> {
-        let width = match self.float {
-            Float::F32 => 4,
-            Float::F64 => 8,
-        };
-        let count = self.shape.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis));
-        let bytes = count.and_then(|count| u64::try_from(count).ok()?.checked_mul(width));
-        match (count, bytes) {
-            (Some(count), Some(bytes)) if bytes == available => Ok(count),
-            _ => Err(format!(
-                "its shape {:?} with {width} bytes a number does not match the {available} bytes of data that \
-                 follow; the file is cut short or damaged",
-                self.shape
-            )),
-        }
-    }
-
-    /// The elements in C order.
-    fn numbers<T: Copy + Default + Into<f64>, const N: usize>(
-        &self,
-        file: &mut impl Read,
-        count: usize,
-        little: fn([u8; N]) -> T,
-        big: fn([u8; N]) -> T,
-    ) -> Checked<Vec<T>> {
-        let number = if self.big_endian { big } else { little };
-        let mut values = vec![T::default(); count];
-        let mut hasher = self.hasher.clone();
-        let mut bytes = [0; N];
-        for position in 0..count {
-            file.read_exact(&mut bytes).map_err(|error| format!("cannot read the data: {error}"))?;
-            hasher.update(&bytes);
-            let value = number(bytes);
-            let [b, x, y] = self.index(position);
-            if !value.into().is_finite() {
-                let index = if self.rank2 { format!("[{x}, {y}]") } else { format!("[{b}, {x}, {y}]") };
-                return Err(format!("element {index} is {}; replace it by a number", value.into()));
-            }
-            let [_, nx, ny] = self.shape;
-            values[(b * nx + x) * ny + y] = value;
-        }
-        if self.seal.is_some_and(|seal| seal != hasher.finalize()) {
-            return Err(DAMAGED.into());
-        }
-        Ok(values)
-    }
-
-    /// The index `[batch, x, y]` of the element at `position` in the file.
-    fn index(&self, position: usize) -> [usize; 3] {
-        let [batch, nx, ny] = self.shape;
-        if self.fortran {
-            [position % batch, position / batch % nx, position / (batch * nx)]
-        } else {
-            [position / (nx * ny), position / ny % nx, position % ny]
-        }
-    }
-}
-
-/// What follows `'key':` in a dictionary literal.
-fn value_of<'a>(text: &'a str, key: &str) -> Checked<&'a str> {
-    let found = [format!("'{key}'"), format!("\"{key}\"")].iter().find_map(|quoted| {
-        let rest = &text[text.find(quoted)? + quoted.len()..];
-        Some(rest.trim_start().strip_prefix(':')?.trim_start())
-    });
-    found.ok_or_else(|| format!("its header has no {key}; write it with numpy.save"))
-}
-
-/// The numbers of a Python tuple such as `(64, 64)`; `None` if it is anything else.
-fn axes(text: &str) -> Option<Vec<usize>> {
-    let (inside, _) = text.strip_prefix('(')?.split_once(')')?;
-    let inside = inside.trim().strip_suffix(',').unwrap_or(inside.trim());
-    if inside.is_empty() {
-        return Some(Vec::new());
-    }
-    inside.split(',').map(|axis| axis.trim().parse().ok()).collect()
+    header.check(hasher)?;
+    Ok(values)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use super::config::TrainConfig;
 use super::on_nan::OnNan;
-use super::run::Progress;
+use super::progress::Progress;
 use super::summary::{Statistics, row};
 use super::trainer::Trainer;
 use crate::io::json_lines::JsonLines;

@@ -5,17 +5,16 @@ use super::device::Device;
 use super::journal::Journal;
 use super::on_nan::OnNan;
 use super::plan::Plan;
-use super::preview::{Preview, Previewer};
+use super::preview::Previewer;
+use super::progress::{Outcome, Progress};
 use super::recovery::Recovery;
 use super::resume::{Resumed, lasting};
-use super::summary::Statistics;
 use super::trainer::Trainer;
 use super::validation::Validation;
 use super::{checkpoint, report};
 use crate::io::checkpoint::Checkpoint;
-use crate::io::metrics::Row;
 use crate::io::run_folder::{self, Lock};
-use crate::io::{atomic, validation, weights};
+use crate::io::{atomic, weights};
 use crate::model::Snapshot;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -37,49 +36,6 @@ const FILES: [&str; 10] = [
 
 /// Losses are asked for at least this often, so that slow devices show progress too.
 const REFRESH: Duration = Duration::from_millis(250);
-
-/// Gets told how training goes, and may end it.
-pub trait Progress {
-    /// The metrics of a step have arrived, in step order.
-    fn step(&mut self, row: &Row, steps: u64);
-
-    /// The network was tried on the held-out fields.
-    fn validated(&mut self, _: &validation::Row) {}
-
-    /// Whether to show what the network makes of an example now. Asked after every step; training waits meanwhile.
-    fn wants_preview(&mut self) -> bool {
-        false
-    }
-
-    /// What was asked for.
-    fn preview(&mut self, _: &Preview) {}
-
-    /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
-    fn recovered(&mut self, _error: &str, _step: u64, _compute: &Device) {}
-
-    /// A kernel of a layer takes about this long at a time, more than --max-dispatch-ms: drivers may take the device for
-    /// hung.
-    fn too_long(&mut self, _dispatch: &str, _time: Duration) {}
-
-    /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
-    fn interrupted(&mut self) -> bool {
-        false
-    }
-}
-
-/// What a run leaves.
-pub struct Outcome {
-    /// The run's folder.
-    pub folder: PathBuf,
-    /// Steps that are done: all, unless [`Progress`] has ended the run.
-    pub steps: u64,
-    /// Steps whose update was left out, since a loss or a gradient was not finite.
-    pub skipped: u64,
-    /// x_l2 over the batch of the last step; NaN where x* is unknown.
-    pub x_l2: Statistics,
-    /// Time of the loop, that before an interruption too.
-    pub seconds: f64,
-}
 
 /// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one
 /// in `runs/`).

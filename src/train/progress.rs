@@ -1,0 +1,52 @@
+//! What a run tells while it goes on, and what it leaves.
+
+use super::device::Device;
+use super::preview::Preview;
+use super::summary::Statistics;
+use crate::io::metrics::Row;
+use crate::io::validation;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Gets told how training goes, and may end it.
+pub trait Progress {
+    /// The metrics of a step have arrived, in step order.
+    fn step(&mut self, row: &Row, steps: u64);
+
+    /// The network was tried on the held-out fields.
+    fn validated(&mut self, _: &validation::Row) {}
+
+    /// Whether to show what the network makes of an example now. Asked after every step; training waits meanwhile.
+    fn wants_preview(&mut self) -> bool {
+        false
+    }
+
+    /// What was asked for.
+    fn preview(&mut self, _: &Preview) {}
+
+    /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
+    fn recovered(&mut self, _error: &str, _step: u64, _compute: &Device) {}
+
+    /// A kernel of a layer takes about this long at a time, more than --max-dispatch-ms: drivers may take the device for
+    /// hung.
+    fn too_long(&mut self, _dispatch: &str, _time: Duration) {}
+
+    /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
+    fn interrupted(&mut self) -> bool {
+        false
+    }
+}
+
+/// What a run leaves.
+pub struct Outcome {
+    /// The run's folder.
+    pub folder: PathBuf,
+    /// Steps that are done: all, unless [`Progress`] has ended the run.
+    pub steps: u64,
+    /// Steps whose update was left out, since a loss or a gradient was not finite.
+    pub skipped: u64,
+    /// x_l2 over the batch of the last step; NaN where x* is unknown.
+    pub x_l2: Statistics,
+    /// Time of the loop, that before an interruption too.
+    pub seconds: f64,
+}
