@@ -1,5 +1,6 @@
 //! The one error type: every message is a single line that says what is wrong, where, and what to do.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 /// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and
@@ -7,10 +8,8 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
-    #[error("{0}")]
     Usage(String),
     /// The operating system refused a file operation.
-    #[error("{}: {what}: {}", shown(path), reason(source))]
     Io {
         /// The file or folder concerned.
         path: PathBuf,
@@ -20,7 +19,6 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A file was read but does not hold what it should.
-    #[error("{}: {what}", shown(path))]
     File {
         /// The file concerned.
         path: PathBuf,
@@ -28,10 +26,8 @@ pub enum Error {
         what: String,
     },
     /// The GPU, its driver or a shader failed.
-    #[error("{0}")]
     Device(String),
     /// A batch does not fit into memory, and a smaller one does.
-    #[error("batch {batch}: {why}; the largest batch that fits is {fits}")]
     BatchTooLarge {
         /// What was asked for.
         batch: usize,
@@ -41,10 +37,8 @@ pub enum Error {
         fits: usize,
     },
     /// A device has not enough memory for what was asked.
-    #[error("{0}")]
     OutOfMemory(String),
     /// Training ended before its end, and can go on.
-    #[error("{cause}; once that is mended: unheat train --resume {}", shown(folder))]
     Stopped {
         /// What ended it.
         cause: Box<Error>,
@@ -52,7 +46,6 @@ pub enum Error {
         folder: PathBuf,
     },
     /// Training produced a loss that is not a finite number.
-    #[error("a loss or gradient at step {step} is not finite; {hint}")]
     NonFinite {
         /// The step whose loss is infinite or not a number.
         step: u64,
@@ -69,14 +62,26 @@ fn reason(source: &std::io::Error) -> String {
     }
 }
 
-/// Without line breaks and terminals' control sequences: names and values from files and flags stand in messages.
-fn one_line(text: String) -> String {
-    if text.contains(char::is_control) { text.replace(char::is_control, " ") } else { text }
-}
-
-/// A path in a message.
-fn shown(path: &Path) -> String {
-    one_line(path.display().to_string())
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let text = match self {
+            Self::Usage(what) | Self::Device(what) | Self::OutOfMemory(what) => what.clone(),
+            Self::Io { path, what, source } => format!("{}: {what}: {}", path.display(), reason(source)),
+            Self::File { path, what } => format!("{}: {what}", path.display()),
+            Self::BatchTooLarge { batch, why, fits } => {
+                format!("batch {batch}: {why}; the largest batch that fits is {fits}")
+            }
+            Self::Stopped { cause, folder } => {
+                format!("{cause}; once that is mended: unheat train --resume {}", folder.display())
+            }
+            Self::NonFinite { step, hint } => {
+                format!("a loss or gradient at step {step} is not finite; {hint}")
+            }
+        };
+        // Names and values from files and flags stand in messages, with line breaks and terminals' control sequences.
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
+        f.write_str(&text.replace(breaks, " "))
+    }
 }
 
 /// `Result` with this crate's [`Error`].
@@ -85,7 +90,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 impl Error {
     /// A [`Error::Usage`] from anything printable.
     pub fn usage(message: impl Into<String>) -> Self {
-        Self::Usage(one_line(message.into()))
+        Self::Usage(message.into())
     }
 
     /// A closure for `map_err` that attaches the path and the attempted action to a system error.
@@ -96,7 +101,7 @@ impl Error {
 
     /// A [`Error::File`] for `path`.
     pub fn file(path: &Path, what: impl Into<String>) -> Self {
-        Self::File { path: path.to_owned(), what: one_line(what.into()) }
+        Self::File { path: path.to_owned(), what: what.into() }
     }
 }
 
@@ -113,9 +118,11 @@ mod tests {
             Error::usage(path.display().to_string()),
             Error::file(path, "key = \"a\r\nb\""),
             Error::io(path, "cannot read")(gone()),
-            Error::Stopped { cause: Error::file(path, "x\ny").into(), folder },
+            Error::Stopped { cause: Error::file(path, "x\u{2028}y").into(), folder },
+            Error::Device("a\nb".to_owned()),
+            Error::NonFinite { step: 1, hint: path.display().to_string() },
         ] {
-            assert!(!error.to_string().contains(char::is_control), "{error:?}");
+            assert!(!error.to_string().contains(['\n', '\r', '\u{1b}', '\u{2028}']), "{error:?}");
         }
     }
 }

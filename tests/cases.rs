@@ -21,7 +21,8 @@ fn run(wanted: &[usize], open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu>) {
             let mut cases: Vec<Option<Case>> = cases::all().into_iter().map(Some).collect();
             while let Some(&number) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
                 let case = cases[number].take().unwrap();
-                failures.lock().unwrap().extend(failure(&case, &gpu));
+                let found = failure(&case, &gpu); // without the lock
+                failures.lock().unwrap().extend(found);
             }
         };
         std::thread::scope(|scope| {

@@ -358,7 +358,13 @@ fn check_fails_on_a_perturbed_kernel_and_never_takes_the_cpu_engine() {
 
 #[test]
 fn check_tries_what_was_tuned() {
-    let output = unheat(&["check", "--device", "0", "--only", "conv3x3/skipup"]);
-    let table = String::from_utf8_lossy(&output.stdout);
-    assert!(output.status.success() && table.contains("cases agree"), "{table}");
+    let cache = tempdir().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));
+    command
+        .args(["check", "--device", "0", "--only", "conv3x3/skipup"])
+        .env("UNHEAT_CACHE_DIR", cache.path());
+    let output = command.output().unwrap();
+    let (table, said) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success() && table.contains("conv3x3/skipup"), "{table}{said}");
+    assert!(cache.path().join("tuning.toml").exists(), "{said}");
 }

@@ -99,7 +99,7 @@ fn a_step_moves_at_most_1_7_gigabytes() {
     let step =
         Step::new(&gpu, &net, &heat, Method::Sip, precision, storage, Adam::default(), 128, &start).unwrap();
     let mut whole = Work::default();
-    for (part, recording) in step.parts() {
+    for (part, recording) in step.recordings() {
         let mut work = Work::default();
         for dispatch in recording.describe() {
             work.flops += dispatch.work.flops;

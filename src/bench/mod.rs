@@ -156,7 +156,7 @@ fn time_steps(trainer: &mut Trainer, plan: &mut Plan, options: &Options) -> Resu
 
 /// Every dispatch of a step with the median of its times.
 fn time_dispatches(gpu: &Gpu, step: &Step, timing: Timing, rounds: usize) -> Result<Vec<Stage>> {
-    let parts = step.parts();
+    let parts = step.recordings();
     let recordings = parts.map(|(_, recording)| recording);
     let times: Vec<Vec<f64>> =
         (0..rounds).map(|_| gpu.block_on(profiler::time(gpu, &recordings, timing))).collect::<Result<_>>()?;

@@ -28,8 +28,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
     /// Only the cases whose name contains this, such as conv3x3 or fft
-    #[arg(long, value_name = "NAME")]
-    only: Option<String>,
+    #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
+    only: String,
     #[command(flatten)]
     tuning: Tuning,
     /// Spoil one number of every output of the cases whose name contains this, to see the check fail
@@ -38,6 +38,12 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
+    let only = &arguments.only;
+    if !cases::all().iter().any(|case| case.name.contains(only)) {
+        return Err(Error::usage(format!(
+            "only '{only}': no case has this in its name; without --only, check lists them all"
+        )));
+    }
     let adapters = match &arguments.device {
         None => adapters(),
         Some(device) => {
@@ -52,12 +58,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     };
     if adapters.is_empty() {
         return Err(Error::Device(NO_ADAPTER.to_owned()));
-    }
-    let only = arguments.only.as_deref().unwrap_or_default();
-    if !cases::all().iter().any(|case| case.name.contains(only)) {
-        return Err(Error::usage(format!(
-            "only '{only}': no case has this in its name; without --only, check lists them all"
-        )));
     }
     let mut failures = 0;
     for adapter in &adapters {
@@ -75,8 +75,6 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 /// Prints the table for one adapter and returns the number of failures.
 fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     let Arguments { tuning, only, perturb, .. } = arguments;
-    let names =
-        |part: &Option<String>, case: &Case| part.as_ref().is_some_and(|part| case.name.contains(part));
     let trusted = Arc::new(block_on(Gpu::open(adapter, Checks::Trusted))?);
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
@@ -89,8 +87,8 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     say!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
-    for case in cases::all().into_iter().filter(|case| only.is_none() || names(only, case)) {
-        let spoil = names(perturb, &case);
+    for case in cases::all().into_iter().filter(|case| case.name.contains(only)) {
+        let spoil = perturb.as_ref().is_some_and(|name| case.name.contains(name));
         if let Some(missing) = case.missing(&trusted) {
             let (name, shape) = (case.name, case.shape);
             say!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
@@ -109,6 +107,9 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
             case.tolerance,
             if ok { "ok" } else { "FAIL" }
         );
+    }
+    if count == 0 {
+        return Err(Error::Device(format!("{}: it has none of what these cases need", info.name)));
     }
     say!("{} of {count} cases agree with the CPU reference\n", count - failures);
     Ok(failures)

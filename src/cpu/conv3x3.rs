@@ -87,7 +87,8 @@ pub fn conv3x3<T: Real>(
     assert_eq!(padded.len(), c_in * (nx + 2) * (ny + 2));
     assert_eq!(weights.len(), c_out * c_in * 9);
     assert_eq!(out.len(), c_out * nx * ny);
-    match 2 * VECTOR / size_of::<T>() {
+    // A constant, so that the other arms are not even compiled.
+    match const { 2 * VECTOR / size_of::<T>() } {
         32 => convolve::<T, FMA, 32>(padded, weights, out, c_in, nx, ny),
         16 => convolve::<T, FMA, 16>(padded, weights, out, c_in, nx, ny),
         8 => convolve::<T, FMA, 8>(padded, weights, out, c_in, nx, ny),
@@ -185,7 +186,7 @@ pub fn conv3x3_weight_gradient<T: Real>(
     assert_eq!(padded_input.len(), c_in * (nx + 2) * (ny + 2));
     assert_eq!(grad_out.len(), c_out * nx * ny);
     assert_eq!(grad_weights.len(), c_out * c_in * 9);
-    match VECTOR / size_of::<T>() {
+    match const { VECTOR / size_of::<T>() } {
         16 => correlate::<T, 4, 16>(padded_input, grad_out, grad_weights, c_in, nx, ny),
         8 if VECTOR == 64 => correlate::<T, 4, 8>(padded_input, grad_out, grad_weights, c_in, nx, ny),
         8 => correlate::<T, 2, 8>(padded_input, grad_out, grad_weights, c_in, nx, ny),
@@ -249,7 +250,7 @@ fn correlate_block<T: Real, const K: usize, const W: usize>(
         // No loop over the taps: with constant indices the lanes stay in registers.
         correlate_strip::<T, FMA, W>(&mut lanes[0], grad, &inputs[0][s]);
         correlate_strip::<T, FMA, W>(&mut lanes[1], grad, &inputs[1][s]);
-        if K == 4 {
+        if const { K == 4 } {
             correlate_strip::<T, FMA, W>(&mut lanes[2], grad, &inputs[2][s]);
             correlate_strip::<T, FMA, W>(&mut lanes[3], grad, &inputs[3][s]);
         }

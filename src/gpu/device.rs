@@ -41,6 +41,10 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
+fn least_is_wanted() -> bool {
+    std::env::var_os("UNHEAT_LEAST_DEVICE").is_some_and(|value| value == "1")
+}
+
 /// An open device with its queue and the kernels built so far.
 pub struct Gpu {
     pub(crate) device: wgpu::Device,
@@ -58,11 +62,15 @@ pub struct Gpu {
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
-    /// 64-bit floats in shaders and timestamps where it has them.
+    /// 64-bit floats in shaders and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
+    /// every WebGPU device has, and nothing else, to try that on any adapter (docs/reliability.md).
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter refuses.
     pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+        if least_is_wanted() {
+            return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
+        }
         let offered = adapter.limits();
         let wanted =
             wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;

@@ -278,8 +278,8 @@ impl Step {
     /// The kernel, layer and estimated time of the longest dispatch, when the limit of [`Step::limit_submissions`] turns out
     /// to be shorter than that; told once.
     pub fn too_long(&mut self) -> Option<(String, Duration)> {
-        let (limit, time) = self.pace.news()?;
-        let dispatches = self.parts().into_iter().flat_map(|(_, part)| part.describe());
+        let (limit, time) = self.pace.take_measurement()?;
+        let dispatches = self.recordings().into_iter().flat_map(|(_, part)| part.describe());
         let slowest = dispatches.max_by_key(|dispatch| time(dispatch.work))?;
         let time = time(slowest.work);
         (time > limit).then(|| (format!("{} of {}", slowest.kernel, slowest.label), time))
@@ -297,11 +297,11 @@ impl Step {
 
     /// Dispatches per step, or per micro-batch with all that its first and last do.
     pub fn dispatches(&self) -> usize {
-        self.parts().iter().map(|(_, part)| part.len()).sum()
+        self.recordings().iter().map(|(_, part)| part.len()).sum()
     }
 
     /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.
-    pub fn parts(&self) -> [(&'static str, &Recording); 5] {
+    pub fn recordings(&self) -> [(&'static str, &Recording); 5] {
         [
             ("data", &self.rasterise),
             ("forward", &self.forward),
@@ -313,7 +313,8 @@ impl Step {
 
     /// Returns once few enough micro-batches are in flight for another one.
     pub async fn make_room(&mut self) -> Result<()> {
-        if self.in_flight.len() >= IN_FLIGHT
+        let most = if self.pace.is_measuring() { 1 } else { IN_FLIGHT };
+        if self.in_flight.len() >= most
             && let Some(oldest) = self.in_flight.pop_front()
         {
             self.gpu.has_run(oldest).await?;

@@ -17,7 +17,7 @@ pub(super) struct Pace {
     /// None: whatever is to be done goes into one submission.
     longest: Option<Duration>,
     speed: Arc<Speed>,
-    /// Whether [`Pace::news`] has told of it.
+    /// Whether [`Pace::take_measurement`] has told of it.
     told: bool,
     submissions: u64,
 }
@@ -62,16 +62,22 @@ impl Pace {
         match (self.longest.map(|longest| longest.as_secs_f64()), self.speed.measured.get()) {
             (None, _) => f64::INFINITY,
             (Some(_), None) => 0.0,
-            (Some(longest), Some(all)) if all.seconds <= longest => f64::INFINITY,
-            (Some(longest), Some(all)) => longest / all.seconds * all.cost,
+            (Some(longest), Some(whole)) if whole.seconds <= longest => f64::INFINITY,
+            (Some(longest), Some(whole)) => longest / whole.seconds * whole.cost,
         }
     }
 
     /// What a submission may take, and an estimate of what a dispatch does; once, when the device's speed is known.
-    pub(super) fn news(&mut self) -> Option<(Duration, impl Fn(Work) -> Duration + use<>)> {
-        let (longest, all) = (self.longest?, *self.speed.measured.get()?);
-        let time = move |work| Duration::from_secs_f64(all.seconds * cost(work) / all.cost);
+    pub(super) fn take_measurement(&mut self) -> Option<(Duration, impl Fn(Work) -> Duration + use<>)> {
+        let (longest, whole) = (self.longest?, *self.speed.measured.get()?);
+        let time = move |work| Duration::from_secs_f64(whole.seconds * cost(work) / whole.cost);
         (!std::mem::replace(&mut self.told, true)).then_some((longest, time))
+    }
+
+    /// Whether the device's speed is wanted and not known yet. Until then one piece of work has to finish before the next
+    /// is submitted, so that somebody waits for it and its end is noticed at once.
+    pub(super) fn is_measuring(&self) -> bool {
+        self.longest.is_some() && self.speed.measured.get().is_none()
     }
 
     /// Submissions so far.

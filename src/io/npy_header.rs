@@ -16,7 +16,7 @@ const MAGIC: &[u8] = b"\x93NUMPY";
 /// The longest header that is parsed, in bytes. `numpy.save` writes 118 for a plain array.
 const MAX_HEADER: usize = 10_000;
 
-/// What is wrong where it does not hold.
+/// What is wrong where the checksum does not hold.
 const DAMAGED: &str = "the checksum in its header is wrong: it is damaged; write it again";
 
 /// The blanks of the checksum.
@@ -186,7 +186,7 @@ impl Header {
         self.hasher.clone()
     }
 
-    /// Compares it with what the blanks spell.
+    /// Compares the data's checksum with what the blanks spell.
     pub(super) fn check(&self, hasher: Hasher) -> Checked<()> {
         if self.seal.is_some_and(|seal| seal != hasher.finalize()) { Err(DAMAGED.into()) } else { Ok(()) }
     }
