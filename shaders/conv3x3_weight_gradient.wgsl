@@ -2,9 +2,10 @@
 // g = ∂L/∂z from a file in gradient/ and the input from a source.
 //
 // A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation owns one
-// input channel, 4·QUADS output channels, all nine taps, and the strips of four pixels congruent to its phase modulo
-// PHASES. In the end the phases are added up in workgroup memory; every chunk writes a row of partial sums, and sum_rows
-// adds the rows. All in fixed order, the same for every QUADS.
+// input channel, 4·QUADS output channels, all nine taps, and the runs congruent to its phase modulo PHASES: a run is RUN
+// strips of four pixels below each other, so that of the three rows of input that a strip needs two are those of the strip before.
+// In the end the phases are added up in workgroup memory; every chunk writes a row of partial sums, and sum_rows adds the
+// rows. All in fixed order, the same for every QUADS.
 
 struct Params {
     batch: u32,
@@ -26,6 +27,8 @@ struct Params {
 
 const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
+const RUN: u32 = min(TILE_X, STRIPS / PHASES);
+const RUNS_X: u32 = TILE_X / RUN;
 const OWNERS: u32 = CHANNELS * (BLOCK_QUADS / QUADS); // invocations of one phase
 const WORKGROUP: u32 = OWNERS * PHASES;
 
@@ -84,16 +87,24 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
         workgroupBarrier();
 
-        for (var strip = phase; strip < STRIPS; strip += PHASES) {
-            let row = strip / STRIPS_Y;
-            let first_row = row / TILE_X * (TILE_X + 2u) + row % TILE_X;
-            let corner = channel * PLANE + first_row * ROW_QUADS + strip % STRIPS_Y;
-            let rows = array(padded_row(corner), padded_row(corner + ROW_QUADS), padded_row(corner + 2u * ROW_QUADS));
-            for (var q = 0u; q < QUADS; q++) {
-                let g = pixels_of(strip, quad + q);
-                upper[q] = add_row(upper[q], g, rows[0]);
-                middle[q] = add_row(middle[q], g, rows[1]);
-                lower[q] = add_row(lower[q], g, rows[2]);
+        for (var run = phase; run < STRIPS / RUN; run += PHASES) {
+            let n = run / (STRIPS_Y * RUNS_X);
+            let x = run / STRIPS_Y % RUNS_X * RUN;
+            let y = run % STRIPS_Y;
+            let corner = channel * PLANE + (n * (TILE_X + 2u) + x) * ROW_QUADS + y;
+            let first_strip = (n * TILE_X + x) * STRIPS_Y + y;
+            var above = padded_row(corner);
+            var here = padded_row(corner + ROW_QUADS);
+            for (var i = 0u; i < RUN; i++) {
+                let below = padded_row(corner + (i + 2u) * ROW_QUADS);
+                for (var q = 0u; q < QUADS; q++) {
+                    let g = pixels_of(first_strip + i * STRIPS_Y, quad + q);
+                    upper[q] = add_row(upper[q], g, above);
+                    middle[q] = add_row(middle[q], g, here);
+                    lower[q] = add_row(lower[q], g, below);
+                }
+                above = here;
+                here = below;
             }
         }
     }

@@ -241,7 +241,8 @@ fn shader_module(gpu: &Gpu, checks: Checks, name: &str, source: &str) -> wgpu::S
         // (`Recorder::call_source`), and no one outside can call a kernel of the crate. Each invocation's
         // indices are bounded by the sizes in its parameters; the stages' functions derive these and the lengths
         // that `Kernel::call` compares with the bound buffers from the same shape. Loops run over bounded counters,
-        // divisors are sizes of at least 1. The same cases run with every access checked (tests/cases.rs).
+        // divisors are sizes of at least 1. The same cases run with every access checked (`unheat check`; in tests/cases.rs
+        // one shape of each).
         Checks::Trusted => unsafe {
             gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },

@@ -108,7 +108,7 @@ impl Network {
             gpu.allocate_for(activations, || gpu.tensor_in(&label, shape.stored(channels), storage))
         };
         let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
-        // Behind the layers' the norms that change nothing, of sums.
+        // The sums of residual blocks have no batch norm: behind the layers' norms lie some that change nothing, for them.
         let sums = net.blocks.iter().map(|block| block.c_in.max(block.c_out)).max().unwrap_or(0);
         let norms = tensor(activations, "norms", NORM_LEN * (channels + sums))?;
         gpu.write_at(&norms, NORM_LEN * channels, &IDENTITY.repeat(sums));
