@@ -4,11 +4,9 @@ mod support;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::{Golden, check, relative};
-use unheat::blocking::adapters;
+use support::{Golden, check, precisions, relative};
 use unheat::io::npy::{self, FieldData, Fields};
 use unheat::io::tensors::{self, Data, Tensor};
-use unheat::train::device::NO_ADAPTER;
 
 struct Room(tempfile::TempDir);
 
@@ -76,12 +74,6 @@ impl Room {
     }
 }
 
-/// The CPU twins and the first adapter, each in both precisions.
-fn engines() -> Vec<(&'static str, &'static str)> {
-    assert!(!adapters().is_empty(), "{NO_ADAPTER}");
-    vec![("cpu", "f32"), ("cpu", "f64"), ("0", "f32"), ("0", "f64")]
-}
-
 fn by(physics: &str, f32: f64, f64: f64) -> f64 {
     if physics == "f64" { f64 } else { f32 }
 }
@@ -105,7 +97,7 @@ fn golden_values_through_the_commands() {
     room.save("r.npy", [2, 64, 64], inverse.f64("64.good.a8.residual"));
     room.save("p.npy", [2, 64, 64], inverse.f64("64.poor.a8.x_pred"));
     room.save("t.npy", [2, 64, 64], data.f64("64.x_gt")[..8192].to_vec());
-    for (device, physics) in engines() {
+    for (device, physics) in precisions() {
         let flags = format!("--physics {physics} --device {device}");
         room.succeeds(&format!("generate --rectangles r.safetensors --size 128x64 -o g.npy {flags}"));
         let dtype = matches!(npy::read(&room.path("g.npy")).unwrap().data, FieldData::F64(_));
@@ -193,7 +185,7 @@ fn drawn_rectangles_make_the_same_fields_again() {
 #[test]
 fn training_takes_either_precision() {
     let room = Room::new();
-    for (device, physics) in engines() {
+    for (device, physics) in precisions() {
         let folder = format!("{device}-{physics}");
         room.succeeds(&format!(
             "train --no-tune --steps 2 --batch 2 --size 16x16 --levels 2 --filters 8 --physics {physics} --device {device} -o {folder}"

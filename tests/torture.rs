@@ -214,7 +214,8 @@ fn resident(id: u32) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
-/// Memory after a tenth of the run and at its end; and the median time of a step in the second and the last tenth.
+/// Memory after a tenth of the run and at its end; and what a step takes in the second and the last tenth: the lower quartile,
+/// which other work on the machine changes least.
 #[cfg(target_os = "linux")]
 fn long_run(device: &str, steps: u64) {
     let root = tempdir().unwrap();
@@ -237,8 +238,12 @@ fn long_run(device: &str, steps: u64) {
         .map(|pair| pair[1].seconds - pair[0].seconds)
         .collect();
     let tenth = seconds.len() / 10;
-    let mean = |part: &[f64]| part.iter().sum::<f64>() / part.len() as f64;
-    let (first, last) = (mean(&seconds[tenth..2 * tenth]), mean(&seconds[9 * tenth..]));
+    let quartile = |part: &[f64]| {
+        let mut part = part.to_vec();
+        part.sort_by(f64::total_cmp);
+        part[part.len() / 4]
+    };
+    let (first, last) = (quartile(&seconds[tenth..2 * tenth]), quartile(&seconds[9 * tenth..]));
     let early = early.expect("the run was seen");
     println!(
         "torture: {device}: {steps} steps: resident memory {early} KiB after a tenth, {late} KiB at the end; \

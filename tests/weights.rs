@@ -6,7 +6,9 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
-use support::{Golden, adapters, check, devices, live_errors, net, params, rasterised, relative, widen};
+use support::{
+    Golden, adapters, check, devices, live_errors, net, params, precisions, rasterised, relative, widen,
+};
 use unheat::blocking::block_on;
 use unheat::cpu::unet::Network;
 use unheat::gpu::adam::Optimiser;
@@ -76,18 +78,6 @@ impl Desk {
     }
 }
 
-/// Every device with every precision of the physics that it has.
-fn precisions() -> Vec<(String, &'static str)> {
-    let mut all = vec![("cpu".to_owned(), "f32"), ("cpu".to_owned(), "f64")];
-    for (index, adapter) in adapters().iter().enumerate() {
-        all.push((index.to_string(), "f32"));
-        if adapter.features().contains(wgpu::Features::SHADER_F64) {
-            all.push((index.to_string(), "f64"));
-        }
-    }
-    all
-}
-
 fn golden_path(name: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(name);
     path.to_str().unwrap().to_owned()
@@ -124,15 +114,20 @@ fn three_steps_from_the_command_line_end_at_the_golden_parameters() {
             .collect();
         desk.save("x.npy", [12, 64, 64], x);
         let wanted = difference(&golden.params(&net, "step3.param."), &start);
-        for (device, physics) in precisions() {
+        let all = precisions();
+        for (device, physics) in &all {
+            // Where shaders have no 64-bit floats, observations are off by 1e-7. That flips near-ties of ReLU, which Adam makes
+            // much of (docs/numerics.md); everywhere else the data are made in 64 bits.
+            let has_f64 = all.contains(&(device.clone(), "f64"));
+            let (limit, later) = if has_f64 { (3e-3, 1e-3) } else { (5e-2, 1e-2) };
             let run = format!("run-{device}-{physics}");
             let init = init();
             let arguments = ["train", "--weights", &init, "--data", "x.npy", "--batch", "4", "--steps", "3"];
-            let more = ["--method", method, "--device", &device, "-o", &run, "--physics", physics];
+            let more = ["--method", method, "--device", device, "-o", &run, "--physics", physics];
             desk.succeed(&[&arguments[..], &more].concat());
             let ours = difference(&desk.params(&format!("{run}/weights.safetensors"), &net), &start);
             let (_, together) = live_errors(&net, &ours, &wanted);
-            check(&format!("{method} on {device} {physics}: live updates"), together, 3e-3);
+            check(&format!("{method} on {device} {physics}: live updates"), together, limit);
             let rows = metrics::read(&desk.path(&format!("{run}/metrics.csv"))).unwrap();
             for (step, row) in rows.iter().enumerate() {
                 for (name, ours) in
@@ -140,7 +135,7 @@ fn three_steps_from_the_command_line_end_at_the_golden_parameters() {
                 {
                     let wanted = mean(&golden.f64(&format!("step{}.{name}", step + 1)));
                     // Before the first update only rounding differs.
-                    let tolerance = if step == 0 { 1e-5 } else { 1e-3 };
+                    let tolerance = if step == 0 { 1e-5 } else { later };
                     let error = relative(&[ours], &[wanted]);
                     check(&format!("{method} on {device}: {name} {step}"), error, tolerance);
                 }

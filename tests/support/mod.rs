@@ -10,7 +10,7 @@ use unheat::cpu::rasterise::rasterise;
 use unheat::io::tensors::{self, Data, Tensor};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::{Entry, Place};
-use unheat::model::{Batch, Losses, Rectangle, UNet, UNetConfig};
+use unheat::model::{Batch, Losses, Precision, Rectangle, UNet, UNetConfig};
 use unheat::train::{Device, Trainer};
 
 /// One safetensors file.
@@ -111,6 +111,18 @@ pub fn devices() -> Vec<String> {
 /// The same, opened.
 pub fn opened() -> Vec<Device> {
     devices().iter().map(|name| Device::open(&name.parse().unwrap()).unwrap()).collect()
+}
+
+/// Every device with every precision of the physics that it has.
+pub fn precisions() -> Vec<(String, &'static str)> {
+    let mut all = Vec::new();
+    for (name, device) in devices().into_iter().zip(opened()) {
+        all.push((name.clone(), "f32"));
+        if !matches!(device, Device::Gpu(gpu) if !gpu.computes_in(Precision::F64)) {
+            all.push((name, "f64"));
+        }
+    }
+    all
 }
 
 /// One training step to its end.
