@@ -14,8 +14,8 @@ const LAYER: &str = "VK_LAYER_KHRONOS_validation";
 fn the_validation_layers_have_nothing_to_say() {
     let root = tempdir().unwrap();
     let mut messages = 0;
-    let of_gpu = precisions().into_iter().filter(|(device, _)| device == "0");
-    let other = format!("--padding zero --physics {}", of_gpu.last().unwrap().1);
+    let mut of_gpu = precisions().into_iter().filter(|(device, _)| device == "0");
+    let other = format!("--padding zero --physics {}", of_gpu.next_back().unwrap().1);
     for (i, flags) in ["".to_owned(), "--method gd --noise 1e-3".to_owned(), other].iter().enumerate() {
         let folder = root.path().join(i.to_string());
         let arguments = format!("{SMALL} --device 0 --steps 3 {flags} -o {}", folder.display());
