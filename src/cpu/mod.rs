@@ -9,6 +9,7 @@ pub mod adam;
 pub mod batch_norm;
 pub mod conv1x1;
 pub mod conv3x3;
+mod conv_backward;
 pub mod damp;
 pub mod fft;
 pub mod inverse;

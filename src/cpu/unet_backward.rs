@@ -3,14 +3,9 @@
 use super::Real;
 use super::batch_norm;
 use super::conv1x1::conv1x1_backward;
-use super::conv3x3::{conv3x3, conv3x3_weight_gradient, flip_weights, pad};
-use super::max_pool::max_pool_backward;
 use super::reduce::sum_rows;
 use super::res_block::Block;
-use super::source::{Scratch, nine_taps};
 use super::unet::Network;
-use super::upsample::upsample_backward;
-use crate::model::unet::{Conv, Source};
 use rayon::prelude::*;
 
 impl<T: Real> Network<T> {
@@ -95,133 +90,5 @@ impl<T: Real> Network<T> {
             }
         }
         sums
-    }
-
-    /// From ∂L/∂activation of layer i: ∂L/∂z in place, the weight gradient, and ∂L/∂activation of its sources.
-    fn conv_backward(
-        &mut self,
-        conv: &Conv,
-        i: usize,
-        params: &[T],
-        input: &[T],
-        sums: &[[T; 2]],
-        gradients: &mut [T],
-        input_gradient: Option<&mut [T]>,
-    ) {
-        let (nx, ny) = self.grid(conv.level);
-        let cells = nx * ny;
-        let weight_len = 9 * conv.c_in * conv.c_out;
-        let flipped = flip_weights(&nine_taps(conv, params), conv.c_in, conv.c_out);
-        let mut own = std::mem::take(&mut self.gradients[i]);
-        let [mut first, mut second] = match conv.source {
-            Source::Field => [vec![], vec![]],
-            Source::Activation(j) | Source::Pool(j) => [std::mem::take(&mut self.gradients[j]), vec![]],
-            Source::SkipUp { skip, low } => [skip, low].map(|j| std::mem::take(&mut self.gradients[j])),
-            Source::Block(b) => [std::mem::take(&mut self.blocks[b].input_gradient), vec![]],
-        };
-        let this = &*self;
-        let count = T::of((self.batch * cells) as f64);
-        // ∂L/∂z of sample n in place; returns its share of the weight gradient, leaves z's gradient padded.
-        let weight_share = |n: usize, g: &mut [T], scratch: &mut Scratch<T>| {
-            let z = &this.z[i][n * conv.c_out * cells..][..conv.c_out * cells];
-            for (c, (g, z)) in g.chunks_exact_mut(cells).zip(z.chunks_exact(cells)).enumerate() {
-                batch_norm::backward(conv.activation, this.norms[i][c], sums[c], count, z, g);
-            }
-            this.load(conv, n, input, scratch);
-            let mut share = vec![T::zero(); weight_len];
-            conv3x3_weight_gradient(&scratch.padded, g, &mut share, conv.c_in, conv.c_out, nx, ny);
-            scratch.padded.resize(conv.c_out * (nx + 2) * (ny + 2), T::zero());
-            pad(this.net.config.padding, g, &mut scratch.padded, conv.c_out, nx, ny);
-            share
-        };
-        let adjoint =
-            |padded: &[T], out: &mut [T]| conv3x3(padded, &flipped, out, conv.c_out, conv.c_in, nx, ny);
-        let own_samples = own.par_chunks_mut(conv.c_out * cells).enumerate();
-        let shares: Vec<Vec<T>> = match conv.source {
-            Source::Field => match input_gradient {
-                Some(target) => own_samples
-                    .zip(target.par_chunks_mut(cells))
-                    .map_init(Scratch::default, |scratch, ((n, g), target)| {
-                        let share = weight_share(n, g, scratch);
-                        adjoint(&scratch.padded, target);
-                        share
-                    })
-                    .collect(),
-                None => own_samples
-                    .map_init(Scratch::default, |scratch, (n, g)| weight_share(n, g, scratch))
-                    .collect(),
-            },
-            // Of two convolutions, and of the shortcut as it is.
-            Source::Block(_) => own_samples
-                .zip(first.par_chunks_mut(conv.c_in * cells))
-                .map_init(Scratch::default, |scratch, ((n, g), target)| {
-                    let share = weight_share(n, g, scratch);
-                    let Scratch { padded, planes, .. } = scratch;
-                    planes.resize(conv.c_in * cells, T::zero());
-                    adjoint(padded, planes);
-                    target.iter_mut().zip(planes).for_each(|(target, &mut g)| *target += g);
-                    share
-                })
-                .collect(),
-            Source::Activation(_) => own_samples
-                .zip(first.par_chunks_mut(conv.c_in * cells))
-                .map_init(Scratch::default, |scratch, ((n, g), target)| {
-                    let share = weight_share(n, g, scratch);
-                    adjoint(&scratch.padded, target);
-                    share
-                })
-                .collect(),
-            Source::Pool(j) => own_samples
-                .zip(first.par_chunks_mut(conv.c_in * 4 * cells))
-                .map_init(Scratch::default, |scratch, ((n, g), target)| {
-                    let share = weight_share(n, g, scratch);
-                    let Scratch { padded, plane, planes } = scratch;
-                    planes.resize(conv.c_in * cells, T::zero());
-                    adjoint(padded, planes);
-                    plane.resize(4 * cells, T::zero());
-                    let per_channel = planes.chunks_exact(cells).zip(target.chunks_exact_mut(4 * cells));
-                    for (c, (pooled, target)) in per_channel.enumerate() {
-                        this.activate(j, n, c, plane.chunks_exact_mut(2 * ny));
-                        max_pool_backward(plane, pooled, target, 2 * ny);
-                    }
-                    share
-                })
-                .collect(),
-            Source::SkipUp { skip, low } => {
-                let (skip_channels, low_channels) = (this.net.convs[skip].c_out, this.net.convs[low].c_out);
-                own_samples
-                    .zip(first.par_chunks_mut(skip_channels * cells))
-                    .zip(second.par_chunks_mut(low_channels * cells / 4))
-                    .map_init(Scratch::default, |scratch, (((n, g), target), coarse)| {
-                        let share = weight_share(n, g, scratch);
-                        let Scratch { padded, planes, .. } = scratch;
-                        planes.resize(conv.c_in * cells, T::zero());
-                        adjoint(padded, planes);
-                        let (to_skip, to_low) = planes.split_at(skip_channels * cells);
-                        target.copy_from_slice(to_skip);
-                        for (fine, coarse) in
-                            to_low.chunks_exact(cells).zip(coarse.chunks_exact_mut(cells / 4))
-                        {
-                            upsample_backward(fine, coarse, nx / 2, ny / 2);
-                        }
-                        share
-                    })
-                    .collect()
-            }
-        };
-        let mut total = vec![T::zero(); weight_len];
-        sum_rows(&shares, &mut total);
-        let wanted = total.chunks_exact(9).flat_map(|taps| if conv.taps == 9 { taps } else { &taps[4..5] });
-        gradients[conv.weight..].iter_mut().zip(wanted).for_each(|(gradient, &sum)| *gradient = sum);
-        self.gradients[i] = own;
-        match conv.source {
-            Source::Field => {}
-            Source::Activation(j) | Source::Pool(j) => self.gradients[j] = first,
-            Source::SkipUp { skip, low } => {
-                self.gradients[skip] = first;
-                self.gradients[low] = second;
-            }
-            Source::Block(b) => self.blocks[b].input_gradient = first,
-        }
     }
 }

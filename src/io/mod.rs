@@ -8,6 +8,7 @@ pub mod cache;
 mod canvas;
 pub mod checkpoint;
 mod csv;
+mod decode;
 mod font;
 pub mod html;
 pub mod json_lines;

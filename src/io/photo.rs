@@ -5,19 +5,15 @@
 //! are carried along untouched; a camera's orientation is applied, since the tag that tells it is not kept.
 
 use super::atomic;
+use super::decode::{Checked, decode};
 use crate::{Error, Result};
-use image::codecs::{jpeg::JpegEncoder, png::PngDecoder, png::PngEncoder, tiff::TiffEncoder};
-use image::{
-    ColorType, DynamicImage, ImageBuffer, ImageDecoder, ImageEncoder, ImageFormat, ImageReader, Limits,
-};
+use image::codecs::{jpeg::JpegEncoder, png::PngEncoder, tiff::TiffEncoder};
+use image::{ColorType, DynamicImage, ImageBuffer, ImageEncoder};
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// JPEG's quality, of 100: what is written was worked for.
 const JPEG_QUALITY: u8 = 97;
-
-/// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one bit.
-const MOST_COMPRESSED: u64 = 8 * 1032;
 
 /// Bits of a sample.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +68,8 @@ pub fn read(path: &Path) -> Result<Photo> {
         return Err(Error::file(path, "not a regular file; name a picture"));
     }
     let bytes = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
-    decode(&bytes).map_err(|what| Error::file(path, what))
+    let photo = decode(&bytes).and_then(|(image, profile)| Photo::from_image(&image, profile));
+    photo.map_err(|what| Error::file(path, what))
 }
 
 /// Whether these first bytes of a file are those of a picture, of any format.
@@ -102,91 +99,6 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
 /// Whether the file's name says that it is a picture that can be written.
 pub fn has_picture_name(path: &Path) -> bool {
     Format::of(path).is_some()
-}
-
-/// A reason, to which [`read`] adds the path.
-type Checked<T> = std::result::Result<T, String>;
-
-fn decode(bytes: &[u8]) -> Checked<Photo> {
-    let damaged = |error: image::ImageError| {
-        let words: Vec<String> = error.to_string().split_whitespace().map(str::to_owned).collect();
-        format!("cannot be read as a picture: {}", words.join(" ")) // some messages have several lines
-    };
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => format,
-        Ok(other) => {
-            return Err(format!("{other:?} pictures are not read; convert it to PNG, TIFF or JPEG"));
-        }
-        Err(_) => return Err("not a PNG, JPEG or TIFF picture".into()),
-    };
-    let several = match format {
-        ImageFormat::Png => {
-            PngDecoder::new(Cursor::new(bytes)).and_then(|png| png.is_apng()).map_err(damaged)?
-        }
-        ImageFormat::Tiff => {
-            let directory = Directory::first(bytes).ok_or("its directory of tags lies beyond its end")?;
-            if directory.claims_too_much {
-                return Err("a tag claims more values than the file has bytes: it is damaged".into());
-            }
-            directory.has_next
-        }
-        _ => false,
-    };
-    if several {
-        return Err("holds several pictures (an animation or pages); save each in a file of its own".into());
-    }
-    let most = MOST_COMPRESSED * bytes.len() as u64;
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::default();
-    // Twice: samples, and a buffer as large on the way to them.
-    limits.max_alloc = limits.max_alloc.map(|usual| usual.min(2 * most));
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let claimed = decoder.total_bytes();
-    if claimed > most {
-        return Err(format!(
-            "claims {claimed} bytes of samples, which no {} bytes hold: it is damaged",
-            bytes.len()
-        ));
-    }
-    let profile = decoder.icc_profile().map_err(damaged)?;
-    let orientation = decoder.orientation().map_err(damaged)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    image.apply_orientation(orientation);
-    Photo::from_image(&image, profile)
-}
-
-/// What a TIFF file's first directory of tags says, before anything believes it.
-struct Directory {
-    has_next: bool,
-    /// Whether the values of a tag cannot be in the file; the decoder would ask for memory for them.
-    claims_too_much: bool,
-}
-
-impl Directory {
-    /// None where it is not in the file.
-    fn first(bytes: &[u8]) -> Option<Self> {
-        let little = bytes.starts_with(b"II");
-        let number = |at: usize, len: usize| -> Option<usize> {
-            let bytes = bytes.get(at..at.checked_add(len)?)?;
-            let shift = |n: usize, &byte: &u8| n << 8 | usize::from(byte);
-            Some(if little { bytes.iter().rev().fold(0, shift) } else { bytes.iter().fold(0, shift) })
-        };
-        // Bytes of an offset and a count, and of the number of tags; BigTIFF (43) has wide ones.
-        let (wide, few) = if number(2, 2)? == 43 { (8, 8) } else { (4, 2) };
-        let directory = number(wide, wide)?;
-        let tags = number(directory, few)?;
-        let start = directory.checked_add(few)?;
-        let end = tags.checked_mul(4 + 2 * wide).and_then(|length| length.checked_add(start))?;
-        let has_next = number(end, wide)? != 0;
-        let claims_too_much = (start..end).step_by(4 + 2 * wide).any(|tag| {
-            let (kind, count) = (number(tag + 2, 2).unwrap_or(0), number(tag + 4, wide).unwrap_or(0));
-            let width =
-                [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8].get(kind).copied().unwrap_or(0);
-            count.saturating_mul(width) > bytes.len()
-        });
-        Some(Self { has_next, claims_too_much })
-    }
 }
 
 impl Photo {
@@ -364,6 +276,7 @@ pub fn is_lossy(path: &Path) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use image::ImageFormat;
     use std::path::PathBuf;
 
     fn room() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
