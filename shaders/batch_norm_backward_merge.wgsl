@@ -19,12 +19,18 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
 @group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the second is written
 
+const ABREAST = 4u; // chunks whose loads are in flight at once
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let channel = workgroup.x;
     var own = vec2(0.0);
-    for (var chunk = local; chunk < params.chunks; chunk += WORKGROUP) {
-        own += sums[channel * params.chunks + chunk];
+    for (var start = local; start < params.chunks; start += ABREAST * WORKGROUP) {
+        for (var k = 0u; k < ABREAST; k++) {
+            let chunk = start + k * WORKGROUP;
+            let found = sums[channel * params.chunks + min(chunk, params.chunks - 1u)];
+            own += select(vec2(0.0), found, chunk < params.chunks);
+        }
     }
     for (var chunk = local; chunk < params.pooled_chunks; chunk += WORKGROUP) {
         own += pooled_sums[channel * params.pooled_chunks + chunk];

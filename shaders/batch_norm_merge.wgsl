@@ -19,6 +19,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the first: mean, rstd, scale, shift
 @group(0) @binding(4) var<storage, read_write> running: array<f32>; // the flat running statistics
 
+const ABREAST = 4u; // chunks whose loads are in flight at once
+
 var<workgroup> shared_moments: array<vec3<f32>, WORKGROUP>;
 
 // Count, mean and m2 of two sets together.
@@ -36,9 +38,17 @@ fn merge(a: vec3<f32>, b: vec3<f32>) -> vec3<f32> {
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let channel = workgroup.x;
     var own = vec3(0.0);
-    for (var chunk = local; chunk < params.chunks; chunk += WORKGROUP) {
-        let at = (channel * params.chunks + chunk) * 3u;
-        own = merge(own, vec3(moments[at], moments[at + 1u], moments[at + 2u]));
+    for (var start = local; start < params.chunks; start += ABREAST * WORKGROUP) {
+        var abreast: array<vec3<f32>, ABREAST>;
+        for (var k = 0u; k < ABREAST; k++) {
+            let chunk = start + k * WORKGROUP;
+            let at = (channel * params.chunks + min(chunk, params.chunks - 1u)) * 3u;
+            let found = vec3(moments[at], moments[at + 1u], moments[at + 2u]);
+            abreast[k] = select(vec3(0.0), found, chunk < params.chunks);
+        }
+        for (var k = 0u; k < ABREAST; k++) {
+            own = merge(own, abreast[k]);
+        }
     }
     shared_moments[local] = own;
     for (var width = WORKGROUP / 2u; width > 0u; width /= 2u) {

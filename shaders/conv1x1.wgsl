@@ -31,7 +31,7 @@ fn main(
     let y = i % row_quads * 4u;
     var sum = vec4(weights[params.bias_offset]);
     for (var c = 0u; c < params.c_in; c++) {
-        sum += weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c));
+        sum += weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c, 0u));
     }
     output[i] = sum;
 }

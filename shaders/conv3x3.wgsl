@@ -54,6 +54,19 @@ fn add_row(sum: mat4x4<f32>, w: mat3x4<f32>, left: vec4<f32>, right: vec2<f32>) 
     return accumulate(second, w[2], vec4(left.zw, right));
 }
 
+// As `stage`: rounds without a branch but for the last.
+fn stage_taps(first: u32, local: u32) {
+    const ALL = CHANNELS * TAPS;
+    const FULL = ALL / WORKGROUP * WORKGROUP;
+    let last = weights[first + min(FULL + local, ALL - 1u)];
+    for (var start = 0u; start < FULL; start += WORKGROUP) {
+        taps[start + local] = weights[first + start + local];
+    }
+    if ALL % WORKGROUP != 0u && FULL + local < ALL {
+        taps[FULL + local] = last;
+    }
+}
+
 fn tap_row(at: u32) -> mat3x4<f32> {
     return mat3x4(taps[at], taps[at + BLOCK_QUADS], taps[at + 2u * BLOCK_QUADS]);
 }
@@ -78,13 +91,9 @@ fn main(
     var sum: array<mat4x4<f32>, PATCH>; // column p of a matrix: pixel p, four channels
     for (var i0 = 0u; i0 < params.c_in; i0 += CHANNELS) {
         workgroupBarrier();
-        for (var c = 0u; c < CHANNELS; c++) {
-            stage(c * PLANE, n0, i0 + c, x0, y0, local);
-        }
+        stage(n0, i0, x0, y0, local);
         let first_tap = params.weight_offset + (block * params.weight_inputs + i0) * TAPS;
-        for (var at = local; at < CHANNELS * TAPS; at += WORKGROUP) {
-            taps[at] = weights[first_tap + at];
-        }
+        stage_taps(first_tap, local);
         workgroupBarrier();
 
         for (var i = 0u; i < CHANNELS; i++) {

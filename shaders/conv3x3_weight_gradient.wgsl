@@ -29,27 +29,39 @@ const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
 const RUN: u32 = min(TILE_X, STRIPS / PHASES);
 const RUNS_X: u32 = TILE_X / RUN;
+const OUTPUTS: u32 = 4u * BLOCK_QUADS;
 const OWNERS: u32 = CHANNELS * (BLOCK_QUADS / QUADS); // invocations of one phase
 const WORKGROUP: u32 = OWNERS * PHASES;
 
 // First the tile [CHANNELS, PLANE], later the sums of one phase [QUADS, 9, OWNERS].
 var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, 9u * QUADS * OWNERS)>;
-var<workgroup> gradients: array<vec4<f32>, STRIPS * 4u * BLOCK_QUADS>; // [STRIPS, 4 pixels, BLOCK_QUADS]
+var<workgroup> gradients: array<vec4<f32>, STRIPS * OUTPUTS>;
 
-// g of four output channels on one strip, one column per pixel; zero where there is no pixel.
-fn strip_gradients(n0: u32, o: u32, x0: u32, y0: u32, strip: u32) -> mat4x4<f32> {
-    let n = n0 + strip / (TILE_X * STRIPS_Y);
+// g of 4·BLOCK_QUADS output channels from o0 on; zero where there is no pixel. Channels lie side by side, so that an
+// invocation has the same one in all rounds; rounds as in `stage`.
+fn stage_gradients(n0: u32, o0: u32, x0: u32, y0: u32, local: u32) {
+    const FULL = STRIPS * OUTPUTS / WORKGROUP;
+    for (var round = 0u; round < FULL; round++) {
+        let at = round * WORKGROUP + local;
+        gradients[at] = strip_gradient(n0, o0 + at % OUTPUTS, x0, y0, at / OUTPUTS);
+    }
+    let at = FULL * WORKGROUP + local;
+    if STRIPS * OUTPUTS % WORKGROUP != 0u && at < STRIPS * OUTPUTS {
+        gradients[at] = strip_gradient(n0, o0 + at % OUTPUTS, x0, y0, at / OUTPUTS);
+    }
+}
+
+// g of an output channel on one strip.
+fn strip_gradient(n0: u32, o: u32, x0: u32, y0: u32, strip: u32) -> vec4<f32> {
+    let n = n0 + min(strip / (TILE_X * STRIPS_Y), TILE_N - 1u);
     let x = x0 + strip / STRIPS_Y % TILE_X;
     let y = y0 + strip % STRIPS_Y * 4u;
-    if n >= params.batch || o >= params.c_out || x >= params.nx || y >= params.ny {
-        return mat4x4<f32>();
-    }
-    var by_channel: mat4x4<f32>;
-    for (var k = 0u; k < 4u; k++) {
-        let quad = gradient_quad(n * params.c_out + o + k, x, y, gradient_channel(o + k));
-        by_channel[k] = select(vec4(0.0), quad, inside(params.ny));
-    }
-    return transpose(by_channel);
+    // Reads something in any case, as `stage`.
+    let known = min(o, params.c_out - 1u);
+    let plane = min(n, params.batch - 1u) * params.c_out + known;
+    let quad = gradient_quad(plane, min(x, params.nx - 1u), min(y, params.ny - 1u), gradient_channel(known));
+    let exists = n < params.batch && o < params.c_out && x < params.nx && y < params.ny;
+    return select(vec4(0.0), quad, vec4(exists) & inside(params.ny));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -74,17 +86,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let x0 = t % tiles_per_sample / tiles_y * TILE_X;
         let y0 = t % tiles_y * TILE_Y;
         workgroupBarrier();
-        for (var c = 0u; c < CHANNELS; c++) {
-            stage(c * PLANE, n0, i0 + c, x0, y0, local);
-        }
-        for (var at = local; at < STRIPS * BLOCK_QUADS; at += WORKGROUP) {
-            let strip = at % STRIPS;
-            let own = at / STRIPS;
-            let pixels = strip_gradients(n0, 4u * (first_quad + own), x0, y0, strip);
-            for (var p = 0u; p < 4u; p++) {
-                gradients[(strip * 4u + p) * BLOCK_QUADS + own] = pixels[p];
-            }
-        }
+        stage(n0, i0, x0, y0, local);
+        stage_gradients(n0, 4u * first_quad, x0, y0, local);
         workgroupBarrier();
 
         for (var run = phase; run < STRIPS / RUN; run += PHASES) {
@@ -174,15 +177,10 @@ fn padded_row(at: u32) -> Row {
     return Row(tile[at], tile[at + 1u].xy);
 }
 
-// Four output channels' gradients on a strip, one column per pixel.
+// Four output channels' gradients on a strip, one column per pixel. On a GPU transposing registers costs nothing.
 fn pixels_of(strip: u32, quad: u32) -> mat4x4<f32> {
-    let at = strip * 4u * BLOCK_QUADS + quad;
-    return mat4x4(
-        gradients[at],
-        gradients[at + BLOCK_QUADS],
-        gradients[at + 2u * BLOCK_QUADS],
-        gradients[at + 3u * BLOCK_QUADS],
-    );
+    let at = strip * OUTPUTS + 4u * quad;
+    return transpose(mat4x4(gradients[at], gradients[at + 1u], gradients[at + 2u], gradients[at + 3u]));
 }
 
 // sum + Σ_p g_p·pixel_p for three taps along y.

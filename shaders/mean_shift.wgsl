@@ -7,29 +7,30 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> output: array<f32>; // o [batch, cells]
-@group(0) @binding(2) var<storage, read> truth: array<real>; // x* [batch, cells]
-@group(0) @binding(3) var<storage, read_write> prediction: array<f32>; // [batch, cells]
-@group(0) @binding(4) var<storage, read_write> error: array<real>; // [batch, cells]
+@group(0) @binding(1) var<storage, read> output: array<vec4<f32>>; // o [batch, cells]
+@group(0) @binding(2) var<storage, read> truth: array<real4>; // x* [batch, cells]
+@group(0) @binding(3) var<storage, read_write> prediction: array<vec4<f32>>; // [batch, cells]
+@group(0) @binding(4) var<storage, read_write> error: array<real4>; // [batch, cells]
 @group(0) @binding(5) var<storage, read_write> x_l2: array<f32>; // [batch]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let first = workgroup.x * params.cells;
+    let quads = params.cells / 4u;
+    let first = workgroup.x * quads;
     var sums = real2(0.0);
-    for (var i = local; i < params.cells; i += WORKGROUP) {
-        sums += real2(truth[first + i], real(output[first + i]));
+    for (var i = local; i < quads; i += WORKGROUP) {
+        sums += real2(cell_sum(truth[first + i]), cell_sum(real4(output[first + i])));
     }
     let mean_truth = f32(workgroup_sum(local, sums.x) / real(params.cells));
     let mean_output = f32(workgroup_sum(local, sums.y) / real(params.cells));
     let shift = mean_truth - mean_output;
     var energy = real(0.0);
-    for (var i = local; i < params.cells; i += WORKGROUP) {
+    for (var i = local; i < quads; i += WORKGROUP) {
         let x = output[first + i] + shift;
-        let e = truth[first + i] - real(x);
+        let e = truth[first + i] - real4(x);
         prediction[first + i] = x;
         error[first + i] = e;
-        energy += e * e;
+        energy += cell_sum(e * e);
     }
     let total = workgroup_sum(local, energy);
     if local == 0u {

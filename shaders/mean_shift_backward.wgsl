@@ -8,23 +8,24 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> signal: array<real>; // g [batch, cells]
+@group(0) @binding(1) var<storage, read> signal: array<real4>; // g [batch, cells]
 @group(0) @binding(2) var<storage, read> residual_energy: array<real>; // Σ|Â|² [batch, or one more]
-@group(0) @binding(3) var<storage, read_write> output_gradient: array<f32>; // [batch, cells]
+@group(0) @binding(3) var<storage, read_write> output_gradient: array<vec4<f32>>; // [batch, cells]
 @group(0) @binding(4) var<storage, read_write> losses: array<f32>; // [2, batch]: loss, y_l2
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
-    let first = workgroup.x * params.cells;
+    let quads = params.cells / 4u;
+    let first = workgroup.x * quads;
     var sums = real2(0.0);
-    for (var i = local; i < params.cells; i += WORKGROUP) {
+    for (var i = local; i < quads; i += WORKGROUP) {
         let g = signal[first + i];
-        sums += real2(real(f32(g)), g * g);
+        sums += real2(cell_sum(real4(vec4<f32>(g))), cell_sum(g * g));
     }
     let mean = workgroup_sum(local, sums.x) / real(params.cells);
     let energy = workgroup_sum(local, sums.y);
-    for (var i = local; i < params.cells; i += WORKGROUP) {
-        output_gradient[first + i] = f32(signal[first + i]) - f32(mean);
+    for (var i = local; i < quads; i += WORKGROUP) {
+        output_gradient[first + i] = vec4<f32>(signal[first + i]) - f32(mean);
     }
     if local == 0u {
         let y_l2 = 0.5 * residual_energy[workgroup.x] / real(params.cells);

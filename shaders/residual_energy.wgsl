@@ -11,18 +11,26 @@ struct Params {
 @group(0) @binding(2) var<storage, read> kernel: array<real>; // [nx, ny]
 @group(0) @binding(3) var<storage, read_write> energy: array<real>; // [2·pairs]
 
+const ABREAST = 4u; // modes whose loads are in flight at once
+
+// |Â|² of both samples at one mode.
+fn energies(first: u32, mode: u32) -> real2 {
+    let there = first + opposite(mode / params.ny, mode % params.ny, params.nx, params.ny);
+    let errors = separate(spectrum[first + mode], spectrum[there]);
+    let residuals = kernel[mode] * errors + separate(noise_mode(first + mode), noise_mode(there));
+    return real2(norm_squared(residuals.xy), norm_squared(residuals.zw));
+}
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let cells = params.nx * params.ny;
     let first = workgroup.x * cells;
     var sums = real2(0.0);
-    for (var i = local; i < cells; i += WORKGROUP) {
-        let x = i / params.ny;
-        let y = i % params.ny;
-        let there = first + opposite(x, y, params.nx, params.ny);
-        let errors = separate(spectrum[first + i], spectrum[there]);
-        let residuals = kernel[i] * errors + separate(noise_mode(first + i), noise_mode(there));
-        sums += real2(norm_squared(residuals.xy), norm_squared(residuals.zw));
+    for (var start = local; start < cells; start += ABREAST * WORKGROUP) {
+        for (var k = 0u; k < ABREAST; k++) {
+            let i = start + k * WORKGROUP;
+            sums += select(real2(0.0), energies(first, min(i, cells - 1u)), i < cells);
+        }
     }
     let u = workgroup_sum(local, sums.x);
     let v = workgroup_sum(local, sums.y);

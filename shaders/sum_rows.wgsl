@@ -13,6 +13,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> rows: array<f32>; // [rows, step·columns]
 @group(0) @binding(2) var<storage, read_write> total: array<f32>;
 
+const ABREAST = 8u; // rows whose loads are in flight at once
+
 var<workgroup> stripes: array<f32, COLUMNS * STRIPES>;
 
 @compute @workgroup_size(COLUMNS, STRIPES)
@@ -20,8 +22,13 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let column = workgroup.x * COLUMNS + local.x;
     var sum = 0.0;
     if column < params.columns {
-        for (var row = local.y; row < params.rows; row += STRIPES) {
-            sum += rows[(row * params.columns + column) * params.step + params.first];
+        for (var start = local.y; start < params.rows; start += ABREAST * STRIPES) {
+            for (var k = 0u; k < ABREAST; k++) {
+                let row = start + k * STRIPES;
+                let known = min(row, params.rows - 1u);
+                let found = rows[(known * params.columns + column) * params.step + params.first];
+                sum += select(0.0, found, row < params.rows);
+            }
         }
     }
     stripes[local.y * COLUMNS + local.x] = sum;

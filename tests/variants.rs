@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use unheat::blocking::{adapters, block_on};
 use unheat::gpu::arrange::{Arrangement, Weights};
-use unheat::gpu::conv3x3::{chunks, conv3x3, conv3x3_weight_gradient, partial_len, statistics_len};
+use unheat::gpu::conv3x3::{chunks, conv3x3, statistics_len};
 use unheat::gpu::gradient::Gradient;
 use unheat::gpu::sink::{Pool, Sink, Target};
 use unheat::gpu::source::{Layer, NORM_LEN, Source};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::variants::{Key, Variant, Variants};
+use unheat::gpu::weight_gradient::{conv3x3_weight_gradient, partial_len};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
@@ -189,7 +190,8 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
         let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
-        conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial).unwrap();
+        let sums = conv3x3_weight_gradient(r, shape, source, gradient, weights, &partial).unwrap();
+        sums.add_up(r, &out, weights.offset).unwrap();
         vec![out, partial]
     });
 }

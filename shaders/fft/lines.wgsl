@@ -63,13 +63,12 @@ fn swapped(value: real2, inverse: bool) -> real2 {
 }
 
 // Loads LINES neighbouring lines in the order that `transform` expects.
+// A line beyond the last is computed, of what the last is, and dropped: without a branch, and in rounds that compilers
+// can count (LENGTH·LINES is a multiple of WORKGROUP), the loads of all rounds are in flight at once.
 fn gather(first_line: u32, local: u32, inverse: bool) {
-    for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {
-        let at = split(i);
-        var value = real2(); // of a line beyond the last, computed and dropped
-        if first_line + at.x < line_count() {
-            value = load(cell(first_line + at.x, at.y));
-        }
+    for (var start = 0u; start < LENGTH * LINES; start += WORKGROUP) {
+        let at = split(start + local);
+        let value = load(cell(min(first_line + at.x, line_count() - 1u), at.y));
         lines[slot(at.x, reversed(at.y))] = swapped(value, inverse);
     }
 }
@@ -78,8 +77,8 @@ fn gather(first_line: u32, local: u32, inverse: bool) {
 fn scatter(first_line: u32, local: u32, inverse: bool) {
     workgroupBarrier();
     let scale = select(real(1.0), 1.0 / real(LENGTH), inverse);
-    for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {
-        let at = split(i);
+    for (var start = 0u; start < LENGTH * LINES; start += WORKGROUP) {
+        let at = split(start + local);
         if first_line + at.x < line_count() {
             store(cell(first_line + at.x, at.y), scale * swapped(lines[slot(at.x, at.y)], inverse));
         }

@@ -4,10 +4,8 @@
 @group(1) @binding(0) var<storage, read> input: array<real>; // [batch, nx, ny]
 
 fn load(at: Cell) -> real2 {
-    let sample = 2u * at.field;
-    var value = real2(input[index(Cell(sample, at.x, at.y))], 0.0);
-    if sample + 1u < params.batch {
-        value.y = input[index(Cell(sample + 1u, at.x, at.y))];
-    }
-    return value;
+    let u = 2u * at.field;
+    let v = min(u + 1u, params.batch - 1u);
+    let cells = real2(input[index(Cell(u, at.x, at.y))], input[index(Cell(v, at.x, at.y))]);
+    return select(real2(cells.x, 0.0), cells, u < v);
 }

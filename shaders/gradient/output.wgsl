@@ -5,7 +5,7 @@
 @group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // [batch, channels, nx, ny/4]
 
 fn gradient_channel(c: u32) -> Channel {
-    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c));
+    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c), 0u);
 }
 
 // `plane` counts samples and channels.

@@ -7,7 +7,7 @@
 @group(2) @binding(2) var<storage, read> gradient_pooled: array<vec2<stored>>; // [batch, channels, nx/2, coarse row/2]
 
 fn gradient_channel(c: u32) -> Channel {
-    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c));
+    return Channel(forward_norm(params.gradient_norms + c), backward_norm(params.gradient_norms + c), 0u);
 }
 
 // `plane` counts samples and channels.

@@ -5,9 +5,10 @@ fn row_cells(ny: u32) -> u32 {
     return max(ny, 4u);
 }
 
-// Index of the quad that holds cell y of row x.
+// Index of the quad that holds cell y of row x: the plane by itself, so that one place in many planes is worked out once.
 fn quad_at(plane: u32, x: u32, y: u32, nx: u32, ny: u32) -> u32 {
-    return ((plane * nx + x) * row_cells(ny) + y) / 4u;
+    let row_quads = row_cells(ny) / 4u;
+    return plane * (nx * row_quads) + (x * row_quads + y / 4u);
 }
 
 // Which cells of a quad belong to the grid.

@@ -1,3 +1,8 @@
+// Sum over a quad of cells.
+fn cell_sum(cells: real4) -> real {
+    return (cells.x + cells.y) + (cells.z + cells.w);
+}
+
 // Sum over a workgroup of WORKGROUP invocations (a power of two), as a tree of fixed order.
 // Every invocation must call it; all get the sum.
 

@@ -52,21 +52,33 @@ fn padded_quad(n: u32, c: u32, x0: u32, y0: u32, row: u32, j: u32, channel: Chan
     return select(vec4(0.0), quad, inside.xyyy);
 }
 
-// Channel c into `tile` from `start` on; zero beyond the last sample or channel.
-fn stage(start: u32, n0: u32, c: u32, x0: u32, y0: u32, local: u32) {
-    if c >= params.c_in {
-        for (var at = local; at < PLANE; at += WORKGROUP) {
-            tile[start + at] = vec4(0.0);
-        }
-        return;
+const CHANNEL_QUADS: u32 = TILE_N * (TILE_X + 2u) * ROW_QUADS; // PLANE may be one more
+// So many channels are staged at a time, each by so many invocations side by side: powers of two.
+const ABREAST: u32 = min(CHANNELS, max(WORKGROUP >> (32u - countLeadingZeros(CHANNEL_QUADS - 1u)), 1u));
+const SPAN: u32 = WORKGROUP / ABREAST;
+
+// CHANNELS channels from i0 on into `tile`; zero beyond the last sample or channel. An invocation works out a place once
+// and stages it in all of its channels: in a number of rounds that compilers know and without a branch, so that they
+// unroll them and the loads of all rounds are in flight at once.
+fn stage(n0: u32, i0: u32, x0: u32, y0: u32, local: u32) {
+    // CHANNELS divides the channels of the first part, so that all belong to the same.
+    if SOURCE_PARTS == 2u && i0 >= params.skip_channels {
+        stage_part(n0, i0, x0, y0, local, 1u);
+    } else {
+        stage_part(n0, i0, x0, y0, local, 0u);
     }
-    let channel = source_channel(c);
-    for (var at = local; at < TILE_N * (TILE_X + 2u) * ROW_QUADS; at += WORKGROUP) {
-        let n = n0 + at / (ROW_QUADS * (TILE_X + 2u));
-        var quad = vec4(0.0);
-        if n < params.batch {
-            quad = padded_quad(n, c, x0, y0, at / ROW_QUADS % (TILE_X + 2u), at % ROW_QUADS, channel);
+}
+
+fn stage_part(n0: u32, i0: u32, x0: u32, y0: u32, local: u32, part: u32) {
+    for (var own = local % SPAN; own < CHANNEL_QUADS; own += SPAN) {
+        let n = n0 + min(own / (ROW_QUADS * (TILE_X + 2u)), TILE_N - 1u); // no division where TILE_N is 1
+        let known_n = min(n, params.batch - 1u);
+        let row = own / ROW_QUADS % (TILE_X + 2u);
+        for (var round = 0u; round < CHANNELS / ABREAST; round++) {
+            let slot = round * ABREAST + local / SPAN;
+            let c = min(i0 + slot, params.c_in - 1u);
+            let quad = padded_quad(known_n, c, x0, y0, row, own % ROW_QUADS, source_channel(c, part));
+            tile[slot * PLANE + own] = select(vec4(0.0), quad, n < params.batch && i0 + slot < params.c_in);
         }
-        tile[start + at] = quad;
     }
 }

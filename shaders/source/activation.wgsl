@@ -3,8 +3,10 @@
 
 @group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, nx, row/4]
 
-fn source_channel(c: u32) -> Channel {
-    return Channel(forward_norm(params.source_norms + c), vec4(0.0));
+const SOURCE_PARTS: u32 = 1u;
+
+fn source_channel(c: u32, part: u32) -> Channel {
+    return Channel(forward_norm(params.source_norms + c), vec4(0.0), part);
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {

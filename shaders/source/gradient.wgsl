@@ -1,6 +1,8 @@
 // Source of the adjoint convolution: ∂L/∂z of the layer behind it, made by the file in gradient/.
 
-fn source_channel(c: u32) -> Channel {
+const SOURCE_PARTS: u32 = 1u;
+
+fn source_channel(c: u32, part: u32) -> Channel {
     return gradient_channel(c);
 }
 

@@ -9,7 +9,7 @@ fn coarse_triple(row: u32, cell: u32, before: u32, norm: vec4<f32>) -> vec4<f32>
 
 // As two quads would give it, from half as many loads and activations.
 fn source_padded(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    if c < params.skip_channels {
+    if channel.part == 0u {
         return padded_of_quads(n, c, x, y, channel);
     }
     let cell = y / 2u;

@@ -3,7 +3,9 @@
 
 @group(1) @binding(0) var<storage, read> source_field: array<vec4<f32>>; // [batch, c_in, nx, row/4]
 
-fn source_channel(c: u32) -> Channel {
+const SOURCE_PARTS: u32 = 1u;
+
+fn source_channel(c: u32, part: u32) -> Channel {
     return Channel();
 }
 

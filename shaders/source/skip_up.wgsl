@@ -1,14 +1,16 @@
-// Source: the activation of the skip connection's layer (channels below params.skip_channels), followed by the
+// Source of two parts: the activation of the skip connection's layer (channels below params.skip_channels), followed by the
 // activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No concatenated copy.
 
 @group(1) @binding(0) var<storage, read> skip_z: array<stored4>; // [batch, skip_channels, nx, row/4]
 @group(1) @binding(1) var<storage, read> low_z: array<stored>; // [batch, c_in - skip_channels, nx/2, coarse row]
 
-fn source_channel(c: u32) -> Channel {
-    if c < params.skip_channels {
-        return Channel(forward_norm(params.source_norms + c), vec4(0.0));
+const SOURCE_PARTS: u32 = 2u;
+
+fn source_channel(c: u32, part: u32) -> Channel {
+    if part == 0u {
+        return Channel(forward_norm(params.source_norms + c), vec4(0.0), part);
     }
-    return Channel(forward_norm(params.low_norms + c - params.skip_channels), vec4(0.0));
+    return Channel(forward_norm(params.low_norms + c - params.skip_channels), vec4(0.0), part);
 }
 
 // The coarse cells under four fine cells from y on, and one on either side, clamped to the grid.
@@ -32,7 +34,7 @@ fn coarse_rows(n: u32, c: u32, x: u32) -> vec2<u32> {
 }
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    if c < params.skip_channels {
+    if channel.part == 0u {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
         return activate(pre_activation(unpack(skip_z[at]), channel.forward));
     }

@@ -12,7 +12,7 @@ use crate::gpu::batch_norm::{Statistics, batch_norm};
 use crate::gpu::conv3x3;
 use crate::gpu::sink::{Pool, Sink, Target};
 use crate::gpu::source::{Layer, NORM_LEN, Source};
-use crate::gpu::{Recorder, Shape};
+use crate::gpu::{Recorder, Shape, weight_gradient};
 use crate::model::{Activation, Padding, Storage};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -225,12 +225,13 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
-        let partial = garbage(r.gpu, "partial", conv3x3::partial_len(shape, c_in, c_out))?;
+        let partial = garbage(r.gpu, "partial", weight_gradient::partial_len(shape, c_in, c_out))?;
         let weights = plain_weights(0, c_out, c_in, padding);
         let table = norm_table(r.gpu)?;
         on_gpu.with_source(r.gpu, &table, |source| {
             g.with(r.gpu, &table, |gradient| {
-                conv3x3::conv3x3_weight_gradient(r, shape, source, gradient, weights, &out, &partial)
+                weight_gradient::conv3x3_weight_gradient(r, shape, source, gradient, weights, &partial)?
+                    .add_up(r, &out, 0)
             })
         })?;
         Ok(vec![out])

@@ -6,7 +6,7 @@ use super::source::{Layer, Norms, Source};
 use super::{
     Shape, Tensor, activation,
     params::params,
-    sum_rows::{Columns, sum_rows},
+    sum_rows::{Columns, PartialSums},
 };
 use crate::Result;
 
@@ -111,7 +111,9 @@ pub fn conv1x1_backward<'a>(
     )?;
     norms.declare_touched(recorder)?;
     recorder.declare_flops(2 * channels * shape.values());
-    sum_rows(recorder, shares, shape.batch, channels + 1, Columns::ALL, gradients.buffer, gradients.offset)?;
+    let partial =
+        PartialSums { rows: shares, count: shape.batch, columns: channels + 1, wanted: Columns::ALL };
+    partial.add_up(recorder, gradients.buffer, gradients.offset)?;
     Ok(Statistics { buffer: sums, chunks: shape.batch })
 }
 

@@ -50,6 +50,7 @@ pub mod unet;
 mod unet_backward;
 pub mod upsample;
 pub mod variants;
+pub mod weight_gradient;
 
 pub use device::{Checks, Gpu};
 pub use element::Element;

@@ -151,7 +151,8 @@ impl Network {
         recorder.label(&self.net.convs[block.first].name);
         self.norm_backward(recorder, block.first, sums, None, None)?;
         let gradient = self.stored_gradient(block.first);
-        self.weight_gradient(recorder, block.first, input, gradient)?;
+        let sums = self.weight_gradient(recorder, block.first, input, gradient)?;
+        self.finish_weights(recorder, block.first, sums)?;
         let scattered = &self.input_gradients[block.level];
         match block.source {
             From::Pool(j) => {
@@ -193,7 +194,8 @@ impl Network {
         let sums = activation_backward(recorder, shape, layer, incoming, g, &self.statistics)?;
         self.norm_backward(recorder, i, sums, None, None)?;
         let gradient = self.stored_gradient(i);
-        self.weight_gradient(recorder, i, input, gradient)?;
+        let sums = self.weight_gradient(recorder, i, input, gradient)?;
+        self.finish_weights(recorder, i, sums)?;
         Ok(gradient)
     }
 

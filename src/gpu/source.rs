@@ -100,6 +100,15 @@ pub enum Source<'a> {
 }
 
 impl<'a> Source<'a> {
+    /// How many channels may be staged together at most: a power of two that divides the channels of the first of two
+    /// parts, so that what is staged together is of one part.
+    pub(super) fn most_abreast(&self) -> usize {
+        match self {
+            Self::SkipUp { skip, .. } => 1 << skip.channels.trailing_zeros(),
+            Self::Plain { .. } | Self::Activation(_) | Self::Gradient(_) => usize::MAX,
+        }
+    }
+
     /// The variant's name, that of its shader file.
     pub fn name(&self) -> &'static str {
         match self {

@@ -8,8 +8,7 @@ use super::conv3x3::{self, conv3x3};
 use super::res_block::{Block, ShortcutGradient};
 use super::sink::{Pool, Sink};
 use super::source::{IDENTITY, Layer, NORM_LEN, Source};
-use super::upsample;
-use super::{Gpu, MemoryUse, Recorder, Shape, Tensor, activation};
+use super::{Gpu, MemoryUse, Recorder, Shape, Tensor, activation, upsample, weight_gradient};
 use crate::model::unet::{Conv, Source as From};
 use crate::model::{Activation, Storage, UNet};
 use crate::{Error, Result};
@@ -45,8 +44,9 @@ pub struct Network {
     pub(super) statistics: Tensor,
     /// By number, what the upward path leaves for the batch norms of skip connections.
     pub(super) skip_statistics: BTreeMap<usize, Tensor>,
-    /// Partial sums of the parameters' gradients.
-    pub(super) partial: Tensor,
+    /// Partial sums of the parameters' gradients, of layers with even and with odd numbers: those of one layer are added
+    /// up while those of the next are made.
+    pub(super) partial: [Tensor; 2],
 }
 
 impl Network {
@@ -60,7 +60,7 @@ impl Network {
         let mut statistics_len = network.statistics.len().max(2 * batch * net.out_channels);
         for (i, conv) in net.convs.iter().enumerate() {
             let shape = network.shape(conv.level);
-            partial_len = partial_len.max(conv3x3::partial_len(shape, conv.c_in, conv.c_out));
+            partial_len = partial_len.max(weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
             if network.pooled.contains_key(&i) {
                 let len = 2 * conv.c_out * conv3x3::chunks(shape);
@@ -84,7 +84,8 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        network.partial = scratch("partial sums", partial_len)?;
+        network.partial =
+            [scratch("even partial sums", partial_len)?, scratch("odd partial sums", partial_len)?];
         Ok(network)
     }
 
@@ -132,26 +133,8 @@ impl Network {
         };
         let blocks = net.blocks.iter().map(|block| Block::new(block, &net.convs[block.first].name, sum));
         let blocks = blocks.collect::<Result<_>>()?;
-        let padding = net.config.padding;
-        let pivot = |c: &Conv| match storage {
-            Storage::F32 => None,
-            Storage::F16 => Some(match c.norm {
-                Some(norm) => Pivot::RunningMean { bias: c.bias, running_mean: norm.running_mean },
-                None => Pivot::Zero,
-            }),
-        };
-        let weights: Vec<Weights> = net
-            .convs
-            .iter()
-            .map(|c| Weights {
-                offset: c.weight,
-                c_out: c.c_out,
-                c_in: c.c_in,
-                taps: c.taps,
-                padding,
-                pivot: pivot(c),
-            })
-            .collect();
+        let weights = weights(net, storage);
+        let none = |label: &str| tensor(MemoryUse::Scratch, label, 1);
         Ok(Self {
             net: net.clone(),
             batch,
@@ -170,7 +153,7 @@ impl Network {
             input_gradients: Vec::new(),
             statistics: tensor(MemoryUse::Scratch, "statistics", statistics_len)?,
             skip_statistics: BTreeMap::new(),
-            partial: tensor(MemoryUse::Scratch, "no partial sums", 1)?,
+            partial: [none("no even partial sums")?, none("no odd partial sums")?],
         })
     }
 
@@ -298,6 +281,27 @@ pub(super) fn scattered_channels(net: &UNet, level: usize) -> usize {
         From::Field | From::Activation(_) => 1,
     });
     channels.max().unwrap_or(1)
+}
+
+/// Where the weights of every convolution lie, and how its z is to be stored.
+fn weights(net: &UNet, storage: Storage) -> Vec<Weights> {
+    let pivot = |c: &Conv| match (storage, &c.norm) {
+        (Storage::F32, _) => None,
+        (Storage::F16, Some(norm)) => {
+            Some(Pivot::RunningMean { bias: c.bias, running_mean: norm.running_mean })
+        }
+        (Storage::F16, None) => Some(Pivot::Zero),
+    };
+    let padding = net.config.padding;
+    let one = |c: &Conv| Weights {
+        offset: c.weight,
+        c_out: c.c_out,
+        c_in: c.c_in,
+        taps: c.taps,
+        padding,
+        pivot: pivot(c),
+    };
+    net.convs.iter().map(one).collect()
 }
 
 #[cfg(test)]

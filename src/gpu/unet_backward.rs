@@ -3,12 +3,14 @@
 use super::batch_norm::{Statistics, batch_norm_backward};
 use super::bias::bias_backward;
 use super::conv1x1::{self, conv1x1_backward};
-use super::conv3x3::{conv3x3, conv3x3_weight_gradient};
+use super::conv3x3::conv3x3;
 use super::gradient::Gradient;
 use super::sink::{Sink, Target};
 use super::source::Source;
+use super::sum_rows::PartialSums;
 use super::unet::Network;
 use super::upsample::upsample_backward;
+use super::weight_gradient::conv3x3_weight_gradient;
 use super::{Recorder, Tensor};
 use crate::model::unet::Source as From;
 use crate::{Error, Result};
@@ -18,12 +20,13 @@ impl Network {
     pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
         recorder.label("outc");
         let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
-        let (shares, sums) = (&self.partial, &self.statistics);
+        let (shares, sums) = (&self.partial[0], &self.statistics);
         let (shape, last) = (self.shape(0), self.last_layer());
         let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
         if !self.blocks.is_empty() {
             return self.blocks_backward(recorder, input, output_gradient);
         }
+        let mut waiting = None;
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
             recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
@@ -39,12 +42,20 @@ impl Network {
                 };
             let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
             self.norm_backward(recorder, i, own_sums, pooled_sums, output_weight)?;
-            self.weight_gradient(recorder, i, input, gradient)?;
+            // Beside this layer's large kernels, which need not wait for it.
+            if let Some((later, sums)) = waiting.take() {
+                self.finish_weights(recorder, later, sums)?;
+            }
+            recorder.label(&conv.name);
+            waiting = Some((i, self.weight_gradient(recorder, i, input, gradient)?));
             if i > 0 {
                 sums = self.input_gradient(recorder, i, gradient)?;
             }
         }
-        Ok(())
+        match waiting {
+            Some((first, sums)) => self.finish_weights(recorder, first, sums),
+            None => Ok(()),
+        }
     }
 
     /// The backward half of layer `i`'s norms and the gradients of its batch norm or bias, as [`batch_norm_backward`].
@@ -89,10 +100,15 @@ impl Network {
         i: usize,
         input: &Tensor,
         gradient: Gradient,
-    ) -> Result<()> {
+    ) -> Result<PartialSums<'_>> {
         let (shape, source) = (self.shape(self.net.convs[i].level), self.source(i, input));
-        let (weights, partial) = (self.weights[i], &self.partial);
-        conv3x3_weight_gradient(recorder, shape, source, gradient, weights, &self.gradients, partial)
+        conv3x3_weight_gradient(recorder, shape, source, gradient, self.weights[i], &self.partial[i % 2])
+    }
+
+    /// What [`Network::weight_gradient`] has left for layer `i` becomes its gradient.
+    pub(super) fn finish_weights(&self, recorder: &mut Recorder, i: usize, sums: PartialSums) -> Result<()> {
+        recorder.label(&self.net.convs[i].name);
+        sums.add_up(recorder, &self.gradients, self.weights[i].offset)
     }
 
     /// Carries ∂L/∂z of layer `i` on to g of the layer before it, whose sums it returns, and to that of a skip

@@ -1,0 +1,297 @@
+//! What the compiler of a real GPU makes of a training step's shaders: AMD's, as Mesa's RADV has it, needs no GPU when
+//! RADV_FORCE_FAMILY names one. `cargo test --test gpu_compiler -- --nocapture` prints the table of docs/performance.md.
+//! Where RADV is not installed nothing is checked, and said so; CI sets UNHEAT_NEEDS_RADV, so that it cannot be missing
+//! there.
+#![cfg(target_os = "linux")]
+#![allow(unsafe_code)]
+
+use ash::vk;
+use naga::back::spv;
+use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
+use std::collections::BTreeMap;
+use std::ffi::CStr;
+use std::sync::{Arc, LazyLock};
+use unheat::gpu::kernel::validate;
+use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
+use unheat::model::init::State;
+use unheat::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
+
+/// An RX 6800: the oldest Mesa with RADV that anyone runs knows it.
+const FAMILY: &str = "NAVI21";
+
+struct Compiled {
+    name: String,
+    statistics: BTreeMap<String, u64>,
+    blocks: Vec<Block>,
+}
+
+/// Instructions of a basic block, by what they do.
+#[derive(Default)]
+struct Block {
+    multiply_adds: usize,
+    all: usize,
+    /// Most loads from memory that are under way at once: issued without a wait in between.
+    in_flight: usize,
+}
+
+impl Compiled {
+    fn statistic(&self, name: &str) -> u64 {
+        *self.statistics.get(name).unwrap_or_else(|| panic!("{}: RADV does not say {name}", self.name))
+    }
+
+    /// The block with most multiply-adds: of a convolution its innermost loop.
+    fn hot(&self) -> &Block {
+        self.blocks.iter().max_by_key(|block| block.multiply_adds).unwrap()
+    }
+
+    fn is_convolution(&self) -> bool {
+        self.name.starts_with("conv3x3")
+    }
+}
+
+/// The kernels of the default training step, compiled; none where there is no RADV.
+fn kernels() -> Option<&'static [Compiled]> {
+    static KERNELS: LazyLock<Option<Vec<Compiled>>> = LazyLock::new(|| {
+        // SAFETY: the other tests wait for this value, so that no other thread reads the environment.
+        unsafe { std::env::set_var("RADV_FORCE_FAMILY", FAMILY) };
+        let Some(compiler) = Compiler::open() else {
+            let needed = std::env::var_os("UNHEAT_NEEDS_RADV").is_some();
+            assert!(!needed, "RADV is not installed: apt install mesa-vulkan-drivers (scripts/setup does)");
+            eprintln!(
+                "\n*** RADV is NOT INSTALLED: no shader went through it; apt install mesa-vulkan-drivers\n"
+            );
+            return None;
+        };
+        Some(specs().iter().map(|spec| compiler.compile(spec)).collect())
+    });
+    KERNELS.as_deref()
+}
+
+/// As on a GPU, with the variants that are usual there.
+fn specs() -> Vec<KernelSpec> {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
+        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16,
+        ..Default::default()
+    });
+    let info = wgpu::AdapterInfo { device_type: wgpu::DeviceType::DiscreteGpu, ..device.adapter_info() };
+    let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Trusted));
+    let net = UNet::new(&UNetConfig::default());
+    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let (start, adam) = (State::new(&net, 0), Adam::default());
+    for storage in [Storage::F32, Storage::F16] {
+        let objective: Objective = Method::Sip.into();
+        Step::new(&gpu, &net, &heat, objective, Precision::F32, storage, adam, 128, &start).unwrap();
+    }
+    let mut specs = gpu.kernel_specs();
+    specs.sort_by(|a, b| a.name.cmp(&b.name));
+    specs
+}
+
+/// SPIR-V and the bindings by group, as wgpu has them for a trusted shader.
+fn spirv(spec: &KernelSpec) -> (Vec<u32>, Vec<Vec<vk::DescriptorSetLayoutBinding<'static>>>) {
+    let (module, info) = validate(spec).unwrap();
+    let unchecked = BoundsCheckPolicy::Unchecked;
+    let options = spv::Options {
+        lang_version: (1, 3),
+        flags: spv::WriterFlags::empty(),
+        bounds_check_policies: BoundsCheckPolicies {
+            index: unchecked,
+            buffer: unchecked,
+            image_load: unchecked,
+            binding_array: unchecked,
+        },
+        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
+        force_loop_bounding: false,
+        ..Default::default()
+    };
+    let mut groups = vec![Vec::new(); 4];
+    for (_, variable) in module.global_variables.iter() {
+        let Some(binding) = &variable.binding else { continue };
+        let kind = match variable.space {
+            naga::AddressSpace::Uniform => vk::DescriptorType::UNIFORM_BUFFER,
+            _ => vk::DescriptorType::STORAGE_BUFFER,
+        };
+        groups[binding.group as usize].push(
+            vk::DescriptorSetLayoutBinding::default()
+                .binding(binding.binding)
+                .descriptor_type(kind)
+                .descriptor_count(1)
+                .stage_flags(vk::ShaderStageFlags::COMPUTE),
+        );
+    }
+    (spv::write_vec(&module, &info, &options, None).unwrap(), groups)
+}
+
+/// RADV for a GPU that is not there.
+struct Compiler {
+    device: ash::Device,
+    executables: ash::khr::pipeline_executable_properties::Device,
+    _instance: ash::Instance,
+    _entry: ash::Entry,
+}
+
+// SAFETY of every block below: handles come from the calls before them, structures live until the call has returned, and
+// what is not destroyed goes with the process.
+impl Compiler {
+    fn open() -> Option<Self> {
+        unsafe {
+            let entry = ash::Entry::load().ok()?;
+            let app = vk::ApplicationInfo::default().api_version(vk::API_VERSION_1_2);
+            let info = vk::InstanceCreateInfo::default().application_info(&app);
+            let instance = entry.create_instance(&info, None).ok()?;
+            let adapter = instance.enumerate_physical_devices().ok()?.into_iter().find(|&adapter| {
+                let properties = instance.get_physical_device_properties(adapter);
+                properties.device_name_as_c_str().is_ok_and(|name| name.to_string_lossy().contains(FAMILY))
+            })?;
+            let queues = [vk::DeviceQueueCreateInfo::default().queue_priorities(&[1.0])];
+            let extensions = [ash::khr::pipeline_executable_properties::NAME.as_ptr()];
+            let features = vk::PhysicalDeviceFeatures::default().shader_float64(true);
+            let mut executable = vk::PhysicalDevicePipelineExecutablePropertiesFeaturesKHR::default()
+                .pipeline_executable_info(true);
+            let mut half = vk::PhysicalDeviceShaderFloat16Int8Features::default().shader_float16(true);
+            let mut stored =
+                vk::PhysicalDevice16BitStorageFeatures::default().storage_buffer16_bit_access(true);
+            let info = vk::DeviceCreateInfo::default()
+                .queue_create_infos(&queues)
+                .enabled_extension_names(&extensions)
+                .enabled_features(&features)
+                .push_next(&mut executable)
+                .push_next(&mut half)
+                .push_next(&mut stored);
+            let device = instance.create_device(adapter, &info, None).unwrap();
+            let executables = ash::khr::pipeline_executable_properties::Device::new(&instance, &device);
+            Some(Self { device, executables, _instance: instance, _entry: entry })
+        }
+    }
+
+    fn compile(&self, spec: &KernelSpec) -> Compiled {
+        let (words, groups) = spirv(spec);
+        let pipeline = self.pipeline(&words, &groups);
+        let info = vk::PipelineExecutableInfoKHR::default().pipeline(pipeline);
+        let number = |s: &vk::PipelineExecutableStatisticKHR| unsafe { s.value.u64 };
+        let text =
+            |s: &[std::ffi::c_char]| unsafe { CStr::from_ptr(s.as_ptr()) }.to_string_lossy().into_owned();
+        let statistics = unsafe { self.executables.get_pipeline_executable_statistics(&info) }.unwrap();
+        Compiled {
+            name: spec.name.clone(),
+            statistics: statistics.iter().map(|s| (text(&s.name), number(s))).collect(),
+            blocks: blocks(&self.assembly(&info)),
+        }
+    }
+
+    fn pipeline(
+        &self,
+        words: &[u32],
+        groups: &[Vec<vk::DescriptorSetLayoutBinding<'static>>],
+    ) -> vk::Pipeline {
+        unsafe {
+            let shader = vk::ShaderModuleCreateInfo::default().code(words);
+            let module = self.device.create_shader_module(&shader, None).unwrap();
+            let sets: Vec<_> = groups
+                .iter()
+                .map(|bindings| {
+                    let info = vk::DescriptorSetLayoutCreateInfo::default().bindings(bindings);
+                    self.device.create_descriptor_set_layout(&info, None).unwrap()
+                })
+                .collect();
+            let info = vk::PipelineLayoutCreateInfo::default().set_layouts(&sets);
+            let layout = self.device.create_pipeline_layout(&info, None).unwrap();
+            let stage = vk::PipelineShaderStageCreateInfo::default()
+                .stage(vk::ShaderStageFlags::COMPUTE)
+                .module(module)
+                .name(c"main");
+            let keep = vk::PipelineCreateFlags::CAPTURE_STATISTICS_KHR
+                | vk::PipelineCreateFlags::CAPTURE_INTERNAL_REPRESENTATIONS_KHR;
+            let info = vk::ComputePipelineCreateInfo::default().stage(stage).layout(layout).flags(keep);
+            let made = self.device.create_compute_pipelines(vk::PipelineCache::null(), &[info], None);
+            made.unwrap()[0]
+        }
+    }
+
+    /// The last of RADV's representations, the GPU's own instructions. Asked for twice: lengths, then texts.
+    fn assembly(&self, info: &vk::PipelineExecutableInfoKHR) -> String {
+        let ask = self.executables.fp().get_pipeline_executable_internal_representations_khr;
+        let (device, mut count) = (self.device.handle(), 0);
+        unsafe {
+            assert_eq!(ask(device, info, &mut count, std::ptr::null_mut()), vk::Result::SUCCESS);
+            let mut found = vec![vk::PipelineExecutableInternalRepresentationKHR::default(); count as usize];
+            assert_eq!(ask(device, info, &mut count, found.as_mut_ptr()), vk::Result::SUCCESS);
+            let mut texts: Vec<Vec<u8>> = found.iter().map(|one| vec![0; one.data_size]).collect();
+            for (one, text) in found.iter_mut().zip(&mut texts) {
+                one.p_data = text.as_mut_ptr().cast();
+            }
+            assert_eq!(ask(device, info, &mut count, found.as_mut_ptr()), vk::Result::SUCCESS);
+            String::from_utf8_lossy(texts.last().unwrap()).into_owned()
+        }
+    }
+}
+
+/// Lines are `BB3:` or an instruction, indented.
+fn blocks(assembly: &str) -> Vec<Block> {
+    let mut blocks = vec![Block::default()];
+    let mut in_flight = 0;
+    for line in assembly.lines() {
+        if line.starts_with("BB") {
+            blocks.push(Block::default());
+            in_flight = 0;
+        }
+        let Some(instruction) = line.strip_prefix(['\t', ' ']).map(str::trim_start) else { continue };
+        let block = blocks.last_mut().unwrap();
+        block.all += 1;
+        let is = |starts: &[&str]| starts.iter().any(|start| instruction.starts_with(start));
+        block.multiply_adds += usize::from(is(&["v_fma", "v_mad_f", "v_mac", "v_pk_fma"]));
+        if is(&["buffer_load", "global_load"]) {
+            in_flight += 1;
+            block.in_flight = block.in_flight.max(in_flight);
+        } else if is(&["s_waitcnt"]) && instruction.contains("vmcnt") {
+            in_flight = 0;
+        }
+    }
+    blocks
+}
+
+#[test]
+fn nothing_is_spilled() {
+    let Some(kernels) = kernels() else { return };
+    assert!(kernels.len() > 50, "only {} kernels", kernels.len());
+    println!("{:62} registers  waves  multiply-adds  in flight", "kernel");
+    for kernel in kernels {
+        for spilled in ["Spilled VGPRs", "Spilled SGPRs", "Scratch size"] {
+            assert_eq!(kernel.statistic(spilled), 0, "{}: {spilled}", kernel.name);
+        }
+        let hot = kernel.hot();
+        println!(
+            "{:62} {:9} {:6} {:12} % {:10}",
+            kernel.name,
+            kernel.statistic("VGPRs"),
+            kernel.statistic("Subgroups per SIMD"),
+            100 * hot.multiply_adds / hot.all,
+            kernel.blocks.iter().map(|block| block.in_flight).max().unwrap(),
+        );
+    }
+}
+
+/// In their innermost loops convolutions multiply and add, and little else.
+#[test]
+fn convolutions_multiply_and_add() {
+    for kernel in kernels().into_iter().flatten().filter(|kernel| kernel.is_convolution()) {
+        let (hot, least) = (kernel.hot(), if kernel.name.contains("weight_gradient") { 80 } else { 75 });
+        assert!(
+            100 * hot.multiply_adds >= least * hot.all,
+            "{}: {} multiply-adds in {} instructions",
+            kernel.name,
+            hot.multiply_adds,
+            hot.all
+        );
+    }
+}
+
+/// A GPU waits hundreds of cycles for a load: where a tile is filled one after the other, it computes little else.
+#[test]
+fn tiles_are_filled_with_many_loads_in_flight() {
+    for kernel in kernels().into_iter().flatten().filter(|kernel| kernel.is_convolution()) {
+        let most = kernel.blocks.iter().map(|block| block.in_flight).max().unwrap();
+        let wanted = if kernel.name.contains("/plain/") { 2 } else { 4 };
+        assert!(most >= wanted, "{}: {most} loads in flight", kernel.name);
+    }
+}
