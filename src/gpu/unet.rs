@@ -44,9 +44,12 @@ pub struct Network {
     pub(super) statistics: Tensor,
     /// By number, what the upward path leaves for the batch norms of skip connections.
     pub(super) skip_statistics: BTreeMap<usize, Tensor>,
-    /// Partial sums of the parameters' gradients, of layers with even and with odd numbers: those of one layer are added
-    /// up while those of the next are made.
-    pub(super) partial: [Tensor; 2],
+    /// By number of a convolution, what its input gradient leaves for the batch norm of the layer before. An array each:
+    /// wgpu has a dispatch wait for all before it if it writes what one of them has used, and the input gradient is to run
+    /// beside the weight gradient.
+    pub(super) input_statistics: Vec<Tensor>,
+    /// Partial sums of the parameters' gradients.
+    pub(super) partial: Tensor,
 }
 
 impl Network {
@@ -62,6 +65,9 @@ impl Network {
             let shape = network.shape(conv.level);
             partial_len = partial_len.max(weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
+            let chunks = conv3x3::chunks(shape).max(upsample::chunks(shape.coarser()));
+            let len = 2 * conv.c_in * chunks;
+            network.input_statistics.push(scratch(&format!("{} input statistics", conv.name), len)?);
             if network.pooled.contains_key(&i) {
                 let len = 2 * conv.c_out * conv3x3::chunks(shape);
                 let sums = scratch(&format!("{} skip statistics", conv.name), len)?;
@@ -84,8 +90,7 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        network.partial =
-            [scratch("even partial sums", partial_len)?, scratch("odd partial sums", partial_len)?];
+        network.partial = scratch("partial sums", partial_len)?;
         Ok(network)
     }
 
@@ -134,7 +139,6 @@ impl Network {
         let blocks = net.blocks.iter().map(|block| Block::new(block, &net.convs[block.first].name, sum));
         let blocks = blocks.collect::<Result<_>>()?;
         let weights = weights(net, storage);
-        let none = |label: &str| tensor(MemoryUse::Scratch, label, 1);
         Ok(Self {
             net: net.clone(),
             batch,
@@ -153,7 +157,8 @@ impl Network {
             input_gradients: Vec::new(),
             statistics: tensor(MemoryUse::Scratch, "statistics", statistics_len)?,
             skip_statistics: BTreeMap::new(),
-            partial: [none("no even partial sums")?, none("no odd partial sums")?],
+            input_statistics: Vec::new(),
+            partial: tensor(MemoryUse::Scratch, "no partial sums", 1)?,
         })
     }
 

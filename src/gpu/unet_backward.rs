@@ -20,13 +20,12 @@ impl Network {
     pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
         recorder.label("outc");
         let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
-        let (shares, sums) = (&self.partial[0], &self.statistics);
+        let (shares, sums) = (&self.partial, &self.statistics);
         let (shape, last) = (self.shape(0), self.last_layer());
         let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, sums)?;
         if !self.blocks.is_empty() {
             return self.blocks_backward(recorder, input, output_gradient);
         }
-        let mut waiting = None;
         for (i, conv) in self.net.convs.iter().enumerate().rev() {
             recorder.label(&conv.name);
             let (shape, layer) = (self.shape(conv.level), &self.layers[i]);
@@ -42,20 +41,14 @@ impl Network {
                 };
             let output_weight = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
             self.norm_backward(recorder, i, own_sums, pooled_sums, output_weight)?;
-            // Beside this layer's large kernels, which need not wait for it.
-            if let Some((later, sums)) = waiting.take() {
-                self.finish_weights(recorder, later, sums)?;
-            }
-            recorder.label(&conv.name);
-            waiting = Some((i, self.weight_gradient(recorder, i, input, gradient)?));
+            // Side by side: neither waits for the other.
+            let partial = self.weight_gradient(recorder, i, input, gradient)?;
             if i > 0 {
                 sums = self.input_gradient(recorder, i, gradient)?;
             }
+            self.finish_weights(recorder, i, partial)?;
         }
-        match waiting {
-            Some((first, sums)) => self.finish_weights(recorder, first, sums),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// The backward half of layer `i`'s norms and the gradients of its batch norm or bias, as [`batch_norm_backward`].
@@ -102,12 +95,11 @@ impl Network {
         gradient: Gradient,
     ) -> Result<PartialSums<'_>> {
         let (shape, source) = (self.shape(self.net.convs[i].level), self.source(i, input));
-        conv3x3_weight_gradient(recorder, shape, source, gradient, self.weights[i], &self.partial[i % 2])
+        conv3x3_weight_gradient(recorder, shape, source, gradient, self.weights[i], &self.partial)
     }
 
     /// What [`Network::weight_gradient`] has left for layer `i` becomes its gradient.
     pub(super) fn finish_weights(&self, recorder: &mut Recorder, i: usize, sums: PartialSums) -> Result<()> {
-        recorder.label(&self.net.convs[i].name);
         sums.add_up(recorder, &self.gradients, self.weights[i].offset)
     }
 
@@ -123,7 +115,7 @@ impl Network {
         let shape = self.shape(conv.level);
         let (source, weights) = (Source::Gradient(gradient), self.arrangement.adjoint(i));
         let scattered = &self.input_gradients[conv.level];
-        let sums = &self.statistics;
+        let sums = &self.input_statistics[i];
         match conv.source {
             From::Field | From::Block(_) => {
                 Err(Error::Device(format!("{}: no layer has made its input", conv.name)))
