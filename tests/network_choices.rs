@@ -177,18 +177,19 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
             );
             let network = flags(&config);
             let first = format!("{name}-{device}");
-            succeed(folder, &format!("{common} {network} --steps 12 -o {first}"));
+            succeed(folder, &format!("{common} {network} --steps 24 -o {first}"));
             // The same in two parts.
             succeed(folder, &format!("{common} {network} --steps 5 -o {first}-again"));
-            succeed(folder, &format!("train --no-tune --resume {first}-again --steps 12"));
+            succeed(folder, &format!("train --no-tune --resume {first}-again --steps 24"));
             let file = |run: &str, name: &str| folder.join(run).join(name);
             let bytes = |run: &str| std::fs::read(file(run, "weights.safetensors")).unwrap();
             assert_eq!(bytes(&first), bytes(&format!("{first}-again")), "{first}");
             let losses = std::fs::read_to_string(file(&first, "metrics.csv")).unwrap();
             let losses: Vec<f64> =
                 losses.lines().skip(1).map(|row| row.split(',').nth(1).unwrap().parse().unwrap()).collect();
-            assert_eq!(losses.len(), 12);
-            assert!(losses[11] < 0.85 * losses[0], "{first}: {losses:?}");
+            assert_eq!(losses.len(), 24);
+            // Without batch norm the loss stays where it is for ten steps, on some devices for twelve.
+            assert!(losses[23] < 0.85 * losses[0], "{first}: {losses:?}");
 
             let (net, _) = weights::read(&file(&first, "weights.safetensors")).unwrap();
             assert_eq!(net.config, config, "{first}");
