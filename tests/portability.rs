@@ -24,21 +24,40 @@ fn specs() -> &'static BTreeMap<String, KernelSpec> {
 
 fn record() -> BTreeMap<String, KernelSpec> {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16,
+        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP,
         required_limits: wgpu::Limits { max_compute_workgroup_storage_size: 32 << 10, ..Default::default() },
         ..Default::default()
     });
-    let info = device.adapter_info();
-    let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Checked));
-    for (filters, batch, nx, ny) in [
+    // As a software adapter has them, whose usual variants are the direct kernels, and as a GPU.
+    let info = wgpu::AdapterInfo {
+        device_type: wgpu::DeviceType::Cpu,
+        subgroup_min_size: 8,
+        subgroup_max_size: 8,
+        ..device.adapter_info()
+    };
+    let on_gpu = wgpu::AdapterInfo { device_type: wgpu::DeviceType::DiscreteGpu, ..info.clone() };
+    let sizes = [
         (vec![16; 4], 128, 64, 64),
-        (vec![8], 1, 8, 8),
-        (vec![16; 4], 2, 32, 32),
         (vec![8; 4], 2, 8, 16),
         (vec![8, 16, 24], 3, 32, 128),
+        (vec![8], 1, 8, 8),
+        (vec![16; 4], 2, 32, 32),
         (vec![64, 128], 1, 256, 512),
         (vec![8; 6], 1, 1024, 2048),
-    ] {
+    ];
+    let mut specs = BTreeMap::new();
+    for (info, sizes) in [(info, &sizes[..3]), (on_gpu, &sizes[..])] {
+        let gpu = Gpu::from_device(device.clone(), queue.clone(), info, Checks::Checked);
+        specs.extend(record_on(&Arc::new(gpu), sizes));
+    }
+    specs
+}
+
+/// Channels by level, batch and cells.
+type Size = (Vec<usize>, usize, usize, usize);
+
+fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
+    for &(ref filters, batch, nx, ny) in sizes {
         let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
         use Activation::{Relu, Sigmoid, Silu, Tanh};
         for (objective, padding, activation, batch_norm, res_blocks) in [
@@ -58,30 +77,26 @@ fn record() -> BTreeMap<String, KernelSpec> {
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let adam = Adam::default();
-            Step::new(&gpu, &net, &heat, objective, Precision::F32, Storage::F16, adam, batch, &start)
+            Step::new(gpu, &net, &heat, objective, Precision::F32, Storage::F16, adam, batch, &start)
                 .unwrap();
             for precision in [Precision::F32, Precision::F64] {
-                Step::new(&gpu, &net, &heat, objective, precision, Storage::F32, adam, batch, &start)
-                    .unwrap();
-                Inverse::new(&gpu, &heat, batch, precision)
-                    .unwrap()
-                    .record(&mut Recorder::new(&gpu))
-                    .unwrap();
+                Step::new(gpu, &net, &heat, objective, precision, Storage::F32, adam, batch, &start).unwrap();
+                Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
             }
         }
     }
     let numbers = || gpu.tensor_in("numbers", 8, Precision::F64).unwrap();
-    exp64(&mut Recorder::new(&gpu), &numbers(), &numbers(), 8).unwrap();
+    exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
     let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
-    copy(&mut Recorder::new(&gpu), &from, &to).unwrap();
-    multiply_add(&mut Recorder::new(&gpu), &to, 8, 1).unwrap();
+    copy(&mut Recorder::new(gpu), &from, &to).unwrap();
+    multiply_add(&mut Recorder::new(gpu), &to, 8, 1).unwrap();
     gpu.kernel_specs().into_iter().map(|spec| (spec.source(), spec)).collect()
 }
 
 #[test]
 fn every_shader_passes_every_back_end() {
     let specs = specs();
-    assert!(specs.len() > 40, "only {} kernels", specs.len());
+    assert!(specs.len() > 80, "only {} kernels", specs.len());
     for spec in specs.values() {
         let (module, info) = validate(spec).unwrap();
         spv::write_vec(&module, &info, &spv::Options::default(), None)
@@ -97,8 +112,12 @@ fn every_shader_passes_every_back_end() {
         msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
             .unwrap_or_else(|e| panic!("{} in MSL: {e}", spec.name));
         let mut text = String::new();
-        // 16-bit types came with shader model 6.2.
-        let shader_model = if halves { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V5_1 };
+        // 16-bit types came with shader model 6.2, subgroups with 6.0.
+        let shader_model = match (halves, spec.subgroups()) {
+            (true, _) => hlsl::ShaderModel::V6_2,
+            (false, true) => hlsl::ShaderModel::V6_0,
+            (false, false) => hlsl::ShaderModel::V5_1,
+        };
         let options = hlsl::Options { shader_model, ..Default::default() };
         hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
             .write(&module, &info, None)

@@ -97,8 +97,9 @@ impl Of {
     /// `[patch, channels]` that fit into a tile of this many pixels along x.
     fn convolutions(self, most: u32) -> Vec<Variant> {
         let sides = [1, 2, 4, 8];
-        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| [patch, channels]));
-        let some = [[4, 4], [1, 1], [1, 8], [8, 1], [8, 8], [4, 1]];
+        let direct = [[1, 0], [2, 0]];
+        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| [patch, channels])).chain(direct);
+        let some = [[4, 4], [1, 1], [1, 8], [8, 1], [8, 8], [4, 1], [1, 0], [2, 0]];
         let wanted = all.filter(|v| v[0] <= most && (self == Self::All || some.contains(v)));
         wanted.map(Variant).collect()
     }
@@ -184,7 +185,7 @@ fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: boo
 
 fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) {
     let kernel = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
-    let variants = [1, 2, 4].map(|quads| Variant([quads, 1]));
+    let variants = [[1, 1], [2, 1], [4, 1], [4, 0]].map(Variant);
     compare(gpu, &kernel, shape, &variants, &|r| {
         let (c_in, c_out) = (source.channels(), gradient.layer().channels);
         let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };

@@ -11,7 +11,9 @@ fn gradient_channel(c: u32) -> Channel {
 // `plane` counts samples and channels.
 fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(plane, x, y, params.nx, params.ny);
-    let k = channel.backward;
-    let g = unpack_gradient(gradient_g[at]);
-    return fma(vec4(k.x), g, fma(vec4(k.w), unpack(gradient_z[at]) - k.y, vec4(k.z)));
+    return gradient_of(gradient_g[at], gradient_z[at], channel.backward);
+}
+
+fn gradient_of(g: stored4, z: stored4, k: vec4<f32>) -> vec4<f32> {
+    return fma(vec4(k.x), unpack_gradient(g), fma(vec4(k.w), unpack(z) - k.y, vec4(k.z)));
 }

@@ -15,3 +15,9 @@ fn quad_at(plane: u32, x: u32, y: u32, nx: u32, ny: u32) -> u32 {
 fn inside(ny: u32) -> vec4<bool> {
     return vec4(0u, 1u, 2u, 3u) < vec4(ny);
 }
+
+// Six neighbouring cells of a row: the one before a quad, the quad, the one after.
+struct Row {
+    left: vec4<f32>,
+    right: vec2<f32>,
+}

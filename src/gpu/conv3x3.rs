@@ -6,7 +6,7 @@ use super::sink::Sink;
 use super::source::{Norms, Source};
 use super::tile::Tile;
 use super::variants::{Key, Variant};
-use super::{KernelSpec, Shape, params::params};
+use super::{Gpu, KernelSpec, Shape, params::params};
 use crate::model::{Padding, Precision, Storage};
 use crate::{Error, Result};
 
@@ -30,11 +30,22 @@ params! {
     }
 }
 
-/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time.
-fn convolution_variants(tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
+/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time, or
+/// 0 for the direct one.
+fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
+    /// More makes compilers slow: an invocation of the direct one has all output channels.
+    const MOST_DIRECT: u32 = 2;
     let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
     let channels = powers(inputs.min(INPUT_MULTIPLE));
-    patches.flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels]))).collect()
+    let staged =
+        patches.clone().flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels])));
+    let direct = patches.filter(|&patch| patch <= MOST_DIRECT).map(|patch| Variant([patch, DIRECT]));
+    if hands_round(gpu, usize::MAX) { staged.chain(direct).collect() } else { staged.collect() }
+}
+
+/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than `most`.
+pub(super) fn hands_round(gpu: &Gpu, most: usize) -> bool {
+    gpu.subgroup_sizes().is_some_and(|[least, largest]| least >= 8 && largest as usize <= most)
 }
 
 /// 1, 2, 4 … up to `most`.
@@ -45,13 +56,23 @@ pub(super) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
 /// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software
 /// adapter, where every load is made lane by lane, as much arithmetic per load as registers hold.
 pub(super) fn usual(
-    software: bool,
-    on_software: [usize; 2],
+    gpu: &Gpu,
+    on_software: [[usize; 2]; 2],
     on_gpu: [usize; 2],
     most: [usize; 2],
 ) -> Vec<Variant> {
     let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
-    if software { vec![fitting(on_software), fitting(on_gpu)] } else { vec![fitting(on_gpu)] }
+    let on_software = on_software.map(fitting).into_iter().filter(|_| gpu.is_software());
+    on_software.chain([fitting(on_gpu)]).collect()
+}
+
+/// The second number of a variant that has no tiles in workgroup memory.
+pub(super) const DIRECT: u32 = 0;
+
+/// What makes them, where there are some.
+pub(super) fn staging(channels: u32) -> &'static [&'static str] {
+    const FILES: [&str; 1] = [include_str!("../../shaders/lib/tile.wgsl")];
+    if channels == DIRECT { &[] } else { &FILES }
 }
 
 /// What a variant is chosen for.
@@ -103,11 +124,11 @@ pub fn conv3x3(
     buffers.extend(norms.buffers());
 
     let mut files = source.files();
-    files.push(source.padded_file());
+    files.extend(source.row_files());
     files.extend(norms.files());
     files.extend(sink.files());
     files.push(include_str!("../../shaders/lib/strips.wgsl"));
-    files.push(include_str!("../../shaders/conv3x3.wgsl"));
+    files.push(include_str!("../../shaders/lib/convolution.wgsl"));
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.push(("BLOCK_QUADS", weights.block_quads()));
     if let Source::Gradient(gradient) = source {
@@ -122,11 +143,19 @@ pub fn conv3x3(
     let most = [tile.x, most_channels(tile, weights).min(source.most_abreast())];
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
-        possible: convolution_variants(tile, most[1], sink.least_patch()),
-        usual: usual(recorder.gpu.is_software(), [4, 8], [4, 4], most),
+        possible: convolution_variants(recorder.gpu, tile, most[1], sink.least_patch()),
+        usual: usual(recorder.gpu, [[2, 0], [4, 8]], [4, 4], most),
         spec: &|Variant([patch, channels])| {
-            let own = [("PATCH", patch as usize), ("CHANNELS", channels as usize)];
-            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat(), sink.storage())
+            let mut own = vec![("PATCH", patch as usize)];
+            let file = if channels == DIRECT {
+                include_str!("../../shaders/conv3x3_direct.wgsl")
+            } else {
+                own.push(("CHANNELS", channels as usize));
+                include_str!("../../shaders/conv3x3.wgsl")
+            };
+            let files = [&files[..], staging(channels), &[file]].concat();
+            let subgroups = channels == DIRECT;
+            conv_spec(name.clone(), files, [&constants[..], &own].concat(), sink.storage(), subgroups)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
@@ -182,11 +211,12 @@ pub(super) fn conv_spec(
     files: Vec<&'static str>,
     constants: Vec<(&'static str, usize)>,
     storage: Storage,
+    subgroups: bool,
 ) -> KernelSpec {
     let common = [
         include_str!("../../shaders/lib/quads.wgsl"),
         include_str!("../../shaders/lib/norm.wgsl"),
-        include_str!("../../shaders/lib/tile.wgsl"),
+        include_str!("../../shaders/lib/padded.wgsl"),
     ];
     KernelSpec {
         name,
@@ -194,5 +224,6 @@ pub(super) fn conv_spec(
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
         precision: Precision::F32,
         storage,
+        subgroups,
     }
 }

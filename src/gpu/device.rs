@@ -72,8 +72,10 @@ impl Gpu {
             return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
         }
         let offered = adapter.limits();
-        let wanted =
-            wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::TIMESTAMP_QUERY;
+        let wanted = wgpu::Features::SHADER_F64
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY;
         let features = adapter.features() & wanted;
         let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
         if features.contains(wgpu::Features::SHADER_F64) {
@@ -185,6 +187,12 @@ impl Gpu {
             Storage::F32 => true,
             Storage::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
         }
+    }
+
+    /// How many invocations share a subgroup, at least and at most, where kernels may use them.
+    pub fn subgroup_sizes(&self) -> Option<[u32; 2]> {
+        let can = self.device.features().contains(wgpu::Features::SUBGROUP);
+        can.then_some([self.info.subgroup_min_size, self.info.subgroup_max_size])
     }
 
     /// Whether the time of every dispatch can be read from the device's own clock.

@@ -29,6 +29,8 @@ pub struct KernelSpec {
     pub(crate) precision: Precision,
     /// What `stored` and `stored4` mean in the files.
     pub(crate) storage: Storage,
+    /// Whether invocations hand values round in their subgroup, which not every adapter can.
+    pub(crate) subgroups: bool,
 }
 
 impl KernelSpec {
@@ -40,6 +42,11 @@ impl KernelSpec {
     /// How it stores activations; 16 bits want adapters with 16-bit floats in shaders.
     pub fn storage(&self) -> Storage {
         self.storage
+    }
+
+    /// Whether it needs an adapter with subgroups.
+    pub fn subgroups(&self) -> bool {
+        self.subgroups
     }
 
     /// The whole WGSL text.
@@ -257,7 +264,12 @@ pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleI
     let mut capabilities = naga::valid::Capabilities::empty();
     capabilities.set(naga::valid::Capabilities::FLOAT64, spec.precision == Precision::F64);
     capabilities.set(naga::valid::Capabilities::SHADER_FLOAT16, spec.storage == Storage::F16);
+    capabilities.set(naga::valid::Capabilities::SUBGROUP, spec.subgroups);
     let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
+    if spec.subgroups {
+        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
+        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
+    }
     let info = validator
         .validate(&module)
         .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, one_line(&e.into_inner()))))?;

@@ -133,7 +133,8 @@ impl<'a> Recorder<'a> {
     ) -> Result<()> {
         let gpu = self.gpu;
         let in_force = gpu.variants.lock().unwrap().nearest(&choices.key, &choices.possible);
-        let mut wanted = in_force.into_iter().chain(choices.usual).peekable();
+        let usual = choices.usual.into_iter().filter(|variant| choices.possible.contains(variant));
+        let mut wanted = in_force.into_iter().chain(usual).peekable();
         let (recorded, kernel) = loop {
             let Some(variant) = wanted.next() else {
                 return Err(Error::Device(format!("kernel {}: has no variant", choices.key.kernel)));
@@ -301,6 +302,7 @@ pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision
         constants: vec![("WORKGROUP", WORKGROUP)],
         precision,
         storage: Storage::F32,
+        subgroups: false,
     }
 }
 

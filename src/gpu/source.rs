@@ -154,11 +154,14 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The WGSL of `source_padded`, for the kernels that make tiles.
-    pub(super) fn padded_file(&self) -> &'static str {
+    /// The WGSL of `source_row`, for the 3×3 convolutions.
+    pub(super) fn row_files(&self) -> Vec<&'static str> {
+        let activated = include_str!("../../shaders/row/activated.wgsl");
         match self {
-            Self::SkipUp { .. } => include_str!("../../shaders/source/padded_skip_up.wgsl"),
-            _ => include_str!("../../shaders/source/padded.wgsl"),
+            Self::Activation(_) => vec![activated, include_str!("../../shaders/row/activation.wgsl")],
+            Self::SkipUp { .. } => vec![activated, include_str!("../../shaders/row/skip_up.wgsl")],
+            Self::Gradient(Gradient::Stored { .. }) => vec![include_str!("../../shaders/row/gradient.wgsl")],
+            Self::Plain { .. } | Self::Gradient(_) => vec![include_str!("../../shaders/row/of_quads.wgsl")],
         }
     }
 

@@ -47,6 +47,7 @@ impl PartialSums<'_> {
             constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
             precision: Precision::F32,
             storage: Storage::F32,
+            subgroups: false,
         };
         let Self { rows, count, columns, wanted: Columns { step, first } } = self;
         let params = SumParams {

@@ -12,18 +12,27 @@ use std::collections::{BTreeMap, BTreeSet};
 pub struct Variant(pub [u32; 2]);
 
 impl Variant {
-    /// How much code it makes, on a scale of its own: compilers unroll both loops.
+    /// How much code it makes, on a scale of its own: compilers unroll both loops, and the direct kernels have all output
+    /// channels in one invocation.
     pub fn cost(self) -> u32 {
-        self.0[0].saturating_mul(self.0[1])
+        self.0[0].saturating_mul(if self.is_direct() { 8 } else { self.0[1] })
+    }
+
+    /// Whether its second number is 0: another kernel, without tiles in workgroup memory.
+    fn is_direct(self) -> bool {
+        self.0[1] == 0
     }
 
     /// Whether it is `other`, or larger along some axis and smaller along none, so that it compiles no faster.
     pub fn is_no_smaller_than(self, other: Self) -> bool {
-        self.0.iter().zip(other.0).all(|(&own, other)| own >= other)
+        self.is_direct() == other.is_direct() && self.0.iter().zip(other.0).all(|(&own, other)| own >= other)
     }
 
-    /// Whether one number is doubled or halved and the other the same.
+    /// Whether one number is doubled or halved and the other the same; the direct ones are next to all others.
     pub fn is_next_to(self, other: Self) -> bool {
+        if self.is_direct() != other.is_direct() {
+            return true;
+        }
         let [a, b] = [0, 1].map(|axis| self.0[axis].max(1).ilog2().abs_diff(other.0[axis].max(1).ilog2()));
         a + b == 1
     }

@@ -1,14 +1,16 @@
 //! Weight gradient of the 3×3 convolution on the GPU (SPEC 5).
 
 use super::arrange::{Weights, block_quads};
-use super::conv3x3::{check_channels, conv_spec, key, powers, tile_constants, usual};
+use super::conv3x3::{
+    DIRECT, check_channels, conv_spec, hands_round, key, powers, staging, tile_constants, usual,
+};
 use super::gradient::Gradient;
 use super::recording::{Choices, Recorder};
 use super::source::{Norms, Source};
 use super::sum_rows::{Columns, PartialSums};
 use super::tile::Tile;
 use super::variants::Variant;
-use super::{Shape, Tensor, params::params};
+use super::{Gpu, Shape, Tensor, params::params};
 use crate::Result;
 
 params! {
@@ -28,9 +30,12 @@ params! {
     }
 }
 
-/// Variants of the weight gradient: vectors of four output channels of an invocation.
-fn weight_gradient_variants(block_quads: usize) -> Vec<Variant> {
-    powers(block_quads).map(|quads| Variant([quads, 1])).collect()
+/// Variants of the weight gradient: vectors of four output channels of an invocation, and 1, or 0 for the direct one, which has
+/// all of them, and in whose subgroups invocations must differ in their input channels alone.
+fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
+    let staged = powers(plan.block_quads).map(|quads| Variant([quads, 1]));
+    let direct = hands_round(gpu, plan.channels).then_some(Variant([plan.block_quads as u32, DIRECT]));
+    staged.chain(direct).collect()
 }
 
 /// ∂L/∂w from ∂L/∂z `gradient` and the forward input `source`, as partial sums in `partial`, scratch of at least
@@ -68,10 +73,10 @@ pub fn conv3x3_weight_gradient<'a>(
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
     let mut files = source.files();
-    files.push(source.padded_file());
+    files.extend(source.row_files());
     files.extend(norms.files());
     files.push(gradient.file());
-    files.push(include_str!("../../shaders/conv3x3_weight_gradient.wgsl"));
+    files.push(include_str!("../../shaders/lib/weight_gradient.wgsl"));
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
@@ -85,11 +90,16 @@ pub fn conv3x3_weight_gradient<'a>(
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
     let choices = Choices {
         key: key(&name, plan.tile, plan.block_quads, plan.tiles * blocks),
-        possible: weight_gradient_variants(plan.block_quads),
-        usual: usual(recorder.gpu.is_software(), [2, 1], [1, 1], [plan.block_quads, 1]),
-        spec: &|Variant([quads, _])| {
+        possible: weight_gradient_variants(recorder.gpu, &plan),
+        usual: usual(recorder.gpu, [[plan.block_quads, 0], [2, 1]], [1, 1], [plan.block_quads, 1]),
+        spec: &|Variant([quads, staged])| {
             let own = [("QUADS", quads as usize)];
-            conv_spec(name.clone(), files.clone(), [&constants[..], &own].concat(), storage)
+            let file = match staged {
+                DIRECT => include_str!("../../shaders/conv3x3_weight_gradient_direct.wgsl"),
+                _ => include_str!("../../shaders/conv3x3_weight_gradient.wgsl"),
+            };
+            let files = [&files[..], staging(staged), &[file]].concat();
+            conv_spec(name.clone(), files, [&constants[..], &own].concat(), storage, staged == DIRECT)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;

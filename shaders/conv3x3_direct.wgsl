@@ -1,0 +1,84 @@
+// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup memory.
+//
+// An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input itself, though
+// neighbours make some of it too, and gets taps from its subgroup: each of eight neighbours loads others and hands them round, so that one
+// load brings eight. It waits for nobody. For sources that cost little: a patch of 2 × 4 pixels makes 4 × 6.
+
+const WORKGROUP: u32 = PATCHES;
+
+var<workgroup> tile: array<vec4<f32>, SINK_LEN>; // whatever the sink keeps
+
+// `own` holds, in neighbour t, tap t of one vector of output channels; the ninth tap is for all.
+fn add_taps(sums: Sums, own: vec4<f32>, ninth: vec4<f32>, rows: Rows) -> Sums {
+    let upper = mat3x4(subgroupBroadcast(own, 0u), subgroupBroadcast(own, 1u), subgroupBroadcast(own, 2u));
+    let middle = mat3x4(subgroupBroadcast(own, 3u), subgroupBroadcast(own, 4u), subgroupBroadcast(own, 5u));
+    let lower = mat3x4(subgroupBroadcast(own, 6u), subgroupBroadcast(own, 7u), ninth);
+    return add_channel(sums, upper, middle, lower, rows);
+}
+
+fn rows_of(place: Tile, own: Patch, i: u32, part: u32) -> Rows {
+    let channel = source_channel(i, part);
+    let n = min(place.n0 + own.n, params.batch - 1u);
+    var rows: Rows;
+    for (var row = 0u; row < PATCH + 2u; row++) {
+        let cells = padded_row(n, i, place.x0, place.y0, own.x + row, own.strip_y, channel);
+        rows.left[row] = cells.left;
+        rows.right[row] = cells.right;
+    }
+    return rows;
+}
+
+// Adds the input channels from `start` to `end`, all of the same part of the source.
+fn add_channels(
+    sums: ptr<function, array<Sums, 4>>,
+    place: Tile,
+    own: Patch,
+    neighbour: u32,
+    block: u32,
+    start: u32,
+    end: u32,
+    part: u32,
+) {
+    for (var i = start; i < end; i++) {
+        let first = params.weight_offset + (block * params.weight_inputs + i) * TAPS;
+        let mine = first + neighbour % 8u * BLOCK_QUADS;
+        let ninth = weights[first + 8u * BLOCK_QUADS + neighbour % BLOCK_QUADS];
+        let rows = rows_of(place, own, i, part);
+        sums[0] = add_taps(sums[0], weights[mine], subgroupBroadcast(ninth, 0u), rows);
+        if BLOCK_QUADS > 1u {
+            sums[1] = add_taps(sums[1], weights[mine + 1u], subgroupBroadcast(ninth, 1u), rows);
+        }
+        if BLOCK_QUADS > 2u {
+            sums[2] = add_taps(sums[2], weights[mine + 2u], subgroupBroadcast(ninth, 2u), rows);
+            sums[3] = add_taps(sums[3], weights[mine + 3u], subgroupBroadcast(ninth, 3u), rows);
+        }
+    }
+}
+
+@compute @workgroup_size(WORKGROUP)
+fn main(
+    @builtin(workgroup_id) workgroup: vec3<u32>,
+    @builtin(num_workgroups) workgroups: vec3<u32>,
+    @builtin(local_invocation_index) local: u32,
+    @builtin(subgroup_invocation_id) neighbour: u32,
+) {
+    let place = tile_of(workgroup);
+    let own = patch_of(local);
+    var sums: array<Sums, 4>; // BLOCK_QUADS of them are in use
+    if SOURCE_PARTS == 2u {
+        add_channels(&sums, place, own, neighbour, workgroup.z, 0u, params.skip_channels, 0u);
+        add_channels(&sums, place, own, neighbour, workgroup.z, params.skip_channels, params.c_in, 1u);
+    } else {
+        add_channels(&sums, place, own, neighbour, workgroup.z, 0u, params.c_in, 0u);
+    }
+
+    let strip = first_strip(own);
+    for (var quad = 0u; quad < BLOCK_QUADS; quad++) {
+        begin(place, strip, quad, sums[quad][0]);
+    }
+    workgroupBarrier();
+    for (var quad = 0u; quad < BLOCK_QUADS; quad++) {
+        emit_patch(place, strip, quad, sums[quad]);
+    }
+    finish(place, workgroup.y * workgroups.x + workgroup.x, workgroups.x * workgroups.y, local);
+}

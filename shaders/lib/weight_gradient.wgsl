@@ -1,0 +1,140 @@
+// What conv3x3_weight_gradient and conv3x3_weight_gradient_direct share: dw[o,i,kx,ky] = Σ_{n,x,y}
+// g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1] with g = ∂L/∂z from a file in gradient/ and the input from a source.
+//
+// A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation owns one
+// input channel, 4·QUADS output channels, all nine taps, and the runs congruent to its phase modulo PHASES: a run is RUN
+// strips of four pixels below each other, so that of the three rows of input that a strip needs two are those of the strip before.
+// In the end the phases are added up in workgroup memory; every chunk writes a row of partial sums, and sum_rows adds the
+// rows. All in fixed order, the same for every variant.
+
+struct Params {
+    batch: u32,
+    nx: u32,
+    ny: u32,
+    c_in: u32,
+    c_out: u32,
+    skip_channels: u32, // of the source skip_up
+    tiles: u32, // in all: ceil(batch/TILE_N)·tiles per sample
+    tiles_per_chunk: u32,
+    input_blocks: u32, // ceil(c_in/CHANNELS)
+    source_norms: u32, // where the channels of the source's layer start among all norms
+    low_norms: u32, // of the source skip_up
+    gradient_norms: u32,
+}
+
+@group(0) @binding(0) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // [chunks, c_out, c_in, 3, 3]
+
+const STRIPS_Y: u32 = TILE_Y / 4u;
+const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
+const RUN: u32 = min(TILE_X, STRIPS / PHASES);
+const RUNS_X: u32 = TILE_X / RUN;
+const OUTPUTS: u32 = 4u * BLOCK_QUADS;
+const OWNERS: u32 = CHANNELS * (BLOCK_QUADS / QUADS); // invocations of one phase
+const WORKGROUP: u32 = OWNERS * PHASES;
+
+// Where g of an output channel comes from.
+struct Output {
+    o: u32,
+    channel: Channel,
+}
+
+fn output_of(o: u32) -> Output {
+    return Output(o, gradient_channel(min(o, params.c_out - 1u)));
+}
+
+// g of an output channel on one strip.
+fn strip_gradient(n0: u32, output: Output, x0: u32, y0: u32, strip: u32) -> vec4<f32> {
+    let n = n0 + min(strip / (TILE_X * STRIPS_Y), TILE_N - 1u);
+    let x = x0 + strip / STRIPS_Y % TILE_X;
+    let y = y0 + strip % STRIPS_Y * 4u;
+    // Reads something in any case, as `stage`.
+    let plane = min(n, params.batch - 1u) * params.c_out + min(output.o, params.c_out - 1u);
+    let quad = gradient_quad(plane, min(x, params.nx - 1u), min(y, params.ny - 1u), output.channel);
+    let exists = n < params.batch && output.o < params.c_out && x < params.nx && y < params.ny;
+    return select(vec4(0.0), quad, vec4(exists) & inside(params.ny));
+}
+
+// What an invocation adds up: one matrix per tap row; a column is a tap, its rows are four output channels.
+struct Sums {
+    upper: array<mat3x4<f32>, QUADS>,
+    middle: array<mat3x4<f32>, QUADS>,
+    lower: array<mat3x4<f32>, QUADS>,
+}
+
+// sums + what one strip adds, g of four output channels by its three rows of input.
+fn add_strip(sums: ptr<function, Sums>, quad: u32, g: mat4x4<f32>, above: Row, here: Row, below: Row) {
+    sums.upper[quad] = add_row(sums.upper[quad], g, above);
+    sums.middle[quad] = add_row(sums.middle[quad], g, here);
+    sums.lower[quad] = add_row(sums.lower[quad], g, below);
+}
+
+// sum + Σ_p g_p·pixel_p for three taps along y.
+fn add_row(sum: mat3x4<f32>, g: mat4x4<f32>, row: Row) -> mat3x4<f32> {
+    return mat3x4(
+        accumulate(sum[0], g, row.left),
+        accumulate(sum[1], g, vec4(row.left.yzw, row.right.x)),
+        accumulate(sum[2], g, vec4(row.left.zw, row.right)),
+    );
+}
+
+fn accumulate(sum: vec4<f32>, g: mat4x4<f32>, pixels: vec4<f32>) -> vec4<f32> {
+    let half = fma(g[1], vec4(pixels.y), fma(g[0], vec4(pixels.x), sum));
+    return fma(g[3], vec4(pixels.w), fma(g[2], vec4(pixels.z), half));
+}
+
+// Adds up the phases and writes this chunk's row of partial sums: input channel i, output channels from o on.
+fn finish(sums: ptr<function, Sums>, phase: u32, owner: u32, chunk: u32, i: u32, o: u32) {
+    for (var giver = 1u; giver < PHASES; giver++) {
+        workgroupBarrier(); // the tile, or the phase before, has been read
+        if phase == giver {
+            for (var q = 0u; q < QUADS; q++) {
+                give(3u * q, owner, sums.upper[q]);
+                give(3u * q + 1u, owner, sums.middle[q]);
+                give(3u * q + 2u, owner, sums.lower[q]);
+            }
+        }
+        workgroupBarrier();
+        if phase == 0u {
+            for (var q = 0u; q < QUADS; q++) {
+                sums.upper[q] += given(3u * q, owner);
+                sums.middle[q] += given(3u * q + 1u, owner);
+                sums.lower[q] += given(3u * q + 2u, owner);
+            }
+        }
+    }
+
+    if phase > 0u || i >= params.c_in {
+        return;
+    }
+    let part = chunk * params.c_out;
+    for (var q = 0u; q < QUADS; q++) {
+        let rows = array(transpose(sums.upper[q]), transpose(sums.middle[q]), transpose(sums.lower[q]));
+        for (var k = 0u; k < 4u; k++) {
+            let row = o + 4u * q + k;
+            if row < params.c_out {
+                let at = ((part + row) * params.c_in + i) * 9u;
+                store(at, rows[0][k]);
+                store(at + 3u, rows[1][k]);
+                store(at + 6u, rows[2][k]);
+            }
+        }
+    }
+}
+
+fn give(row: u32, owner: u32, taps: mat3x4<f32>) {
+    for (var k = 0u; k < 3u; k++) {
+        tile[(3u * row + k) * OWNERS + owner] = taps[k];
+    }
+}
+
+fn given(row: u32, owner: u32) -> mat3x4<f32> {
+    let at = 3u * row * OWNERS + owner;
+    return mat3x4(tile[at], tile[at + OWNERS], tile[at + 2u * OWNERS]);
+}
+
+fn store(at: u32, taps: vec3<f32>) {
+    partial[at] = taps.x;
+    partial[at + 1u] = taps.y;
+    partial[at + 2u] = taps.z;
+}
