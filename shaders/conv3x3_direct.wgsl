@@ -72,13 +72,24 @@ fn main(
         add_channels(&sums, place, own, neighbour, workgroup.z, 0u, params.c_in, 0u);
     }
 
+    // Written out, as in add_channels: a loop that is not unrolled would index registers.
     let strip = first_strip(own);
-    for (var quad = 0u; quad < BLOCK_QUADS; quad++) {
-        begin(place, strip, quad, sums[quad][0]);
+    begin(place, strip, 0u, sums[0][0]);
+    if BLOCK_QUADS > 1u {
+        begin(place, strip, 1u, sums[1][0]);
+    }
+    if BLOCK_QUADS > 2u {
+        begin(place, strip, 2u, sums[2][0]);
+        begin(place, strip, 3u, sums[3][0]);
     }
     workgroupBarrier();
-    for (var quad = 0u; quad < BLOCK_QUADS; quad++) {
-        emit_patch(place, strip, quad, sums[quad]);
+    emit_patch(place, strip, 0u, sums[0]);
+    if BLOCK_QUADS > 1u {
+        emit_patch(place, strip, 1u, sums[1]);
+    }
+    if BLOCK_QUADS > 2u {
+        emit_patch(place, strip, 2u, sums[2]);
+        emit_patch(place, strip, 3u, sums[3]);
     }
     finish(place, workgroup.y * workgroups.x + workgroup.x, workgroups.x * workgroups.y, local);
 }

@@ -10,9 +10,13 @@ fn gradient_channel(c: u32) -> Channel {
 
 // `plane` counts samples and channels.
 fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
-    let z = unpack(gradient_z[quad_at(plane, x, y, params.nx, params.ny)]);
-    let passed = pre_activation(z, channel.forward) > vec4(0.0);
+    let z = gradient_z[quad_at(plane, x, y, params.nx, params.ny)];
     let output = output_gradient[quad_at(plane / GRADIENT_CHANNELS, x, y, params.nx, params.ny)];
+    return gradient_of(output, unpack(z), channel);
+}
+
+fn gradient_of(output: vec4<f32>, z: vec4<f32>, channel: Channel) -> vec4<f32> {
+    let passed = pre_activation(z, channel.forward) > vec4(0.0);
     let g = select(vec4(0.0), output, passed);
     let k = channel.backward;
     return fma(vec4(k.x), g, fma(vec4(k.w), z - k.y, vec4(k.z)));

@@ -161,7 +161,12 @@ impl<'a> Source<'a> {
             Self::Activation(_) => vec![activated, include_str!("../../shaders/row/activation.wgsl")],
             Self::SkipUp { .. } => vec![activated, include_str!("../../shaders/row/skip_up.wgsl")],
             Self::Gradient(Gradient::Stored { .. }) => vec![include_str!("../../shaders/row/gradient.wgsl")],
-            Self::Plain { .. } | Self::Gradient(_) => vec![include_str!("../../shaders/row/of_quads.wgsl")],
+            Self::Gradient(Gradient::Output { .. }) => {
+                vec![include_str!("../../shaders/row/output_gradient.wgsl")]
+            }
+            Self::Plain { .. } | Self::Gradient(Gradient::Pooled { .. }) => {
+                vec![include_str!("../../shaders/row/of_quads.wgsl")]
+            }
         }
     }
 

@@ -193,7 +193,17 @@ mod tests {
 
     #[test]
     fn hostile_numbers_do_no_harm() {
-        let (zero, huge) = (Variant([0, 0]), Variant([u32::MAX, u32::MAX]));
+        let (zero, huge) = (Variant([0, 1]), Variant([u32::MAX, u32::MAX]));
         assert!(!zero.is_next_to(huge) && huge.is_no_smaller_than(zero) && huge.cost() == u32::MAX);
+        assert!(Variant([u32::MAX, 0]).cost() == u32::MAX && Variant([0, 0]).cost() == 0);
+    }
+
+    #[test]
+    fn direct_ones_are_tried_early_and_compared_with_their_own_kind() {
+        let (direct, staged) = (Variant([2, 0]), Variant([4, 8]));
+        assert!(direct.is_next_to(staged) && staged.is_next_to(direct));
+        assert!(direct.is_next_to(Variant([1, 0])) && !direct.is_next_to(direct));
+        assert!(!staged.is_no_smaller_than(direct) && !direct.is_no_smaller_than(staged));
+        assert!(direct.is_no_smaller_than(Variant([1, 0])));
     }
 }
