@@ -39,8 +39,10 @@ fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) 
     let channels = powers(inputs.min(INPUT_MULTIPLE));
     let staged =
         patches.clone().flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels])));
-    let direct = patches.filter(|&patch| patch <= MOST_DIRECT).map(|patch| Variant([patch, DIRECT]));
-    if hands_round(gpu, usize::MAX) { staged.chain(direct).collect() } else { staged.collect() }
+    // A workgroup is made of whole subgroups, so that none lacks one of its eight.
+    let fits = |patch: u32| patch <= MOST_DIRECT && hands_round(gpu, tile.strips() / patch as usize);
+    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant([patch, DIRECT]));
+    staged.chain(direct).collect()
 }
 
 /// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than `most`.
@@ -53,17 +55,18 @@ pub(super) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
     (0..=most.ilog2()).map(|doublings| 1 << doublings)
 }
 
-/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software
-/// adapter, where every load is made lane by lane, as much arithmetic per load as registers hold.
+/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software adapter, where
+/// every load is made lane by lane, the direct one, or as much arithmetic per load as registers hold.
 pub(super) fn usual(
     gpu: &Gpu,
-    on_software: [[usize; 2]; 2],
+    direct: usize,
+    on_software: [usize; 2],
     on_gpu: [usize; 2],
     most: [usize; 2],
 ) -> Vec<Variant> {
     let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
-    let on_software = on_software.map(fitting).into_iter().filter(|_| gpu.is_software());
-    on_software.chain([fitting(on_gpu)]).collect()
+    let (direct, on_gpu) = (Variant([direct as u32, DIRECT]), fitting(on_gpu));
+    if gpu.is_software() { vec![direct, fitting(on_software), on_gpu] } else { vec![on_gpu, direct] }
 }
 
 /// The second number of a variant that has no tiles in workgroup memory.
@@ -144,7 +147,7 @@ pub fn conv3x3(
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
         possible: convolution_variants(recorder.gpu, tile, most[1], sink.least_patch()),
-        usual: usual(recorder.gpu, [[2, 0], [4, 8]], [4, 4], most),
+        usual: usual(recorder.gpu, 2, [4, 8], [4, 4], most),
         spec: &|Variant([patch, channels])| {
             let mut own = vec![("PATCH", patch as usize)];
             let file = if channels == DIRECT {

@@ -62,7 +62,7 @@ pub struct Gpu {
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
-    /// 64-bit floats in shaders and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
+    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
     /// every WebGPU device has, and nothing else, to try that on any adapter (docs/reliability.md).
     ///
     /// # Errors

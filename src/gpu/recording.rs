@@ -53,6 +53,8 @@ pub(crate) struct Tunable {
     pub(crate) key: Key,
     /// The variant that was recorded.
     pub(crate) recorded: Variant,
+    /// What is usual for it, the variants that a search starts with.
+    pub(crate) usual: Vec<Variant>,
     /// Every variant.
     pub(crate) specs: Vec<(Variant, KernelSpec)>,
     /// Declared operations.
@@ -133,8 +135,9 @@ impl<'a> Recorder<'a> {
     ) -> Result<()> {
         let gpu = self.gpu;
         let in_force = gpu.variants.lock().unwrap().nearest(&choices.key, &choices.possible);
-        let usual = choices.usual.into_iter().filter(|variant| choices.possible.contains(variant));
-        let mut wanted = in_force.into_iter().chain(usual).peekable();
+        let usual: Vec<Variant> =
+            choices.usual.into_iter().filter(|variant| choices.possible.contains(variant)).collect();
+        let mut wanted = in_force.into_iter().chain(usual.iter().copied()).peekable();
         let (recorded, kernel) = loop {
             let Some(variant) = wanted.next() else {
                 return Err(Error::Device(format!("kernel {}: has no variant", choices.key.kernel)));
@@ -152,6 +155,7 @@ impl<'a> Recorder<'a> {
             let params = *params;
             tunables.push(Tunable {
                 recorded,
+                usual,
                 specs: choices.possible.iter().map(|&variant| (variant, (choices.spec)(variant))).collect(),
                 key: choices.key,
                 flops: 0,

@@ -1,4 +1,4 @@
-//! What a convolution reads: a WGSL file that defines `source_quad`, and the buffers it binds as group 1.
+//! What a convolution reads: WGSL files that define `source_quad` and `source_row`, and the buffers they bind as group 1.
 
 use super::gradient::Gradient;
 use super::{Recorder, Shape, Tensor, activation};

@@ -66,7 +66,7 @@ impl Network {
             partial_len = partial_len.max(weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
             let chunks = conv3x3::chunks(shape).max(upsample::chunks(shape.coarser()));
-            let len = 2 * conv.c_in * chunks;
+            let len = if i == 0 { 1 } else { 2 * conv.c_in * chunks }; // nobody wants the field's
             network.input_statistics.push(scratch(&format!("{} input statistics", conv.name), len)?);
             if network.pooled.contains_key(&i) {
                 let len = 2 * conv.c_out * conv3x3::chunks(shape);

@@ -6,8 +6,8 @@
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Two powers of two, whose meaning is the kernel's: `[patch, channels]` of a convolution, `[quads, 1]` of a weight
-/// gradient (`conv3x3`).
+/// Two powers of two, whose meaning is the kernel's: `[patch, channels]` of a convolution (`conv3x3`), `[quads, 1]` of a
+/// weight gradient. With 0 for the second: the direct kernel, which has no tiles in workgroup memory and needs subgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Variant(pub [u32; 2]);
 
@@ -28,10 +28,10 @@ impl Variant {
         self.is_direct() == other.is_direct() && self.0.iter().zip(other.0).all(|(&own, other)| own >= other)
     }
 
-    /// Whether one number is doubled or halved and the other the same; the direct ones are next to all others.
+    /// Whether one number is doubled or halved and the other the same; the direct ones are next to their own kind alone.
     pub fn is_next_to(self, other: Self) -> bool {
         if self.is_direct() != other.is_direct() {
-            return true;
+            return false;
         }
         let [a, b] = [0, 1].map(|axis| self.0[axis].max(1).ilog2().abs_diff(other.0[axis].max(1).ilog2()));
         a + b == 1
@@ -199,9 +199,9 @@ mod tests {
     }
 
     #[test]
-    fn direct_ones_are_tried_early_and_compared_with_their_own_kind() {
-        let (direct, staged) = (Variant([2, 0]), Variant([4, 8]));
-        assert!(direct.is_next_to(staged) && staged.is_next_to(direct));
+    fn direct_ones_are_compared_with_their_own_kind() {
+        let (direct, staged) = (Variant([2, 0]), Variant([2, 1]));
+        assert!(!direct.is_next_to(staged) && !staged.is_next_to(direct));
         assert!(direct.is_next_to(Variant([1, 0])) && !direct.is_next_to(direct));
         assert!(!staged.is_no_smaller_than(direct) && !direct.is_no_smaller_than(staged));
         assert!(direct.is_no_smaller_than(Variant([1, 0])));

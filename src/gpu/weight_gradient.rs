@@ -91,7 +91,7 @@ pub fn conv3x3_weight_gradient<'a>(
     let choices = Choices {
         key: key(&name, plan.tile, plan.block_quads, plan.tiles * blocks),
         possible: weight_gradient_variants(recorder.gpu, &plan),
-        usual: usual(recorder.gpu, [[plan.block_quads, 0], [2, 1]], [1, 1], [plan.block_quads, 1]),
+        usual: usual(recorder.gpu, plan.block_quads, [2, 1], [1, 1], [plan.block_quads, 1]),
         spec: &|Variant([quads, staged])| {
             let own = [("QUADS", quads as usize)];
             let file = match staged {
