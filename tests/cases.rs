@@ -49,30 +49,25 @@ fn failure(case: &Case, gpu: &Arc<Gpu>) -> Option<String> {
     }
 }
 
-/// On the adapter as it is; then with what every WebGPU device has, and nothing else: no f16, f64, timestamps, subgroups,
-/// nor larger buffers; then with injected checks, where one shape of every case is enough (`unheat check` runs them all), and
-/// without subgroups, so that 16 bits meet the kernels that are usual on GPUs.
-/// One after the other, since drivers keep what they have compiled.
+/// With 16- and 64-bit floats but no subgroups, so on the tiled kernels that are usual on GPUs; then with what every WebGPU
+/// device has, and nothing else: no floats but those of 32 bits, no timestamps, nor larger buffers; then on the adapter as it is,
+/// with its direct kernels where it has subgroups, and injected checks, where one shape of every case is enough (`unheat
+/// check` runs them all). One after the other, since drivers keep what they have compiled.
 #[test]
-fn every_case_agrees_with_the_reference_trusted_on_the_least_device_and_checked() {
+fn every_case_agrees_with_the_reference_tiled_on_the_least_device_and_checked() {
     let names: Vec<String> = cases::all().into_iter().map(|case| case.name).collect();
     let all: Vec<usize> = (0..names.len()).collect();
-    run(&all, |adapter| block_on(Gpu::open(adapter, Checks::Trusted)));
+    let floats = wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16;
+    run(&all, |adapter| {
+        let offered = adapter.limits().max_compute_workgroup_storage_size;
+        let limits =
+            wgpu::Limits { max_compute_workgroup_storage_size: offered.min(32 << 10), ..Default::default() };
+        block_on(Gpu::open_with(adapter, Checks::Trusted, adapter.features() & floats, limits))
+    });
     run(&all, |adapter| {
         block_on(Gpu::open_with(adapter, Checks::Trusted, wgpu::Features::empty(), wgpu::Limits::default()))
     });
     let mut seen = BTreeSet::new();
     let first: Vec<usize> = all.into_iter().filter(|&number| seen.insert(&names[number])).collect();
-    let floats = wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16;
-    run(&first, |adapter| {
-        let limits = wgpu::Limits {
-            max_compute_workgroup_storage_size: adapter
-                .limits()
-                .max_compute_workgroup_storage_size
-                .min(32 << 10),
-            ..Default::default()
-        };
-        let features = adapter.features() & floats;
-        block_on(Gpu::open_with(adapter, Checks::Checked, features, limits))
-    });
+    run(&first, |adapter| block_on(Gpu::open(adapter, Checks::Checked)));
 }
