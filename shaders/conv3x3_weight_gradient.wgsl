@@ -27,19 +27,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let owner = local % OWNERS;
     let phase = local / OWNERS;
 
-    let tiles_y = max(params.ny / TILE_Y, 1u);
-    let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
     let staged = output_of(4u * first_quad + local % OUTPUTS); // WORKGROUP is a multiple of OUTPUTS
     var sums: Sums;
 
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
-        let n0 = t / tiles_per_sample * TILE_N;
-        let x0 = t % tiles_per_sample / tiles_y * TILE_X;
-        let y0 = t % tiles_y * TILE_Y;
+        let at = place_of(t);
         workgroupBarrier();
-        stage(n0, i0, x0, y0, local);
-        stage_gradients(n0, staged, x0, y0, local);
+        stage(at.n0, i0, at.x0, at.y0, local);
+        stage_gradients(at.n0, staged, at.x0, at.y0, local);
         workgroupBarrier();
 
         for (var run = phase; run < STRIPS / RUN; run += PHASES) {

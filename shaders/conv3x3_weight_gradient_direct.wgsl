@@ -28,26 +28,26 @@ fn last_four(g: vec4<f32>) -> mat4x4<f32> {
 }
 
 // Adds one tile; all input channels are of the same part of the source.
-fn add_tile(sums: ptr<function, Sums>, own: Own, n0: u32, x0: u32, y0: u32, part: u32) {
+fn add_tile(sums: ptr<function, Sums>, own: Own, at: Place, part: u32) {
     let channel = source_channel(own.channel, part);
     for (var round = 0u; round < STRIPS / RUN / PHASES; round++) {
         let run = round * PHASES + own.phase;
         let n = run / (STRIPS_Y * RUNS_X);
         let x = run / STRIPS_Y % RUNS_X * RUN;
         let y = run % STRIPS_Y;
-        let known = min(n0 + n, params.batch - 1u);
-        var above = padded_row(known, own.channel, x0, y0, x, y, channel);
-        var here = padded_row(known, own.channel, x0, y0, x + 1u, y, channel);
+        let known = min(at.n0 + n, params.batch - 1u);
+        var above = padded_row(known, own.channel, at.x0, at.y0, x, y, channel);
+        var here = padded_row(known, own.channel, at.x0, at.y0, x + 1u, y, channel);
         for (var i = 0u; i < RUN; i++) {
-            let below = padded_row(known, own.channel, x0, y0, x + i + 2u, y, channel);
+            let below = padded_row(known, own.channel, at.x0, at.y0, x + i + 2u, y, channel);
             let strip = (n * TILE_X + x + i) * STRIPS_Y + y;
-            let g = strip_gradient(n0, own.outputs[0], x0, y0, strip);
+            let g = strip_gradient(at.n0, own.outputs[0], at.x0, at.y0, strip);
             add_strip(sums, 0u, first_four(g), above, here, below);
             if BLOCK_QUADS > 1u {
                 add_strip(sums, min(1u, QUADS - 1u), last_four(g), above, here, below);
             }
             if BLOCK_QUADS > 2u {
-                let more = strip_gradient(n0, own.outputs[1], x0, y0, strip);
+                let more = strip_gradient(at.n0, own.outputs[1], at.x0, at.y0, strip);
                 add_strip(sums, min(2u, QUADS - 1u), first_four(more), above, here, below);
                 add_strip(sums, min(3u, QUADS - 1u), last_four(more), above, here, below);
             }
@@ -70,18 +70,14 @@ fn main(
     let o = first_output + neighbour % 8u;
     let own = Own(min(i, params.c_in - 1u), local / OWNERS, array(output_of(o), output_of(o + 8u)));
 
-    let tiles_y = max(params.ny / TILE_Y, 1u);
-    let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
     var sums: Sums;
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
-        let n0 = t / tiles_per_sample * TILE_N;
-        let x0 = t % tiles_per_sample / tiles_y * TILE_X;
-        let y0 = t % tiles_y * TILE_Y;
+        let at = place_of(t);
         if SOURCE_PARTS == 2u && workgroup.y % params.input_blocks * CHANNELS >= params.skip_channels {
-            add_tile(&sums, own, n0, x0, y0, 1u);
+            add_tile(&sums, own, at, 1u);
         } else {
-            add_tile(&sums, own, n0, x0, y0, 0u);
+            add_tile(&sums, own, at, 0u);
         }
     }
     finish(&sums, own.phase, local % OWNERS, workgroup.x, i, first_output);

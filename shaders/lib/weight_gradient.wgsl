@@ -33,6 +33,20 @@ const OUTPUTS: u32 = 4u * BLOCK_QUADS;
 const OWNERS: u32 = CHANNELS * (BLOCK_QUADS / QUADS); // invocations of one phase
 const WORKGROUP: u32 = OWNERS * PHASES;
 
+// Where a tile starts.
+struct Place {
+    n0: u32,
+    x0: u32,
+    y0: u32,
+}
+
+fn place_of(tile: u32) -> Place {
+    let tiles_y = max(params.ny / TILE_Y, 1u);
+    let tiles_per_sample = max(params.nx / TILE_X, 1u) * tiles_y;
+    let x0 = tile % tiles_per_sample / tiles_y * TILE_X;
+    return Place(tile / tiles_per_sample * TILE_N, x0, tile % tiles_y * TILE_Y);
+}
+
 // Where g of an output channel comes from.
 struct Output {
     o: u32,
