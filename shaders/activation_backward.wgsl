@@ -33,9 +33,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let g = unpack_gradient(kept);
         own += vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));
     }
-    let g = workgroup_sum(local, own.x);
-    let gz = workgroup_sum(local, own.y);
+    let total = workgroup_sum(local, own);
     if local == 0u {
-        sums[channel * params.chunks + workgroup.x] = vec2(g, gz);
+        sums[channel * params.chunks + workgroup.x] = total;
     }
 }

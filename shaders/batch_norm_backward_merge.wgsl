@@ -35,7 +35,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var chunk = local; chunk < params.pooled_chunks; chunk += WORKGROUP) {
         own += pooled_sums[channel * params.pooled_chunks + chunk];
     }
-    let total = vec2(workgroup_sum(local, own.x), workgroup_sum(local, own.y));
+    let total = workgroup_sum(local, own);
     if local == 0u {
         var weight = 1.0;
         if params.output_weight != 0xffffffffu {

@@ -26,7 +26,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var chunk = local; chunk < params.pooled_chunks; chunk += WORKGROUP) {
         own += pooled_sums[channel * params.pooled_chunks + chunk].x;
     }
-    let total = workgroup_sum(local, own);
+    let total = workgroup_sum(local, vec2(own, 0.0)).x;
     if local == 0u {
         var weight = 1.0;
         if params.output_weight != 0xffffffffu {

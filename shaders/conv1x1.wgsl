@@ -15,6 +15,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> weights: array<f32>; // the flat parameters
 @group(0) @binding(2) var<storage, read_write> output: array<vec4<f32>>; // [batch, nx, row/4]
 
+const ABREAST = 4u; // channels whose loads are in flight at once
+
 @compute @workgroup_size(WORKGROUP)
 fn main(
     @builtin(workgroup_id) workgroup: vec3<u32>,
@@ -30,8 +32,12 @@ fn main(
     let x = i / row_quads % params.nx;
     let y = i % row_quads * 4u;
     var sum = vec4(weights[params.bias_offset]);
-    for (var c = 0u; c < params.c_in; c++) {
-        sum += weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c, 0u));
+    for (var start = 0u; start < params.c_in; start += ABREAST) {
+        for (var k = 0u; k < ABREAST; k++) {
+            let c = min(start + k, params.c_in - 1u);
+            let share = weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c, 0u));
+            sum += select(vec4(0.0), share, start + k < params.c_in);
+        }
     }
     output[i] = sum;
 }

@@ -16,6 +16,8 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
 @group(0) @binding(4) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
 
+const ABREAST = 4u; // quads whose loads are in flight at once
+
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {
     let n = workgroup.x;
@@ -23,26 +25,27 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let quads = params.nx * row_cells(params.ny) / 4u;
     var share = 0.0;
     var own = vec2(0.0);
-    for (var i = local; i < quads; i += WORKGROUP) {
-        let g = select(vec4(0.0), output_gradient[n * quads + i], inside(params.ny));
-        if c < params.channels {
-            let channel_norm = forward_norm(params.first_norm + c);
-            let value = unpack(z[(n * params.channels + c) * quads + i]);
+    let known = min(c, params.channels - 1u);
+    let plane = (n * params.channels + known) * quads;
+    let channel_norm = forward_norm(params.first_norm + known);
+    for (var start = local; start < quads; start += ABREAST * WORKGROUP) {
+        for (var k = 0u; k < ABREAST; k++) {
+            let i = start + k * WORKGROUP;
+            let at = min(i, quads - 1u);
+            let g = select(vec4(0.0), output_gradient[n * quads + at], inside(params.ny) & vec4(i < quads));
+            let value = unpack(z[plane + at]);
             let before = pre_activation(value, channel_norm);
             let passed = activate_backward(before, g);
-            share += dot(passed, before);
+            share += select(dot(g, vec4(1.0)), dot(passed, before), c < params.channels);
             own += vec2(dot(passed, vec4(1.0)), dot(passed, standardise(value, channel_norm)));
-        } else {
-            share += dot(g, vec4(1.0));
         }
     }
-    let total = workgroup_sum(local, share);
-    let g_sum = workgroup_sum(local, own.x);
-    let gz_sum = workgroup_sum(local, own.y);
+    let total = workgroup_sum(local, vec2(share, 0.0)).x;
+    let sums_of_g = workgroup_sum(local, own);
     if local == 0u {
         shares[n * (params.channels + 1u) + c] = total;
         if c < params.channels {
-            sums[c * params.batch + n] = vec2(g_sum, gz_sum);
+            sums[c * params.batch + n] = sums_of_g;
         }
     }
 }

@@ -21,9 +21,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     for (var i = local; i < quads; i += WORKGROUP) {
         sums += real2(cell_sum(truth[first + i]), cell_sum(real4(output[first + i])));
     }
-    let mean_truth = f32(workgroup_sum(local, sums.x) / real(params.cells));
-    let mean_output = f32(workgroup_sum(local, sums.y) / real(params.cells));
-    let shift = mean_truth - mean_output;
+    let means = vec2<f32>(workgroup_sum(local, sums) / real(params.cells)); // of x* and o
+    let shift = means.x - means.y;
     var energy = real(0.0);
     for (var i = local; i < quads; i += WORKGROUP) {
         let x = output[first + i] + shift;
@@ -32,7 +31,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         error[first + i] = e;
         energy += cell_sum(e * e);
     }
-    let total = workgroup_sum(local, energy);
+    let total = workgroup_sum(local, real2(energy, 0.0)).x;
     if local == 0u {
         x_l2[workgroup.x] = f32(0.5 * total);
     }

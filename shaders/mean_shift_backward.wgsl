@@ -22,14 +22,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let g = signal[first + i];
         sums += real2(cell_sum(real4(vec4<f32>(g))), cell_sum(g * g));
     }
-    let mean = workgroup_sum(local, sums.x) / real(params.cells);
-    let energy = workgroup_sum(local, sums.y);
+    let total = workgroup_sum(local, sums); // Σg, ‖g‖²
+    let mean = f32(total.x / real(params.cells));
     for (var i = local; i < quads; i += WORKGROUP) {
-        output_gradient[first + i] = vec4<f32>(signal[first + i]) - f32(mean);
+        output_gradient[first + i] = vec4<f32>(signal[first + i]) - mean;
     }
     if local == 0u {
         let y_l2 = 0.5 * residual_energy[workgroup.x] / real(params.cells);
-        losses[workgroup.x] = f32(select(y_l2, 0.5 * energy, params.loss_is_signal == 1u));
+        losses[workgroup.x] = f32(select(y_l2, 0.5 * total.y, params.loss_is_signal == 1u));
         losses[params.batch + workgroup.x] = f32(y_l2);
     }
 }

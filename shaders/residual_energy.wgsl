@@ -32,10 +32,9 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             sums += select(real2(0.0), energies(first, min(i, cells - 1u)), i < cells);
         }
     }
-    let u = workgroup_sum(local, sums.x);
-    let v = workgroup_sum(local, sums.y);
+    let total = workgroup_sum(local, sums);
     if local == 0u {
-        energy[2u * workgroup.x] = u;
-        energy[2u * workgroup.x + 1u] = v;
+        energy[2u * workgroup.x] = total.x;
+        energy[2u * workgroup.x + 1u] = total.y;
     }
 }

@@ -14,32 +14,49 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> fine_gradient: array<stored>; // [batch, channels, 2·nx, fine row]
+@group(0) @binding(1) var<storage, read> fine_gradient: array<stored4>; // [batch, channels, 2·nx, fine row/4]
 @group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
 @group(0) @binding(3) var<storage, read_write> gradient: array<stored4>; // as z
 @group(0) @binding(4) var<storage, read_write> sums: array<vec2<f32>>; // [channels, chunks]
 
-fn fine_cells(coarse: u32, coarse_size: u32) -> vec4<u32> {
-    let fine = 2u * coarse;
-    return vec4(max(fine, 1u) - 1u, fine, fine + 1u, min(fine + 2u, 2u * coarse_size - 1u));
+fn fine_rows(x: u32) -> vec4<u32> {
+    let fine = 2u * x;
+    return vec4(max(fine, 1u) - 1u, fine, fine + 1u, min(fine + 2u, 2u * params.nx - 1u));
 }
 
-// The cell (x, y) of a coarse plane; `rows` are where its four fine rows start.
-fn coarse_cell(rows: vec4<u32>, y: u32) -> f32 {
-    let weights = vec4(0.25, 0.75, 0.75, 0.25);
-    let columns = fine_cells(y, params.ny);
-    var sum = 0.0;
+const WEIGHTS: vec4<f32> = vec4(0.25, 0.75, 0.75, 0.25);
+
+// The coarse quad (x, y) of a plane of fine gradients: along x its four rows become one, ten cells of it along y four.
+fn coarse_quad(plane: u32, x: u32, y: u32) -> vec4<f32> {
+    let nx = 2u * params.nx;
+    let ny = 2u * params.ny;
+    let rows = fine_rows(x);
+    // Beyond the border the nearest cell; what a row of fewer than eight cells makes of the second quad is mended below.
+    let last = row_cells(ny) - 4u;
+    let second_y = min(2u * y + 4u, last);
+    let y_before = max(2u * y, 4u) - 4u;
+    let y_after = min(2u * y + 8u, last);
+    var first = vec4(0.0);
+    var second = vec4(0.0);
+    var ends = vec4(0.0);
     for (var k = 0u; k < 4u; k++) {
         let row = rows[k];
-        let values = stored4(
-            fine_gradient[row + columns.x],
-            fine_gradient[row + columns.y],
-            fine_gradient[row + columns.z],
-            fine_gradient[row + columns.w],
-        );
-        sum += weights[k] * dot(weights, unpack_gradient(values));
+        first = fma(vec4(WEIGHTS[k]), unpack_gradient(fine_gradient[quad_at(plane, row, 2u * y, nx, ny)]), first);
+        second = fma(vec4(WEIGHTS[k]), unpack_gradient(fine_gradient[quad_at(plane, row, second_y, nx, ny)]), second);
+        let before = fine_gradient[quad_at(plane, row, y_before, nx, ny)].w;
+        let after = fine_gradient[quad_at(plane, row, y_after, nx, ny)].x;
+        ends = fma(vec4(WEIGHTS[k]), unpack_gradient(stored4(before, before, after, after)), ends);
     }
-    return sum;
+    if ny == 2u {
+        first = first.xyyy;
+    }
+    if ny <= 4u {
+        second = first.wwww;
+    }
+    let before = select(ends.x, first.x, y == 0u);
+    let after = select(ends.z, second.w, 2u * y + 8u >= ny);
+    return fma(vec4(0.25), vec4(before, first.y, first.w, second.y), 0.75 * vec4(first.xz, second.xz))
+        + fma(vec4(0.25), vec4(first.z, second.x, second.z, after), 0.75 * vec4(first.yw, second.yw));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -54,11 +71,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let plane = i / per_sample * params.channels + channel;
         let x = i / row_quads % params.nx;
         let y = i % row_quads * 4u;
-        let rows = (plane * 2u * params.nx + fine_cells(x, params.nx)) * row_cells(2u * params.ny);
-        var incoming = vec4(0.0);
-        for (var k = 0u; k < min(4u, params.ny); k++) {
-            incoming[k] = coarse_cell(rows, y + k);
-        }
+        let incoming = select(vec4(0.0), coarse_quad(plane, x, y), inside(params.ny));
         let at = quad_at(plane, x, y, params.nx, params.ny);
         let value = unpack(z[at]);
         let kept = pack_gradient(activate_backward(pre_activation(value, channel_norm), incoming));
@@ -66,9 +79,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let g = unpack_gradient(kept);
         own += vec2(dot(g, vec4(1.0)), dot(g, standardise(value, channel_norm)));
     }
-    let g = workgroup_sum(local, own.x);
-    let gz = workgroup_sum(local, own.y);
+    let total = workgroup_sum(local, own);
     if local == 0u {
-        sums[channel * params.chunks + workgroup.x] = vec2(g, gz);
+        sums[channel * params.chunks + workgroup.x] = total;
     }
 }

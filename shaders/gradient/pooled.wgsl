@@ -13,20 +13,28 @@ fn gradient_channel(c: u32) -> Channel {
 // `plane` counts samples and channels.
 fn gradient_quad(plane: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(plane, x, y, params.nx, params.ny);
-    let z = unpack(gradient_z[at]);
+    let partner = gradient_z[quad_at(plane, x ^ 1u, y, params.nx, params.ny)];
+    let pooled = gradient_pooled[pooled_at(plane, x, y)];
+    return gradient_of_pairs(gradient_g[at], gradient_z[at], partner, pooled, x, channel);
+}
+
+fn pooled_at(plane: u32, x: u32, y: u32) -> u32 {
+    return ((plane * (params.nx / 2u) + x / 2u) * row_cells(params.ny / 2u) + y / 2u) / 2u;
+}
+
+// Of two pairs of cells of row x, each pooled with the pair in the `partner` row.
+fn gradient_of_pairs(g: stored4, z: stored4, partner: stored4, pooled: vec2<stored>, x: u32, channel: Channel) -> vec4<f32> {
+    let value = unpack(z);
     let direction = sign(channel.forward.z);
-    let own = direction * z;
-    let partner = direction * unpack(gradient_z[quad_at(plane, x ^ 1u, y, params.nx, params.ny)]);
+    let own = direction * value;
+    let other = direction * unpack(partner);
     let beside = own.yxwz;
     let highest = max(own, beside);
-    let other_highest = max(partner, partner.yxwz);
+    let other_highest = max(other, other.yxwz);
     // Of equal cells the left one comes first, and the upper row.
     let in_row = (own > beside) | ((own == beside) & vec4(true, false, true, false));
     let row = (highest > other_highest) | ((highest == other_highest) & vec4((x & 1u) == 0u));
-
-    let coarse_row = (plane * (params.nx / 2u) + x / 2u) * row_cells(params.ny / 2u);
-    let pooled = unpack_gradient(gradient_pooled[(coarse_row + y / 2u) / 2u].xxyy);
-    let g = unpack_gradient(gradient_g[at]) + select(vec4(0.0), pooled, in_row & row);
+    let all = unpack_gradient(g) + select(vec4(0.0), unpack_gradient(pooled.xxyy), in_row & row);
     let k = channel.backward;
-    return fma(vec4(k.x), g, fma(vec4(k.w), z - k.y, vec4(k.z)));
+    return fma(vec4(k.x), all, fma(vec4(k.w), value - k.y, vec4(k.z)));
 }

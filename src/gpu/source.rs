@@ -164,9 +164,10 @@ impl<'a> Source<'a> {
             Self::Gradient(Gradient::Output { .. }) => {
                 vec![include_str!("../../shaders/row/output_gradient.wgsl")]
             }
-            Self::Plain { .. } | Self::Gradient(Gradient::Pooled { .. }) => {
-                vec![include_str!("../../shaders/row/of_quads.wgsl")]
+            Self::Gradient(Gradient::Pooled { .. }) => {
+                vec![include_str!("../../shaders/row/pooled_gradient.wgsl")]
             }
+            Self::Plain { .. } => vec![include_str!("../../shaders/row/of_quads.wgsl")],
         }
     }
 
