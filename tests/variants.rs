@@ -58,10 +58,28 @@ const OUT: usize = 20;
 /// Records one kernel's call and returns what it writes.
 type Call<'a> = &'a dyn Fn(&mut Recorder) -> Vec<Tensor>;
 
-/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit; returns it.
+/// As [`compare_bits`], where each of `variants` is possible.
 #[track_caller]
 fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
-    let is_direct = |variant: &Variant| variant.0[1] == 0;
+    let outputs = compare_bits(gpu, kernel, shape, variants, call);
+    let built = gpu.kernel_specs().iter().filter(|spec| spec.name == kernel).count();
+    let wanted = variants.iter().filter(|variant| can_be(gpu, variant)).count();
+    assert!(built >= wanted, "{kernel} on {shape:?}: {built} kernels for {wanted} variants");
+    outputs
+}
+
+fn is_direct(variant: &Variant) -> bool {
+    variant.0[1] == 0
+}
+
+/// The direct ones want subgroups, which llvmpipe has.
+fn can_be(gpu: &Gpu, variant: &Variant) -> bool {
+    !is_direct(variant) || gpu.subgroup_sizes().is_some()
+}
+
+/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit; returns it.
+#[track_caller]
+fn compare_bits(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
     let run = |variant: Variant| -> Vec<Vec<u32>> {
         gpu.set_variants([(Key::of_all(kernel.to_owned()), variant)].into_iter().collect());
         let mut recorder = Recorder::new(gpu);
@@ -71,19 +89,14 @@ fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Ca
         recording.submit(gpu);
         outputs.iter().map(|t| gpu.read(t).unwrap().iter().map(|v| v.to_bits()).collect()).collect()
     };
-    let built = gpu.kernel_specs().len();
     let expected = run(variants[0]);
     assert!(
         expected.iter().all(|output| output.iter().any(|&bits| bits != expected[0][0])),
         "only one value"
     );
-    // The direct ones want subgroups, which llvmpipe has.
-    let can_be = |variant: &&Variant| !is_direct(variant) || gpu.subgroup_sizes().is_some();
-    for &variant in variants[1..].iter().filter(can_be) {
+    for &variant in variants[1..].iter().filter(|variant| can_be(gpu, variant)) {
         assert!(run(variant) == expected, "{kernel} {variant:?} on {shape:?}: other bits");
     }
-    // Each really was another kernel, unless an earlier call had built it.
-    assert!(gpu.kernel_specs().len() >= built);
     let was_direct = gpu.kernel_specs().iter().any(|spec| spec.name == kernel && spec.subgroups());
     let wanted = gpu.is_software() && variants.iter().any(is_direct) && gpu.subgroup_sizes().is_some();
     assert!(was_direct || !wanted, "{kernel} on {shape:?}: no direct one was built");
@@ -286,7 +299,7 @@ fn choices_that_are_none_are_passed_over() {
     let shape = SHAPES[1];
     let hostile = [[0, 0], [3, 3], [16, 8], [u32::MAX, 1], [8, u32::MAX], [4, 4]].map(Variant);
     let layer = Layers::new(&gpu).layer(10, shape, 12);
-    compare(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
+    compare_bits(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
         let weights = arrangement(r, 12, OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
         let sink = Sink::Moments { z: &z, moments: &moments, pool: None };
