@@ -1,5 +1,6 @@
 // Rectangles to fields x* (SPEC 1): x* = Σ_i strength_i·min(m_x, m_y), m = clip(½ - (|g - c| - h)/ρ, 0, 1).
-// One invocation per cell; overlaps add, rectangles do not wrap around.
+// One invocation per patch of 4 × 4 cells, whose profiles it works out once per row and column; overlaps add, rectangles do not
+// wrap around.
 
 struct Params {
     batch: u32,
@@ -10,13 +11,15 @@ struct Params {
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> rectangles: array<real>; // [batch, rectangles, 5]: cx, cy, hx, hy, strength
-@group(0) @binding(2) var<storage, read_write> field: array<real>; // [batch, nx, ny]
+@group(0) @binding(2) var<storage, read_write> field: array<real4>; // [batch, nx, ny / 4]
 
 const INVERSE_EDGE_WIDTH: real = 1.4142135623730950488; // 1/ρ = √2
 
-fn profile(center: real, half_size: real, cell: u32) -> real {
-    let distance = abs(real(cell) + 0.5 - center) - half_size;
-    return clamp(0.5 - distance * INVERSE_EDGE_WIDTH, real(0.0), real(1.0));
+// m along one axis, of the cells `first` to `first` + 3.
+fn profile(center: real, half_size: real, first: u32) -> real4 {
+    let cells = real4(real(first)) + real4(0.5, 1.5, 2.5, 3.5);
+    let distance = abs(cells - center) - half_size;
+    return clamp(real4(0.5) - distance * INVERSE_EDGE_WIDTH, real4(0.0), real4(1.0));
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -25,18 +28,29 @@ fn main(
     @builtin(num_workgroups) workgroups: vec3<u32>,
     @builtin(local_invocation_index) local: u32,
 ) {
+    let patches_x = params.nx / 4u;
+    let patches_y = params.ny / 4u;
     let i = flat_index(workgroup, workgroups, local, WORKGROUP);
-    if i >= params.batch * params.nx * params.ny {
+    if i >= params.batch * patches_x * patches_y {
         return;
     }
-    let x = i / params.ny % params.nx;
-    let y = i % params.ny;
-    let first = i / (params.nx * params.ny) * params.rectangles;
-    var heat = real(0.0);
+    let sample = i / (patches_x * patches_y);
+    let x = i / patches_y % patches_x * 4u;
+    let y = i % patches_y * 4u;
+    let first = sample * params.rectangles;
+    var heat: array<real4, 4>; // [4 along x], 4 along y
     for (var r = first; r < first + params.rectangles; r++) {
+        let strength = rectangles[5u * r + 4u];
+        if strength == 0.0 { // there are fewer in this sample
+            continue;
+        }
         let mask_x = profile(rectangles[5u * r], rectangles[5u * r + 2u], x);
         let mask_y = profile(rectangles[5u * r + 1u], rectangles[5u * r + 3u], y);
-        heat += rectangles[5u * r + 4u] * min(mask_x, mask_y);
+        for (var k = 0u; k < 4u; k++) {
+            heat[k] += strength * min(real4(mask_x[k]), mask_y);
+        }
     }
-    field[i] = heat;
+    for (var k = 0u; k < 4u; k++) {
+        field[(sample * params.nx + x + k) * patches_y + y / 4u] = heat[k];
+    }
 }

@@ -18,7 +18,10 @@ pub fn flatten(rectangles: &[Rectangle]) -> Vec<f64> {
     rectangles.iter().flat_map(numbers).collect()
 }
 
-/// `rectangles` `[batch, per_sample, 5]` to `field` `[batch, nx, ny]`.
+/// Cells along x and along y of a shader's invocation.
+const PATCH: usize = 4;
+
+/// `rectangles` `[batch, per_sample, 5]` to `field` `[batch, nx, ny]`; nx and ny are multiples of four.
 pub fn rasterise(
     recorder: &mut Recorder,
     rectangles: &Tensor,
@@ -36,6 +39,6 @@ pub fn rasterise(
         &real_spec("rasterise", &files, field.precision()),
         &params,
         &[("rectangles", rectangles, batch * per_sample * NUMBERS), ("field", field, len)],
-        flat_workgroups(len),
+        flat_workgroups(len / (PATCH * PATCH)),
     )
 }
