@@ -14,8 +14,10 @@ import time
 import torch
 from phi.torch.flow import *
 
+if len(sys.argv) != 3 or not all(a.isdecimal() for a in sys.argv[1:]) or int(sys.argv[2]) < 2:
+    sys.exit("phiflow_step: say how many samples and steps (2 or more): phiflow_step.py 128 10")
 BATCH, STEPS = int(sys.argv[1]), int(sys.argv[2])
-AMOUNT = 8.0
+SIDE, AMOUNT = 64, 8.0
 torch.set_num_threads(2)
 math.set_global_precision(64)
 math.seed(0)
@@ -24,7 +26,7 @@ optimizer = adam(net, 0.001)
 
 
 def rectangles():
-    heat = CenteredGrid(0, extrapolation.PERIODIC, x=64, y=64)
+    heat = CenteredGrid(0, extrapolation.PERIODIC, x=SIDE, y=SIDE)
     size = heat.bounds.size
     samples, axes = batch(b=BATCH), channel(vector="x,y")
     counts = math.to_int32(4 + 7 * math.random_uniform(samples))
@@ -41,7 +43,7 @@ def damped_inverse(residual):
     spectrum = math.fft(residual.values, "x,y")
     noise = math.sqrt(math.sum((residual * 1e-6).values ** 2, "x,y"))
     log_kernel = (2 * PI) ** 2 * AMOUNT * math.sum(math.fftfreq(residual.resolution) ** 2, "vector")
-    expected = 64 * math.exp(-log_kernel)
+    expected = SIDE * math.exp(-log_kernel)
     signal = 0.5 * math.exp(-0.5 * (abs(spectrum) / expected) ** 2)
     signal = math.where(math.isfinite(signal), signal, 0)
     p = math.divide_no_nan(signal, signal + 0.5 * math.exp(-0.5 * (abs(spectrum) / noise) ** 2))

@@ -62,7 +62,9 @@ fn the_json_of_a_gpu_is_complete_and_compares_with_itself() {
     for part in [&found["ceilings"]["gflops"], &found["ceilings"]["gbytes_per_second"]] {
         positive(part);
     }
-    for part in ["ms", "fastest_ms", "slowest_ms", "submit_ms", "flops", "bytes", "dispatches", "timed"] {
+    for part in
+        ["ms", "fastest_ms", "slowest_ms", "submit_ms", "encode_ms", "flops", "bytes", "dispatches", "timed"]
+    {
         positive(&found["step"][part]);
     }
     let stages = list(&found["stages"]);

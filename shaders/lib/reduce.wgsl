@@ -3,8 +3,9 @@ fn cell_sum(cells: real4) -> real {
     return (cells.x + cells.y) + (cells.z + cells.w);
 }
 
-// Sums over a workgroup of WORKGROUP invocations, a multiple of RUNS, in a fixed order: RUNS invocations add up a run of values each, then one adds
-// up the runs. A tree would have fewer additions in a row, but wait for all invocations at each of its levels.
+// Sums over a workgroup of WORKGROUP invocations, a multiple of RUNS, in a fixed order: RUNS invocations add up a run of
+// values each, then one adds up the runs. A tree would have fewer additions in a row, but wait for all invocations at
+// each of its levels.
 // Every invocation must call it; all get the sums.
 
 const RUNS: u32 = 16u;

@@ -47,6 +47,9 @@ const SECONDS: f64 = 3.0;
 /// Steps are timed in this many rounds at most, each submitted as a whole.
 const ROUNDS: usize = 10;
 
+/// A step is encoded so often to learn what that takes.
+const ENCODINGS: usize = 100;
+
 /// Steps before any that count.
 const WARM_UP: usize = 3;
 
@@ -81,6 +84,7 @@ pub fn run(
             progress("timing every dispatch");
             let rounds = options.steps.unwrap_or((SECONDS / (1e-3 * step.ms)) as usize).clamp(1, ROUNDS);
             let gpu_step = trainer.gpu_step().expect("the engine of a GPU has a step on it");
+            step.encode_ms = Some(time_encoding(gpu, gpu_step));
             let timing = options.timing.unwrap_or(match gpu.has_timestamps() {
                 true => Timing::Timestamps,
                 false => Timing::Submissions,
@@ -152,6 +156,18 @@ fn time_steps(trainer: &mut Trainer, plan: &mut Plan, options: &Options) -> Resu
         ..StepTime::default()
     };
     Ok((step, parts.map(|mut part| median(&mut part))))
+}
+
+/// Median milliseconds to encode a step, which is not submitted.
+fn time_encoding(gpu: &Gpu, step: &Step) -> f64 {
+    let encode = |_| {
+        let start = Instant::now();
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        step.recordings().iter().for_each(|(_, recording)| recording.encode(&mut encoder));
+        drop(encoder.finish());
+        1e3 * start.elapsed().as_secs_f64()
+    };
+    median(&mut (0..ENCODINGS).map(encode).collect::<Vec<_>>())
 }
 
 /// Every dispatch of a step with the median of its times.

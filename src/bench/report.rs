@@ -88,6 +88,9 @@ pub struct StepTime {
     /// The host's time to upload, encode and submit a step; none on the CPU engine. A software adapter may compute
     /// in the meantime.
     pub submit_ms: Option<f64>,
+    /// The host's share of that which is the same on every device, wgpu's and the driver's: to encode the dispatches.
+    #[serde(default)]
+    pub encode_ms: Option<f64>,
     /// Dispatches per step; none are needed on the CPU engine.
     pub dispatches: usize,
     /// Floating-point operations that the stages declare.

@@ -122,13 +122,16 @@ fn summary(report: &Report) -> Vec<String> {
         work.push(format!("{} GB ({} GB/s)", giga(step.bytes), rate(step.bytes)));
     }
     lines.push(format!("work         {}, as declared", work.join(" and ")));
+    if let Some(encode) = step.encode_ms {
+        let (encode, dispatches) = (number(encode), step.dispatches);
+        lines.push(format!("host         {encode} ms to encode the {dispatches} dispatches of a step"));
+    }
     if let Some(submit) = step.submit_ms {
         let note = match report.kind {
             Kind::Software => " (a software adapter may compute in the meantime)",
             Kind::Gpu | Kind::Cpu => "",
         };
-        let (submit, dispatches) = (number(submit), step.dispatches);
-        lines.push(format!("host         {submit} ms to submit the {dispatches} dispatches of a step{note}"));
+        lines.push(format!("             {} ms to upload, encode and submit a step{note}", number(submit)));
     }
     if !report.memory.is_empty() {
         let mib = |bytes: u64| format!("{} MiB", number(bytes as f64 / f64::from(1 << 20)));
