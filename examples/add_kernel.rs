@@ -4,8 +4,8 @@
 //! `cargo run --release --example add_kernel`
 
 use unheat::cases::{garbage, noise, recorded, widen};
+use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::{Recorder, Tensor, flat_workgroups};
-use unheat::train::{Device, DeviceChoice};
 use unheat::{Error, Result, params};
 
 params! {

@@ -5,8 +5,8 @@
 //! Runs of one label share a colour.
 
 use std::path::Path;
-use unheat::io::metrics::{self, Row};
-use unheat::io::plot::{Panel, Series, curves};
+use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::io::tables::metrics::{self, Row};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {

@@ -5,7 +5,7 @@
 //! `cargo run --release --example dead_leaves -- FOLDER 64` draws 64 pictures of 256x256 pixels.
 
 use std::path::Path;
-use unheat::io::photo::{Depth, Photo};
+use unheat::io::images::photo::{Depth, Photo};
 use unheat::model::rng::{Purpose, Random};
 use unheat::{Error, Result};
 

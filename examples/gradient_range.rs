@@ -4,13 +4,13 @@
 
 use std::sync::Arc;
 use unheat::blocking::block_on;
+use unheat::engine::device::find;
 use unheat::gpu::{Checks, Gpu, Step};
-use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::storage::GRADIENT_SCALE;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, Storage, UNet, UNetConfig};
-use unheat::train::device::find;
 
 /// The smallest half with all its bits, half of the smallest with any, and the largest.
 const NORMAL: f64 = 6.103515625e-5;

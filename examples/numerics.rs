@@ -3,14 +3,13 @@
 //!
 //! `cargo run --release --example numerics [-- DEVICE]`, where DEVICE is cpu (default), llvmpipe, …
 
-use unheat::Result;
-use unheat::cpu;
+use unheat::engine::{Device, operators};
 use unheat::model::heat::UNCERTAINTY;
-use unheat::model::init::State;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, UNet, UNetConfig};
-use unheat::train::{Device, fields};
+use unheat::{Result, cpu};
 
 const SAMPLES: usize = 16;
 const SIZE: usize = 64;
@@ -18,11 +17,11 @@ const SIZE: usize = 64;
 fn main() -> Result<()> {
     let device = std::env::args().nth(1).unwrap_or_else(|| "cpu".to_owned());
     let Ok(choice) = device.parse();
-    let (device, note) = fields::fallback(Device::open(&choice)?, Precision::F64);
+    let (device, note) = operators::fallback(Device::open(&choice)?, Precision::F64);
     eprintln!("{}", note.unwrap_or_else(|| device.describe()));
     let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
-    let truth = fields::rasterised(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
+    let truth = operators::rasterised(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
 
     println!(
         "| prediction | Fourier f64 | Fourier f32 | Fourier f32, x* rounded | literal f32 | naive f32 |"
@@ -33,7 +32,7 @@ fn main() -> Result<()> {
         println!("| {name} | {} |", errors.map(|error| format!("{error:.1e}")).join(" | "));
         Ok(())
     };
-    let blurred = fields::diffuse(&device, Precision::F64, &HeatEquation { amount: 6.0, ..heat }, &truth)?;
+    let blurred = operators::diffuse(&device, Precision::F64, &HeatEquation { amount: 6.0, ..heat }, &truth)?;
     row("0.6·P₆(x*) + 0.07", &truth, &rounded(blurred.iter().map(|v| 0.6 * v + 0.07)))?;
     for (exponent, level) in [1e-1, 1e-2, 1e-3, 1e-4, 1e-5].into_iter().enumerate() {
         let mut random = Random::new(Purpose::Examples, 2, exponent as u64, 0);
@@ -70,12 +69,12 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 /// the samples of ‖dx - dx_ref‖/‖dx_ref‖.
 fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (Precision::F32, Precision::F64);
-    let diffuse = |precision, x: &[f64]| fields::diffuse(device, precision, heat, x);
+    let diffuse = |precision, x: &[f64]| operators::diffuse(device, precision, heat, x);
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {
-        Ok(fields::invert(device, precision, heat, UNCERTAINTY, residual)?.dx)
+        Ok(operators::invert(device, precision, heat, UNCERTAINTY, residual)?.dx)
     };
     let update =
-        |precision, truth: &[f64]| fields::training_update(device, precision, heat, truth, prediction);
+        |precision, truth: &[f64]| operators::training_update(device, precision, heat, truth, prediction);
 
     let residual = difference(&diffuse(f64, truth)?, &diffuse(f64, prediction)?);
     let reference = invert(f64, &residual)?;

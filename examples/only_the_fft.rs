@@ -2,10 +2,10 @@
 //!
 //! `cargo run --release --example only_the_fft`
 
+use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Recorder;
-use unheat::gpu::fft::{Fft, Load, Store};
+use unheat::gpu::heat::fft::{Fft, Load, Store};
 use unheat::model::Precision;
-use unheat::train::{Device, DeviceChoice};
 use unheat::{Error, Result};
 
 const NX: usize = 64;

@@ -3,11 +3,13 @@
 //! `cargo run --release --example reconstruct_image -- weights.safetensors blurred.png 8 restored.png`
 
 use std::path::Path;
-use unheat::io::{photo, weights};
+use unheat::engine::{Device, DeviceChoice, Norm};
+use unheat::io::arrays::weights;
+use unheat::io::images::photo;
 use unheat::model::Precision;
-use unheat::train::planes::reconstruct_planes;
-use unheat::train::refine::refine;
-use unheat::train::{Device, DeviceChoice, Diffusion, Norm};
+use unheat::restore::Diffusion;
+use unheat::restore::refine::refine;
+use unheat::restore::tiled::reconstruct_planes;
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::path::Path;
-use unheat::io::plot::{Panel, Series, curves};
+use unheat::io::plots::curves::{Panel, Series, curves};
 use unheat::train::Size;
 use unheat::{Error, Result};
 

@@ -3,9 +3,10 @@
 //! `cargo run --release --example train_and_plot -- curve.png weights.safetensors`
 
 use std::path::Path;
-use unheat::io::plot::{Panel, Series, curves};
-use unheat::io::weights;
-use unheat::train::{Device, DeviceChoice, Size, TrainConfig, Trainer};
+use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::io::arrays::weights;
+use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::train::{Size, TrainConfig};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {

@@ -1,7 +1,8 @@
 //! The side that waits. In [`gpu`](crate::gpu) nothing does: what takes its time there is a future, and a browser's event
 //! loop drives it. Here a thread does so, for programs and tests; there is no such thing in a browser, and no such module.
 
-use crate::gpu::{Gpu, Tensor, device};
+use crate::gpu::runtime::device;
+use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
 use std::convert::Infallible;
 use std::future::Future;
@@ -105,10 +106,10 @@ impl Gpu {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::multiply_add::multiply_add;
+    use crate::engine::device::NO_ADAPTER;
+    use crate::gpu::probes::multiply_add::multiply_add;
     use crate::gpu::{Checks, Element, Recorder};
     use crate::model::{Precision, Storage};
-    use crate::train::device::NO_ADAPTER;
 
     fn gpus() -> Vec<Gpu> {
         let adapters = adapters();

@@ -9,7 +9,8 @@
 //! the network is; a [`Trainer`] trains it, a [`Reconstructor`] uses it:
 //!
 //! ```
-//! use unheat::train::{Norm, Size};
+//! use unheat::engine::Norm;
+//! use unheat::train::Size;
 //! use unheat::{Device, Reconstructor, TrainConfig, Trainer};
 //!
 //! let config = TrainConfig {
@@ -86,15 +87,23 @@ pub mod cases;
 #[cfg(not(target_family = "wasm"))]
 pub mod cli;
 pub mod cpu;
+#[cfg(not(target_family = "wasm"))]
+pub mod engine;
 pub mod error;
 pub mod gpu;
 #[cfg(not(target_family = "wasm"))]
 pub mod io;
 pub mod model;
 #[cfg(not(target_family = "wasm"))]
+pub mod restore;
+#[cfg(not(target_family = "wasm"))]
 pub mod train;
 
+#[cfg(not(target_family = "wasm"))]
+pub use engine::{Device, DeviceChoice, Reconstructor, Trainer};
 pub use error::{Error, Result};
 pub use model::{HeatEquation, UNet};
 #[cfg(not(target_family = "wasm"))]
-pub use train::{Device, DeviceChoice, Diffusion, Reconstructor, TrainConfig, Trainer};
+pub use restore::Diffusion;
+#[cfg(not(target_family = "wasm"))]
+pub use train::TrainConfig;

@@ -5,8 +5,8 @@ mod support;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use support::{Golden, check, precisions, relative};
-use unheat::io::npy::{self, FieldData, Fields};
-use unheat::io::tensors::{self, Data, Tensor};
+use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::tensors::{self, Data, Tensor};
 
 struct Room(tempfile::TempDir);
 

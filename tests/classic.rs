@@ -2,11 +2,12 @@
 //! mean x_l2, noise-free 36.9 for the observation, 7.0 one-shot, 6.1 iterated, 5.7 for the best Tikhonov; with noise
 //! 1e-3 13.6, 13.2, 13.2; with noise 1e-2 18.2, 17.8, 17.8; Richardson-Lucy 14 to 16.
 
+use unheat::engine::{Device, DeviceChoice, operators};
 use unheat::model::quality::l2;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{HeatEquation, Precision};
-use unheat::train::{Classic, Device, DeviceChoice, Diffusion, fields};
+use unheat::restore::{Classic, Diffusion};
 
 const CELLS: usize = 64 * 64;
 
@@ -19,7 +20,7 @@ struct Room {
 impl Room {
     fn new(count: usize, device: &str, precision: Precision) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
-        let truth = fields::rasterised(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
+        let truth = operators::rasterised(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
         let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::tempdir;
+use unheat::engine::{Device, DeviceChoice};
 use unheat::model::Storage;
-use unheat::train::{Device, DeviceChoice};
 
 fn unheat(arguments: &[&str]) -> Output {
     // Tuning would take seconds, and is tested below.
@@ -298,9 +298,9 @@ fn a_loss_that_explodes_stops_the_run(device: &str) {
     let rows = metrics(&folder).len() - 1;
     assert!(said.contains(&format!("step {rows} ")), "{said}: {rows} rows");
     assert!((1..30).contains(&rows));
-    let (tensors, _) = unheat::io::tensors::read(&folder.join("weights.safetensors")).unwrap();
+    let (tensors, _) = unheat::io::arrays::tensors::read(&folder.join("weights.safetensors")).unwrap();
     for tensor in tensors {
-        if let unheat::io::tensors::Data::F32(values) = tensor.data {
+        if let unheat::io::arrays::tensors::Data::F32(values) = tensor.data {
             assert!(values.iter().all(|v| v.is_finite()), "{}", tensor.name);
         }
     }
@@ -334,12 +334,12 @@ fn generate_writes_the_fields_and_pictures_that_training_sees() {
         "--png",
         text(&pictures),
     ]);
-    let fields = unheat::io::npy::read(&array).unwrap();
+    let fields = unheat::io::arrays::npy::read(&array).unwrap();
     assert_eq!(fields.shape, [3, 32, 64]);
     assert_eq!(std::fs::read_dir(&pictures).unwrap().count(), 3);
     let output = unheat(&["generate", "--count", "0", "-o", text(&array)]);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(unheat::io::npy::read(&array).unwrap(), fields, "a refused request replaces nothing");
+    assert_eq!(unheat::io::arrays::npy::read(&array).unwrap(), fields, "a refused request replaces nothing");
 }
 
 #[test]

@@ -9,9 +9,10 @@ use support::runs::{SMALL, assert_same, command, said};
 use support::{adapters, devices};
 use tempfile::tempdir;
 use unheat::blocking::block_on;
-use unheat::io::metrics::Row;
+use unheat::engine::{Device, DeviceChoice};
+use unheat::io::tables::metrics::Row;
 use unheat::model::Storage;
-use unheat::train::{Device, DeviceChoice, Progress, Size, TrainConfig, train};
+use unheat::train::{Progress, Size, TrainConfig, train};
 
 fn trained(folder: &Path, flags: &str, environment: &[(&str, &str)]) {
     let arguments = format!("{SMALL} --steps 12 --jsonl {flags} -o {}", folder.display());

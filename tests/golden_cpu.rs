@@ -3,8 +3,8 @@
 mod support;
 
 use support::{Golden, check, live_errors, net, rasterised, relative, widen};
-use unheat::cpu::physics::Physics;
-use unheat::cpu::unet::Network;
+use unheat::cpu::heat::physics::Physics;
+use unheat::cpu::unet::network::Network;
 use unheat::cpu::{Real, Step};
 use unheat::model::{Adam, Batch, HeatEquation, Method};
 

@@ -5,15 +5,15 @@ mod support;
 use std::sync::Arc;
 use support::{Golden, check, live_errors, net, relative, widen};
 use unheat::blocking::{adapters, block_on};
-use unheat::cpu::inverse::damping;
-use unheat::gpu::exp64::exp64;
+use unheat::cpu::heat::inverse::damping;
+use unheat::engine::device::NO_ADAPTER;
+use unheat::engine::{Device, operators};
+use unheat::gpu::probes::exp64::exp64;
 use unheat::gpu::{Checks, Gpu, Recorder, Step};
 use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
-use unheat::model::init::State;
 use unheat::model::rectangles::PER_SAMPLE;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Precision, Storage};
-use unheat::train::device::NO_ADAPTER;
-use unheat::train::{Device, fields};
 
 fn gpus() -> Vec<Arc<Gpu>> {
     let adapters = adapters();
@@ -52,7 +52,7 @@ fn rasterised_fields() {
     for (engine, device, precision) in engines() {
         for (prefix, nx, ny) in [("64.", 64, 64), ("32.", 32, 32), ("128x64.", 128, 64)] {
             let rectangles = golden.rectangles(prefix);
-            let ours = fields::rasterised(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
+            let ours = operators::rasterised(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
             let error = relative(&ours, &golden.f64(&format!("{prefix}x_gt")));
             check(&format!("{engine}: x* {prefix}"), error, tolerance(precision, 2e-6, 1e-12));
         }
@@ -73,7 +73,7 @@ fn diffused_fields() {
             let y = golden.f64(&format!("{prefix}.y_amount{amount}"));
             let x = &data.f64(&format!("{prefix}.x_gt"))[..y.len()];
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
-            let ours = fields::diffuse(&device, precision, &heat, x).unwrap();
+            let ours = operators::diffuse(&device, precision, &heat, x).unwrap();
             let what = format!("{engine}: y {prefix} a={amount}");
             check(&what, relative(&ours, &y), tolerance(precision, 1e-6, 1e-12));
         }
@@ -106,7 +106,7 @@ fn sip_updates_in_training_form() {
             let [truth, prediction, dx] = inverse_case(case);
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
             let update = |truth: &[f64], precision| {
-                fields::training_update(&device, precision, &heat, truth, &prediction).unwrap()
+                operators::training_update(&device, precision, &heat, truth, &prediction).unwrap()
             };
             let ours = update(&truth, precision);
             let poor = case.contains("poor");
@@ -116,7 +116,7 @@ fn sip_updates_in_training_form() {
             if precision == Precision::F32 {
                 let rounded: Vec<f64> = truth.iter().map(|&t| f64::from(t as f32)).collect();
                 let exact =
-                    fields::training_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
+                    operators::training_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
                         .unwrap();
                 let error = relative(&update(&rounded, precision), &exact);
                 check(&format!("{engine}: dx {case}, truth exact in f32"), error, 3e-6);
@@ -137,11 +137,11 @@ fn inverses_of_given_residuals() {
                 (golden.f64(&format!("{case}.residual")), 1e-8)
             } else {
                 let [y, of_prediction] = [&truth, &prediction]
-                    .map(|x| fields::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
+                    .map(|x| operators::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
                 let residual = y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect();
                 (residual, if poor { 1e-9 } else { 1e-6 })
             };
-            let inverted = fields::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
+            let inverted = operators::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
             let what = format!("{engine}: dx {case} of the residual");
             check(&what, relative(&inverted.dx, &dx), tolerance(precision, 3e-2, limit));
             assert!(
@@ -170,12 +170,12 @@ fn damping_of_given_amplitudes() {
             golden.f64(&format!("{case}.residual"))
         } else {
             let [y, of_prediction] = [&truth, &prediction]
-                .map(|x| fields::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
+                .map(|x| operators::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
             y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect()
         };
         let (mut worst_p, mut worst_kernel) = (0.0f64, 0.0f64);
         for (sample, residual) in residual.chunks_exact(nx * ny).enumerate() {
-            let sigma = unheat::cpu::inverse::sigma(residual, UNCERTAINTY);
+            let sigma = unheat::cpu::heat::inverse::sigma(residual, UNCERTAINTY);
             for (k, &(log_kernel, expected)) in tables.iter().enumerate() {
                 let i = sample * nx * ny + k;
                 let (p, kappa) = damping(amp[i], log_kernel, expected, sigma);
@@ -206,7 +206,7 @@ fn corner_cases_of_the_inverse() {
         [vec![0.0; cells], vec![0.75; cells], sine(strong(38.5)), sine(strong(38.7)), vec![1e-300; cells]]
             .concat();
     for (engine, device, precision) in engines() {
-        let found = fields::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
+        let found = operators::invert(&device, precision, &heat, UNCERTAINTY, &residual).unwrap();
         let all = [&found.dx, &found.amp, &found.sig_prob, &found.kernel, &found.uncertainty];
         assert!(all.iter().all(|values| values.iter().all(|v| v.is_finite())), "{engine}");
         let sample = |i: usize| &found.dx[i * cells..][..cells];
@@ -229,12 +229,15 @@ fn samples_do_not_depend_on_their_neighbours() {
     let scaled: Vec<f64> =
         x[..3 * 4096].iter().enumerate().map(|(i, v)| v * 1e3f64.powi(i as i32 / 4096)).collect();
     for (engine, device, precision) in engines() {
-        let together = fields::diffuse(&device, precision, &heat, &scaled).unwrap();
-        let inverted = fields::invert(&device, precision, &heat, UNCERTAINTY, &scaled).unwrap();
+        let together = operators::diffuse(&device, precision, &heat, &scaled).unwrap();
+        let inverted = operators::invert(&device, precision, &heat, UNCERTAINTY, &scaled).unwrap();
         for (i, sample) in scaled.chunks_exact(4096).enumerate() {
             let part = 4096 * i..4096 * (i + 1);
-            assert_eq!(fields::diffuse(&device, precision, &heat, sample).unwrap(), together[part.clone()]);
-            let alone = fields::invert(&device, precision, &heat, UNCERTAINTY, sample).unwrap();
+            assert_eq!(
+                operators::diffuse(&device, precision, &heat, sample).unwrap(),
+                together[part.clone()]
+            );
+            let alone = operators::invert(&device, precision, &heat, UNCERTAINTY, sample).unwrap();
             assert_eq!(alone.dx, inverted.dx[part], "{engine}");
         }
     }
@@ -317,7 +320,7 @@ fn kernels_in_32_bits_are_portable() {
     let state = State::new(&net, 0);
     Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &state)
         .unwrap();
-    fields::invert(&Device::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
+    operators::invert(&Device::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
     // The data may be made in 64 bits where the adapter can.
     let specs: Vec<_> =
         gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == Precision::F32).collect();
@@ -326,6 +329,6 @@ fn kernels_in_32_bits_are_portable() {
         let source = spec.source();
         let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
         assert!(code.into_iter().all(|line| !line.contains("f64")), "{}", spec.name);
-        unheat::gpu::kernel::validate(&spec).unwrap();
+        unheat::gpu::runtime::kernel::validate(&spec).unwrap();
     }
 }

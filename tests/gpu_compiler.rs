@@ -12,9 +12,9 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::sync::{Arc, LazyLock};
-use unheat::gpu::kernel::validate;
+use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
-use unheat::model::init::State;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.

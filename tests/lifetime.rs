@@ -5,9 +5,10 @@ mod support;
 use std::sync::Arc;
 use support::adapters;
 use unheat::blocking::block_on;
-use unheat::gpu::memory::MemoryUse;
+use unheat::engine::{Device, Trainer};
+use unheat::gpu::runtime::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
-use unheat::train::{Device, Size, TrainConfig, Trainer};
+use unheat::train::{Size, TrainConfig};
 
 /// Resident memory of this process in KiB; none where the system does not tell.
 fn resident() -> Option<u64> {

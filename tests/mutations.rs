@@ -5,16 +5,19 @@ use peak_alloc::PeakAlloc;
 use std::fmt::Debug;
 use std::fs;
 use std::path::Path;
-use unheat::io::checkpoint::{self, Checkpoint};
-use unheat::io::npy::{self, FieldData, Fields};
-use unheat::io::photo::{self, Depth, Photo};
-use unheat::io::rectangles::Rectangles;
-use unheat::io::{metrics, rectangles, tensors, weights};
-use unheat::model::init::State;
+use unheat::engine::Device;
+use unheat::io::arrays::checkpoint::{self, Checkpoint};
+use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::rectangles::{self, Rectangles};
+use unheat::io::arrays::{tensors, weights};
+use unheat::io::images::photo::{self, Depth, Photo};
+use unheat::io::tables::metrics;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
+use unheat::model::unet::init::State;
 use unheat::model::{Padding, Snapshot, UNet, UNetConfig};
-use unheat::train::{Device, Progress, Resumed, Size, TrainConfig, resume, settings, train};
+use unheat::train::config::file;
+use unheat::train::{Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
 
 /// Counts what this process has allocated.
@@ -170,14 +173,13 @@ fn damaged_files_are_refused_or_unharmed() {
 
     let path = place("c.safetensors");
     let snapshot = Snapshot { updates: 5, ..Snapshot::before(state) };
-    let settings_text = settings::table(&TrainConfig::default()).unwrap().to_string();
+    let settings_text = file::table(&TrainConfig::default()).unwrap().to_string();
     checkpoint::write(&path, &Checkpoint { step: 5, settings: settings_text, snapshot }).unwrap();
     tallies.push(damage("checkpoint", &path, true, checkpoint::read));
 
     let path = place("config.toml");
-    fs::write(&path, settings::table(&TrainConfig::default()).unwrap().to_string()).unwrap();
-    tallies
-        .push(damage("settings", &path, false, |path| settings::config(&settings::read(path, &[])?, path)));
+    fs::write(&path, file::table(&TrainConfig::default()).unwrap().to_string()).unwrap();
+    tallies.push(damage("settings", &path, false, |path| file::config(&file::read(path, &[])?, path)));
 
     for (name, sealed) in [("p.png", true), ("p.tiff", false), ("p.jpg", false)] {
         for (planes, depth) in [(1, Depth::Eight), (3, Depth::Sixteen)] {

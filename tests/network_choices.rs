@@ -10,7 +10,7 @@ use unheat::TrainConfig;
 use unheat::blocking::block_on;
 use unheat::cpu::{self, Real};
 use unheat::gpu::{self, Checks, Gpu, Recorder};
-use unheat::io::weights;
+use unheat::io::arrays::weights;
 use unheat::model::{Activation, Storage, UNet, UNetConfig};
 
 const BATCH: usize = 2;
@@ -56,7 +56,7 @@ impl Peer {
 
     /// Mean 0 and variance 1, as they are at first.
     fn running(&self) -> Vec<f32> {
-        unheat::model::init::State::new(&self.net, 0).buffers
+        unheat::model::unet::init::State::new(&self.net, 0).buffers
     }
 
     /// Output, gradients of the parameters and the running statistics must be within `tolerance` of PyTorch's.
@@ -84,7 +84,7 @@ fn on_cpu<T: Real>(peer: &Peer, tolerance: f64) {
     let mut running = convert(&widen(&peer.running()));
     let (mut output, mut input_gradient) = (vec![T::zero(); input.len()], vec![T::zero(); input.len()]);
     let mut gradients = vec![T::zero(); params.len()];
-    let mut network = cpu::unet::Network::<T>::new(&peer.net, BATCH, NX, NY);
+    let mut network = cpu::unet::network::Network::<T>::new(&peer.net, BATCH, NX, NY);
     network.forward(&params, &mut running, &input, &mut output);
     network.backward(&params, &input, &gradient, &mut gradients, Some(&mut input_gradient));
     let precision = T::PRECISION;
@@ -112,7 +112,8 @@ fn the_shaders_compute_what_pytorch_does() {
     for adapter in adapters() {
         let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
         for peer in Peer::all() {
-            let network = gpu::unet::Network::new(&gpu, &peer.net, Storage::F32, BATCH, NX, NY).unwrap();
+            let network =
+                gpu::unet::network::Network::new(&gpu, &peer.net, Storage::F32, BATCH, NX, NY).unwrap();
             let params: Vec<f32> = peer.params().iter().map(|&v| v as f32).collect();
             gpu.write(&network.params, &params);
             gpu.write(&network.running, &peer.running());

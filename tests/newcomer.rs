@@ -4,7 +4,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::{TempDir, tempdir};
-use unheat::io::npy::{self, FieldData, Fields};
+use unheat::io::arrays::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1 for a
 /// file that is missing or not what it should be.

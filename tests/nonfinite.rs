@@ -5,11 +5,13 @@ mod support;
 use support::runs::{SMALL, assert_same, refused, run, said, succeed};
 use support::{adapters, devices, step};
 use tempfile::tempdir;
-use unheat::io::npy::{self, FieldData, Fields};
-use unheat::io::tensors::{self, Data};
-use unheat::io::{checkpoint, metrics};
+use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::io::arrays::checkpoint;
+use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::tensors::{self, Data};
+use unheat::io::tables::metrics;
 use unheat::model::{Batch, Method, Snapshot, Storage};
-use unheat::train::{Device, DeviceChoice, OnNan, Size, TrainConfig, Trainer};
+use unheat::train::{OnNan, Size, TrainConfig};
 
 const CELLS: usize = 256;
 
@@ -121,7 +123,7 @@ fn a_bad_field_is_skipped_counted_and_resumed_over() {
             if shuffle.is_empty() {
                 assert_eq!(skipped, [2, 7, 11, 16], "fields 5, 14, 23, 32 of the endless sequence");
             }
-            let (_, state) = unheat::io::weights::read(&whole.join("weights.safetensors")).unwrap();
+            let (_, state) = unheat::io::arrays::weights::read(&whole.join("weights.safetensors")).unwrap();
             assert_eq!(state.batches_tracked, 20 - skipped.len() as i64);
             counts.push(skipped.clone());
 

@@ -3,8 +3,8 @@
 use image::{ColorType, DynamicImage, GenericImageView, ImageBuffer};
 use std::path::PathBuf;
 use std::process::{Command, Output};
-use unheat::io::npy::{self, FieldData, Fields};
-use unheat::io::photo;
+use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::images::photo;
 use unheat::model::quality::psnr;
 
 struct Room(tempfile::TempDir);

@@ -5,13 +5,13 @@ use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, LazyLock};
-use unheat::gpu::copy::copy;
-use unheat::gpu::exp64::exp64;
-use unheat::gpu::inverse::Inverse;
-use unheat::gpu::kernel::validate;
-use unheat::gpu::multiply_add::multiply_add;
+use unheat::gpu::heat::inverse::Inverse;
+use unheat::gpu::probes::copy::copy;
+use unheat::gpu::probes::exp64::exp64;
+use unheat::gpu::probes::multiply_add::multiply_add;
+use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
-use unheat::model::init::State;
+use unheat::model::unet::init::State;
 use unheat::model::{
     Activation, Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig,
 };

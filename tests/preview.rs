@@ -1,9 +1,10 @@
 //! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both engines.
 
 use std::path::Path;
-use unheat::io::metrics::Row;
-use unheat::io::weights;
-use unheat::train::{Device, DeviceChoice, Preview, Progress, Size, TrainConfig, train};
+use unheat::engine::{Device, DeviceChoice};
+use unheat::io::arrays::weights;
+use unheat::io::tables::metrics::Row;
+use unheat::train::{Preview, Progress, Size, TrainConfig, train};
 
 /// Asks for a preview after every step, or never.
 struct Onlooker {

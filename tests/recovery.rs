@@ -7,10 +7,11 @@ use std::sync::Arc;
 use support::runs::assert_same;
 use tempfile::tempdir;
 use unheat::blocking::block_on;
+use unheat::engine::{Device, DeviceChoice, Trainer};
 use unheat::gpu::Gpu;
-use unheat::io::checkpoint;
-use unheat::io::metrics::Row;
-use unheat::train::{Device, DeviceChoice, Progress, Resumed, Size, TrainConfig, Trainer, resume, train};
+use unheat::io::arrays::checkpoint;
+use unheat::io::tables::metrics::Row;
+use unheat::train::{Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
 
 /// Loses the device when these steps have arrived, in this order.

@@ -10,7 +10,7 @@ use tempfile::tempdir;
 
 /// The seconds of metrics.csv only grow.
 fn assert_time_goes_on(folder: &Path) {
-    let rows = unheat::io::metrics::read(&folder.join("metrics.csv")).unwrap();
+    let rows = unheat::io::tables::metrics::read(&folder.join("metrics.csv")).unwrap();
     assert!(rows.windows(2).all(|pair| pair[0].seconds <= pair[1].seconds));
     assert!(rows.iter().enumerate().all(|(i, row)| row.step == i as u64));
 }
@@ -18,7 +18,7 @@ fn assert_time_goes_on(folder: &Path) {
 /// metrics.jsonl says what metrics.csv says.
 #[track_caller]
 fn assert_json_is_the_table(folder: &Path) {
-    let rows = unheat::io::metrics::read(&folder.join("metrics.csv")).unwrap();
+    let rows = unheat::io::tables::metrics::read(&folder.join("metrics.csv")).unwrap();
     let text = std::fs::read_to_string(folder.join("metrics.jsonl")).unwrap();
     let expected: String = rows.iter().map(|row| serde_json::to_string(row).unwrap() + "\n").collect();
     assert_eq!(text, expected);
@@ -98,10 +98,10 @@ fn data_goes_on_where_it_was() {
     let root = tempdir().unwrap();
     let data = root.path().join("x.npy");
     let fields = (0..7 * 256).map(|i| f64::from(i % 97) / 97.0).collect();
-    let fields = unheat::io::npy::FieldData::F64(fields);
-    unheat::io::npy::write(
+    let fields = unheat::io::arrays::npy::FieldData::F64(fields);
+    unheat::io::arrays::npy::write(
         &data,
-        &unheat::io::npy::Fields { shape: [7, 16, 16], data: fields, rank2: false },
+        &unheat::io::arrays::npy::Fields { shape: [7, 16, 16], data: fields, rank2: false },
     )
     .unwrap();
     let flags = format!("{SMALL} --device cpu --data {} --shuffle", data.display());
@@ -127,12 +127,12 @@ fn validation_changes_nothing_in_training_and_keeps_the_best() {
             let content = |folder| files(folder).into_iter().find(|file| file.0 == name).unwrap().1;
             assert!(content(&without) == content(&with), "{name}");
         }
-        let rows = unheat::io::validation::read(&with.join("validation.csv")).unwrap();
+        let rows = unheat::io::tables::validation::read(&with.join("validation.csv")).unwrap();
         assert_eq!(rows.iter().map(|row| row.step).collect::<Vec<_>>(), [2, 4, 6, 8]);
         assert!(rows.iter().all(|row| row.x_l2_mean > row.y_l2_mean && row.y_l2_mean > 0.0), "P contracts");
         firsts.push(rows[0]);
         let best = rows.iter().min_by(|a, b| a.x_l2_mean.total_cmp(&b.x_l2_mean)).unwrap();
-        let (_, state) = unheat::io::weights::read(&with.join("weights.best.safetensors")).unwrap();
+        let (_, state) = unheat::io::arrays::weights::read(&with.join("weights.best.safetensors")).unwrap();
         assert_eq!(state.batches_tracked as u64, best.step);
     }
     let relative = |a: f64, b: f64| (a / b - 1.0).abs();
@@ -140,9 +140,12 @@ fn validation_changes_nothing_in_training_and_keeps_the_best() {
     assert!(relative(firsts[0].y_l2_mean, firsts[1].y_l2_mean) < 1e-3, "{firsts:?}");
 
     let x = root.path().join("x.npy");
-    let fields = unheat::io::npy::FieldData::F64((0..3 * 256).map(|i| f64::from(i % 7)).collect());
-    unheat::io::npy::write(&x, &unheat::io::npy::Fields { shape: [3, 16, 16], data: fields, rank2: false })
-        .unwrap();
+    let fields = unheat::io::arrays::npy::FieldData::F64((0..3 * 256).map(|i| f64::from(i % 7)).collect());
+    unheat::io::arrays::npy::write(
+        &x,
+        &unheat::io::arrays::npy::Fields { shape: [3, 16, 16], data: fields, rank2: false },
+    )
+    .unwrap();
     let flags = format!("{SMALL} --device cpu --steps 2 --validate-every 1 --data {}", x.display());
     let folder = root.path().join("file");
     refused(&format!("{flags} -o {}", folder.display()), 2, "--validation-data");

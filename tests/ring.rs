@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 use unheat::blocking::{adapters, block_on};
+use unheat::engine::device::NO_ADAPTER;
 use unheat::gpu::{Checks, Gpu, Step};
-use unheat::model::init::State;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
-use unheat::train::device::NO_ADAPTER;
 
 /// More than two full rings, and a rest.
 const STEPS: u64 = 40;

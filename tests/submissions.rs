@@ -5,9 +5,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 use support::{opened, step};
+use unheat::engine::{Device, Trainer};
 use unheat::gpu::{Gpu, Step};
 use unheat::model::{Batch, Losses, Snapshot, Truth};
-use unheat::train::{Device, OnNan, Plan, Size, Switch, TrainConfig, Trainer};
+use unheat::train::{OnNan, Plan, Size, Switch, TrainConfig};
 
 const CELLS: usize = 16 * 16;
 

@@ -10,7 +10,7 @@ use std::process::Output;
 use std::time::{Duration, Instant};
 use support::runs::{TINY, assert_same, files, rows, run, said, start, succeed, wait_for_rows};
 use tempfile::tempdir;
-use unheat::io::checkpoint;
+use unheat::io::arrays::checkpoint;
 use unheat::model::rng::{Purpose, Random};
 
 const CHECKPOINTS: [&str; 2] = ["checkpoint.safetensors", "checkpoint.previous.safetensors"];
@@ -232,7 +232,7 @@ fn long_run(device: &str, steps: u64) {
         std::thread::sleep(Duration::from_millis(20));
     }
     assert!(child.wait_with_output().unwrap().status.success());
-    let seconds: Vec<f64> = unheat::io::metrics::read(&folder.join("metrics.csv"))
+    let seconds: Vec<f64> = unheat::io::tables::metrics::read(&folder.join("metrics.csv"))
         .unwrap()
         .windows(2)
         .map(|pair| pair[1].seconds - pair[0].seconds)

@@ -4,18 +4,18 @@ use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 use unheat::blocking::{adapters, block_on};
-use unheat::gpu::arrange::{Arrangement, Weights};
-use unheat::gpu::conv3x3::{chunks, conv3x3, statistics_len};
-use unheat::gpu::gradient::Gradient;
-use unheat::gpu::sink::{Pool, Sink, Target};
-use unheat::gpu::source::{Layer, NORM_LEN, Source};
+use unheat::engine::device::NO_ADAPTER;
+use unheat::gpu::layer::epilogue::{Pool, Sink, Target};
+use unheat::gpu::layer::gradient::Gradient;
+use unheat::gpu::layer::input::{Layer, NORM_LEN, Source};
+use unheat::gpu::nn::conv3x3::{chunks, conv3x3, statistics_len};
+use unheat::gpu::nn::conv3x3_weight_gradient::{conv3x3_weight_gradient, partial_len};
+use unheat::gpu::nn::pack_weights::{Arrangement, Weights};
+use unheat::gpu::runtime::variants::{Key, Variant, Variants};
 use unheat::gpu::tune::{Workload, tune};
-use unheat::gpu::variants::{Key, Variant, Variants};
-use unheat::gpu::weight_gradient::{conv3x3_weight_gradient, partial_len};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
-use unheat::train::device::NO_ADAPTER;
 
 /// The first adapter; not on every one, for this is about the shaders.
 fn gpu() -> Arc<Gpu> {

@@ -10,13 +10,14 @@ use support::{
     Golden, adapters, check, devices, live_errors, net, params, precisions, rasterised, relative, widen,
 };
 use unheat::blocking::block_on;
-use unheat::cpu::unet::Network;
-use unheat::gpu::adam::Optimiser;
+use unheat::cpu::unet::network::Network;
+use unheat::gpu::step::adam::Optimiser;
 use unheat::gpu::{Checks, Gpu, Recorder};
-use unheat::io::npy::{self, FieldData, Fields};
-use unheat::io::tensors::{self, Data, Tensor};
-use unheat::io::{metrics, weights};
-use unheat::model::init::State;
+use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::tensors::{self, Data, Tensor};
+use unheat::io::arrays::weights;
+use unheat::io::tables::metrics;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, Padding, Storage, UNet, UNetConfig};
 
 /// A folder of its own for every test, in which the program runs.
@@ -218,7 +219,7 @@ fn the_network_on_the_gpu_is_the_golden_one() {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("unet_io"), net());
     for adapter in adapters() {
         let gpu = open(&adapter);
-        let network = unheat::gpu::unet::Network::new(&gpu, &net, Storage::F32, 4, 64, 64).unwrap();
+        let network = unheat::gpu::unet::network::Network::new(&gpu, &net, Storage::F32, 4, 64, 64).unwrap();
         let narrow = |values: Vec<f64>| -> Vec<f32> { values.into_iter().map(|v| v as f32).collect() };
         gpu.write(&network.params, &narrow(init.params(&net, "")));
         gpu.write(&network.running, &narrow(init.buffers(&net, "")));
@@ -257,7 +258,14 @@ fn adam_is_the_golden_one_on_every_device() {
     };
     let [mut p, mut m, mut v] = [start.clone(), vec![0.0; start.len()], vec![0.0; start.len()]];
     for t in 1..=5 {
-        unheat::cpu::adam::adam(&Adam::default(), t, &golden.f32(&format!("g{t}")), &mut p, &mut m, &mut v);
+        unheat::cpu::step::adam::adam(
+            &Adam::default(),
+            t,
+            &golden.f32(&format!("g{t}")),
+            &mut p,
+            &mut m,
+            &mut v,
+        );
         compare("cpu", t, [p.clone(), m.clone(), v.clone()]);
     }
     for adapter in adapters() {

@@ -1,14 +1,14 @@
 //! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub device.
 
 use std::sync::Arc;
-use unheat::gpu::adam::Optimiser;
-use unheat::gpu::copy::copy;
-use unheat::gpu::multiply_add::{CHAINS, ITERATIONS, multiply_add};
-use unheat::gpu::narrow::narrow;
-use unheat::gpu::sum_rows::{Columns, PartialSums};
-use unheat::gpu::unet::Network;
+use unheat::gpu::heat::narrow::narrow;
+use unheat::gpu::nn::sum_rows::{Columns, PartialSums};
+use unheat::gpu::probes::copy::copy;
+use unheat::gpu::probes::multiply_add::{CHAINS, ITERATIONS, multiply_add};
+use unheat::gpu::step::adam::Optimiser;
+use unheat::gpu::unet::network::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
-use unheat::model::init::State;
+use unheat::model::unet::init::State;
 use unheat::model::{Adam, HeatEquation, Method, Precision, Storage, UNet, UNetConfig};
 
 fn gpu() -> Gpu {

@@ -1,8 +1,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unheat::train::settings;
+use unheat::train::config::file;
 
 fuzz_target!(|data: &[u8]| {
-    unheat_fuzz::as_file(data, |path| settings::config(&settings::read(path, &[])?, path));
+    unheat_fuzz::as_file(data, |path| file::config(&file::read(path, &[])?, path));
 });

@@ -1,6 +1,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unheat::io::npy;
+use unheat::io::arrays::npy;
 
 fuzz_target!(|data: &[u8]| unheat_fuzz::as_file(data, npy::read));

@@ -1,6 +1,6 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unheat::io::photo;
+use unheat::io::images::photo;
 
 fuzz_target!(|data: &[u8]| unheat_fuzz::as_file(data, photo::read));

@@ -1,7 +1,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use unheat::io::{checkpoint, rectangles, tensors, weights};
+use unheat::io::arrays::{checkpoint, rectangles, tensors, weights};
 
 fuzz_target!(|data: &[u8]| {
     unheat_fuzz::as_file(data, tensors::read);

@@ -1,7 +1,7 @@
 //! What a device can do at most, measured with kernels that do nothing else.
 
-use crate::gpu::copy::copy;
-use crate::gpu::multiply_add::{CHAINS, ITERATIONS, MAX_ROUNDS, multiply_add};
+use crate::gpu::probes::copy::copy;
+use crate::gpu::probes::multiply_add::{CHAINS, ITERATIONS, MAX_ROUNDS, multiply_add};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

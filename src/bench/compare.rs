@@ -1,6 +1,6 @@
 //! Two benchmarks side by side.
 
-use super::report::{By, Report, Settings};
+use crate::bench::report::{By, Report, Settings};
 use serde::Serialize;
 
 /// How times have changed since an earlier benchmark.

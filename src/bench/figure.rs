@@ -1,7 +1,7 @@
 //! The roofline as a picture.
 
-use super::report::{By, Report};
-use crate::io::roofline::{Dot, Roof, draw};
+use crate::bench::report::{By, Report};
+use crate::io::plots::roofline::{Dot, Roof, draw};
 use crate::{Error, Result};
 use std::path::Path;
 

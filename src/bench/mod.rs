@@ -13,11 +13,12 @@ pub use ceilings::Ceilings;
 pub use compare::Comparison;
 pub use report::{By, Report, Row};
 
-use crate::gpu::profiler::median;
-use crate::gpu::{Gpu, MemoryUse, Step, Timing, profiler};
+use crate::engine::{Device, Trainer};
+use crate::gpu::runtime::profiler::{self, median};
+use crate::gpu::{Gpu, MemoryUse, Step, Timing};
 use crate::model::UNet;
 use crate::model::unet::Source;
-use crate::train::{Device, Plan, TrainConfig, Trainer};
+use crate::train::{Plan, TrainConfig};
 use crate::{Error, Result};
 use report::{Kind, Memory, Settings, Stage, StepTime};
 use std::time::Instant;
@@ -177,7 +178,7 @@ fn time_dispatches(gpu: &Gpu, step: &Step, timing: Timing, rounds: usize) -> Res
     let times: Vec<Vec<f64>> =
         (0..rounds).map(|_| gpu.block_on(profiler::time(gpu, &recordings, timing))).collect::<Result<_>>()?;
     let described = parts.iter().flat_map(|(part, recording)| recording.describe().map(move |d| (*part, d)));
-    let stage = |(i, (part, dispatch)): (usize, (&str, crate::gpu::recording::Description))| {
+    let stage = |(i, (part, dispatch)): (usize, (&str, crate::gpu::runtime::recording::Description))| {
         let mut seconds: Vec<f64> = times.iter().map(|round| round[i]).collect();
         Stage {
             part: part.to_owned(),

@@ -1,6 +1,6 @@
 //! What a benchmark found, as it is written to and read from JSON.
 
-use super::Ceilings;
+use crate::bench::Ceilings;
 use crate::gpu::Timing;
 use crate::model::{Activation, Method, Padding, Precision, Storage, UNet};
 use crate::train::{Size, Switch, TrainConfig};

@@ -1,7 +1,7 @@
 //! Benchmarks as text for people.
 
-use super::compare::{Change, Comparison};
-use super::report::{By, Kind, Report, Row, Settings};
+use crate::bench::compare::{Change, Comparison};
+use crate::bench::report::{By, Kind, Report, Row, Settings};
 
 /// The table, then a summary of the step and its memory.
 pub fn report(report: &Report, by: By) -> String {

@@ -1,9 +1,9 @@
 //! Layers without batch norm: their biases as normalisations, and the gradients of these.
 
-use super::layers::{half_of, lone_layer};
-use super::{Case, garbage, noise, recorded, widen};
-use crate::gpu::batch_norm::Statistics;
-use crate::gpu::bias::{bias, bias_backward};
+use crate::cases::layers::{half_of, lone_layer};
+use crate::cases::{Case, garbage, noise, recorded, widen};
+use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::nn::bias::{bias, bias_backward};
 use crate::gpu::{Recorder, Shape};
 
 const CHANNELS: usize = 20;

@@ -1,10 +1,10 @@
 //! The kernels that measure what an adapter can do at most.
 
-use super::{Case, garbage, noise, recorded, widen};
+use crate::cases::{Case, garbage, noise, recorded, widen};
 use crate::gpu::Recorder;
-use crate::gpu::copy::copy;
-use crate::gpu::multiply_add::{CHAINS, FACTOR, ITERATIONS, OFFSET, multiply_add};
-use crate::gpu::recording::WORKGROUP;
+use crate::gpu::probes::copy::copy;
+use crate::gpu::probes::multiply_add::{CHAINS, FACTOR, ITERATIONS, OFFSET, multiply_add};
+use crate::gpu::runtime::recording::WORKGROUP;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![copy_case(), multiply_add_case()]

@@ -1,18 +1,18 @@
 //! The 3×3 convolution: forward with the batch norm's statistics, adjoint, weight gradient.
 
-use super::gradients::*;
-use super::layers::*;
-use super::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::Result;
-use crate::cpu::batch_norm::{self as reference_norm, Moments, Norm};
-use crate::cpu::conv3x3::{self as reference_conv, flip_weights, pad};
-use crate::cpu::max_pool as reference_pool;
-use crate::gpu::arrange::{Arrangement, Pivot, Weights};
-use crate::gpu::batch_norm::{Statistics, batch_norm};
-use crate::gpu::conv3x3;
-use crate::gpu::sink::{Pool, Sink, Target};
-use crate::gpu::source::{Layer, NORM_LEN, Source};
-use crate::gpu::{Recorder, Shape, weight_gradient};
+use crate::cases::gradients::*;
+use crate::cases::layers::*;
+use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
+use crate::cpu::nn::batch_norm::{Moments, Norm};
+use crate::cpu::nn::conv3x3::{flip_weights, pad};
+use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
+use crate::gpu::layer::epilogue::{Pool, Sink, Target};
+use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
+use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
+use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
+use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Padding, Storage};
 
 pub(super) fn cases() -> Vec<Case> {
@@ -225,13 +225,15 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
-        let partial = garbage(r.gpu, "partial", weight_gradient::partial_len(shape, c_in, c_out))?;
+        let partial = garbage(r.gpu, "partial", conv3x3_weight_gradient::partial_len(shape, c_in, c_out))?;
         let weights = plain_weights(0, c_out, c_in, padding);
         let table = norm_table(r.gpu)?;
         on_gpu.with_source(r.gpu, &table, |source| {
             g.with(r.gpu, &table, |gradient| {
-                weight_gradient::conv3x3_weight_gradient(r, shape, source, gradient, weights, &partial)?
-                    .add_up(r, &out, 0)
+                conv3x3_weight_gradient::conv3x3_weight_gradient(
+                    r, shape, source, gradient, weights, &partial,
+                )?
+                .add_up(r, &out, 0)
             })
         })?;
         Ok(vec![out])

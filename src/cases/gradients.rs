@@ -1,14 +1,13 @@
 //! What the cases of the backward pass share: the gradient that comes in, and the layer that it reaches.
 
-use super::layers::*;
-use super::{Case, garbage, noise, widen};
 use crate::Result;
-use crate::cpu::activation;
-use crate::cpu::batch_norm::{self as reference_norm, Norm};
-use crate::cpu::max_pool as reference_pool;
-use crate::gpu::batch_norm::{Statistics, batch_norm_backward};
-use crate::gpu::gradient::Gradient;
-use crate::gpu::source::{Layer, NORM_LEN};
+use crate::cases::layers::*;
+use crate::cases::{Case, garbage, noise, widen};
+use crate::cpu::nn::batch_norm::Norm;
+use crate::cpu::nn::{activation, batch_norm as reference_norm, max_pool as reference_pool};
+use crate::gpu::layer::gradient::Gradient;
+use crate::gpu::layer::input::{Layer, NORM_LEN};
+use crate::gpu::nn::batch_norm::{Statistics, batch_norm_backward};
 use crate::gpu::{Gpu, Recorder, Shape, Tensor};
 use crate::model::{Activation, Storage};
 

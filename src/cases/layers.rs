@@ -1,11 +1,10 @@
 //! What the cases of the network share: layers filled with noise, on both sides.
 
-use super::{Case, garbage, noise, widen};
 use crate::Result;
-use crate::cpu::activation;
-use crate::cpu::batch_norm::Norm;
-use crate::cpu::upsample as reference_upsample;
-use crate::gpu::source::{Layer, NORM_LEN, Source};
+use crate::cases::{Case, garbage, noise, widen};
+use crate::cpu::nn::batch_norm::Norm;
+use crate::cpu::nn::{activation, upsample as reference_upsample};
+use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
 use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
 use crate::model::unet::BatchNorm;

@@ -1,16 +1,17 @@
 //! The U-Net's other stages, forward and backward, and the whole network.
 
-use super::gradients::*;
-use super::layers::*;
-use super::{Case, garbage, garbage_in, noise, recorded, widen};
+use crate::cases::gradients::*;
+use crate::cases::layers::*;
+use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu;
-use crate::cpu::batch_norm::Norm;
-use crate::cpu::upsample as reference_upsample;
-use crate::gpu::batch_norm::batch_norm_backward;
-use crate::gpu::conv1x1::{self, conv1x1, conv1x1_backward};
-use crate::gpu::source::NORM_LEN;
-use crate::gpu::{Recorder, Shape, upsample};
-use crate::model::init::State;
+use crate::cpu::nn::batch_norm::Norm;
+use crate::cpu::nn::upsample as reference_upsample;
+use crate::gpu::layer::input::NORM_LEN;
+use crate::gpu::nn::batch_norm::batch_norm_backward;
+use crate::gpu::nn::conv1x1::{self, conv1x1, conv1x1_backward};
+use crate::gpu::nn::upsample;
+use crate::gpu::{Recorder, Shape};
+use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
 use crate::model::{Activation, Padding, Storage, UNet, UNetConfig};
 
@@ -110,7 +111,7 @@ fn conv1x1_case(shape: Shape, storage: Storage) -> Case {
         let samples = z.chunks_exact(channels * shape.cells()).zip(out.chunks_exact_mut(shape.cells()));
         samples.for_each(|(z, out)| {
             let value = |c: usize, z: f64| norms[c].relu(z);
-            cpu::conv1x1::conv1x1(value, z, &weights[..channels], weights[channels], out);
+            cpu::nn::conv1x1::conv1x1(value, z, &weights[..channels], weights[channels], out);
         });
         vec![out]
     };
@@ -147,7 +148,7 @@ fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
             let range = n * channels * shape.cells()..(n + 1) * channels * shape.cells();
             let (z, gradient) = (&z[range.clone()], &mut gradient[range]);
             let value = |c: usize, z: f64| norms[c].relu(z);
-            shares.push(cpu::conv1x1::conv1x1_backward(value, z, &weights[..channels], g, gradient));
+            shares.push(cpu::nn::conv1x1::conv1x1_backward(value, z, &weights[..channels], g, gradient));
         }
         let mut sums = vec![0.0; channels + 1];
         cpu::reduce::sum_rows(&shares, &mut sums);
@@ -186,7 +187,7 @@ fn network_case(
     let described = format!("{batch}x{nx}x{ny} {}", net.config);
     let (on_gpu, start, x, g) = (net.clone(), state.clone(), input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
-        let network = crate::gpu::unet::Network::new(r.gpu, &on_gpu, storage, batch, nx, ny)?;
+        let network = crate::gpu::unet::network::Network::new(r.gpu, &on_gpu, storage, batch, nx, ny)?;
         r.gpu.write(&network.params, &start.params);
         r.gpu.write(&network.running, &start.buffers);
         let input = r.gpu.tensor_from("input", &x)?;
@@ -197,7 +198,7 @@ fn network_case(
         Ok(vec![output, network.running, network.gradients])
     };
     let reference = move || {
-        let mut network = cpu::unet::Network::<f64>::new(&net, batch, nx, ny);
+        let mut network = cpu::unet::network::Network::<f64>::new(&net, batch, nx, ny);
         let (params, mut running) = (widen(&state.params), widen(&state.buffers));
         let (mut output, mut gradients) = (vec![0.0; input.len()], vec![0.0; params.len()]);
         network.forward(&params, &mut running, &widen(&input), &mut output);

@@ -1,8 +1,8 @@
 //! Adam, with its guard, over several updates.
 
-use super::{Case, garbage, noise, recorded, widen};
+use crate::cases::{Case, garbage, noise, recorded, widen};
 use crate::cpu;
-use crate::gpu::adam::Optimiser;
+use crate::gpu::step::adam::Optimiser;
 use crate::gpu::{Gpu, Recorder};
 use crate::model::{Adam, Precision, Storage};
 use std::cell::LazyCell;
@@ -71,7 +71,7 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         let mut kept = params.clone();
         for t in 1..=if bad.is_some() { 2 } else { UPDATES } {
             kept = params.clone();
-            cpu::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
+            cpu::step::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
         }
         vec![params, m, v, kept, widen(&running()), widen(&running())]
     };

@@ -1,13 +1,13 @@
 //! Rasterisation, FFT, diffusion, the training signals, the mean shift.
 
-use super::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
+use crate::cases::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
 use crate::gpu::Recorder;
-use crate::gpu::exp64::exp64;
-use crate::gpu::fft::{Fft, Load, Store, pairs};
-use crate::gpu::inverse::Inverse;
-use crate::gpu::mean_shift::{self, MeanShift};
-use crate::gpu::rasterise::{flatten, rasterise};
+use crate::gpu::heat::fft::{Fft, Load, Store, pairs};
+use crate::gpu::heat::inverse::Inverse;
+use crate::gpu::heat::rasterise::{flatten, rasterise};
+use crate::gpu::probes::exp64::exp64;
+use crate::gpu::step::mean_shift::{self, MeanShift};
 use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
@@ -109,7 +109,7 @@ fn fields(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     let mut fields = vec![0.0; batch * nx * ny];
     let samples = rectangles(batch, nx, ny);
     for (field, rectangles) in fields.chunks_exact_mut(nx * ny).zip(samples.chunks_exact(PER_SAMPLE)) {
-        cpu::rasterise::rasterise::<f32>(rectangles, nx, ny, field);
+        cpu::heat::rasterise::rasterise::<f32>(rectangles, nx, ny, field);
     }
     fields
 }
@@ -125,7 +125,7 @@ fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: Precision) -> C
         let mut field = vec![0.0; batch * nx * ny];
         let samples = rectangles(batch, nx, ny);
         for (field, rectangles) in field.chunks_exact_mut(nx * ny).zip(samples.chunks_exact(PER_SAMPLE)) {
-            cpu::rasterise::rasterise::<f64>(rectangles, nx, ny, field);
+            cpu::heat::rasterise::rasterise::<f64>(rectangles, nx, ny, field);
         }
         vec![field]
     };
@@ -150,7 +150,7 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precis
     let reference = move || {
         let complex = data.chunks_exact(2).map(|c| Complex::new(f64::from(c[0]), f64::from(c[1])));
         let mut complex: Vec<Complex<f64>> = complex.collect();
-        let fft = cpu::fft::Fft::new(nx, ny);
+        let fft = cpu::heat::fft::Fft::new(nx, ny);
         for field in complex.chunks_exact_mut(nx * ny) {
             if inverse { fft.inverse(field) } else { fft.forward(field) }
         }
@@ -173,12 +173,12 @@ fn diffuse_case(
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let x = r.gpu.table("x", &widen(&fields(batch, nx, ny)), precision)?;
         let y = garbage_in(r.gpu, "y", batch * nx * ny, stored)?;
-        crate::gpu::physics::Physics::new(r.gpu, &heat, batch, precision)?.diffuse(r, &x, &y)?;
+        crate::gpu::heat::physics::Physics::new(r.gpu, &heat, batch, precision)?.diffuse(r, &x, &y)?;
         Ok(vec![y])
     };
     let reference = move || {
         let mut y = vec![0.0; batch * nx * ny];
-        cpu::physics::Physics::new(&heat).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
+        cpu::heat::physics::Physics::new(&heat).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
         vec![y]
     };
     let (name, tolerance) =
@@ -215,14 +215,14 @@ fn signal_case(
         };
         let energy = garbage_in(r.gpu, "energy", 2 * pairs(batch), precision)?;
         let signal = garbage_in(r.gpu, "signal", batch * nx * ny, precision)?;
-        let physics = crate::gpu::physics::Physics::new(r.gpu, &heat, batch, precision)?;
+        let physics = crate::gpu::heat::physics::Physics::new(r.gpu, &heat, batch, precision)?;
         physics.training_signal(r, &objective, &error, noise.as_ref(), &energy, &signal)?;
         Ok(vec![signal, energy])
     };
     let reference = move || {
         let mut signal = vec![0.0; batch * nx * ny];
         let error = widen(&prediction_error(batch, nx, ny));
-        let physics = cpu::physics::Physics::new(&heat);
+        let physics = cpu::heat::physics::Physics::new(&heat);
         let noise = observation_noise();
         let mut energy = physics.training_signal(&objective, &error, noise.as_deref(), &mut signal);
         for e in &mut energy {
@@ -243,7 +243,7 @@ fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Prec
     let residual = move || {
         let mut residual = vec![0.0; batch * nx * ny];
         let error = widen(&prediction_error(batch, nx, ny));
-        cpu::physics::Physics::new(&heat).diffuse(&error, &mut residual);
+        cpu::heat::physics::Physics::new(&heat).diffuse(&error, &mut residual);
         residual
     };
     let prepare = move |r: &mut Recorder| {
@@ -252,14 +252,14 @@ fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Prec
         let complex: Vec<f64> = residual.iter().flat_map(|&v| [v, 0.0]).collect();
         r.gpu.write_f64(&inverse.field, &complex);
         let sigma: Vec<f64> =
-            residual.chunks_exact(nx * ny).map(|r| cpu::inverse::sigma(r, UNCERTAINTY)).collect();
+            residual.chunks_exact(nx * ny).map(|r| cpu::heat::inverse::sigma(r, UNCERTAINTY)).collect();
         r.gpu.write_f64(&inverse.sigma, &sigma);
         inverse.record(r)?;
         // The imaginary part is rounding noise, small beside the real one.
         Ok(vec![inverse.field.clone()])
     };
     let reference = move || {
-        let inverted = cpu::inverse::invert::<f64>(&heat, UNCERTAINTY, &residual());
+        let inverted = cpu::heat::inverse::invert::<f64>(&heat, UNCERTAINTY, &residual());
         vec![inverted.dx.iter().flat_map(|&v| [v, 0.0]).collect()]
     };
     recorded_in(
@@ -292,7 +292,7 @@ fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {
         for ((p, o), t) in
             prediction.chunks_exact_mut(cells).zip(output.chunks_exact(cells)).zip(truth.chunks_exact(cells))
         {
-            cpu::mean_shift::mean_shift(o, t, p);
+            cpu::step::mean_shift::mean_shift(o, t, p);
         }
         let error: Vec<f64> = truth.iter().zip(&prediction).map(|(t, p)| t - p).collect();
         let x_l2 = error.chunks_exact(cells).map(|e| 0.5 * e.iter().map(|v| v * v).sum::<f64>()).collect();
@@ -320,7 +320,7 @@ fn mean_shift_backward_case(batch: usize, nx: usize, ny: usize, method: Method) 
             || signal.chunks_exact(cells).map(|g| 0.5 * g.iter().map(|v| v * v).sum::<f64>()).collect();
         let loss = if method.loss_is_signal() { signal_energy() } else { y_l2.clone() };
         let mut gradient = signal;
-        gradient.chunks_exact_mut(cells).for_each(cpu::mean_shift::mean_shift_backward);
+        gradient.chunks_exact_mut(cells).for_each(cpu::step::mean_shift::mean_shift_backward);
         vec![gradient, [loss, y_l2].concat()]
     };
     let name = format!("mean_shift_backward/{}", method.name());

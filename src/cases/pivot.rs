@@ -1,14 +1,14 @@
 //! z in 16 bits where its mean is large beside its spread: what the pivot is for.
 
-use super::convolution::arrange;
-use super::layers::lone_norm;
-use super::{Case, garbage, garbage_in, noise, recorded, widen};
-use crate::cpu::batch_norm::{Moments, Norm, update_running};
-use crate::gpu::arrange::{Pivot, Weights};
-use crate::gpu::batch_norm::{Statistics, batch_norm};
-use crate::gpu::conv3x3;
-use crate::gpu::sink::Sink;
-use crate::gpu::source::{Layer, NORM_LEN, Source};
+use crate::cases::convolution::arrange;
+use crate::cases::layers::lone_norm;
+use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
+use crate::cpu::nn::batch_norm::{Moments, Norm, update_running};
+use crate::gpu::layer::epilogue::Sink;
+use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
+use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::nn::conv3x3;
+use crate::gpu::nn::pack_weights::{Pivot, Weights};
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Padding, Storage};
 

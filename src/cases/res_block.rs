@@ -1,16 +1,16 @@
 //! What happens around the convolutions of residual blocks, forward and backward.
 
-use super::gradients::*;
-use super::layers::*;
-use super::{Case, garbage, garbage_in, noise, recorded, widen};
-use crate::cpu::batch_norm::Norm;
-use crate::cpu::max_pool as reference_pool;
-use crate::cpu::res_block as reference;
-use crate::gpu::activation::{self, activation_backward};
-use crate::gpu::add_gradient::add_gradient;
-use crate::gpu::conv1x1::{self, output_gradient};
-use crate::gpu::max_pool::{max_pool, max_pool_backward};
-use crate::gpu::res_sum::res_sum;
+use crate::cases::gradients::*;
+use crate::cases::layers::*;
+use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
+use crate::cpu::nn::batch_norm::Norm;
+use crate::cpu::nn::max_pool as reference_pool;
+use crate::cpu::unet::res_block as reference;
+use crate::gpu::nn::activation::{self, activation_backward};
+use crate::gpu::nn::conv1x1::{self, output_gradient};
+use crate::gpu::nn::max_pool::{max_pool, max_pool_backward};
+use crate::gpu::nn::res_sum::res_sum;
+use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Storage};
 
@@ -148,7 +148,7 @@ fn output_gradient_case(shape: Shape, storage: Storage) -> Case {
         let mut gradient = vec![0.0; CHANNELS * g.len()];
         let (cells, unused) = (shape.cells(), vec![0.0; CHANNELS * shape.cells()]);
         for (g, gradient) in g.chunks_exact(cells).zip(gradient.chunks_exact_mut(CHANNELS * cells)) {
-            crate::cpu::conv1x1::conv1x1_backward(|_, z| z, &unused, &weights, g, gradient);
+            crate::cpu::nn::conv1x1::conv1x1_backward(|_, z| z, &unused, &weights, g, gradient);
         }
         vec![gradient]
     };

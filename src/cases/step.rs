@@ -1,11 +1,11 @@
 //! The whole training step in lockstep with the f64 reference: losses, gradients, weights after two updates.
 
-use super::{Case, widen};
+use crate::cases::{Case, widen};
 use crate::cpu;
 use crate::gpu::{Gpu, Step};
-use crate::model::init::State;
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
+use crate::model::unet::init::State;
 use crate::model::{
     Adam, Batch, HeatEquation, Losses, Method, Objective, Precision, Storage, UNet, UNetConfig, noise,
 };

@@ -1,16 +1,16 @@
 //! What the commands on arrays share: device, reading fields, writing them back in the same dtype and rank.
 
-use super::say::note;
-use crate::io::npy::{self, FieldData, Fields};
+use crate::cli::messages::note;
+use crate::engine::{Device, DeviceChoice, operators};
+use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::{HeatEquation, Precision};
-use crate::train::{Device, DeviceChoice, fields};
 use crate::{Error, Result};
 use std::path::Path;
 
 /// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
 pub(super) fn open(device: &str, precision: Precision) -> Result<Device> {
     let Ok(choice) = device.parse::<DeviceChoice>();
-    let (device, note) = fields::fallback(Device::open(&choice)?, precision);
+    let (device, note) = operators::fallback(Device::open(&choice)?, precision);
     if let Some(note) = note {
         note!("{note}");
     }

@@ -1,13 +1,14 @@
 //! `unheat bench`.
 
-use super::Outcome;
-use super::say::{note, say};
-use super::settings::Settings;
-use super::tune::Tuning;
 use crate::bench::{self, By, Comparison, Options, Report, figure, table};
+use crate::cli::Outcome;
+use crate::cli::messages::{note, say};
+use crate::cli::settings::Settings;
+use crate::cli::tune::Tuning;
+use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;
 use crate::io::atomic;
-use crate::train::{Device, DeviceChoice, TrainConfig};
+use crate::train::TrainConfig;
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use serde::Serialize;

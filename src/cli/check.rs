@@ -1,13 +1,14 @@
 //! `unheat check`: the case list on one adapter or on all, in the variants that `train` uses there.
 
-use super::Outcome;
-use super::say::say;
-use super::tune::{self, Tuning};
 use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
+use crate::cli::Outcome;
+use crate::cli::messages::say;
+use crate::cli::tune::{self, Tuning};
+use crate::engine::DeviceChoice;
+use crate::engine::device::{NO_ADAPTER, find};
 use crate::gpu::{Checks, Gpu, Variants};
-use crate::train::device::{NO_ADAPTER, find};
-use crate::train::{DeviceChoice, TrainConfig};
+use crate::train::TrainConfig;
 use crate::{Error, Result};
 use clap::Args;
 use std::process::ExitCode;

@@ -1,16 +1,17 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
-use super::Outcome;
-use super::interrupt;
-use super::progress::Display;
-use super::say::{note, say};
-use super::settings::MethodName;
-use super::train;
-use crate::io::{metrics, run_folder};
+use crate::cli::messages::{note, say};
+use crate::cli::progress::Display;
+use crate::cli::settings::MethodName;
+use crate::cli::{Outcome, interrupt, train};
+use crate::engine::Device;
+use crate::io::run_folder;
+use crate::io::tables::metrics;
 use crate::model::Method;
+use crate::restore::Classic;
+use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
-use crate::train::comparison_report::{self as report, Trained};
-use crate::train::{Classic, Device, Resumed, TrainConfig};
+use crate::train::{Resumed, TrainConfig};
 use crate::{Error, Result};
 use clap::{ArgMatches, Args};
 use std::path::Path;

@@ -1,7 +1,7 @@
 //! `unheat completions`.
 
-use super::Outcome;
-use super::say::say;
+use crate::cli::Outcome;
+use crate::cli::messages::say;
 use clap::Args;
 use clap_complete::{Shell, generate};
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let mut script = Vec::new(); // clap's own writing to a closed pipe would panic
-    generate(arguments.shell, &mut super::command(), "unheat", &mut script);
+    generate(arguments.shell, &mut crate::cli::command(), "unheat", &mut script);
     say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

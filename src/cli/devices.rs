@@ -1,10 +1,10 @@
 //! `unheat devices`.
 
-use super::Outcome;
-use super::say::say;
 use crate::Error;
 use crate::blocking::adapters;
-use crate::train::device::NO_ADAPTER;
+use crate::cli::Outcome;
+use crate::cli::messages::say;
+use crate::engine::device::NO_ADAPTER;
 use clap::Args;
 use std::process::ExitCode;
 

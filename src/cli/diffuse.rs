@@ -1,12 +1,13 @@
 //! `unheat diffuse`.
 
-use super::say::say;
-use super::sources::{self, Kind};
-use super::{Outcome, arrays};
+use crate::cli::messages::say;
+use crate::cli::sources::{self, Kind};
+use crate::cli::{Outcome, arrays};
+use crate::engine::operators;
 use crate::model::rng::Purpose;
 use crate::model::{Precision, noise};
-use crate::train::classic::check_noise;
-use crate::train::{Diffusion, fields};
+use crate::restore::Diffusion;
+use crate::restore::classical::check_noise;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -69,7 +70,7 @@ fn array(arguments: &Arguments) -> Outcome {
     let (x, heat) = arrays::read(&arguments.input, arguments.amount)?;
     sources::check_array_output(&arguments.output)?;
     let compute = arrays::open(&arguments.device, arguments.physics)?;
-    let y = fields::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
+    let y = operators::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
     let y = arguments.measured(0, y, heat.cells());
     arrays::write_like(&arguments.output, y, &x)?;
     Ok(ExitCode::SUCCESS)

@@ -1,14 +1,15 @@
 //! `unheat generate`.
 
-use super::say::say;
-use super::{Outcome, arrays};
-use crate::io::npy::{self, Fields};
-use crate::io::rectangles::Rectangles;
-use crate::io::{picture, rectangles};
+use crate::cli::messages::say;
+use crate::cli::{Outcome, arrays};
+use crate::engine::operators;
+use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::rectangles::{self, Rectangles};
+use crate::io::plots::field_panels;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
 use crate::model::{HeatEquation, Precision};
-use crate::train::{Size, fields};
+use crate::train::Size;
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -63,7 +64,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     };
     let compute = arrays::open(&arguments.device, arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
-    let data = fields::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    let data = operators::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
     let fields = Fields { shape: [rectangles.batch(), nx, ny], data, rank2: false };
     npy::write(&arguments.output, &fields)?;
@@ -93,7 +94,7 @@ fn pictures(folder: &Path, data: &[f64], nx: usize, ny: usize) -> Result<()> {
     let hottest = data.iter().copied().fold(0.0, f64::max) as f32;
     for (i, field) in data.chunks_exact(nx * ny).enumerate() {
         let field: Vec<f32> = field.iter().map(|&v| v as f32).collect();
-        picture::field(&folder.join(format!("{i:05}.png")), &field, nx, ny, (0.0, hottest))?;
+        field_panels::field(&folder.join(format!("{i:05}.png")), &field, nx, ny, (0.0, hottest))?;
     }
     Ok(())
 }

@@ -1,13 +1,13 @@
 //! `unheat invert`.
 
-use super::say::note;
-use super::{Outcome, arrays};
-use crate::cpu::inverse::Inverted;
-use crate::io::npy::{self, Fields};
-use crate::io::tensors::{self, Data, Tensor};
+use crate::cli::messages::note;
+use crate::cli::{Outcome, arrays};
+use crate::cpu::heat::inverse::Inverted;
+use crate::engine::operators;
+use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::heat::raw_kernel;
 use crate::model::{HeatEquation, Precision};
-use crate::train::fields;
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -66,7 +66,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
     }
     let compute = arrays::open(&arguments.device, physics)?;
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
-    let dx = fields::training_update(&compute, physics, heat, &truth, &prediction)?;
+    let dx = operators::training_update(&compute, physics, heat, &truth, &prediction)?;
     arrays::write_like(&arguments.output, dx, input)?;
     Ok(ExitCode::SUCCESS)
 }
@@ -88,7 +88,7 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
             "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is inverted too"
         );
     }
-    let inverted = fields::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;
+    let inverted = operators::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;
     let dx = arrays::narrow(&arguments.output, inverted.dx.clone(), arrays::precision(&input.data))?;
     if let Some(path) = &arguments.diagnostics {
         diagnostics(path, &inverted, heat, input.shape)?;

@@ -1,8 +1,8 @@
 //! `unheat man`.
 
-use super::Outcome;
-use super::say::say;
 use crate::Error;
+use crate::cli::Outcome;
+use crate::cli::messages::say;
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -17,7 +17,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
-    clap_mangen::generate_to(super::command(), folder)
+    clap_mangen::generate_to(crate::cli::command(), folder)
         .map_err(Error::io(folder, "cannot write the manual pages"))?;
     say!(
         "the manual pages are in {}; read one with: man -l {}",

@@ -14,7 +14,7 @@ pub(super) fn advised(mut error: Error) -> Error {
     if error.kind() != ErrorKind::UnknownArgument || has_tip {
         return error;
     }
-    let program = super::command();
+    let program = crate::cli::command();
     let command = std::env::args_os().nth(1).and_then(|name| program.find_subcommand(name));
     let tip = match (command, word.starts_with('-')) {
         (Some(command), false) => flag_for(command, word).map(|flag| format!("say '--{flag} {word}'")),

@@ -11,13 +11,13 @@ mod generate;
 mod interrupt;
 mod invert;
 mod man;
+mod messages;
 mod mistakes;
 mod numbers;
 mod progress;
 mod reconstruct;
-mod report;
+mod restoration_report;
 mod restore;
-mod say;
 mod settings;
 mod sources;
 mod train;
@@ -26,7 +26,7 @@ mod view;
 
 use crate::{Error, Result};
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use say::note;
+use messages::note;
 use std::process::ExitCode;
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.

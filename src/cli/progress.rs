@@ -1,12 +1,13 @@
 //! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a terminal, plain
 //! lines elsewhere.
 
-use super::say::note;
-use super::view::{View, loss};
 use crate::Result;
-use crate::io::metrics::Row;
-use crate::io::validation;
-use crate::train::{Device, Preview, Progress};
+use crate::cli::messages::note;
+use crate::cli::view::{View, loss};
+use crate::engine::Device;
+use crate::io::tables::metrics::Row;
+use crate::io::tables::validation;
+use crate::train::{Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
 use std::cell::Cell;
 use std::io::IsTerminal;

@@ -1,21 +1,22 @@
 //! `unheat reconstruct`.
 
-use super::report::{self, Seen};
-use super::restore::NOISE_NEEDED;
-use super::say::{note, say};
-use super::sources::{self, Job, Kind};
-use super::tune::Tuning;
-use super::{Outcome, arrays};
-use crate::io::photo::Photo;
-use crate::io::report::Palette;
-use crate::io::{npy, photo, weights};
-use crate::model::init::State;
+use crate::cli::messages::{note, say};
+use crate::cli::restoration_report::{self, Seen};
+use crate::cli::restore::NOISE_NEEDED;
+use crate::cli::sources::{self, Job, Kind};
+use crate::cli::tune::Tuning;
+use crate::cli::{Outcome, arrays};
+use crate::engine::predictor::{check_size, reconstruct};
+use crate::engine::{Device, DeviceChoice, Norm, operators};
+use crate::io::arrays::{npy, weights};
+use crate::io::images::photo::{self, Photo};
+use crate::io::plots::restoration::Palette;
+use crate::model::unet::init::State;
 use crate::model::{HeatEquation, Precision, UNet};
-use crate::train::classic::check_noise;
-use crate::train::planes::reconstruct_planes;
-use crate::train::reconstruct::{check_size, reconstruct};
-use crate::train::refine::refine;
-use crate::train::{Device, DeviceChoice, Diffusion, Norm, fields};
+use crate::restore::Diffusion;
+use crate::restore::classical::check_noise;
+use crate::restore::refine::refine;
+use crate::restore::tiled::reconstruct_planes;
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
@@ -112,7 +113,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         let Ok(choice) = arguments.device.parse::<DeviceChoice>();
         let device = Device::open(&choice)?;
         arguments.tuning.recall(&device);
-        let (physics, said) = fields::fallback(device.clone(), arguments.physics);
+        let (physics, said) = operators::fallback(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");
         }
@@ -155,10 +156,10 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted, None)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
-        let shown = count.min(report::ROWS) * nx * ny;
+        let shown = count.min(restoration_report::ROWS) * nx * ny;
         let truth = truth.as_ref().map(|truth| &truth[..shown]);
         let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
-        report::draw(path, diffusion, &seen, Palette::Field)?;
+        restoration_report::draw(path, diffusion, &seen, Palette::Field)?;
     }
     say!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
@@ -211,7 +212,12 @@ impl Session {
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
-            report::draw(path, diffusion, &Seen { observation, x, truth, nx, ny }, Palette::Picture)?;
+            restoration_report::draw(
+                path,
+                diffusion,
+                &Seen { observation, x, truth, nx, ny },
+                Palette::Picture,
+            )?;
         }
         Ok(told)
     }

@@ -1,12 +1,13 @@
 //! `unheat restore`.
 
-use super::progress::Counter;
-use super::say::say;
-use super::sources::{self, Kind};
-use super::{Outcome, arrays};
+use crate::cli::messages::say;
+use crate::cli::progress::Counter;
+use crate::cli::sources::{self, Kind};
+use crate::cli::{Outcome, arrays};
+use crate::engine::Device;
 use crate::model::Precision;
-use crate::train::classic::{Classic, check_noise};
-use crate::train::{Device, Diffusion};
+use crate::restore::Diffusion;
+use crate::restore::classical::{Classic, check_noise};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;

@@ -1,9 +1,9 @@
 //! What `--input` names: an array, a picture, or a folder of pictures; and where their results go.
 
-use super::arrays;
-use super::progress::Counter;
-use super::say::note;
-use crate::io::photo::{self, Photo};
+use crate::cli::arrays;
+use crate::cli::messages::note;
+use crate::cli::progress::Counter;
+use crate::io::images::photo::{self, Photo};
 use crate::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};

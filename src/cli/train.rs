@@ -1,19 +1,19 @@
 //! `unheat train`.
 
-use super::Outcome;
-use super::interrupt;
-use super::progress::{Display, Watched};
-use super::say::{note, say};
-use super::settings::Settings;
-use super::tune::Tuning;
-use crate::io::{npy, run_folder, weights};
+use crate::cli::messages::{note, say};
+use crate::cli::progress::{Display, Watched};
+use crate::cli::settings::Settings;
+use crate::cli::tune::Tuning;
+use crate::cli::{Outcome, interrupt};
+use crate::engine::{Device, DeviceChoice, Trainer};
+use crate::io::arrays::{npy, weights};
+use crate::io::run_folder;
 use crate::model::ScheduleName;
-use crate::train::config::{LR_DECAY, LR_DECAY_EVERY};
-use crate::train::pictures::is_pictures;
+use crate::train::config::{LR_DECAY, LR_DECAY_EVERY, file};
+use crate::train::picture_crops::is_pictures;
 use crate::train::resume::CHANGEABLE;
-use crate::train::{
-    Device, DeviceChoice, OnNan, Plan, Resumed, Size, TrainConfig, Trainer, resume, settings, train,
-};
+use crate::train::run::resume;
+use crate::train::{OnNan, Plan, Resumed, Size, TrainConfig, train};
 use crate::{Error, Result};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args};
@@ -123,7 +123,7 @@ pub(super) struct Arguments {
 impl Arguments {
     /// The settings that were said, and no defaults.
     pub(super) fn said(&self, matches: &ArgMatches) -> Result<Table> {
-        let mut table = settings::table(&self.settings.config(TrainConfig {
+        let mut table = file::table(&self.settings.config(TrainConfig {
             steps: self.steps,
             micro_batch: self.micro_batch,
             max_dispatch_ms: self.max_dispatch_ms,
@@ -157,10 +157,10 @@ impl Arguments {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = match self.config {
             None => Table::new(),
-            Some(_) => self.take_own(settings::read(&path, &["output", "no_tune", "view"])?, &path)?,
+            Some(_) => self.take_own(file::read(&path, &["output", "no_tune", "view"])?, &path)?,
         };
         table.extend(said);
-        let mut config = settings::config(&table, &path)?;
+        let mut config = file::config(&table, &path)?;
         if let Some(path) = &config.weights {
             let found = weights::read(path)?.0.config;
             let said = |key| table.contains_key(key);
@@ -226,7 +226,7 @@ impl Arguments {
 
 /// The settings of a run that goes on, with what may change and was said.
 pub(super) fn changed(run: &Resumed, folder: &Path, said: Table) -> Result<TrainConfig> {
-    let mut table = settings::table(&run.config)?;
+    let mut table = file::table(&run.config)?;
     for (key, value) in said {
         let found = table.get(&key);
         if found != Some(&value) && !CHANGEABLE.contains(&key.as_str()) {
@@ -238,7 +238,7 @@ pub(super) fn changed(run: &Resumed, folder: &Path, said: Table) -> Result<Train
         }
         table.insert(key, value);
     }
-    let config = settings::config(&table, folder)?;
+    let config = file::config(&table, folder)?;
     if config.steps < run.step() {
         let (steps, done, folder) = (config.steps, run.step(), folder.display());
         return Err(Error::usage(format!("steps {steps}: the run in {folder} has done {done} already")));

@@ -1,10 +1,11 @@
 //! Whether the convolutions run in the variants that are fastest here, for the commands that run them.
 
-use super::say::note;
+use crate::cli::messages::note;
+use crate::engine::tuning::{self, Tuned};
+use crate::engine::{Device, Trainer};
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
-use crate::train::tuning::{self, Tuned};
-use crate::train::{Device, Plan, TrainConfig, Trainer};
+use crate::train::{Plan, TrainConfig};
 use crate::{Error, Result};
 use clap::Args;
 

@@ -1,7 +1,7 @@
 //! `unheat train --view`: curves, speed and the current reconstruction on the whole terminal, while training goes on.
 
-use crate::io::metrics::Row;
-use crate::io::picture::{common_range, inferno};
+use crate::io::plots::field_panels::{common_range, inferno};
+use crate::io::tables::metrics::Row;
 use crate::train::Preview;
 use crate::{Error, Result};
 use ratatui::backend::{Backend, CrosstermBackend};

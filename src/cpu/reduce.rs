@@ -1,6 +1,6 @@
 //! Sums in many independent lanes: the compiler can vectorise them, and rounding grows with the lane's length only.
 
-use super::Real;
+use crate::cpu::Real;
 
 const LANES: usize = 16;
 

@@ -10,15 +10,15 @@
 //! a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as large along both
 //! axes is tried. Nothing is begun when what is left is shorter than the longest trial so far.
 
-use super::conv3x3::TILE_SIDE;
-use super::kernel::{Dispatch, Kernel, KernelSpec};
-use super::profiler::seconds;
-use super::recording::Tunable;
-use super::stopwatch::Stopwatch;
-use super::unet::Network;
-use super::variants::{Key, Variant, Variants};
-use super::{Gpu, Recorder};
 use crate::Result;
+use crate::gpu::nn::conv3x3::TILE_SIDE;
+use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
+use crate::gpu::runtime::profiler::seconds;
+use crate::gpu::runtime::recording::Tunable;
+use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::runtime::variants::{Key, Variant, Variants};
+use crate::gpu::unet::network::Network;
+use crate::gpu::{Gpu, Recorder};
 use crate::model::{Storage, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;

@@ -70,14 +70,14 @@ pub fn check_folder(path: &Path) -> Result<()> {
 }
 
 /// The folder that `path` is in.
-pub(super) fn folder_of(path: &Path) -> &Path {
+pub(crate) fn folder_of(path: &Path) -> &Path {
     // The parent of a bare file name is the empty path, which no system call accepts.
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A temporary file or folder as `make` makes it, with these permissions less the umask: it becomes a result to share,
 /// and tempfile lets nobody else read it by default.
-pub(super) fn temporary<T>(
+pub(crate) fn temporary<T>(
     make: impl FnOnce(&mut tempfile::Builder) -> io::Result<T>,
     mode: u32,
 ) -> io::Result<T> {
@@ -101,7 +101,7 @@ fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
 
 /// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems refuse
 /// to sync them. The file is in place and whole by then, so a refusal is no error.
-pub(super) fn sync_folder(folder: &Path) {
+pub(crate) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());
     }

@@ -1,6 +1,6 @@
 //! Small files that save work and may be deleted at any time, in the user's cache folder.
 
-use super::atomic;
+use crate::io::atomic;
 use crate::{Error, Result};
 use std::fs::File;
 use std::io::Read;

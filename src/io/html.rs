@@ -1,6 +1,6 @@
 //! One HTML file with everything in it: text, tables, code, PNG pictures.
 
-use super::atomic;
+use crate::io::atomic;
 use crate::{Error, Result};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

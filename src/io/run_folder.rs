@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::atomic;
+use crate::io::atomic;
 use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.

@@ -1,6 +1,6 @@
 //! The Adam optimiser's constants and its per-step scalars (SPEC 6).
 
-use super::Schedule;
+use crate::model::Schedule;
 
 /// Adam's settings. The defaults are the reference system's, ε = 1e-7 included.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,7 +1,7 @@
 //! The data of one training step.
 
-use super::Rectangle;
-use super::rectangles::PER_SAMPLE;
+use crate::model::Rectangle;
+use crate::model::rectangles::PER_SAMPLE;
 use std::borrow::Cow;
 
 /// x* of one step, and the noise of its observation.
@@ -73,7 +73,7 @@ mod tests {
         assert!(parts.iter().all(|part| part.truth == Truth::Fields(part.noise.clone().unwrap())));
 
         let rectangles: Vec<Rectangle> =
-            super::super::rectangles::draw_batch(super::super::rng::Purpose::Rectangles, 0, 0, 4, 8, 8);
+            crate::model::rectangles::draw_batch(crate::model::rng::Purpose::Rectangles, 0, 0, 4, 8, 8);
         let halves = Batch::rectangles(rectangles.clone());
         let halves = halves.parts(2, 64);
         assert_eq!(halves[1].truth, Truth::Rectangles(rectangles[2 * PER_SAMPLE..].to_vec()));

@@ -1,7 +1,7 @@
 //! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (SPEC 2 and 3).
 
-use super::fourier::frequency;
-use super::precision::Precision;
+use crate::model::fourier::frequency;
+use crate::model::precision::Precision;
 use crate::{Error, Result};
 use std::f64::consts::PI;
 

@@ -6,7 +6,6 @@ pub mod adam;
 pub mod batch;
 pub mod fourier;
 pub mod heat;
-pub mod init;
 pub mod losses;
 pub mod noise;
 pub mod objective;
@@ -17,9 +16,7 @@ pub mod rng;
 pub mod schedule;
 pub mod snapshot;
 pub mod storage;
-mod table;
 pub mod unet;
-pub mod unet_config;
 
 pub use activation::Activation;
 pub use adam::Adam;

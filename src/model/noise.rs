@@ -1,6 +1,6 @@
 //! Gaussian noise on observations.
 
-use super::rng::{Purpose, Random};
+use crate::model::rng::{Purpose, Random};
 use std::f64::consts::TAU;
 
 /// Independent normal numbers of mean 0 and this standard deviation for the `cells` of one sample. Their stream is

@@ -1,6 +1,6 @@
 //! What training minimises, and how far it trusts the observations.
 
-use super::heat::UNCERTAINTY;
+use crate::model::heat::UNCERTAINTY;
 
 /// The training signal that is sent back through the network (SPEC 4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]

@@ -1,6 +1,6 @@
 //! Random hot rectangles, the ground truth x* of every training example (SPEC 1).
 
-use super::rng::{Purpose, Random};
+use crate::model::rng::{Purpose, Random};
 
 /// Rectangles per sample; those beyond a sample's random count have strength 0.
 pub const PER_SAMPLE: usize = 10;

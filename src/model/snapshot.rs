@@ -1,8 +1,8 @@
 //! What training depends on besides its settings: with these numbers it goes on as if it had never stopped.
 
-use super::init::State;
+use crate::model::unet::init::State;
 
-/// Network and optimiser between two steps, as flat arrays in the order of [`super::UNet::entries`].
+/// Network and optimiser between two steps, as flat arrays in the order of [`crate::model::UNet::entries`].
 #[derive(Clone, Debug, PartialEq)]
 pub struct Snapshot {
     /// Parameters and running statistics.

@@ -1,6 +1,6 @@
 //! The checkpoint of a run's folder, and the one before it.
 
-use crate::io::checkpoint::{self, Checkpoint};
+use crate::io::arrays::checkpoint::{self, Checkpoint};
 use crate::{Error, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -68,7 +68,7 @@ fn is_missing(error: &Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::init::State;
+    use crate::model::unet::init::State;
     use crate::model::{Snapshot, UNet, UNetConfig};
 
     fn checkpoint(step: u64) -> Checkpoint {

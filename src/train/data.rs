@@ -1,12 +1,12 @@
 //! Where the fields x* of a training run come from, and the noise of their observations.
 
-use super::device::Device;
-use super::fields::{diffuse, rasterised};
-use super::pictures::{Pictures, is_pictures};
-use crate::io::npy::{self, FieldData, Fields};
+use crate::engine::device::Device;
+use crate::engine::operators::{diffuse, rasterised};
+use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, HeatEquation, Precision, Truth, noise};
+use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Result, cpu};
 use rayon::prelude::*;
 use std::path::Path;
@@ -111,7 +111,7 @@ impl Noise {
     pub fn of_observations(heat: &HeatEquation, observations: &Fields) -> Self {
         let observations = observations.data.clone().into_f64();
         let mut noise = vec![0.0; observations.len()];
-        cpu::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
+        cpu::heat::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
         noise.par_iter_mut().zip(&observations).for_each(|(n, y)| *n = f64::from((y - *n) as f32));
         Self::Measured(noise)
     }
@@ -180,7 +180,7 @@ impl HeldOut {
     }
 
     /// Fields of one batch, rasterised.
-    pub(super) fn of(batch: Batch, nx: usize, ny: usize) -> Result<Self> {
+    pub(crate) fn of(batch: Batch, nx: usize, ny: usize) -> Result<Self> {
         let truth = match batch.truth {
             Truth::Fields(fields) => fields,
             Truth::Rectangles(rectangles) => {
@@ -280,7 +280,7 @@ mod tests {
         let batch = Data { seed: 0, batch: 3, nx: 8, ny: 8, truth, noise }.batch(1);
         let Truth::Fields(observations) = batch.truth else { panic!("fields were asked for") };
         let mut again = vec![0.0; observations.len()];
-        cpu::physics::Physics::<f64>::new(&heat).diffuse(&observations, &mut again);
+        cpu::heat::physics::Physics::<f64>::new(&heat).diffuse(&observations, &mut again);
         for ((p, n), y) in again.iter().zip(batch.noise.unwrap()).zip(observations) {
             assert!((p + n - y).abs() < 1e-7);
         }

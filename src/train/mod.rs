@@ -1,50 +1,28 @@
-//! Training: the settings, the engines, the loop and what it leaves behind.
+//! Training: the settings, the loop and what it leaves behind.
 
 pub mod checkpoint;
-pub mod classic;
 pub mod comparison;
-pub mod comparison_report;
 pub mod config;
-mod cpu_engine;
 pub mod data;
-pub mod device;
-pub mod diffusion;
-pub mod fields;
-mod journal;
-pub mod memory;
-pub mod on_nan;
-pub mod pictures;
+mod metrics_log;
+pub mod picture_crops;
 pub mod plan;
-pub mod planes;
 pub mod preview;
 pub mod progress;
-pub mod reconstruct;
 mod recovery;
-pub mod refine;
-pub mod report;
+pub mod results;
 pub mod resume;
 pub mod run;
-pub mod settings;
-pub mod size;
 pub mod summary;
-pub mod switch;
-pub mod tiles;
-pub mod trainer;
-pub mod tuning;
 mod validation;
 
-pub use classic::Classic;
 pub use config::TrainConfig;
+pub use config::on_nan::OnNan;
+pub use config::size::Size;
+pub use config::switch::Switch;
 pub use data::Data;
-pub use device::{Device, DeviceChoice};
-pub use diffusion::Diffusion;
-pub use on_nan::OnNan;
 pub use plan::Plan;
 pub use preview::Preview;
 pub use progress::{Outcome, Progress};
-pub use reconstruct::{Norm, Reconstructor};
 pub use resume::Resumed;
 pub use run::{resume, train};
-pub use size::Size;
-pub use switch::Switch;
-pub use trainer::Trainer;

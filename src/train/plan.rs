@@ -1,16 +1,16 @@
 //! From settings to a run's parts: every value checked, every file read.
 
-use super::classic::check_noise;
-use super::config::TrainConfig;
-use super::data::{Data, File, HeldOut, Noise, Source};
-use super::diffusion::rounding;
-use super::pictures::{Pictures, is_pictures};
-use super::size::Size;
-use super::switch::Switch;
-use crate::io::npy::Fields;
-use crate::io::{npy, weights};
-use crate::model::init::State;
+use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::weights;
+use crate::model::unet::init::State;
 use crate::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
+use crate::restore::classical::check_noise;
+use crate::restore::diffusion::rounding;
+use crate::train::config::TrainConfig;
+use crate::train::config::size::Size;
+use crate::train::config::switch::Switch;
+use crate::train::data::{Data, File, HeldOut, Noise, Source};
+use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -1,13 +1,13 @@
 //! What the network makes of one example, for people who look on while it trains.
 
-use super::config::TrainConfig;
-use super::data::HeldOut;
-use super::device::Device;
-use super::plan::Plan;
-use super::reconstruct::{Norm, reconstruct};
 use crate::Result;
-use crate::model::init::State;
+use crate::engine::device::Device;
+use crate::engine::predictor::{Norm, reconstruct};
+use crate::model::unet::init::State;
 use crate::model::{HeatEquation, UNet};
+use crate::train::config::TrainConfig;
+use crate::train::data::HeldOut;
+use crate::train::plan::Plan;
 
 /// An example of the run's data and what the network makes of it; fields are `[nx, ny]`.
 pub struct Preview<'a> {
@@ -24,7 +24,7 @@ pub struct Preview<'a> {
 }
 
 /// Holds the example. It has a network of its own: training does not notice it.
-pub(super) struct Previewer {
+pub(crate) struct Previewer {
     device: Device,
     net: UNet,
     heat: HeatEquation,
@@ -33,7 +33,7 @@ pub(super) struct Previewer {
 }
 
 impl Previewer {
-    pub(super) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
+    pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
         let HeatEquation { nx, ny, .. } = plan.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
         let mut observation = examples.observation(&plan.heat)?;
@@ -47,7 +47,7 @@ impl Previewer {
     }
 
     /// The example as the network in this state sees it.
-    pub(super) fn look(&self, state: &State) -> Result<Preview<'_>> {
+    pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let observation = &self.observation;
         let prediction = reconstruct(&self.device, &self.net, state, Norm::Running, 1, observation, nx, ny)?;

@@ -1,10 +1,10 @@
 //! What a run tells while it goes on, and what it leaves.
 
-use super::device::Device;
-use super::preview::Preview;
-use super::summary::Statistics;
-use crate::io::metrics::Row;
-use crate::io::validation;
+use crate::engine::device::Device;
+use crate::io::tables::metrics::Row;
+use crate::io::tables::validation;
+use crate::train::preview::Preview;
+use crate::train::summary::Statistics;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! The way back when a device fails in the middle of a run: open it anew, return to the last state on the host.
 
-use super::Device;
 use crate::blocking::block_on;
+use crate::engine::Device;
 use crate::model::Snapshot;
 use crate::{Error, Result};
 use std::thread;
@@ -18,27 +18,27 @@ const INTERVAL: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(300);
 
 /// The last state that the host knows, and what has happened since.
-pub(super) struct Recovery {
+pub(crate) struct Recovery {
     /// Steps before `snapshot`.
-    pub(super) step: u64,
-    pub(super) snapshot: Snapshot,
+    pub(crate) step: u64,
+    pub(crate) snapshot: Snapshot,
     taken: Instant,
     failures: u32,
 }
 
 impl Recovery {
     /// From the state after `step` steps.
-    pub(super) fn new(step: u64, snapshot: Snapshot) -> Self {
+    pub(crate) fn new(step: u64, snapshot: Snapshot) -> Self {
         Self { step, snapshot, taken: Instant::now(), failures: 0 }
     }
 
     /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not share.
-    pub(super) fn is_due(&self, device: &Device) -> bool {
+    pub(crate) fn is_due(&self, device: &Device) -> bool {
         matches!(device, Device::Gpu(_)) && self.taken.elapsed() > INTERVAL
     }
 
     /// The state after `step` steps.
-    pub(super) fn keep(&mut self, step: u64, snapshot: &Snapshot) {
+    pub(crate) fn keep(&mut self, step: u64, snapshot: &Snapshot) {
         if step > self.step {
             *self = Self::new(step, snapshot.clone());
         }
@@ -49,7 +49,7 @@ impl Recovery {
     ///
     /// # Errors
     /// `error` itself, where another device would not help; after too many failures the last of them.
-    pub(super) fn restart<T>(
+    pub(crate) fn restart<T>(
         &mut self,
         mut error: Error,
         device: &Device,
@@ -78,8 +78,8 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::init::State;
-    use crate::train::DeviceChoice;
+    use crate::engine::DeviceChoice;
+    use crate::model::unet::init::State;
     use std::cell::Cell;
 
     fn recovery() -> Recovery {

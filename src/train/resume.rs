@@ -1,12 +1,11 @@
 //! A run's folder, opened to go on with it.
 
-use super::checkpoint;
-use super::config::TrainConfig;
-use super::plan::Plan;
-use super::settings;
+use crate::io::arrays::checkpoint::Checkpoint;
 use crate::io::atomic;
-use crate::io::checkpoint::Checkpoint;
 use crate::io::run_folder::{self, Lock};
+use crate::train::checkpoint;
+use crate::train::config::{TrainConfig, file};
+use crate::train::plan::Plan;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -20,9 +19,9 @@ const FILES: [&str; 4] = ["weights", "data", "observations", "validation_data"];
 
 /// A run that is to go on, and that no other process can go on with meanwhile.
 pub struct Resumed {
-    pub(super) folder: PathBuf,
-    pub(super) lock: Lock,
-    pub(super) checkpoint: Option<Checkpoint>,
+    pub(crate) folder: PathBuf,
+    pub(crate) lock: Lock,
+    pub(crate) checkpoint: Option<Checkpoint>,
     /// The run's settings, from its `config.toml`.
     pub config: TrainConfig,
 }
@@ -44,7 +43,7 @@ impl Resumed {
         }
         let lock = run_folder::lock(folder)?;
         atomic::remove_unfinished(folder)?;
-        let config = settings::config(&settings::read(&path, &[])?, &path)?;
+        let config = file::config(&file::read(&path, &[])?, &path)?;
         let checkpoint = checkpoint::load(folder)?;
         if let Some(checkpoint) = &checkpoint {
             check_settings(&path, &config, checkpoint)?;
@@ -85,8 +84,8 @@ impl Resumed {
 }
 
 /// The settings that decide what a run computes, for its checkpoints.
-pub(super) fn lasting(config: &TrainConfig) -> Result<Table> {
-    let mut table = settings::table(&config.settled())?;
+pub(crate) fn lasting(config: &TrainConfig) -> Result<Table> {
+    let mut table = file::table(&config.settled())?;
     table.retain(|key, _| !CHANGEABLE.contains(&key) && !FILES.contains(&key));
     Ok(table)
 }

@@ -1,21 +1,22 @@
 //! The training loop: takes data, keeps the engine busy, writes what arrives.
 
-use super::config::TrainConfig;
-use super::device::Device;
-use super::journal::Journal;
-use super::on_nan::OnNan;
-use super::plan::Plan;
-use super::preview::Previewer;
-use super::progress::{Outcome, Progress};
-use super::recovery::Recovery;
-use super::resume::{Resumed, lasting};
-use super::trainer::Trainer;
-use super::validation::Validation;
-use super::{checkpoint, report};
-use crate::io::checkpoint::Checkpoint;
+use crate::engine::device::Device;
+use crate::engine::trainer::Trainer;
+use crate::io::arrays::checkpoint::Checkpoint;
+use crate::io::arrays::weights;
+use crate::io::atomic;
 use crate::io::run_folder::{self, Lock};
-use crate::io::{atomic, weights};
 use crate::model::Snapshot;
+use crate::train::config::TrainConfig;
+use crate::train::config::on_nan::OnNan;
+use crate::train::metrics_log::Journal;
+use crate::train::plan::Plan;
+use crate::train::preview::Previewer;
+use crate::train::progress::{Outcome, Progress};
+use crate::train::recovery::Recovery;
+use crate::train::resume::{Resumed, lasting};
+use crate::train::validation::Validation;
+use crate::train::{checkpoint, results};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -56,7 +57,7 @@ pub fn train(
     let trainer = Trainer::new(device, &plan, config)?;
     // A folder that is there can be gone on with, whenever this process is killed.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
-        report::config(&folder.join("config.toml"), &config.settled(), &device.describe())
+        results::config(&folder.join("config.toml"), &config.settled(), &device.describe())
     })?;
     let lock = run_folder::lock(&folder)?;
     let start = Snapshot::before(plan.start.clone());
@@ -64,7 +65,7 @@ pub fn train(
 }
 
 /// Goes on with a run, bit for bit as if it had never stopped. `config` is the run's own but for
-/// [`super::resume::CHANGEABLE`] settings, `plan` comes from [`Resumed::plan`].
+/// [`crate::train::resume::CHANGEABLE`] settings, `plan` comes from [`Resumed::plan`].
 ///
 /// # Errors
 /// As for [`train`]; also when rows of `metrics.csv` before the checkpoint are missing.
@@ -132,7 +133,7 @@ impl Run {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
         let journal = Journal::resume(&folder, done, &config)?;
         let validation = Validation::resume(&folder, done, &config, &plan, &device)?;
-        report::config(&folder.join("config.toml"), &config, &device.describe())?;
+        results::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
         Ok(Self {
             config,
@@ -300,9 +301,9 @@ impl Run {
         if let Some(path) = &self.config.save_gradients {
             weights::write_gradients(path, &self.plan.net, &trainer.gradients()?)?;
         }
-        report::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
+        results::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
         let examples = trainer.predict(&self.plan.data.examples())?;
-        report::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        results::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
         Ok(self.outcome())
@@ -314,7 +315,7 @@ impl Run {
         let good = self.journal.good_steps(self.first);
         let kept = trainer.kept_state(self.plan.start.batches_tracked, good)?;
         weights::write(&path, &self.plan.net, &kept)?;
-        report::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
+        results::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
         let before = match (self.config.on_nan, self.journal.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
             _ => String::new(),

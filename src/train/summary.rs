@@ -1,6 +1,6 @@
 //! From per-sample losses to the numbers people read.
 
-use crate::io::metrics::Row;
+use crate::io::tables::metrics::Row;
 use crate::model::Losses;
 use std::fmt;
 

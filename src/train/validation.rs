@@ -1,19 +1,19 @@
 //! How good the network is on fields that training never sees, and the best weights so far.
 
-use super::config::TrainConfig;
-use super::device::Device;
-use super::fields::diffuse;
-use super::plan::Plan;
-use super::reconstruct::{Norm, reconstruct};
 use crate::Result;
-use crate::io::validation::{Row, ValidationFile};
-use crate::io::weights;
-use crate::model::init::State;
+use crate::engine::device::Device;
+use crate::engine::operators::diffuse;
+use crate::engine::predictor::{Norm, reconstruct};
+use crate::io::arrays::weights;
+use crate::io::tables::validation::{Row, ValidationFile};
+use crate::model::unet::init::State;
 use crate::model::{HeatEquation, Precision, UNet};
+use crate::train::config::TrainConfig;
+use crate::train::plan::Plan;
 use std::path::{Path, PathBuf};
 
 /// The held-out fields of a run and what was found. It has a network of its own: training does not notice it.
-pub(super) struct Validation {
+pub(crate) struct Validation {
     device: Device,
     net: UNet,
     heat: HeatEquation,
@@ -32,7 +32,7 @@ pub(super) struct Validation {
 
 impl Validation {
     /// Goes on after `done` steps, as `config` says; none where it does not ask for validation.
-    pub(super) fn resume(
+    pub(crate) fn resume(
         folder: &Path,
         done: u64,
         config: &TrainConfig,
@@ -58,17 +58,17 @@ impl Validation {
     }
 
     /// Whether to look after `done` steps.
-    pub(super) fn is_due(&self, done: u64) -> bool {
+    pub(crate) fn is_due(&self, done: u64) -> bool {
         done > self.looked && done.is_multiple_of(self.every)
     }
 
     /// Goes on on another device.
-    pub(super) fn move_to(&mut self, device: &Device) {
+    pub(crate) fn move_to(&mut self, device: &Device) {
         self.device = device.clone();
     }
 
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
-    pub(super) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
+    pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let (device, norm) = (&self.device, Norm::Running);
         let prediction = reconstruct(device, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
@@ -89,7 +89,7 @@ impl Validation {
     }
 
     /// Returns when every row is on the disk.
-    pub(super) fn sync(&self) -> Result<()> {
+    pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync()
     }
 }

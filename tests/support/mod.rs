@@ -6,12 +6,12 @@ pub mod runs;
 use std::collections::HashMap;
 use std::path::Path;
 use unheat::cpu::Real;
-use unheat::cpu::rasterise::rasterise;
-use unheat::io::tensors::{self, Data, Tensor};
+use unheat::cpu::heat::rasterise::rasterise;
+use unheat::engine::{Device, Trainer};
+use unheat::io::arrays::tensors::{self, Data, Tensor};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::{Entry, Place};
 use unheat::model::{Batch, Losses, Precision, Rectangle, UNet, UNetConfig};
-use unheat::train::{Device, Trainer};
 
 /// One safetensors file.
 pub struct Golden(HashMap<String, Tensor>);
@@ -98,7 +98,7 @@ pub fn rasterised<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize) -> Ve
 /// Every adapter; none is a failure, never a silent pass.
 pub fn adapters() -> Vec<wgpu::Adapter> {
     let adapters = unheat::blocking::adapters();
-    assert!(!adapters.is_empty(), "{}", unheat::train::device::NO_ADAPTER);
+    assert!(!adapters.is_empty(), "{}", unheat::engine::device::NO_ADAPTER);
     adapters
 }
 

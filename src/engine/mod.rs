@@ -1,0 +1,13 @@
+//! What trains and predicts on either engine, the GPU's shaders or the CPU.
+
+mod cpu_engine;
+pub mod device;
+pub mod memory;
+pub mod operators;
+pub mod predictor;
+pub mod trainer;
+pub mod tuning;
+
+pub use device::{Device, DeviceChoice};
+pub use predictor::{Norm, Reconstructor};
+pub use trainer::Trainer;

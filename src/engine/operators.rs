@@ -1,0 +1,299 @@
+//! What the array commands compute: diffusion, its inverse and rasterisation of any number of fields, on the CPU
+//! twins or a GPU, in 32 or 64 bits.
+//!
+//! Arrays come and go as f64, which holds either precision exactly. Every sample is computed alone: its result
+//! does not depend on its neighbours or on the chunks in which a GPU takes the batch.
+
+use crate::cpu::heat::inverse::{Inverted, propagated_uncertainty, sigma};
+use crate::cpu::{self, Real};
+use crate::engine::Device;
+use crate::gpu::heat::fft::pairs;
+use crate::gpu::heat::inverse::Inverse;
+use crate::gpu::heat::physics::Physics;
+use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
+use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::model::{HeatEquation, Method, Precision, Rectangle};
+use crate::{Error, Result};
+use rayon::prelude::*;
+
+/// Numbers that a GPU takes per chunk in its largest buffer, at most: 256 MiB in 64 bits.
+const CHUNK: usize = 32 << 20;
+
+/// The device that computes in `precision` when `compute` is asked: itself, or the CPU twins where a GPU has no
+/// 64-bit floats. The text says so.
+pub fn fallback(device: Device, precision: Precision) -> (Device, Option<String>) {
+    match &device {
+        Device::Gpu(gpu) if !gpu.computes_in(precision) => {
+            let note =
+                format!("{} has no 64-bit floats in shaders: computing on the CPU instead", gpu.name());
+            (Device::Cpu, Some(note))
+        }
+        _ => (device, None),
+    }
+}
+
+/// y = P(x) for fields `[batch, nx, ny]`.
+pub fn diffuse(device: &Device, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+    filter(device, precision, heat, &heat.kernel(), x)
+}
+
+/// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even `kernel` H `[nx, ny]`.
+pub fn filter(
+    device: &Device,
+    precision: Precision,
+    heat: &HeatEquation,
+    kernel: &[f64],
+    x: &[f64],
+) -> Result<Vec<f64>> {
+    match (device, precision) {
+        (Device::Cpu, Precision::F32) => {
+            Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
+        }
+        (Device::Cpu, Precision::F64) => {
+            Ok(on_cpu::<f64>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
+        }
+        (Device::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
+            physics.diffuse(recorder, x, y)
+        }),
+    }
+}
+
+/// The SIP update dx in its training form (SPEC 3b): from truth and prediction, `[batch, nx, ny]`, with the
+/// reference's relative uncertainty of 1e-6.
+pub fn training_update(
+    device: &Device,
+    precision: Precision,
+    heat: &HeatEquation,
+    truth: &[f64],
+    prediction: &[f64],
+) -> Result<Vec<f64>> {
+    let sip = Method::Sip.into();
+    // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
+    let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
+    let mut dx = match (device, precision) {
+        (Device::Cpu, Precision::F32) => {
+            on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
+                physics.training_signal(&sip, error, None, signal);
+            })
+        }
+        (Device::Cpu, Precision::F64) => {
+            on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
+                physics.training_signal(&sip, error, None, signal);
+            })
+        }
+        (Device::Gpu(gpu), _) => {
+            on_gpu(gpu, precision, heat, &heat.kernel(), &error, |physics, recorder, x, y, energy| {
+                physics.training_signal(recorder, &sip, x, None, energy, y)
+            })?
+        }
+    };
+    for value in &mut dx {
+        *value = 0.0 - *value; // ∂L/∂x = -dx; not -value, which makes zeros negative
+    }
+    Ok(dx)
+}
+
+/// The damped inverse of residuals `[batch, nx, ny]` (SPEC 3) with the relative `uncertainty` ε, and what it found.
+///
+/// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
+pub fn invert(
+    device: &Device,
+    precision: Precision,
+    heat: &HeatEquation,
+    uncertainty: f64,
+    residual: &[f64],
+) -> Result<Inverted<f64>> {
+    let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
+    invert_above(device, precision, heat, &sigmas, residual)
+}
+
+/// The same for residuals whose noise has the amplitude σ in every mode, `[batch]`: the standard deviation of a cell's
+/// noise times √N.
+pub fn invert_above(
+    device: &Device,
+    precision: Precision,
+    heat: &HeatEquation,
+    sigmas: &[f64],
+    residual: &[f64],
+) -> Result<Inverted<f64>> {
+    match (device, precision) {
+        (Device::Cpu, Precision::F64) => Ok(cpu::heat::inverse::invert_above(heat, sigmas, residual)),
+        (Device::Cpu, Precision::F32) => {
+            let inverted = cpu::heat::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
+            Ok(Inverted {
+                dx: widen(&inverted.dx),
+                amp: widen(&inverted.amp),
+                sig_prob: widen(&inverted.sig_prob),
+                kernel: widen(&inverted.kernel),
+                uncertainty: widen(&inverted.uncertainty),
+            })
+        }
+        (Device::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, sigmas, residual),
+    }
+}
+
+/// Fields `[batch, nx, ny]` from rectangles, `per_sample` for each.
+pub fn rasterised(
+    device: &Device,
+    precision: Precision,
+    rectangles: &[Rectangle],
+    per_sample: usize,
+    nx: usize,
+    ny: usize,
+) -> Result<Vec<f64>> {
+    let cells = nx * ny;
+    let batch = rectangles.len() / per_sample;
+    let mut fields = room(batch, cells)?;
+    match device {
+        Device::Cpu => {
+            fields.resize(batch * cells, 0.0);
+            let samples = fields.par_chunks_mut(cells).zip(rectangles.par_chunks(per_sample));
+            match precision {
+                Precision::F64 => {
+                    samples.for_each(|(field, r)| cpu::heat::rasterise::rasterise(r, nx, ny, field))
+                }
+                Precision::F32 => samples.for_each(|(field, r)| {
+                    let mut narrow = vec![0f32; cells];
+                    cpu::heat::rasterise::rasterise(r, nx, ny, &mut narrow);
+                    field.iter_mut().zip(narrow).for_each(|(wide, v)| *wide = f64::from(v));
+                }),
+            }
+        }
+        Device::Gpu(gpu) => {
+            let mut plan: Option<(usize, Tensor, Tensor, Recording)> = None;
+            for samples in rectangles.chunks(per_sample * chunk(gpu, precision, cells)?) {
+                let count = samples.len() / per_sample;
+                if plan.as_ref().is_none_or(|plan| plan.0 != count) {
+                    let list = gpu.tensor_in("rectangles", samples.len() * NUMBERS, precision)?;
+                    let field = gpu.tensor_in("field", count * cells, precision)?;
+                    let mut recorder = Recorder::new(gpu);
+                    rasterise(&mut recorder, &list, &field, per_sample, count, nx, ny)?;
+                    plan = Some((count, list, field, recorder.finish()));
+                }
+                let (_, list, field, recording) = plan.as_ref().expect("made above");
+                gpu.write_f64(list, &flatten(samples));
+                recording.submit(gpu);
+                fields.extend(gpu.read_f64(field)?);
+            }
+        }
+    }
+    Ok(fields)
+}
+
+/// Room for `batch` fields, or the news that there is none.
+fn room(batch: usize, cells: usize) -> Result<Vec<f64>> {
+    let mut fields = Vec::new();
+    let reserved = batch.checked_mul(cells).and_then(|len| fields.try_reserve_exact(len).ok());
+    reserved
+        .ok_or_else(|| Error::usage(format!("{batch} fields of {cells} cells do not fit into memory")))?;
+    Ok(fields)
+}
+
+/// Samples per chunk such that every buffer fits, three numbers per cell in the largest one.
+fn chunk(gpu: &Gpu, precision: Precision, cells: usize) -> Result<usize> {
+    let largest = (gpu.max_tensor_bytes() as usize / precision.bytes()).min(CHUNK);
+    match largest / (4 * cells) {
+        0 => Err(Error::Device(format!(
+            "{}: one field of {cells} cells does not fit into its largest buffer; use --device cpu",
+            gpu.name()
+        ))),
+        samples => Ok(samples),
+    }
+}
+
+fn narrow<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().map(|&v| T::of(v)).collect()
+}
+
+fn widen<T: Real>(values: &[T]) -> Vec<f64> {
+    values.iter().map(|v| v.f64()).collect()
+}
+
+/// Sample by sample: the CPU twins pack what they get together in pairs, which is for training.
+fn on_cpu<T: Real>(
+    heat: &HeatEquation,
+    kernel: &[f64],
+    input: &[f64],
+    f: impl Fn(&cpu::heat::physics::Physics<T>, &[T], &mut [T]) + Sync,
+) -> Vec<f64> {
+    let physics = cpu::heat::physics::Physics::<T>::with_kernel(heat, kernel);
+    let mut output = vec![0.0; input.len()];
+    output.par_chunks_mut(heat.cells()).zip(input.par_chunks(heat.cells())).for_each(|(output, input)| {
+        let mut result = vec![T::zero(); heat.cells()];
+        f(&physics, &narrow(input), &mut result);
+        output.iter_mut().zip(result).for_each(|(wide, v)| *wide = v.f64());
+    });
+    output
+}
+
+/// Chunk by chunk, every sample paired with zeros instead of its neighbour.
+fn on_gpu(
+    gpu: &Gpu,
+    precision: Precision,
+    heat: &HeatEquation,
+    kernel: &[f64],
+    input: &[f64],
+    record: impl Fn(&Physics, &mut Recorder, &Tensor, &Tensor, &Tensor) -> Result<()>,
+) -> Result<Vec<f64>> {
+    let cells = heat.cells();
+    let mut output = room(input.len() / cells, cells)?;
+    let mut plan: Option<(Tensor, Tensor, Recording)> = None;
+    for samples in input.chunks(cells * chunk(gpu, precision, cells)?) {
+        let len = 2 * samples.len();
+        if plan.as_ref().is_none_or(|plan| plan.0.len() != len) {
+            let batch = len / cells;
+            let x = gpu.tensor_in("input fields", len, precision)?;
+            let y = gpu.tensor_in("output fields", len, precision)?;
+            let energy = gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?;
+            let mut recorder = Recorder::new(gpu);
+            let physics = Physics::with_kernel(gpu, heat, kernel, batch, precision)?;
+            record(&physics, &mut recorder, &x, &y, &energy)?;
+            plan = Some((x, y, recorder.finish()));
+        }
+        let (x, y, recording) = plan.as_ref().expect("made above");
+        let mut padded = vec![0.0; len];
+        for (pair, sample) in padded.chunks_exact_mut(2 * cells).zip(samples.chunks_exact(cells)) {
+            pair[..cells].copy_from_slice(sample);
+        }
+        gpu.write_f64(x, &padded);
+        recording.submit(gpu);
+        let padded = gpu.read_f64(y)?;
+        output.extend(padded.chunks_exact(2 * cells).flat_map(|pair| &pair[..cells]));
+    }
+    Ok(output)
+}
+
+fn invert_on_gpu(
+    gpu: &Gpu,
+    precision: Precision,
+    heat: &HeatEquation,
+    sigmas: &[f64],
+    residual: &[f64],
+) -> Result<Inverted<f64>> {
+    let cells = heat.cells();
+    let mut all = Inverted::default();
+    let mut plan: Option<(usize, Inverse, Recording)> = None;
+    let chunk = chunk(gpu, precision, cells)?;
+    for (samples, sigmas) in residual.chunks(cells * chunk).zip(sigmas.chunks(chunk)) {
+        let batch = samples.len() / cells;
+        if plan.as_ref().is_none_or(|plan| plan.0 != batch) {
+            let inverse = Inverse::new(gpu, heat, batch, precision)?;
+            let mut recorder = Recorder::new(gpu);
+            inverse.record(&mut recorder)?;
+            plan = Some((batch, inverse, recorder.finish()));
+        }
+        let (_, inverse, recording) = plan.as_ref().expect("made above");
+        gpu.write_f64(&inverse.sigma, sigmas);
+        gpu.write_f64(&inverse.field, &samples.iter().flat_map(|&v| [v, 0.0]).collect::<Vec<_>>());
+        recording.submit(gpu);
+        all.dx.extend(gpu.read_f64(&inverse.field)?.iter().step_by(2));
+        let diagnostics = gpu.read_f64(&inverse.diagnostics)?;
+        let [amp, sig_prob, kernel] = [0, 1, 2].map(|i| &diagnostics[i * samples.len()..][..samples.len()]);
+        all.amp.extend_from_slice(amp);
+        all.sig_prob.extend_from_slice(sig_prob);
+        all.kernel.extend_from_slice(kernel);
+        let left = kernel.chunks_exact(cells).zip(sigmas);
+        all.uncertainty.extend(left.map(|(k, &s)| propagated_uncertainty(k.iter().copied(), s, heat.nx)));
+    }
+    Ok(all)
+}

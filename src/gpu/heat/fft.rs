@@ -1,0 +1,293 @@
+//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes ([`Store`]).
+//!
+//! # Normalisation
+//! Forward has no factor, inverse divides by N = nx·ny.
+//!
+//! # Output order
+//! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above.
+
+use crate::Result;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, WORKGROUP, real_spec};
+use crate::gpu::{Gpu, Tensor};
+use crate::model::fourier::twiddles;
+use crate::model::{HeatEquation, Method, Precision};
+
+params! {
+    struct FftParams { fields: u32, batch: u32, nx: u32, ny: u32 }
+}
+
+/// Complex fields that hold `batch` real ones.
+pub fn pairs(batch: usize) -> usize {
+    batch.div_ceil(2)
+}
+
+/// Buffers with their names in the shader and the elements that a call touches.
+type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
+
+/// Numbers that weigh signal against noise.
+pub const SCALARS: usize = 8;
+
+/// The file that defines `noise_mode`, with or without a spectrum bound.
+pub(crate) fn noise_file(noise: Option<&Tensor>) -> &'static str {
+    match noise {
+        Some(_) => include_str!("../../../shaders/heat/fft/noise.wgsl"),
+        None => include_str!("../../../shaders/heat/fft/no_noise.wgsl"),
+    }
+}
+
+/// What a pass reads as complex fields: a WGSL file that defines `load`, and the buffers it binds as group 1.
+#[derive(Clone, Copy)]
+pub enum Load<'a> {
+    /// Complex fields as they stand, `[fields, nx, ny]`.
+    Complex(&'a Tensor),
+    /// Real fields `[batch, nx, ny]`, two to a complex one.
+    Real(&'a Tensor),
+    /// A spectrum on its way to that of the training signal.
+    Damped {
+        /// What it is to be.
+        method: Method,
+        /// Of the error x* - x, `[fields, nx, ny]`.
+        spectrum: &'a Tensor,
+        /// Λ `[nx, ny]`.
+        log_kernel: &'a Tensor,
+        /// K `[nx, ny]`.
+        kernel: &'a Tensor,
+        /// Σ|Â|² `[2·fields]`.
+        energy: &'a Tensor,
+        /// Of the observation's noise, likewise.
+        noise: Option<&'a Tensor>,
+        /// [`SCALARS`] numbers; the shader names them.
+        scalars: &'a Tensor,
+    },
+}
+
+impl<'a> Load<'a> {
+    /// The variant's name, that of its shader file.
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => "complex",
+            Self::Real(_) => "real",
+            Self::Damped { method: Method::Sip, noise: None, .. } => "damped/sip",
+            Self::Damped { method: Method::Gd, noise: None, .. } => "damped/gd",
+            Self::Damped { method: Method::Supervised, noise: None, .. } => "damped/supervised",
+            Self::Damped { method: Method::Sip, noise: Some(_), .. } => "damped/sip/noise",
+            Self::Damped { method: Method::Gd, noise: Some(_), .. } => "damped/gd/noise",
+            Self::Damped { method: Method::Supervised, noise: Some(_), .. } => "damped/supervised/noise",
+        }
+    }
+
+    fn files(&self) -> Vec<&'static str> {
+        match self {
+            Self::Complex(_) => vec![include_str!("../../../shaders/heat/fft/load_complex.wgsl")],
+            Self::Real(_) => vec![include_str!("../../../shaders/heat/fft/load_real.wgsl")],
+            Self::Damped { noise, .. } => {
+                vec![noise_file(*noise), include_str!("../../../shaders/heat/fft/load_damped.wgsl")]
+            }
+        }
+    }
+
+    fn constants(&self) -> Vec<(&'static str, u32)> {
+        match self {
+            Self::Complex(_) | Self::Real(_) => Vec::new(),
+            Self::Damped { method, .. } => vec![("METHOD", *method as u32)],
+        }
+    }
+
+    fn buffers(&self, fft: &Fft) -> Buffers<'a> {
+        match *self {
+            Self::Complex(field) => vec![("input", field, fft.complex_len())],
+            Self::Real(field) => vec![("input", field, fft.real_len())],
+            Self::Damped { spectrum, log_kernel, kernel, energy, noise, scalars, .. } => {
+                let mut buffers = vec![
+                    ("spectrum", spectrum, fft.complex_len()),
+                    ("log_kernel", log_kernel, fft.nx * fft.ny),
+                    ("kernel", kernel, fft.nx * fft.ny),
+                    ("energy", energy, 2 * pairs(fft.batch)),
+                    ("scalars", scalars, SCALARS),
+                ];
+                buffers.extend(noise.map(|noise| ("noise_spectrum", noise, fft.complex_len())));
+                buffers
+            }
+        }
+    }
+}
+
+/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group 2.
+#[derive(Clone, Copy)]
+pub enum Store<'a> {
+    /// Complex fields as they stand, `[fields, nx, ny]`.
+    Complex(&'a Tensor),
+    /// Real fields `[batch, nx, ny]`, two from a complex one.
+    Real(&'a Tensor),
+    /// Likewise, rounded to 32 bits.
+    Narrow(&'a Tensor),
+}
+
+impl<'a> Store<'a> {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => "complex",
+            Self::Real(_) => "real",
+            Self::Narrow(_) => "narrow",
+        }
+    }
+
+    fn file(&self) -> &'static str {
+        match self {
+            Self::Complex(_) => include_str!("../../../shaders/heat/fft/store_complex.wgsl"),
+            Self::Real(_) => include_str!("../../../shaders/heat/fft/store_real.wgsl"),
+            Self::Narrow(_) => include_str!("../../../shaders/heat/fft/store_narrow.wgsl"),
+        }
+    }
+
+    fn buffers(&self, fft: &Fft) -> Buffers<'a> {
+        match *self {
+            Self::Complex(field) => vec![("output", field, fft.complex_len())],
+            Self::Real(field) | Self::Narrow(field) => vec![("output", field, fft.real_len())],
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Axis {
+    X,
+    Y,
+}
+
+/// The kernel between load and store.
+#[derive(Clone, Copy)]
+enum Middle<'a> {
+    Forward,
+    Inverse,
+    /// Forward, times K `[nx, ny]`, inverse.
+    Diffuse(&'a Tensor),
+}
+
+/// The plan of a batch of `nx` × `ny` transforms: sizes and twiddle tables.
+pub struct Fft {
+    nx: usize,
+    ny: usize,
+    batch: usize,
+    precision: Precision,
+    twiddles_x: Tensor,
+    twiddles_y: Tensor,
+}
+
+impl Fft {
+    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both sides are
+    /// powers of two from 8 to 2048.
+    pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: Precision) -> Result<Self> {
+        let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
+        Ok(Self {
+            nx,
+            ny,
+            batch,
+            precision,
+            twiddles_x: gpu.table("twiddles x", &table(nx), precision)?,
+            twiddles_y: gpu.table("twiddles y", &table(ny), precision)?,
+        })
+    }
+
+    /// Numbers in all real fields.
+    fn real_len(&self) -> usize {
+        self.batch * self.nx * self.ny
+    }
+
+    /// Numbers in all complex fields.
+    fn complex_len(&self) -> usize {
+        2 * pairs(self.batch) * self.nx * self.ny
+    }
+
+    /// F without a factor. `scratch` `[fields, nx, ny]` is complex, and no buffer of `load` or `store`.
+    pub fn forward(&self, recorder: &mut Recorder, load: Load, scratch: &Tensor, store: Store) -> Result<()> {
+        self.pass(recorder, Axis::Y, load, Middle::Forward, Store::Complex(scratch))?;
+        self.pass(recorder, Axis::X, Load::Complex(scratch), Middle::Forward, store)
+    }
+
+    /// F⁻¹ with the factor 1/N. `scratch` `[fields, nx, ny]` is complex, and no buffer of `load` or `store`.
+    pub fn inverse(&self, recorder: &mut Recorder, load: Load, scratch: &Tensor, store: Store) -> Result<()> {
+        self.pass(recorder, Axis::X, load, Middle::Inverse, Store::Complex(scratch))?;
+        self.pass(recorder, Axis::Y, Load::Complex(scratch), Middle::Inverse, store)
+    }
+
+    /// F⁻¹(K·F) for `kernel` K `[nx, ny]`, real and even. The spectrum itself never leaves workgroup memory.
+    pub fn filter(
+        &self,
+        recorder: &mut Recorder,
+        load: Load,
+        scratch: [&Tensor; 2],
+        kernel: &Tensor,
+        store: Store,
+    ) -> Result<()> {
+        let [before, after] = scratch;
+        self.pass(recorder, Axis::Y, load, Middle::Forward, Store::Complex(before))?;
+        let filter = Middle::Diffuse(kernel);
+        self.pass(recorder, Axis::X, Load::Complex(before), filter, Store::Complex(after))?;
+        self.pass(recorder, Axis::Y, Load::Complex(after), Middle::Inverse, store)
+    }
+
+    fn pass(
+        &self,
+        recorder: &mut Recorder,
+        axis: Axis,
+        load: Load,
+        middle: Middle,
+        store: Store,
+    ) -> Result<()> {
+        let (axis_name, length, twiddles) = match axis {
+            Axis::X => ("x", self.nx, &self.twiddles_x),
+            Axis::Y => ("y", self.ny, &self.twiddles_y),
+        };
+        let fft = include_str!("../../../shaders/heat/fft/main.wgsl");
+        let (name, file, constants) = match middle {
+            Middle::Forward => ("fft", fft, vec![("INVERSE", 0)]),
+            Middle::Inverse => ("ifft", fft, vec![("INVERSE", 1)]),
+            Middle::Diffuse(_) => ("diffuse", include_str!("../../../shaders/heat/diffuse.wgsl"), Vec::new()),
+        };
+        let mut files = vec![
+            include_str!("../../../shaders/lib/complex.wgsl"),
+            include_str!("../../../shaders/heat/fft/lines.wgsl"),
+        ];
+        files.extend(load.files());
+        files.extend([file, store.file()]);
+        let name = format!("{name}/{axis_name}{length}/{}>{}", load.name(), store.name());
+        let mut spec = real_spec(&name, &files, self.precision);
+        let lines = lines_per_workgroup(length, self.precision);
+        spec.constants.extend([
+            ("LOG2_LENGTH", length.ilog2()),
+            ("LINES", lines as u32),
+            ("ALONG_X", (axis == Axis::X).into()),
+        ]);
+        spec.constants.extend(constants);
+        spec.constants.extend(load.constants());
+
+        let mut buffers = vec![("twiddles", twiddles, 2 * length)];
+        if let Middle::Diffuse(kernel) = middle {
+            buffers.push(("kernel", kernel, self.nx * self.ny));
+        }
+        buffers.extend(load.buffers(self));
+        buffers.extend(store.buffers(self));
+        let params = FftParams {
+            fields: pairs(self.batch) as u32,
+            batch: self.batch as u32,
+            nx: self.nx as u32,
+            ny: self.ny as u32,
+        };
+        let line_count = self.complex_len() / (2 * length);
+        recorder.call(&spec, &params, &buffers, [line_count.div_ceil(lines) as u32, 1, 1])
+    }
+}
+
+/// Whether a line of the longer side fits into a workgroup's memory.
+pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
+    let bytes = 2 * precision.bytes() * heat.nx.max(heat.ny);
+    bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
+}
+
+/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if that is
+/// more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at most 12 KiB.
+fn lines_per_workgroup(length: usize, precision: Precision) -> usize {
+    let numbers = 4 * WORKGROUP as usize * Precision::F32.bytes() / precision.bytes();
+    (numbers / length).max(1)
+}

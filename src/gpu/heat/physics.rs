@@ -1,0 +1,142 @@
+//! Diffusion and the training signal on the GPU (SPEC 2 and 3b): FFT, a filter, inverse FFT.
+
+use crate::Result;
+use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_file, pairs};
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, real_spec};
+use crate::gpu::{Gpu, Tensor};
+use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
+use crate::model::{HeatEquation, Objective, Precision};
+
+params! {
+    struct EnergyParams { nx: u32, ny: u32 }
+}
+
+/// Tables and scratch memory of one heat equation for one batch.
+pub struct Physics {
+    heat: HeatEquation,
+    batch: usize,
+    fft: Fft,
+    log_kernel: Tensor,
+    kernel: Tensor,
+    /// Packed fields in Fourier space along y alone `[pairs, nx, ny]`.
+    along_y: Tensor,
+    /// Packed spectra `[pairs, nx, ny]`; for diffusion, which needs none, the second such field.
+    spectrum: Tensor,
+}
+
+impl Physics {
+    /// Uploads Λ and K, computed in f64, and allocates the spectra.
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+        Self::with_kernel(gpu, heat, &heat.kernel(), batch, precision)
+    }
+
+    /// With another filter than diffusion in place of K, real and even, `[nx, ny]`.
+    pub fn with_kernel(
+        gpu: &Gpu,
+        heat: &HeatEquation,
+        kernel: &[f64],
+        batch: usize,
+        precision: Precision,
+    ) -> Result<Self> {
+        let complex_len = 2 * pairs(batch) * heat.cells();
+        Ok(Self {
+            heat: *heat,
+            batch,
+            fft: Fft::new(gpu, heat.nx, heat.ny, batch, precision)?,
+            log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
+            kernel: gpu.table("kernel", kernel, precision)?,
+            along_y: gpu.tensor_in("transform along y", complex_len, precision)?,
+            spectrum: gpu.tensor_in("spectrum", complex_len, precision)?,
+        })
+    }
+
+    /// y = P(x); both `[batch, nx, ny]`, y in the precision of the physics or in 32 bits.
+    pub fn diffuse(&self, recorder: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
+        let scratch = [&self.along_y, &self.spectrum];
+        let store = if y.precision() == x.precision() { Store::Real(y) } else { Store::Narrow(y) };
+        self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, store)
+    }
+
+    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in `energy`
+    /// `[2·pairs]`.
+    pub fn training_signal(
+        &self,
+        recorder: &mut Recorder,
+        objective: &Objective,
+        error: &Tensor,
+        noise: Option<&Tensor>,
+        energy: &Tensor,
+        signal: &Tensor,
+    ) -> Result<()> {
+        let precision = self.spectrum.precision();
+        let scalars = recorder.gpu.table("damp scalars", &self.scalars(objective), precision)?;
+        let noise = match noise {
+            None => None,
+            Some(noise) => {
+                let spectrum = recorder.gpu.tensor_in("noise spectrum", self.spectrum.len(), precision)?;
+                let (load, store) = (Load::Real(noise), Store::Complex(&spectrum));
+                self.fft.forward(recorder, load, &self.along_y, store)?;
+                Some(spectrum)
+            }
+        };
+        self.fft.forward(recorder, Load::Real(error), &self.along_y, Store::Complex(&self.spectrum))?;
+        self.residual_energy(recorder, noise.as_ref(), energy)?;
+        let damped = Load::Damped {
+            method: objective.method,
+            spectrum: &self.spectrum,
+            log_kernel: &self.log_kernel,
+            kernel: &self.kernel,
+            energy,
+            noise: noise.as_ref(),
+            scalars: &scalars,
+        };
+        self.fft.inverse(recorder, damped, &self.along_y, Store::Real(signal))
+    }
+
+    /// What `load_damped.wgsl` calls scalars.
+    fn scalars(&self, objective: &Objective) -> [f64; SCALARS] {
+        let cells = self.heat.cells() as f64;
+        [
+            objective.uncertainty.powi(2) / cells,
+            0.5 / (self.heat.nx * self.heat.nx) as f64,
+            DAMP_BELOW,
+            INVERT_ABOVE,
+            UNDERFLOW,
+            exponent_limit(self.spectrum.precision()),
+            cells * objective.noise.powi(2),
+            AMPLIFICATION_LIMIT,
+        ]
+    }
+
+    fn residual_energy(
+        &self,
+        recorder: &mut Recorder,
+        noise: Option<&Tensor>,
+        energy: &Tensor,
+    ) -> Result<()> {
+        let (cells, pairs) = (self.heat.cells(), pairs(self.batch));
+        let files = [
+            include_str!("../../../shaders/lib/complex.wgsl"),
+            include_str!("../../../shaders/lib/reduce.wgsl"),
+            noise_file(noise),
+            include_str!("../../../shaders/heat/residual_energy.wgsl"),
+        ];
+        let mut buffers = vec![
+            ("spectrum", &self.spectrum, 2 * pairs * cells),
+            ("kernel", &self.kernel, cells),
+            ("energy", energy, 2 * pairs),
+        ];
+        buffers.extend(noise.map(|noise| ("noise_spectrum", noise, 2 * pairs * cells)));
+        recorder.call(
+            &real_spec(
+                if noise.is_some() { "residual_energy/noise" } else { "residual_energy" },
+                &files,
+                self.spectrum.precision(),
+            ),
+            &EnergyParams { nx: self.heat.nx as u32, ny: self.heat.ny as u32 },
+            &buffers,
+            [pairs as u32, 1, 1],
+        )
+    }
+}

@@ -1,0 +1,48 @@
+//! Rectangles to fields on the GPU (SPEC 1).
+
+use crate::Result;
+use crate::gpu::Tensor;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups, real_spec};
+use crate::model::Rectangle;
+
+/// Numbers per rectangle in [`flatten`].
+pub const NUMBERS: usize = 5;
+
+params! {
+    struct RasteriseParams { batch: u32, nx: u32, ny: u32, rectangles: u32 }
+}
+
+/// Rectangles as the shader reads them: cx, cy, hx, hy, strength.
+pub fn flatten(rectangles: &[Rectangle]) -> Vec<f64> {
+    let numbers = |r: &Rectangle| [r.center[0], r.center[1], r.half_size[0], r.half_size[1], r.strength];
+    rectangles.iter().flat_map(numbers).collect()
+}
+
+/// Cells along x and along y of a shader's invocation.
+const PATCH: usize = 4;
+
+/// `rectangles` `[batch, per_sample, 5]` to `field` `[batch, nx, ny]`; nx and ny are multiples of four.
+pub fn rasterise(
+    recorder: &mut Recorder,
+    rectangles: &Tensor,
+    field: &Tensor,
+    per_sample: usize,
+    batch: usize,
+    nx: usize,
+    ny: usize,
+) -> Result<()> {
+    let params =
+        RasteriseParams { batch: batch as u32, nx: nx as u32, ny: ny as u32, rectangles: per_sample as u32 };
+    let files = [
+        include_str!("../../../shaders/lib/grid.wgsl"),
+        include_str!("../../../shaders/heat/rasterise.wgsl"),
+    ];
+    let len = batch * nx * ny;
+    recorder.call(
+        &real_spec("rasterise", &files, field.precision()),
+        &params,
+        &[("rectangles", rectangles, batch * per_sample * NUMBERS), ("field", field, len)],
+        flat_workgroups(len / (PATCH * PATCH)),
+    )
+}

@@ -1,0 +1,153 @@
+//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their buffers,
+//! group 3.
+
+use crate::gpu::layer::input::{Buffers, Layer};
+use crate::gpu::nn::activation;
+use crate::gpu::{Shape, Tensor};
+use crate::model::Storage;
+
+/// The output of a convolution.
+#[derive(Clone, Copy)]
+pub enum Sink<'a> {
+    /// Forward: z, with count, mean and m2 per channel and chunk.
+    Moments {
+        /// `[batch, channels, nx, row]`.
+        z: &'a Tensor,
+        /// `[channels, chunks, 3]`.
+        moments: &'a Tensor,
+        /// Where the layer is max-pooled too.
+        pool: Option<Pool<'a>>,
+    },
+    /// Adjoint of a convolution that read a layer's activation: that layer's g, with Σg and Σg·ẑ.
+    Activation(Target<'a>),
+    /// Adjoint of a convolution that read a skip connection and an upsampled layer.
+    Split {
+        /// What `Activation` does, for the skip connection's channels, which come first.
+        skip: Target<'a>,
+        /// ∂L/∂input of the other channels, `[batch, rest, nx, row]`, and their number.
+        rest: (&'a Tensor, usize),
+    },
+}
+
+/// Of every 2×2 cells the z whose activation is the maximum.
+#[derive(Clone, Copy)]
+pub struct Pool<'a> {
+    /// `[batch, channels, nx/2, coarse row]`, stored like z.
+    pub z: &'a Tensor,
+    /// The flat parameters, and where the layer's γ, whose sign decides between maximum and minimum, start there; none
+    /// without batch norm.
+    pub gamma: Option<(&'a Tensor, usize)>,
+}
+
+/// A layer whose activation a convolution has read, and what its adjoint leaves there.
+#[derive(Clone, Copy)]
+pub struct Target<'a> {
+    /// The layer.
+    pub layer: &'a Layer,
+    /// Its g, `[batch, channels, nx, row]`.
+    pub g: &'a Tensor,
+    /// `[channels, chunks, 2]`.
+    pub sums: &'a Tensor,
+}
+
+impl<'a> Sink<'a> {
+    /// The variant's name, that of its shader file or of the layer's activation.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Moments { pool: None, .. } => "moments",
+            Self::Moments { pool: Some(Pool { gamma: Some(_), .. }), .. } => "pooled",
+            Self::Moments { pool: Some(Pool { gamma: None, .. }), .. } => "pooled_by_z",
+            Self::Activation(target) => target.layer.activation.name(),
+            Self::Split { .. } => "split",
+        }
+    }
+
+    /// How the output is stored.
+    pub fn storage(&self) -> Storage {
+        match self {
+            Self::Moments { z, .. } => z.storage(),
+            Self::Activation(target) | Self::Split { skip: target, .. } => target.g.storage(),
+        }
+    }
+
+    /// The least rows along x of an invocation: pooling wants pairs.
+    pub(crate) fn least_patch(&self) -> u32 {
+        match self {
+            Self::Moments { pool: Some(_), .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Offset of γ in the flat parameters, where it is needed.
+    pub(crate) fn gamma(&self) -> Option<usize> {
+        match self {
+            Self::Moments { pool: Some(pool), .. } => pool.gamma.map(|(_, offset)| offset),
+            _ => None,
+        }
+    }
+
+    /// The layer whose g is made.
+    pub(crate) fn layer(&self) -> Option<&'a Layer> {
+        match self {
+            Self::Moments { .. } => None,
+            Self::Activation(target) | Self::Split { skip: target, .. } => Some(target.layer),
+        }
+    }
+
+    /// The WGSL of `emit`, `emit_pair` and `finish`.
+    pub fn files(&self) -> Vec<&'static str> {
+        let moments = include_str!("../../../shaders/nn/epilogue/moments.wgsl");
+        let through = include_str!("../../../shaders/nn/epilogue/activation.wgsl");
+        let own = match self {
+            Self::Moments { pool: None, .. } => {
+                vec![moments, include_str!("../../../shaders/nn/epilogue/unpooled.wgsl")]
+            }
+            Self::Moments { pool: Some(pool), .. } => {
+                let direction = match pool.gamma {
+                    Some(_) => include_str!("../../../shaders/nn/epilogue/by_gamma.wgsl"),
+                    None => include_str!("../../../shaders/nn/epilogue/by_z.wgsl"),
+                };
+                vec![moments, direction, include_str!("../../../shaders/nn/epilogue/pooled.wgsl")]
+            }
+            Self::Activation(_) => vec![through, include_str!("../../../shaders/nn/epilogue/whole.wgsl")],
+            Self::Split { .. } => vec![through, include_str!("../../../shaders/nn/epilogue/split.wgsl")],
+        };
+        let function = self.layer().map(|layer| activation::file(layer.activation));
+        let statistics = include_str!("../../../shaders/lib/strip_statistics.wgsl");
+        function.into_iter().chain([statistics]).chain(own).collect()
+    }
+
+    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the norms.
+    pub fn buffers(&self, shape: Shape, channels: usize, chunks: usize) -> Buffers<'a> {
+        match *self {
+            Self::Moments { z, moments, pool } => {
+                let mut buffers =
+                    vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)];
+                if let Some(pool) = pool {
+                    buffers.push(("pooled_z", pool.z, shape.coarser().stored(channels)));
+                    buffers.extend(
+                        pool.gamma.map(|(parameters, gamma)| ("affine", parameters, gamma + channels)),
+                    );
+                }
+                buffers
+            }
+            Self::Activation(target) => target.buffers(shape, chunks),
+            Self::Split { skip, rest } => {
+                let mut buffers = skip.buffers(shape, chunks);
+                buffers.push(("rest", rest.0, shape.stored(rest.1)));
+                buffers
+            }
+        }
+    }
+}
+
+impl<'a> Target<'a> {
+    fn buffers(&self, shape: Shape, chunks: usize) -> Buffers<'a> {
+        let channels = self.layer.channels;
+        vec![
+            ("target_g", self.g, shape.stored(channels)),
+            ("target_z", &self.layer.z, shape.stored(channels)),
+            ("sums", self.sums, 2 * channels * chunks),
+        ]
+    }
+}

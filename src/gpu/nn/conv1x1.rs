@@ -1,0 +1,154 @@
+//! The final 1×1 convolution on the GPU, forward and backward (SPEC 5).
+
+use crate::Result;
+use crate::gpu::layer::input::{Layer, Norms, Source};
+use crate::gpu::nn::activation;
+use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::nn::sum_rows::{Columns, PartialSums};
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::{Shape, Tensor};
+
+params! {
+    struct ForwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32, bias_offset: u32, source_norms: u32 }
+}
+
+params! {
+    struct GradientParams { batch: u32, channels: u32, nx: u32, ny: u32, weight_offset: u32 }
+}
+
+params! {
+    struct BackwardParams { batch: u32, nx: u32, ny: u32, channels: u32, first_norm: u32 }
+}
+
+/// The layer's place in the flat parameters: the bias follows the weights `[c_in]` directly.
+#[derive(Clone, Copy)]
+pub struct Weights<'a> {
+    /// The flat parameters (or their gradients).
+    pub buffer: &'a Tensor,
+    /// Where the weights start.
+    pub offset: usize,
+}
+
+/// output `[batch, nx, row]` = bias + Σ_c w_c·activation_c of `layer`.
+pub fn conv1x1(
+    recorder: &mut Recorder,
+    shape: Shape,
+    layer: &Layer,
+    weights: Weights,
+    output: &Tensor,
+) -> Result<()> {
+    let (source, norms) = (Source::Activation(layer), Norms::of([layer])?);
+    let params = ForwardParams {
+        batch: shape.batch as u32,
+        nx: shape.nx as u32,
+        ny: shape.ny as u32,
+        c_in: layer.channels as u32,
+        weight_offset: weights.offset as u32,
+        bias_offset: (weights.offset + layer.channels) as u32,
+        source_norms: layer.first_norm as u32,
+    };
+    let mut buffers = source.buffers(shape);
+    buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
+    buffers.extend(norms.buffers());
+    let mut files = source.files();
+    files.extend(norms.files());
+    files.extend([
+        include_str!("../../../shaders/lib/quads.wgsl"),
+        include_str!("../../../shaders/lib/norm.wgsl"),
+        include_str!("../../../shaders/lib/grid.wgsl"),
+        include_str!("../../../shaders/nn/conv1x1.wgsl"),
+    ]);
+    let spec = stored_spec("conv1x1", &files, layer.storage());
+    recorder.call(&spec, &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
+    recorder.declare_touched("weights", layer.channels + 1)?;
+    norms.declare_touched(recorder)?;
+    recorder.declare_flops(2 * layer.channels * shape.values());
+    Ok(())
+}
+
+/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
+/// batch norm, without the factor w, into `sums` `[channels, batch, 2]`. `shares` is scratch of at least
+/// batch·(channels + 1) elements.
+pub fn conv1x1_backward<'a>(
+    recorder: &mut Recorder,
+    shape: Shape,
+    layer: &Layer,
+    output_gradient: &Tensor,
+    gradients: Weights,
+    shares: &Tensor,
+    sums: &'a Tensor,
+) -> Result<Statistics<'a>> {
+    let (channels, norms) = (layer.channels, Norms::of([layer])?);
+    let params = BackwardParams {
+        batch: shape.batch as u32,
+        nx: shape.nx as u32,
+        ny: shape.ny as u32,
+        channels: channels as u32,
+        first_norm: layer.first_norm as u32,
+    };
+    let mut files = vec![
+        include_str!("../../../shaders/lib/quads.wgsl"),
+        include_str!("../../../shaders/lib/norm.wgsl"),
+        include_str!("../../../shaders/lib/reduce.wgsl"),
+        activation::file(layer.activation),
+        include_str!("../../../shaders/nn/conv1x1_backward.wgsl"),
+    ];
+    files.extend(norms.files());
+    let mut buffers = vec![
+        ("output_gradient", output_gradient, shape.stored(1)),
+        ("z", &layer.z, shape.stored(channels)),
+        ("shares", shares, shape.batch * (channels + 1)),
+        ("sums", sums, 2 * channels * shape.batch),
+    ];
+    buffers.extend(norms.buffers());
+    recorder.call(
+        &stored_spec("conv1x1_backward", &files, layer.storage()),
+        &params,
+        &buffers,
+        [shape.batch as u32, channels as u32 + 1, 1],
+    )?;
+    norms.declare_touched(recorder)?;
+    recorder.declare_flops(2 * channels * shape.values());
+    let partial =
+        PartialSums { rows: shares, count: shape.batch, columns: channels + 1, wanted: Columns::ALL };
+    partial.add_up(recorder, gradients.buffer, gradients.offset)?;
+    Ok(Statistics { buffer: sums, chunks: shape.batch })
+}
+
+/// From `output_gradient` `[batch, nx, row]`: ∂L/∂(what the convolution has read) into `gradient`
+/// `[batch, channels, nx, row]`, where somebody wants it stored.
+pub fn output_gradient(
+    recorder: &mut Recorder,
+    shape: Shape,
+    channels: usize,
+    output_gradient: &Tensor,
+    weights: Weights,
+    gradient: &Tensor,
+) -> Result<()> {
+    let files = [
+        include_str!("../../../shaders/lib/grid.wgsl"),
+        include_str!("../../../shaders/lib/quads.wgsl"),
+        include_str!("../../../shaders/nn/output_gradient.wgsl"),
+    ];
+    let len = shape.stored(channels);
+    recorder.call(
+        &stored_spec("output_gradient", &files, gradient.storage()),
+        &GradientParams {
+            batch: shape.batch as u32,
+            channels: channels as u32,
+            nx: shape.nx as u32,
+            ny: shape.ny as u32,
+            weight_offset: weights.offset as u32,
+        },
+        &[
+            ("output_gradient", output_gradient, shape.stored(1)),
+            ("weights", weights.buffer, weights.offset + channels),
+            ("gradient", gradient, len),
+        ],
+        flat_workgroups(len / 4),
+    )?;
+    recorder.declare_touched("weights", channels)?;
+    recorder.declare_flops(channels * shape.values());
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (SPEC 5).
+
+use crate::gpu::layer::epilogue::Sink;
+use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::tile::Tile;
+use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Choices, Recorder};
+use crate::gpu::runtime::variants::{Key, Variant};
+use crate::gpu::{Gpu, KernelSpec, Shape};
+use crate::model::{Padding, Precision, Storage};
+use crate::{Error, Result};
+
+params! {
+    struct ConvParams {
+        batch: u32,
+        nx: u32,
+        ny: u32,
+        c_in: u32,
+        c_out: u32,
+        skip_channels: u32,
+        split: u32,
+        weight_offset: u32,
+        weight_inputs: u32,
+        pivot_offset: u32,
+        gamma_offset: u32,
+        source_norms: u32,
+        low_norms: u32,
+        gradient_norms: u32,
+        target_norms: u32,
+    }
+}
+
+/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time, or
+/// 0 for the direct one.
+fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
+    /// More makes compilers slow: an invocation of the direct one has all output channels.
+    const MOST_DIRECT: u32 = 2;
+    let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
+    let channels = powers(inputs.min(INPUT_MULTIPLE));
+    let staged =
+        patches.clone().flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels])));
+    // A workgroup is made of whole subgroups, so that none lacks one of its eight.
+    let fits = |patch: u32| patch <= MOST_DIRECT && hands_round(gpu, tile.strips() / patch as usize);
+    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant([patch, DIRECT]));
+    staged.chain(direct).collect()
+}
+
+/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than `most`.
+pub(crate) fn hands_round(gpu: &Gpu, most: usize) -> bool {
+    gpu.subgroup_sizes().is_some_and(|[least, largest]| least >= 8 && largest as usize <= most)
+}
+
+/// 1, 2, 4 … up to `most`.
+pub(crate) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
+    (0..=most.ilog2()).map(|doublings| 1 << doublings)
+}
+
+/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software adapter, where
+/// every load is made lane by lane, the direct one, or as much arithmetic per load as registers hold.
+pub(crate) fn usual(
+    gpu: &Gpu,
+    direct: usize,
+    on_software: [usize; 2],
+    on_gpu: [usize; 2],
+    most: [usize; 2],
+) -> Vec<Variant> {
+    let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
+    let (direct, on_gpu) = (Variant([direct as u32, DIRECT]), fitting(on_gpu));
+    if gpu.is_software() { vec![direct, fitting(on_software), on_gpu] } else { vec![on_gpu, direct] }
+}
+
+/// The second number of a variant that has no tiles in workgroup memory.
+pub(crate) const DIRECT: u32 = 0;
+
+/// What makes them, where there are some.
+pub(crate) fn staging(channels: u32) -> &'static [&'static str] {
+    const FILES: [&str; 1] = [include_str!("../../../shaders/lib/tile.wgsl")];
+    if channels == DIRECT { &[] } else { &FILES }
+}
+
+/// What a variant is chosen for.
+pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) -> Key {
+    Key {
+        kernel: kernel.to_owned(),
+        tile: [tile.n, tile.x, tile.y].map(|side| side as u32),
+        block_quads: block_quads as u32,
+        tiles: tiles.next_power_of_two() as u32,
+    }
+}
+
+/// out = w ∗ source into `sink`; for the adjoint the source is a gradient and the weights are arranged for it.
+pub fn conv3x3(
+    recorder: &mut Recorder,
+    shape: Shape,
+    source: Source,
+    weights: Arranged,
+    sink: Sink,
+) -> Result<()> {
+    check_channels(source.channels(), weights.c_in)?;
+    let norms = Norms::of(source.layers().into_iter().chain(sink.layer()))?;
+    let [source_norms, low_norms] = source.first_norms();
+    if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
+        return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
+    }
+    let tile = Tile::of(shape, TILE_SIDE);
+    let params = ConvParams {
+        batch: shape.batch as u32,
+        nx: shape.nx as u32,
+        ny: shape.ny as u32,
+        c_in: weights.c_in as u32,
+        c_out: weights.c_out as u32,
+        skip_channels: source.skip_channels() as u32,
+        split: sink.layer().map_or(0, |layer| layer.channels) as u32,
+        weight_offset: (weights.offset / 4) as u32,
+        weight_inputs: weights.inputs() as u32,
+        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
+        gamma_offset: sink.gamma().unwrap_or(0) as u32,
+        source_norms,
+        low_norms,
+        gradient_norms: source_norms,
+        target_norms: sink.layer().map_or(0, |layer| layer.first_norm) as u32,
+    };
+    let chunks = chunks(shape);
+    let mut buffers = source.buffers(shape);
+    buffers.push(("weights", weights.buffer, weights.buffer.len()));
+    buffers.extend(sink.buffers(shape, weights.c_out, chunks));
+    buffers.extend(norms.buffers());
+
+    let mut files = source.files();
+    files.extend(source.row_files());
+    files.extend(norms.files());
+    files.extend(sink.files());
+    files.push(include_str!("../../../shaders/lib/strips.wgsl"));
+    files.push(include_str!("../../../shaders/lib/convolution.wgsl"));
+    let mut constants = tile_constants(shape, tile, weights.padding);
+    constants.push(("BLOCK_QUADS", weights.block_quads()));
+    if let Source::Gradient(gradient) = source {
+        constants.extend(gradient.constants());
+    }
+    let name = format!("conv3x3/{}/{}{}", source.name(), sink.name(), sink.storage().suffix());
+    let workgroups = [
+        tile.per_sample(shape),
+        shape.batch.div_ceil(tile.n),
+        weights.c_out.div_ceil(4 * weights.block_quads()),
+    ];
+    let most = [tile.x, most_channels(tile, weights).min(source.most_abreast())];
+    let choices = Choices {
+        key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
+        possible: convolution_variants(recorder.gpu, tile, most[1], sink.least_patch()),
+        usual: usual(recorder.gpu, 2, [4, 8], [4, 4], most),
+        spec: &|Variant([patch, channels])| {
+            let mut own = vec![("PATCH", patch as usize)];
+            let file = if channels == DIRECT {
+                include_str!("../../../shaders/nn/conv3x3/direct.wgsl")
+            } else {
+                own.push(("CHANNELS", channels as usize));
+                include_str!("../../../shaders/nn/conv3x3/tiled.wgsl")
+            };
+            let files = [&files[..], staging(channels), &[file]].concat();
+            let subgroups = channels == DIRECT;
+            conv_spec(name.clone(), files, [&constants[..], &own].concat(), sink.storage(), subgroups)
+        },
+    };
+    recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
+    recorder.declare_touched("weights", weights.numbers())?;
+    norms.declare_touched(recorder)?;
+    if sink.gamma().is_some() {
+        recorder.declare_touched("affine", weights.c_out)?;
+    }
+    recorder.declare_flops(2 * weights.taps * weights.c_in * weights.c_out * shape.values());
+    Ok(())
+}
+
+/// Input channels whose tiles and taps fit into the workgroup memory that every device has: a power of two.
+fn most_channels(tile: Tile, weights: Arranged) -> usize {
+    let memory = wgpu::Limits::default().max_compute_workgroup_storage_size as usize;
+    let vectors = tile.padded_quads() + 9 * weights.block_quads();
+    let fitting = (memory / (16 * vectors)).max(1);
+    (1 << fitting.ilog2()).min(weights.inputs())
+}
+
+/// Pixels of a workgroup along each axis.
+pub(crate) const TILE_SIDE: usize = 16;
+
+/// Into how many chunks the statistics of a convolution's output come: one per tile.
+pub fn chunks(shape: Shape) -> usize {
+    Tile::of(shape, TILE_SIDE).count(shape)
+}
+
+/// Scratch elements for the statistics that a convolution leaves: three numbers per channel and chunk.
+pub fn statistics_len(shape: Shape, c_out: usize) -> usize {
+    3 * c_out * chunks(shape)
+}
+
+pub(crate) fn check_channels(found: usize, wanted: usize) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::Device(format!("conv3x3: an input has {found} channels, the weights want {wanted}")))
+}
+
+pub(crate) fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<(&'static str, usize)> {
+    vec![
+        ("TILE_N", tile.n),
+        ("TILE_X", tile.x),
+        ("TILE_Y", tile.y),
+        ("NARROW", usize::from(shape.ny < 4)),
+        ("ZERO_PADDING", usize::from(padding == Padding::Zero)),
+    ]
+}
+
+pub(crate) fn conv_spec(
+    name: String,
+    files: Vec<&'static str>,
+    constants: Vec<(&'static str, usize)>,
+    storage: Storage,
+    subgroups: bool,
+) -> KernelSpec {
+    let common = [
+        include_str!("../../../shaders/lib/quads.wgsl"),
+        include_str!("../../../shaders/lib/norm.wgsl"),
+        include_str!("../../../shaders/lib/padded.wgsl"),
+    ];
+    KernelSpec {
+        name,
+        files: common.into_iter().chain(files).collect(),
+        constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
+        precision: Precision::F32,
+        storage,
+        subgroups,
+    }
+}

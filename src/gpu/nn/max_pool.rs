@@ -1,0 +1,60 @@
+//! 2×2 max-pooling of stored arrays on the GPU, and its adjoint (SPEC 5): of the sums of residual blocks. Other layers
+//! are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
+
+use crate::Result;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::{Shape, Tensor};
+
+params! {
+    struct PoolParams { planes: u32, nx: u32, ny: u32 }
+}
+
+const QUADS: &str = include_str!("../../../shaders/lib/quads.wgsl");
+const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
+
+/// `fine` `[batch, channels, 2·nx, fine row]` to `pooled` on the grid of `shape`.
+pub fn max_pool(
+    recorder: &mut Recorder,
+    shape: Shape,
+    channels: usize,
+    fine: &Tensor,
+    pooled: &Tensor,
+) -> Result<()> {
+    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool.wgsl")];
+    let len = shape.stored(channels);
+    recorder.call(
+        &stored_spec("max_pool", &files, fine.storage()),
+        &params_of(shape, channels),
+        &[("fine", fine, shape.finer().stored(channels)), ("pooled", pooled, len)],
+        flat_workgroups(len / 4),
+    )
+}
+
+/// Adds `pooled_gradient` on the grid of `shape` to `gradient` `[batch, channels, 2·nx, fine row]` where `fine` has its
+/// maxima.
+pub fn max_pool_backward(
+    recorder: &mut Recorder,
+    shape: Shape,
+    channels: usize,
+    fine: &Tensor,
+    pooled_gradient: &Tensor,
+    gradient: &Tensor,
+) -> Result<()> {
+    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool_backward.wgsl")];
+    let len = shape.finer().stored(channels);
+    recorder.call(
+        &stored_spec("max_pool_backward", &files, fine.storage()),
+        &params_of(shape.finer(), channels),
+        &[
+            ("fine", fine, len),
+            ("pooled_gradient", pooled_gradient, shape.stored(channels)),
+            ("gradient", gradient, len),
+        ],
+        flat_workgroups(len / 4),
+    )
+}
+
+fn params_of(shape: Shape, channels: usize) -> PoolParams {
+    PoolParams { planes: (shape.batch * channels) as u32, nx: shape.nx as u32, ny: shape.ny as u32 }
+}

@@ -1,0 +1,68 @@
+//! Adds up rows of partial sums in a fixed order.
+
+use crate::Result;
+use crate::gpu::runtime::params::params;
+use crate::gpu::{KernelSpec, Recorder, Tensor};
+use crate::model::{Precision, Storage};
+
+params! {
+    struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
+}
+
+/// Which columns of the rows are added up: every `step`-th from `first` on.
+#[derive(Clone, Copy, Debug)]
+pub struct Columns {
+    /// From one to the next.
+    pub step: usize,
+    /// The first.
+    pub first: usize,
+}
+
+impl Columns {
+    /// Every one.
+    pub const ALL: Self = Self { step: 1, first: 0 };
+}
+
+/// Rows of partial sums in scratch memory, which nothing else may use until they are added up.
+#[must_use = "partial sums are nothing until they are added up"]
+pub struct PartialSums<'a> {
+    /// At least `count`·`columns`·step elements.
+    pub rows: &'a Tensor,
+    /// Rows.
+    pub count: usize,
+    /// Wanted columns.
+    pub columns: usize,
+    /// Which of those of a row they are.
+    pub wanted: Columns,
+}
+
+impl PartialSums<'_> {
+    /// total[offset + j] = Σ_i rows[i, step·j + first].
+    pub fn add_up(self, recorder: &mut Recorder, total: &Tensor, offset: usize) -> Result<()> {
+        /// Columns of a workgroup, and its invocations per column.
+        const COLUMNS: usize = 32;
+        const STRIPES: usize = 8;
+        let spec = KernelSpec {
+            name: "sum_rows".to_owned(),
+            files: vec![include_str!("../../../shaders/nn/sum_rows.wgsl")],
+            constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
+            precision: Precision::F32,
+            storage: Storage::F32,
+            subgroups: false,
+        };
+        let Self { rows, count, columns, wanted: Columns { step, first } } = self;
+        let params = SumParams {
+            rows: count as u32,
+            columns: columns as u32,
+            offset: offset as u32,
+            step: step as u32,
+            first: first as u32,
+        };
+        let buffers = [("rows", rows, count * columns * step), ("total", total, offset + columns)];
+        recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
+        recorder.declare_touched("rows", count * columns)?;
+        recorder.declare_touched("total", columns)?;
+        recorder.declare_flops(count * columns);
+        Ok(())
+    }
+}

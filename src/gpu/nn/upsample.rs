@@ -1,0 +1,66 @@
+//! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
+
+use crate::Result;
+use crate::gpu::layer::input::{Layer, Norms};
+use crate::gpu::nn::activation;
+use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, WORKGROUP, stored_spec};
+use crate::gpu::{Shape, Tensor};
+
+params! {
+    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
+}
+
+/// Quads per chunk: one for every invocation of a workgroup, which reads 40 fine cells for it.
+const CHUNK: usize = WORKGROUP as usize;
+
+/// Chunks per channel in which [`upsample_backward`] to the coarse grid `shape` leaves its sums.
+pub fn chunks(shape: Shape) -> usize {
+    (shape.stored(1) / 4).div_ceil(CHUNK)
+}
+
+/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg and
+/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
+pub fn upsample_backward<'a>(
+    recorder: &mut Recorder,
+    shape: Shape,
+    layer: &Layer,
+    fine_gradient: &Tensor,
+    gradient: &Tensor,
+    sums: &'a Tensor,
+) -> Result<Statistics<'a>> {
+    let norms = Norms::of([layer])?;
+    let mut files = vec![
+        include_str!("../../../shaders/lib/quads.wgsl"),
+        include_str!("../../../shaders/lib/norm.wgsl"),
+        include_str!("../../../shaders/lib/reduce.wgsl"),
+        activation::file(layer.activation),
+        include_str!("../../../shaders/nn/upsample_backward.wgsl"),
+    ];
+    files.extend(norms.files());
+    let (channels, chunks) = (layer.channels, chunks(shape));
+    let mut buffers = vec![
+        ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
+        ("z", &layer.z, shape.stored(channels)),
+        ("gradient", gradient, shape.stored(channels)),
+        ("sums", sums, 2 * channels * chunks),
+    ];
+    buffers.extend(norms.buffers());
+    recorder.call(
+        &stored_spec("upsample_backward", &files, layer.storage()),
+        &UpsampleParams {
+            batch: shape.batch as u32,
+            channels: channels as u32,
+            nx: shape.nx as u32,
+            ny: shape.ny as u32,
+            chunk: CHUNK as u32,
+            chunks: chunks as u32,
+            first_norm: layer.first_norm as u32,
+        },
+        &buffers,
+        [chunks as u32, channels as u32, 1],
+    )?;
+    norms.declare_touched(recorder)?;
+    Ok(Statistics { buffer: sums, chunks })
+}

@@ -1,0 +1,43 @@
+//! Multiply-adds in registers: the arithmetic that shaders get at most.
+
+use crate::Result;
+use crate::gpu::Tensor;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+
+params! {
+    struct MultiplyAddParams { count: u32, rounds: u32, factor: f32, offset: f32 }
+}
+
+/// Numbers that an invocation iterates side by side.
+pub const CHAINS: usize = 12;
+
+/// Iterations of a round.
+pub const ITERATIONS: usize = 8;
+
+/// Rounds per dispatch: Mesa's software driver leaves a loop after 65535.
+pub const MAX_ROUNDS: usize = 1 << 15;
+
+/// Multiplied in each iteration.
+pub const FACTOR: f32 = -0.999;
+
+/// Added in each iteration.
+pub const OFFSET: f32 = 1.0;
+
+/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers `rounds`·[`ITERATIONS`]
+/// times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
+pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds: usize) -> Result<()> {
+    let rounds = rounds.min(MAX_ROUNDS);
+    let files = [
+        include_str!("../../../shaders/lib/grid.wgsl"),
+        include_str!("../../../shaders/probes/multiply_add.wgsl"),
+    ];
+    recorder.call(
+        &spec("multiply_add", &files),
+        &MultiplyAddParams { count: count as u32, rounds: rounds as u32, factor: FACTOR, offset: OFFSET },
+        &[("sums", sums, count)],
+        flat_workgroups(count),
+    )?;
+    recorder.declare_flops(2 * CHAINS * ITERATIONS * rounds * count);
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
+
+use crate::gpu::runtime::kernel::{Kernel, KernelSpec};
+use crate::gpu::runtime::memory::Ledger;
+use crate::gpu::runtime::variants::Variants;
+use crate::model::{Precision, Storage};
+use crate::{Error, Result};
+use std::collections::{HashMap, HashSet};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+/// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
+const BACKENDS: wgpu::Backends =
+    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+
+/// Whether wgpu injects bounds checks and loop limits into the shaders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checks {
+    /// Every access is checked: for tests and for finding out what is wrong.
+    Checked,
+    /// None: as fast as written. The shaders' own conditions keep every access inside, and [`Checks::Checked`]
+    /// runs of the same cases show it.
+    Trusted,
+}
+
+impl Default for Checks {
+    /// Checked in debug builds, trusted in release builds.
+    fn default() -> Self {
+        if cfg!(debug_assertions) { Self::Checked } else { Self::Trusted }
+    }
+}
+
+/// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
+pub async fn adapters() -> Vec<wgpu::Adapter> {
+    let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
+    descriptor.backends = BACKENDS;
+    // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1 asks for them.
+    descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
+}
+
+fn least_is_wanted() -> bool {
+    std::env::var_os("UNHEAT_LEAST_DEVICE").is_some_and(|value| value == "1")
+}
+
+/// An open device with its queue and the kernels built so far.
+pub struct Gpu {
+    pub(crate) device: wgpu::Device,
+    pub(crate) queue: wgpu::Queue,
+    info: wgpu::AdapterInfo,
+    pub(crate) checks: Checks,
+    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    pub(crate) variants: Mutex<Variants>,
+    pub(crate) ledger: Arc<Ledger>,
+    /// The first error that no scope caught, such as a lost device.
+    failure: Arc<Mutex<Option<String>>>,
+    /// The submission that a future is waiting for, so that who blocks need not wait for later ones too.
+    pub(crate) awaited: Mutex<Option<wgpu::SubmissionIndex>>,
+}
+
+impl Gpu {
+    /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
+    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
+    /// every WebGPU device has, and nothing else, to try that on any adapter (docs/reliability.md).
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the adapter refuses.
+    pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+        if least_is_wanted() {
+            return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
+        }
+        let offered = adapter.limits();
+        let wanted = wgpu::Features::SHADER_F64
+            | wgpu::Features::SHADER_F16
+            | wgpu::Features::SUBGROUP
+            | wgpu::Features::TIMESTAMP_QUERY;
+        let features = adapter.features() & wanted;
+        let mut workgroup_memory = wgpu::Limits::default().max_compute_workgroup_storage_size;
+        if features.contains(wgpu::Features::SHADER_F64) {
+            // A line of 2048 complex numbers, the longest of `fft.wgsl`, takes 32 KiB in 64 bits.
+            workgroup_memory = offered.max_compute_workgroup_storage_size.clamp(workgroup_memory, 32 << 10);
+        }
+        let limits = wgpu::Limits {
+            max_buffer_size: offered.max_buffer_size,
+            max_storage_buffer_binding_size: offered.max_storage_buffer_binding_size,
+            max_compute_workgroup_storage_size: workgroup_memory,
+            ..Default::default()
+        };
+        Self::open_with(adapter, checks, features, limits).await
+    }
+
+    /// As [`Gpu::open`], with these features and limits.
+    pub async fn open_with(
+        adapter: &wgpu::Adapter,
+        checks: Checks,
+        features: wgpu::Features,
+        limits: wgpu::Limits,
+    ) -> Result<Self> {
+        let info = adapter.get_info();
+        let descriptor = wgpu::DeviceDescriptor {
+            label: Some("unheat"),
+            required_features: features,
+            required_limits: limits,
+            ..Default::default()
+        };
+        let (device, queue) = adapter
+            .request_device(&descriptor)
+            .await
+            .map_err(|e| Error::Device(format!("{}: cannot open the device: {}", info.name, one_line(&e))))?;
+        Ok(Self::from_device(device, queue, info, checks))
+    }
+
+    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be lost.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the adapter is gone or refuses.
+    pub async fn reopen(&self) -> Result<Self> {
+        let adapter = adapters().await.into_iter().find(|adapter| adapter.get_info() == self.info);
+        let adapter = adapter.ok_or_else(|| Error::Device(format!("{}: is there no more", self.name())))?;
+        let gpu =
+            Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits()).await?;
+        gpu.set_variants(self.variants());
+        Ok(gpu)
+    }
+
+    /// Loses the device, as drivers do at the worst moment: whatever is submitted from here on fails.
+    pub fn lose(&self) {
+        self.device.destroy();
+    }
+
+    /// Wraps a device that is open already.
+    pub fn from_device(
+        device: wgpu::Device,
+        queue: wgpu::Queue,
+        info: wgpu::AdapterInfo,
+        checks: Checks,
+    ) -> Self {
+        let failure = Arc::new(Mutex::new(None));
+        let (on_error, on_loss) = (failure.clone(), failure.clone());
+        device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
+            on_error.lock().unwrap().get_or_insert(one_line(&error));
+        }));
+        device.set_device_lost_callback(move |reason, message| {
+            on_loss.lock().unwrap().get_or_insert(format!("device lost ({reason:?}): {message}"));
+        });
+        Self {
+            device,
+            queue,
+            info,
+            checks,
+            kernels: Mutex::default(),
+            variants: Mutex::default(),
+            ledger: Arc::default(),
+            failure,
+            awaited: Mutex::default(),
+        }
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// The adapter's description.
+    pub fn info(&self) -> &wgpu::AdapterInfo {
+        &self.info
+    }
+
+    /// Whether the adapter is a CPU in disguise (lavapipe, WARP).
+    pub fn is_software(&self) -> bool {
+        self.info.device_type == wgpu::DeviceType::Cpu
+    }
+
+    /// Whether kernels may compute in this precision.
+    pub fn computes_in(&self, precision: Precision) -> bool {
+        match precision {
+            Precision::F32 => true,
+            Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
+        }
+    }
+
+    /// Whether activations may be stored like this.
+    pub fn stores_in(&self, storage: Storage) -> bool {
+        match storage {
+            Storage::F32 => true,
+            Storage::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
+        }
+    }
+
+    /// How many invocations share a subgroup, at least and at most, where kernels may use them.
+    pub fn subgroup_sizes(&self) -> Option<[u32; 2]> {
+        let can = self.device.features().contains(wgpu::Features::SUBGROUP);
+        can.then_some([self.info.subgroup_min_size, self.info.subgroup_max_size])
+    }
+
+    /// Whether the time of every dispatch can be read from the device's own clock.
+    pub fn has_timestamps(&self) -> bool {
+        self.device.features().contains(wgpu::Features::TIMESTAMP_QUERY)
+    }
+
+    /// The largest tensor that a kernel can bind; some back ends offer more than a u32 counts.
+    pub fn max_tensor_bytes(&self) -> u64 {
+        let limits = self.device.limits();
+        limits.max_storage_buffer_binding_size.min(limits.max_buffer_size).min(u64::from(u32::MAX) & !3)
+    }
+
+    /// The kernel for `spec`, one of the crate's own, built on first use.
+    pub(crate) fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
+        self.built(spec.source(), spec, self.checks)
+    }
+
+    /// The kernel for a spec that the crate knows nothing of, with every access checked.
+    pub(crate) fn checked_kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
+        self.built(format!("// checked\n{}", spec.source()), spec, Checks::Checked)
+    }
+
+    fn built(&self, key: String, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+        if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
+            return Ok(kernel.clone());
+        }
+        let kernel = Arc::new(Kernel::new(self, spec, checks)?);
+        self.kernels.lock().unwrap().insert(key, kernel.clone());
+        Ok(kernel)
+    }
+
+    /// Drops the built kernels with one of these sources; recordings that use them keep them.
+    pub(crate) fn forget(&self, sources: &HashSet<String>) {
+        self.kernels.lock().unwrap().retain(|source, _| !sources.contains(source));
+    }
+
+    /// Whether wgpu injects checks into the shaders.
+    pub fn checks(&self) -> Checks {
+        self.checks
+    }
+
+    /// The variants in force.
+    pub fn variants(&self) -> Variants {
+        self.variants.lock().unwrap().clone()
+    }
+
+    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not have, or
+    /// that does not fit the device, is passed over.
+    pub fn set_variants(&self, variants: Variants) {
+        *self.variants.lock().unwrap() = variants;
+    }
+
+    /// The specs of all kernels built so far.
+    pub fn kernel_specs(&self) -> Vec<KernelSpec> {
+        self.kernels.lock().unwrap().values().map(|kernel| kernel.spec().clone()).collect()
+    }
+
+    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.
+    ///
+    /// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is one that
+    /// no scope caught, which whatever is fetched next returns.
+    pub(crate) fn checked<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
+        if cfg!(target_family = "wasm") {
+            return Ok(create());
+        }
+        let scopes =
+            [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
+                .map(|filter| self.device.push_error_scope(filter));
+        let result = create();
+        let mut error = None;
+        for scope in scopes.into_iter().rev() {
+            let answer = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
+            error = error.or(match answer {
+                Poll::Ready(caught) => caught,
+                Poll::Pending => None, // in browsers alone
+            });
+        }
+        match error {
+            None => Ok(result),
+            Some(wgpu::Error::OutOfMemory { .. }) => {
+                Err(Error::OutOfMemory(format!("{} has not enough memory for {what}", self.name())))
+            }
+            Some(error) => Err(Error::Device(format!("{}: {what}: {}", self.name(), one_line(&error)))),
+        }
+    }
+
+    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
+    /// Returns the first error that no scope caught.
+    pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
+        let outcome = self.device.poll(poll_type);
+        if let Some(failure) = self.failure.lock().unwrap().as_ref() {
+            return Err(Error::Device(format!("{}: {failure}", self.name())));
+        }
+        outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
+    }
+}
+
+/// wgpu's messages run over many lines; ours do not.
+pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(inner) = source {
+        let inner_text = inner.to_string();
+        if !text.contains(&inner_text) {
+            text = format!("{text}: {inner_text}");
+        }
+        source = inner.source();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,16 @@
+//! What runs kernels and knows none of them: the device, compiled kernels, tensors, recordings and their timing.
+
+pub mod device;
+pub mod dtype;
+pub(crate) mod in_flight;
+pub mod kernel;
+pub mod memory;
+pub(crate) mod one_shot;
+pub mod params;
+pub mod profiler;
+pub mod recording;
+pub(crate) mod reflect;
+pub(crate) mod stopwatch;
+pub(crate) mod submission;
+pub mod tensor;
+pub mod variants;

@@ -1,0 +1,316 @@
+//! A straight list of dispatches, recorded once and replayed as often as wanted.
+
+use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
+use crate::gpu::runtime::params::Params;
+use crate::gpu::runtime::variants::{Key, Variant};
+use crate::gpu::{Gpu, Tensor};
+use crate::model::{Precision, Storage};
+use crate::{Error, Result};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The least that a dispatch must do, whatever the hardware: `unheat bench` divides it by the time taken.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// Additions and multiplications, as its stage declares them.
+    pub flops: u64,
+    /// Bytes that it reads and writes, each element of each buffer once per direction.
+    pub bytes: u64,
+}
+
+/// One dispatch with its place in the step.
+struct Entry {
+    dispatch: Dispatch,
+    label: Arc<str>,
+    flops: u64,
+}
+
+/// Collects dispatches; the stages' functions append to it.
+pub struct Recorder<'a> {
+    /// The device that the dispatches are for.
+    pub gpu: &'a Gpu,
+    label: Arc<str>,
+    entries: Vec<Entry>,
+    /// What was recorded in variants, where somebody wants to time them.
+    tunables: Option<Vec<Tunable>>,
+}
+
+/// A kernel that comes in variants, and the work of one call.
+pub(crate) struct Choices<'s> {
+    /// The work.
+    pub(crate) key: Key,
+    /// All variants that exist for it.
+    pub(crate) possible: Vec<Variant>,
+    /// Good ones on most devices, in order of preference; the last one fits every device.
+    pub(crate) usual: Vec<Variant>,
+    /// The kernel in some variant.
+    pub(crate) spec: &'s dyn Fn(Variant) -> KernelSpec,
+}
+
+/// A recorded call that can be made again in other variants.
+pub(crate) struct Tunable {
+    /// The work that it stands for.
+    pub(crate) key: Key,
+    /// The variant that was recorded.
+    pub(crate) recorded: Variant,
+    /// What is usual for it, the variants that a search starts with.
+    pub(crate) usual: Vec<Variant>,
+    /// Every variant.
+    pub(crate) specs: Vec<(Variant, KernelSpec)>,
+    /// Declared operations.
+    pub(crate) flops: u64,
+    /// Binds a kernel to the call's parameters and buffers.
+    pub(crate) bind: Bind,
+    entry: usize,
+}
+
+type Bind = Box<dyn Fn(&Gpu, &Arc<Kernel>) -> Result<Dispatch>>;
+
+impl<'a> Recorder<'a> {
+    /// An empty list for `gpu`.
+    pub fn new(gpu: &'a Gpu) -> Self {
+        Self { gpu, label: "".into(), entries: Vec::new(), tunables: None }
+    }
+
+    /// As [`Recorder::new`], but [`Recorder::into_tunables`] tells which calls can be made in other variants.
+    pub(crate) fn for_tuning(gpu: &'a Gpu) -> Self {
+        Self { tunables: Some(Vec::new()), ..Self::new(gpu) }
+    }
+
+    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The tables
+    /// of `unheat bench` show it.
+    pub fn label(&mut self, label: &str) {
+        self.label = label.into();
+    }
+
+    /// Appends one call; see [`Kernel::call`](crate::gpu::Kernel::call).
+    pub(crate) fn call<P: Params>(
+        &mut self,
+        spec: &KernelSpec,
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let kernel = self.gpu.kernel(spec)?;
+        self.append(&kernel, params, buffers, workgroups)
+    }
+
+    /// Appends one call of a kernel of your own: files of WGSL, one behind the other, with an entry point `main` and the
+    /// constant [`WORKGROUP`]; its parameters; every storage buffer by its name in the shader, with the elements that it
+    /// must hold; and the workgroups. The shader runs with wgpu's checks, in release builds too.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
+    pub fn call_source<P: Params>(
+        &mut self,
+        name: &str,
+        files: &[&'static str],
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let kernel = self.gpu.checked_kernel(&spec(name, files))?;
+        self.append(&kernel, params, buffers, workgroups)
+    }
+
+    fn append<P: Params>(
+        &mut self,
+        kernel: &Arc<Kernel>,
+        params: &P,
+        buffers: &[(&str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let dispatch = kernel.call(self.gpu, params, buffers, workgroups)?;
+        self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
+        Ok(())
+    }
+
+    /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
+    pub(crate) fn call_variant<P: Params>(
+        &mut self,
+        choices: Choices,
+        params: &P,
+        buffers: &[(&'static str, &Tensor, usize)],
+        workgroups: [u32; 3],
+    ) -> Result<()> {
+        let gpu = self.gpu;
+        let in_force = gpu.variants.lock().unwrap().nearest(&choices.key, &choices.possible);
+        let usual: Vec<Variant> =
+            choices.usual.into_iter().filter(|variant| choices.possible.contains(variant)).collect();
+        let mut wanted = in_force.into_iter().chain(usual.iter().copied()).peekable();
+        let (recorded, kernel) = loop {
+            let Some(variant) = wanted.next() else {
+                return Err(Error::Device(format!("kernel {}: has no variant", choices.key.kernel)));
+            };
+            match gpu.kernel(&(choices.spec)(variant)) {
+                Ok(kernel) => break (variant, kernel),
+                Err(error) if wanted.peek().is_none() => return Err(error),
+                Err(error) => log::debug!("{error}; another variant than {variant:?} takes its place"),
+            }
+        };
+        let dispatch = kernel.call(gpu, params, buffers, workgroups)?;
+        if let Some(tunables) = &mut self.tunables {
+            let owned: Vec<_> =
+                buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
+            let params = *params;
+            tunables.push(Tunable {
+                recorded,
+                usual,
+                specs: choices.possible.iter().map(|&variant| (variant, (choices.spec)(variant))).collect(),
+                key: choices.key,
+                flops: 0,
+                bind: Box::new(move |gpu, kernel| {
+                    let buffers: Vec<_> =
+                        owned.iter().map(|(name, tensor, len)| (*name, tensor, *len)).collect();
+                    kernel.call(gpu, &params, &buffers, workgroups)
+                }),
+                entry: self.entries.len(),
+            });
+        }
+        self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
+        Ok(())
+    }
+
+    /// What was recorded by [`Recorder::call_variant`].
+    pub(crate) fn into_tunables(self) -> Vec<Tunable> {
+        let flops = |t: &Tunable| self.entries[t.entry].flops;
+        let all = self.tunables.unwrap_or_default().into_iter();
+        all.map(|t| Tunable { flops: flops(&t), ..t }).collect()
+    }
+
+    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and
+    /// address arithmetic count nothing. What a stage does not declare is 0.
+    pub fn declare_flops(&mut self, flops: usize) {
+        if let Some(entry) = self.entries.last_mut() {
+            entry.flops = flops as u64;
+        }
+    }
+
+    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it must
+    /// hold, as for one layer's weights among all parameters.
+    pub(crate) fn declare_touched(&mut self, name: &str, elements: usize) -> Result<()> {
+        let of_last = self.entries.last_mut().map(|entry| &mut entry.dispatch.traffic);
+        match of_last.and_then(|traffic| traffic.iter_mut().find(|t| t.name == name)) {
+            Some(traffic) => {
+                traffic.elements = elements;
+                Ok(())
+            }
+            None => Err(Error::Device(format!("the last kernel recorded has no buffer {name}"))),
+        }
+    }
+
+    /// The finished list.
+    pub fn finish(self) -> Recording {
+        Recording { entries: self.entries }
+    }
+}
+
+/// A list of dispatches, ready to be run in order.
+pub struct Recording {
+    entries: Vec<Entry>,
+}
+
+/// What a recording tells about one of its dispatches.
+#[derive(Clone, Copy, Debug)]
+pub struct Description<'a> {
+    /// The kernel's name.
+    pub kernel: &'a str,
+    /// The layer or stage, empty where none was named.
+    pub label: &'a str,
+    /// What it has to do.
+    pub work: Work,
+}
+
+impl Recording {
+    /// Number of dispatches.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was recorded.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Every dispatch in order.
+    pub fn describe(&self) -> impl Iterator<Item = Description<'_>> {
+        self.entries.iter().map(|entry| {
+            let bytes = entry.dispatch.traffic.iter().map(|t| t.bytes()).sum();
+            Description {
+                kernel: &entry.dispatch.kernel.spec().name,
+                label: &entry.label,
+                work: Work { flops: entry.flops, bytes },
+            }
+        })
+    }
+
+    /// The dispatches themselves.
+    pub(crate) fn dispatches(&self) -> impl Iterator<Item = &Dispatch> {
+        self.entries.iter().map(|entry| &entry.dispatch)
+    }
+
+    /// Writes the dispatches into `encoder` as one compute pass; each sees what those before it wrote.
+    pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.encode_range(0..self.len(), encoder);
+    }
+
+    /// As [`Recording::encode`], of the dispatches in `range`.
+    pub(crate) fn encode_range(&self, range: Range<usize>, encoder: &mut wgpu::CommandEncoder) {
+        let mut pass = encoder.begin_compute_pass(&Default::default());
+        self.entries[range].iter().for_each(|entry| entry.dispatch.encode(&mut pass));
+    }
+
+    /// Submits the list once, without waiting.
+    pub fn submit(&self, gpu: &Gpu) {
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        self.encode(&mut encoder);
+        gpu.queue.submit([encoder.finish()]);
+    }
+}
+
+impl Dispatch {
+    /// Writes this dispatch into a pass.
+    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(self.kernel.pipeline());
+        for (group, bind_group) in self.bind_groups.iter().enumerate() {
+            pass.set_bind_group(group as u32, bind_group, &[]);
+        }
+        let [x, y, z] = self.workgroups;
+        pass.dispatch_workgroups(x, y, z);
+    }
+}
+
+/// Invocations per workgroup of the element-wise and reducing kernels.
+pub const WORKGROUP: u32 = 256;
+
+/// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
+pub fn flat_workgroups(len: usize) -> [u32; 3] {
+    let groups = len.div_ceil(WORKGROUP as usize);
+    let wide = groups.min(32768);
+    [wide as u32, groups.div_ceil(wide) as u32, 1]
+}
+
+/// The spec of a kernel that uses [`WORKGROUP`].
+pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
+    real_spec(name, files, Precision::F32)
+}
+
+/// The spec of a kernel written in `real`s that uses [`WORKGROUP`].
+pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision) -> KernelSpec {
+    KernelSpec {
+        name: match precision {
+            Precision::F32 => name.to_owned(),
+            Precision::F64 => format!("{name}/f64"),
+        },
+        files: files.to_vec(),
+        constants: vec![("WORKGROUP", WORKGROUP)],
+        precision,
+        storage: Storage::F32,
+        subgroups: false,
+    }
+}
+
+/// The spec of a kernel that uses [`WORKGROUP`] and reads or writes activations or their gradients, stored like this.
+pub(crate) fn stored_spec(name: &str, files: &[&'static str], storage: Storage) -> KernelSpec {
+    KernelSpec { storage, ..spec(name, files) }
+}

@@ -1,0 +1,210 @@
+//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for it, or f16
+//! where activations and their gradients are kept in less memory.
+
+use crate::gpu::runtime::memory::{Allocation, MemoryUse};
+use crate::gpu::runtime::one_shot::promise;
+use crate::gpu::{Element, Gpu};
+use crate::model::{Precision, Storage};
+use crate::{Error, Result};
+use half::f16;
+use std::sync::Arc;
+
+/// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
+#[derive(Clone, Debug)]
+pub struct Tensor {
+    pub(crate) buffer: wgpu::Buffer,
+    label: String,
+    len: usize,
+    element: Element,
+    _allocation: Arc<Allocation>,
+}
+
+/// A buffer that the host can read once something was copied into it.
+pub(crate) struct Staging {
+    pub(crate) buffer: wgpu::Buffer,
+    _allocation: Allocation,
+}
+
+impl Tensor {
+    /// Elements, not bytes.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The name in error messages and GPU debuggers.
+    pub fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// Size in bytes.
+    pub fn bytes(&self) -> u64 {
+        (self.element.bytes() * self.len) as u64
+    }
+
+    /// The type of its elements.
+    pub fn element(&self) -> Element {
+        self.element
+    }
+
+    /// What kernels compute with its elements in.
+    pub fn precision(&self) -> Precision {
+        match self.element {
+            Element::F16 | Element::F32 => Precision::F32,
+            Element::F64 => Precision::F64,
+        }
+    }
+
+    /// How a tensor of activations or their gradients is stored.
+    pub fn storage(&self) -> Storage {
+        match self.element {
+            Element::F16 => Storage::F16,
+            Element::F32 | Element::F64 => Storage::F32,
+        }
+    }
+}
+
+impl Gpu {
+    /// A new tensor of 32-bit elements; its contents are zero.
+    pub fn tensor(&self, label: &str, len: usize) -> Result<Tensor> {
+        self.tensor_in(label, len, Element::F32)
+    }
+
+    /// A new tensor of elements of this type, or of a precision's or a storage's; its contents are zero.
+    pub fn tensor_in(&self, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
+        let element = element.into();
+        let bytes = (element.bytes() * len) as u64;
+        if bytes > self.max_tensor_bytes() {
+            return Err(Error::Device(format!(
+                "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
+                self.name(),
+                self.max_tensor_bytes()
+            )));
+        }
+        let buffer = self.checked(label, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                // Kernels bind some arrays as vectors of four, and no binding may be empty.
+                size: bytes.max(1).next_multiple_of(16),
+                usage: wgpu::BufferUsages::STORAGE
+                    | wgpu::BufferUsages::COPY_SRC
+                    | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })?;
+        let allocation = Arc::new(Allocation::new(&self.ledger, bytes));
+        Ok(Tensor { buffer, label: label.to_owned(), len, element, _allocation: allocation })
+    }
+
+    /// A new buffer for bringing `bytes` back to the host.
+    pub(crate) fn staging(&self, label: &str, bytes: u64) -> Result<Staging> {
+        let buffer = self.checked(label, || {
+            self.device.create_buffer(&wgpu::BufferDescriptor {
+                label: Some(label),
+                size: bytes,
+                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
+                mapped_at_creation: false,
+            })
+        })?;
+        let allocation = self.allocate_for(MemoryUse::Readback, || Allocation::new(&self.ledger, bytes));
+        Ok(Staging { buffer, _allocation: allocation })
+    }
+
+    /// A new tensor holding `values`.
+    pub fn tensor_from(&self, label: &str, values: &[f32]) -> Result<Tensor> {
+        let tensor = self.tensor(label, values.len())?;
+        self.write(&tensor, values);
+        Ok(tensor)
+    }
+
+    /// A new tensor holding `values`, rounded to this type, or to a precision's or a storage's.
+    pub fn table(&self, label: &str, values: &[f64], element: impl Into<Element>) -> Result<Tensor> {
+        let tensor = self.tensor_in(label, values.len(), element)?;
+        self.write_f64(&tensor, values);
+        Ok(tensor)
+    }
+
+    /// Overwrites the first `values.len()` elements, rounded to the tensor's type, before the next submission
+    /// runs. Those of a 16-bit tensor must be even in number, or all.
+    pub fn write_f64(&self, tensor: &Tensor, values: &[f64]) {
+        match tensor.element {
+            Element::F16 => {
+                let mut halves: Vec<f16> = values.iter().map(|&v| f16::from_f64(v)).collect();
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // copies take four bytes at a time
+                self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(&halves));
+            }
+            Element::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            Element::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
+        }
+    }
+
+    /// Overwrites the first `values.len()` elements of a 32-bit tensor, before the next submission runs.
+    pub fn write(&self, tensor: &Tensor, values: &[f32]) {
+        self.write_at(tensor, 0, values);
+    }
+
+    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next submission runs.
+    pub fn write_at(&self, tensor: &Tensor, first: usize, values: &[f32]) {
+        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
+        self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));
+    }
+
+    /// The contents once everything submitted so far has run, whatever their type.
+    ///
+    /// # Errors
+    /// As [`Gpu::fetch`].
+    pub async fn fetch_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
+        match tensor.element {
+            Element::F16 => Ok(self.fetch_as::<f16>(tensor).await?.into_iter().map(f64::from).collect()),
+            Element::F32 => Ok(self.fetch(tensor).await?.into_iter().map(f64::from).collect()),
+            Element::F64 => self.fetch_as(tensor).await,
+        }
+    }
+
+    /// The contents of a 32-bit tensor once everything submitted so far has run.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where the device is lost or has reported an error, [`Error::OutOfMemory`].
+    pub async fn fetch(&self, tensor: &Tensor) -> Result<Vec<f32>> {
+        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
+        self.fetch_as(tensor).await
+    }
+
+    async fn fetch_as<T: bytemuck::Pod>(&self, tensor: &Tensor) -> Result<Vec<T>> {
+        if tensor.is_empty() {
+            return Ok(Vec::new());
+        }
+        let encoder = self.device.create_command_encoder(&Default::default());
+        // Copies take four bytes at a time.
+        let bytes = tensor.bytes().next_multiple_of(4);
+        let mut values = self.fetch_buffer(encoder, &tensor.buffer, bytes, tensor.label()).await?;
+        values.truncate(tensor.len);
+        Ok(values)
+    }
+
+    /// Submits `encoder` and a copy of the first `bytes` of `buffer`, and returns what they hold then.
+    pub(crate) async fn fetch_buffer<T: bytemuck::Pod>(
+        &self,
+        mut encoder: wgpu::CommandEncoder,
+        buffer: &wgpu::Buffer,
+        bytes: u64,
+        label: &str,
+    ) -> Result<Vec<T>> {
+        let staging = self.staging(label, bytes)?.buffer;
+        encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
+        self.queue.submit([encoder.finish()]);
+        let (fulfil, mapped) = promise();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| fulfil.with(result.is_ok()));
+        let mapped = mapped.await;
+        self.poll(wgpu::PollType::Poll)?; // a lost device says why nothing could be mapped
+        if mapped != Some(true) {
+            return Err(Error::Device(format!("{}: reading {label} back failed", self.name())));
+        }
+        let view = staging.get_mapped_range(..).map_err(|e| Error::Device(format!("{label}: {e}")))?;
+        Ok(bytemuck::pod_collect_to_vec(&view))
+    }
+}

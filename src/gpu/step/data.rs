@@ -1,0 +1,97 @@
+//! The training data of a step: rectangles to fields x* to observations y* (SPEC 0 to 2).
+//!
+//! They are made in 64 bits wherever the adapter can, whatever the precision of the physics behind the network:
+//! in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after which gradients
+//! differ from the reference's in the third digit (docs/numerics.md). Elsewhere it is 32 bits throughout.
+
+use crate::gpu::heat::add_noise::add_noise;
+use crate::gpu::heat::fft;
+use crate::gpu::heat::narrow::narrow;
+use crate::gpu::heat::physics::Physics;
+use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
+use crate::gpu::{Gpu, Recorder, Tensor};
+use crate::model::rectangles::PER_SAMPLE;
+use crate::model::{Batch, HeatEquation, Precision, Truth};
+use crate::{Error, Result};
+
+/// Buffers of the data, `[batch, nx, ny]` but the rectangles.
+pub struct Data {
+    heat: HeatEquation,
+    batch: usize,
+    physics: Physics,
+    rectangles: Tensor,
+    /// x* in the precision of the data.
+    drawn: Tensor,
+    /// x* in the precision of the physics; `drawn` itself where that is the same.
+    pub truth: Tensor,
+    /// What observations have beyond P(x*), in the precision of the physics; none where they are exact.
+    pub noise: Option<Tensor>,
+    /// y* in 32 bits, the network's input.
+    pub input: Tensor,
+}
+
+impl Data {
+    /// Allocates for `batch` samples and physics in `precision`, with noise or without.
+    pub fn new(
+        gpu: &Gpu,
+        heat: &HeatEquation,
+        batch: usize,
+        precision: Precision,
+        noisy: bool,
+    ) -> Result<Self> {
+        let wide = gpu.computes_in(Precision::F64) && fft::fits(gpu, heat, Precision::F64);
+        let finest = if wide { Precision::F64 } else { Precision::F32 };
+        let len = batch * heat.cells();
+        let drawn = gpu.tensor_in("truth", len, finest)?;
+        let truth =
+            if precision == finest { drawn.clone() } else { gpu.tensor_in("narrow truth", len, precision)? };
+        Ok(Self {
+            heat: *heat,
+            batch,
+            physics: Physics::new(gpu, heat, batch, finest)?,
+            rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
+            noise: if noisy { Some(gpu.tensor_in("noise", len, precision)?) } else { None },
+            input: gpu.tensor("observation", len)?,
+            truth,
+            drawn,
+        })
+    }
+
+    /// Records rectangles -> field x*.
+    pub fn rasterise(&self, recorder: &mut Recorder) -> Result<()> {
+        recorder.label("rectangles");
+        let HeatEquation { nx, ny, .. } = self.heat;
+        rasterise(recorder, &self.rectangles, &self.drawn, PER_SAMPLE, self.batch, nx, ny)
+    }
+
+    /// Records x* -> FFT -> diffusion -> observation y*.
+    pub fn diffuse(&self, recorder: &mut Recorder) -> Result<()> {
+        recorder.label("diffusion");
+        self.physics.diffuse(recorder, &self.drawn, &self.input)?;
+        if self.drawn.precision() != self.truth.precision() {
+            narrow(recorder, &self.drawn, &self.truth, self.drawn.len())?;
+        }
+        match &self.noise {
+            Some(noise) => add_noise(recorder, noise, &self.input, noise.len()),
+            None => Ok(()),
+        }
+    }
+
+    /// Writes rectangles or x*, and the noise, for the next submission, rounded to the precision of the data.
+    pub fn upload(&self, gpu: &Gpu, batch: &Batch) -> Result<()> {
+        match &batch.truth {
+            Truth::Rectangles(rectangles) => gpu.write_f64(&self.rectangles, &flatten(rectangles)),
+            Truth::Fields(fields) => gpu.write_f64(&self.drawn, fields),
+        }
+        match (&self.noise, &batch.noise) {
+            (Some(tensor), Some(noise)) => gpu.write_f64(tensor, noise),
+            (None, None) => {}
+            _ => {
+                return Err(Error::usage(
+                    "noise: a batch has it exactly where the objective's noise is positive",
+                ));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! The mean shift of the prediction, its adjoint, and the losses that come along (SPEC 4).
+
+use crate::Result;
+use crate::gpu::Tensor;
+use crate::gpu::heat::fft::pairs;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, real_spec};
+use crate::model::Method;
+
+params! {
+    struct ForwardParams { batch: u32, cells: u32 }
+}
+
+params! {
+    struct BackwardParams { batch: u32, cells: u32, loss_is_signal: u32 }
+}
+
+/// Fields of the forward shift, all `[batch, cells]` but `x_l2` `[batch]`.
+pub struct MeanShift<'a> {
+    /// The network's output o.
+    pub output: &'a Tensor,
+    /// x*.
+    pub truth: &'a Tensor,
+    /// Written: o + (mean(x*) - mean(o)).
+    pub prediction: &'a Tensor,
+    /// Written: x* - prediction.
+    pub error: &'a Tensor,
+    /// Written: ½‖error‖² per sample.
+    pub x_l2: &'a Tensor,
+}
+
+impl MeanShift<'_> {
+    /// Records the shift.
+    pub fn record(&self, recorder: &mut Recorder, batch: usize, cells: usize) -> Result<()> {
+        let files = [
+            include_str!("../../../shaders/lib/reduce.wgsl"),
+            include_str!("../../../shaders/step/mean_shift.wgsl"),
+        ];
+        let len = batch * cells;
+        recorder.call(
+            &real_spec("mean_shift", &files, self.truth.precision()),
+            &ForwardParams { batch: batch as u32, cells: cells as u32 },
+            &[
+                ("output", self.output, len),
+                ("truth", self.truth, len),
+                ("prediction", self.prediction, len),
+                ("error", self.error, len),
+                ("x_l2", self.x_l2, batch),
+            ],
+            [batch as u32, 1, 1],
+        )
+    }
+}
+
+/// `signal` ∂L/∂x to `output_gradient` ∂L/∂o, both `[batch, cells]`; loss and y_l2 into `losses` `[2, batch]`.
+pub fn backward(
+    recorder: &mut Recorder,
+    method: Method,
+    signal: &Tensor,
+    energy: &Tensor,
+    output_gradient: &Tensor,
+    losses: &Tensor,
+    batch: usize,
+    cells: usize,
+) -> Result<()> {
+    let files = [
+        include_str!("../../../shaders/lib/reduce.wgsl"),
+        include_str!("../../../shaders/step/mean_shift_backward.wgsl"),
+    ];
+    recorder.call(
+        &real_spec("mean_shift_backward", &files, signal.precision()),
+        &BackwardParams {
+            batch: batch as u32,
+            cells: cells as u32,
+            loss_is_signal: method.loss_is_signal().into(),
+        },
+        &[
+            ("signal", signal, batch * cells),
+            ("residual_energy", energy, 2 * pairs(batch)),
+            ("output_gradient", output_gradient, batch * cells),
+            ("losses", losses, 2 * batch),
+        ],
+        [batch as u32, 1, 1],
+    )
+}

@@ -1,0 +1,7 @@
+//! The network put together from its stages: forward and backward.
+
+mod backward;
+pub mod network;
+pub mod res_block;
+
+pub use network::Network;

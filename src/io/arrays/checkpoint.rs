@@ -1,0 +1,181 @@
+//! A run's state as a safetensors file with a checksum: any changed bit of it is noticed.
+
+use crate::io::arrays::tensors::{self, Data, Tensor};
+use crate::model::Snapshot;
+use crate::model::unet::init::State;
+use crate::{Error, Result};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// The version of the format that is written, and the only one that is read.
+const FORMAT: u32 = 1;
+
+/// The metadata's key.
+const KEY: &str = "unheat checkpoint";
+
+/// A run between two steps.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Checkpoint {
+    /// Steps that are done, which is also the number of the next. Data are drawn by this number.
+    pub step: u64,
+    /// The settings that led here, as TOML.
+    pub settings: String,
+    /// Network and optimiser.
+    pub snapshot: Snapshot,
+}
+
+/// What is in the metadata, as JSON.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct About {
+    format: u32,
+    step: u64,
+    updates: u64,
+    batches_tracked: i64,
+    settings: String,
+    /// CRC-32 of everything else.
+    checksum: u32,
+}
+
+impl About {
+    /// Of these fields (but for itself), and of the tensors' names, shapes and bits.
+    fn checksum(&self, tensors: &[Tensor]) -> u32 {
+        let Self { format, step, updates, batches_tracked, settings, checksum: _ } = self;
+        let mut hasher = crc32fast::Hasher::new();
+        hasher.update(format!("{format} {step} {updates} {batches_tracked} {settings:?}").as_bytes());
+        for Tensor { name, shape, data } in tensors {
+            hasher.update(format!("{name:?} {shape:?} {}", data.type_name()).as_bytes());
+            hasher.update(&data.to_le_bytes());
+        }
+        hasher.finalize()
+    }
+}
+
+/// Writes `checkpoint`, atomically. Equal checkpoints make equal bytes.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be written; one that was there before is untouched.
+pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
+    let Snapshot { state, first_moments, second_moments, updates, kept_params } = &checkpoint.snapshot;
+    let arrays = [&state.params, &state.buffers, first_moments, second_moments, kept_params];
+    let tensor = |(name, values): (&str, &Vec<f32>)| Tensor {
+        name: name.to_owned(),
+        shape: vec![values.len()],
+        data: Data::F32(values.clone()),
+    };
+    let mut tensors: Vec<Tensor> = NAMES.into_iter().zip(arrays).map(tensor).collect();
+    tensors.sort_by(|a, b| a.name.cmp(&b.name)); // as they are read
+    let mut about = About {
+        format: FORMAT,
+        step: checkpoint.step,
+        updates: *updates,
+        batches_tracked: state.batches_tracked,
+        settings: checkpoint.settings.clone(),
+        checksum: 0,
+    };
+    about.checksum = about.checksum(&tensors);
+    let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
+    tensors::write(path, &tensors, Some((KEY, &about)))
+}
+
+/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update.
+const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "second_moments", "kept_params"];
+
+/// Reads what [`write()`] has written.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not exactly what was written, or is of
+/// another version's format.
+pub fn read(path: &Path) -> Result<Checkpoint> {
+    let (tensors, metadata) = tensors::read(path)?;
+    let damaged = |what: &str| Error::file(path, format!("{what}: this checkpoint is damaged"));
+    let text = metadata.get(KEY).ok_or_else(|| damaged("its metadata is missing"))?;
+    let about: serde_json::Value = serde_json::from_str(text).map_err(|_| damaged("bad metadata"))?;
+    if about["format"] != FORMAT {
+        let what =
+            format!("format {}: this unheat reads checkpoints of format {FORMAT} only", about["format"]);
+        return Err(Error::file(path, what));
+    }
+    let about: About = serde_json::from_value(about).map_err(|_| damaged("bad metadata"))?;
+    if about.checksum != about.checksum(&tensors) {
+        return Err(damaged("the checksum is wrong"));
+    }
+    let array = |name: &str| match tensors.iter().find(|tensor| tensor.name == name).map(|t| &t.data) {
+        Some(Data::F32(values)) => Ok(values.clone()),
+        _ => Err(damaged(&format!("tensor `{name}` is missing"))),
+    };
+    let [params, buffers, first_moments, second_moments, kept_params] = NAMES.map(array);
+    let About { step, settings, updates, batches_tracked, .. } = about;
+    let snapshot = Snapshot {
+        state: State { params: params?, buffers: buffers?, batches_tracked },
+        first_moments: first_moments?,
+        second_moments: second_moments?,
+        updates,
+        kept_params: kept_params?,
+    };
+    Ok(Checkpoint { step, settings, snapshot })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample() -> Checkpoint {
+        Checkpoint {
+            step: 7,
+            settings: "lr = 0.001\n".to_owned(),
+            snapshot: Snapshot {
+                state: State { params: vec![1.0, -0.0], buffers: vec![0.5], batches_tracked: 9 },
+                first_moments: vec![1e-30, 2.0],
+                second_moments: vec![f32::INFINITY, 3.0],
+                updates: 7,
+                kept_params: vec![4.0, 5.0],
+            },
+        }
+    }
+
+    #[test]
+    fn what_is_written_is_read_and_equal_checkpoints_make_equal_bytes() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a", "b"].map(|name| folder.path().join(name));
+        write(&paths[0], &sample()).unwrap();
+        let found = read(&paths[0]).unwrap();
+        assert_eq!(found, sample());
+        write(&paths[1], &found).unwrap();
+        assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
+    }
+
+    /// Every bit of the file, one after the other. What is accepted must be exactly what was written: only a bit
+    /// that means nothing, such as a blank after the header, may pass.
+    #[test]
+    fn no_changed_bit_passes_for_another_checkpoint() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c");
+        write(&path, &sample()).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let payload = whole.len() - 4 * (2 + 1 + 2 + 2 + 2);
+        for bit in 0..8 * whole.len() {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            match read(&path) {
+                Ok(found) => assert!(found == sample() && bit / 8 < payload, "bit {bit}"),
+                Err(error) => assert!(matches!(error, Error::File { .. }), "bit {bit}: {error}"),
+            }
+        }
+        for length in 0..whole.len() {
+            std::fs::write(&path, &whole[..length]).unwrap();
+            assert!(matches!(read(&path), Err(Error::File { .. })), "{length} bytes");
+        }
+    }
+
+    #[test]
+    fn another_format_and_other_files_are_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("c");
+        tensors::write(&path, &[], Some((KEY, "{\"format\":2,\"new\":true}"))).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("format 2"));
+        tensors::write(&path, &[], Some(("unheat", "{}"))).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("metadata is missing"));
+    }
+}

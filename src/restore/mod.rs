@@ -1,0 +1,10 @@
+//! What restores and does not train: diffusion of arrays and pictures, classical inverses, refinement, tiles.
+
+pub mod classical;
+pub mod diffusion;
+pub mod refine;
+pub mod tiled;
+pub mod tiles;
+
+pub use classical::Classic;
+pub use diffusion::Diffusion;

@@ -1,0 +1,124 @@
+//! Several methods side by side: trained on the same data from the same weights, tried on the same fields, beside the
+//! classical ones that need no training.
+
+pub mod report;
+
+use crate::Result;
+use crate::engine::Device;
+use crate::engine::operators::diffuse;
+use crate::engine::predictor::{Norm, reconstruct};
+use crate::io::arrays::weights;
+use crate::model::{HeatEquation, Precision, quality};
+use crate::restore::Diffusion;
+use crate::restore::classical::Classic;
+use crate::train::TrainConfig;
+use crate::train::data::HeldOut;
+use crate::train::plan::Plan;
+use crate::train::summary::Statistics;
+use std::path::Path;
+
+/// Fields that methods are tried on: as many as make the mean steady to a few per cent.
+const TESTED: usize = 128;
+
+/// Fields whose truth is known, and what is observed of them.
+pub struct Trial {
+    /// The physics.
+    pub heat: HeatEquation,
+    /// The standard deviation of n.
+    noise: f64,
+    /// x*, `[count, nx, ny]`.
+    pub truth: Vec<f64>,
+    /// y* = P(x*) + n in 32 bits, as networks see it.
+    pub observation: Vec<f32>,
+    /// What they are, for a report.
+    pub description: String,
+}
+
+/// What a method made of the fields of a [`Trial`].
+pub struct Score {
+    /// The method's name.
+    pub name: String,
+    /// x, `[count, nx, ny]`.
+    pub restored: Vec<f64>,
+    /// ½Σ(x - x*)² of every field.
+    pub x_l2: Statistics,
+    /// Σ|x - x*|.
+    pub x_l1: Statistics,
+    /// ½Σ(P(x) - y*)².
+    pub y_l2: Statistics,
+    /// In dB, relative to the range of each truth.
+    pub psnr: Statistics,
+    /// Likewise; none where fields are too small for its window.
+    pub ssim: Option<Statistics>,
+    /// Of a training step, for networks.
+    pub seconds_per_step: Option<f64>,
+}
+
+impl Trial {
+    /// The run's validation data; else random rectangles that no training step sees; else, where a run trains on a file,
+    /// the first fields of that.
+    ///
+    /// # Errors
+    /// Those of reading files.
+    pub fn new(config: &TrainConfig, plan: &mut Plan) -> Result<Self> {
+        let HeatEquation { nx, ny, .. } = plan.heat;
+        let (held_out, description) = match (&config.validation_data, &config.data) {
+            (None, Some(path)) => {
+                let what = format!("the first fields of {}, which training sees too", path.display());
+                (HeldOut::of(plan.data.examples(), nx, ny)?, what)
+            }
+            (file, _) => {
+                let what = match file {
+                    Some(path) => format!("the fields of {}", path.display()),
+                    None => format!("{TESTED} fields of rectangles that training never sees"),
+                };
+                (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise)?, what)
+            }
+        };
+        let observation = held_out.observation(&plan.heat)?;
+        Ok(Self { heat: plan.heat, noise: config.noise, truth: held_out.truth, observation, description })
+    }
+
+    /// Tries the network in `path`, with batch statistics as in training.
+    pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
+        let (net, state) = weights::read(path)?;
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let restored = reconstruct(device, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
+        self.score(name, restored.into_iter().map(f64::from).collect())
+    }
+
+    /// Tries a method that needs no training.
+    pub fn classic(&self, method: Classic, device: &Device, precision: Precision) -> Result<Score> {
+        let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
+        let diffusion = Diffusion::periodic(device, precision, &self.heat);
+        self.score(method.name(), method.restore(&diffusion, self.noise, &y, || {})?)
+    }
+
+    fn score(&self, name: &str, restored: Vec<f64>) -> Result<Score> {
+        let HeatEquation { nx, ny, .. } = self.heat;
+        let cells = self.heat.cells();
+        let over = |measure: &dyn Fn(&[f64], &[f64]) -> f64| {
+            let pairs = restored.chunks_exact(cells).zip(self.truth.chunks_exact(cells));
+            Statistics::of(&pairs.map(|(x, truth)| measure(x, truth)).collect::<Vec<_>>())
+        };
+        // A truth without contrast has no range to measure by.
+        let range = |truth: &[f64]| Some(quality::range(truth)).filter(|&range| range > 0.0).unwrap_or(1.0);
+        let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &restored)?;
+        let misfits = seen
+            .chunks_exact(cells)
+            .zip(self.observation.chunks_exact(cells))
+            .map(|(p, y)| 0.5 * p.iter().zip(y).map(|(p, &y)| (p - f64::from(y)).powi(2)).sum::<f64>());
+        let ssim = |x: &[f64], truth: &[f64]| quality::ssim(x, truth, nx, ny, range(truth));
+        let has_ssim = nx.min(ny) >= quality::WINDOW;
+        Ok(Score {
+            name: name.to_owned(),
+            x_l2: over(&quality::l2),
+            x_l1: over(&quality::l1),
+            y_l2: Statistics::of(&misfits.collect::<Vec<_>>()),
+            psnr: over(&|x, truth| quality::psnr(x, truth, range(truth))),
+            ssim: has_ssim.then(|| over(&|x, truth| ssim(x, truth).unwrap_or(f64::NAN))),
+            restored,
+            seconds_per_step: None,
+        })
+    }
+}
