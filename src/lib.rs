@@ -84,7 +84,7 @@ pub mod bench;
 pub mod blocking;
 #[cfg(not(target_family = "wasm"))]
 pub mod cases;
-#[cfg(not(target_family = "wasm"))]
+#[cfg(all(feature = "cli", not(target_family = "wasm")))]
 pub mod cli;
 pub mod cpu;
 #[cfg(not(target_family = "wasm"))]

@@ -1,10 +1,8 @@
 //! `diffuse`, `invert` and `generate` as people use them: files in, files out, one clear line when it cannot be.
 
-mod support;
-
+use crate::support::{Golden, check, precisions, relative};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use support::{Golden, check, precisions, relative};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::arrays::tensors::{self, Data, Tensor};
 

@@ -2,10 +2,8 @@
 //! watched, and said so; CI sets UNHEAT_NEEDS_VALIDATION, so that they cannot be missing there.
 #![cfg(target_os = "linux")]
 
-mod support;
-
-use support::precisions;
-use support::runs::{SMALL, command, said};
+use crate::support::precisions;
+use crate::support::runs::{SMALL, command, said};
 use tempfile::tempdir;
 
 const LAYER: &str = "VK_LAYER_KHRONOS_validation";

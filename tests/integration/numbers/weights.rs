@@ -1,14 +1,12 @@
 //! Weights, data and reconstruction, through the library and through the command line, against the reference
 //! system's values (tests/golden/README.md).
 
-mod support;
-
+use crate::support::{
+    Golden, adapters, check, devices, live_errors, net, params, precisions, rasterised, relative, widen,
+};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
-use support::{
-    Golden, adapters, check, devices, live_errors, net, params, precisions, rasterised, relative, widen,
-};
 use unheat::blocking::block_on;
 use unheat::cpu::unet::network::Network;
 use unheat::gpu::step::adam::Optimiser;
@@ -92,7 +90,7 @@ fn init() -> String {
 fn the_reference_weights_load_and_round_trip() {
     let (net, state) = weights::read(Path::new(&init())).unwrap();
     assert_eq!(net.config, UNetConfig::default());
-    let (golden, reference) = (Golden::open("unet_init"), support::net());
+    let (golden, reference) = (Golden::open("unet_init"), crate::support::net());
     assert_eq!(widen(&state.params), golden.params(&reference, ""));
     assert_eq!(widen(&state.buffers), golden.buffers(&reference, ""));
     let desk = Desk::new();

@@ -1,10 +1,8 @@
 //! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for long.
 
-mod support;
-
+use crate::support::{opened, step};
 use std::sync::Arc;
 use std::time::Duration;
-use support::{opened, step};
 use unheat::engine::{Device, Trainer};
 use unheat::gpu::{Gpu, Step};
 use unheat::model::{Batch, Losses, Snapshot, Truth};

@@ -1,11 +1,9 @@
 //! Networks with the reference's other choices: against PyTorch's values (tests/choices/make.py), and trained.
 
-mod support;
-
+use crate::support::{Golden, adapters, check, devices, live_errors, relative, widen};
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
-use support::{Golden, adapters, check, devices, live_errors, relative, widen};
 use unheat::TrainConfig;
 use unheat::blocking::block_on;
 use unheat::cpu::{self, Real};

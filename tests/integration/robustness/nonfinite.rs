@@ -1,9 +1,7 @@
 //! Numbers that are none, and those at the ends of what 32 bits hold: a step counts or it leaves no trace.
 
-mod support;
-
-use support::runs::{SMALL, assert_same, refused, run, said, succeed};
-use support::{adapters, devices, step};
+use crate::support::runs::{SMALL, assert_same, refused, run, said, succeed};
+use crate::support::{adapters, devices, step};
 use tempfile::tempdir;
 use unheat::engine::{Device, DeviceChoice, Trainer};
 use unheat::io::arrays::checkpoint;

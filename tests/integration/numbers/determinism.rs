@@ -1,12 +1,10 @@
 //! The same run gives the same bytes: across processes, thread counts, storages, and whoever watches. And a kernel with a
 //! race, which shows that comparing bytes can fail.
 
-mod support;
-
+use crate::support::runs::{SMALL, assert_same, command, said};
+use crate::support::{adapters, devices};
 use std::fs;
 use std::path::Path;
-use support::runs::{SMALL, assert_same, command, said};
-use support::{adapters, devices};
 use tempfile::tempdir;
 use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice};

@@ -1,8 +1,6 @@
 //! The CPU twins against the reference system's values, in f64 (where they must agree to rounding) and f32.
 
-mod support;
-
-use support::{Golden, check, live_errors, net, rasterised, relative, widen};
+use crate::support::{Golden, check, live_errors, net, rasterised, relative, widen};
 use unheat::cpu::heat::physics::Physics;
 use unheat::cpu::unet::network::Network;
 use unheat::cpu::{Real, Step};

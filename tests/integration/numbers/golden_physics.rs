@@ -1,9 +1,7 @@
 //! The physics on every engine, in 32 and 64 bits, against the reference system's values.
 
-mod support;
-
+use crate::support::{Golden, check, live_errors, net, relative, widen};
 use std::sync::Arc;
-use support::{Golden, check, live_errors, net, relative, widen};
 use unheat::blocking::{adapters, block_on};
 use unheat::cpu::heat::inverse::damping;
 use unheat::engine::device::NO_ADAPTER;

@@ -1,11 +1,11 @@
 //! Training that stops and goes on: whatever ends a run, the same files come out of it, byte for byte.
 
-mod support;
-
+use crate::support::runs::{
+    SMALL, assert_same, files, refused, rows, run, said, start, succeed, wait_for_rows,
+};
 use std::path::Path;
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
-use support::runs::{SMALL, assert_same, files, refused, rows, run, said, start, succeed, wait_for_rows};
 use tempfile::tempdir;
 
 /// The seconds of metrics.csv only grow.

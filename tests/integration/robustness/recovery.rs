@@ -1,10 +1,8 @@
 //! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken run.
 
-mod support;
-
+use crate::support::runs::assert_same;
 use std::path::Path;
 use std::sync::Arc;
-use support::runs::assert_same;
 use tempfile::tempdir;
 use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice, Trainer};
@@ -80,7 +78,7 @@ fn run(folder: &Path, adapter: usize, steps: &[u64], relentless: bool) -> (Resul
 #[test]
 fn a_lost_device_is_opened_anew_and_nothing_changes() {
     let root = tempdir().unwrap();
-    for adapter in 0..support::adapters().len() {
+    for adapter in 0..crate::support::adapters().len() {
         let [whole, broken] = ["whole", "broken"].map(|name| root.path().join(format!("{name}-{adapter}")));
         run(&whole, adapter, &[], false).0.unwrap();
         // At once; twice within an interval; at a checkpoint; at the very end.
@@ -127,7 +125,7 @@ fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
 /// A device that binds a megabyte at most refuses a batch, and the one that it names trains.
 #[test]
 fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
-    for adapter in support::adapters() {
+    for adapter in crate::support::adapters() {
         let limits = wgpu::Limits { max_storage_buffer_binding_size: 1 << 20, ..Default::default() };
         let checks = unheat::gpu::Checks::default();
         let open = Gpu::open_with(&adapter, checks, wgpu::Features::empty(), limits);
@@ -155,7 +153,7 @@ fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
 /// A device that was opened with less keeps to it when it is opened anew.
 #[test]
 fn a_device_opened_anew_has_the_same_limits() {
-    for adapter in support::adapters() {
+    for adapter in crate::support::adapters() {
         let limits = wgpu::Limits::default();
         let checks = unheat::gpu::Checks::default();
         let open = Gpu::open_with(&adapter, checks, wgpu::Features::empty(), limits.clone());

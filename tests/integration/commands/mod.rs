@@ -1,0 +1,11 @@
+//! The program as people use it: commands, examples, pictures, and what is shipped.
+
+mod array_commands;
+mod bench_command;
+mod compare;
+mod examples;
+mod newcomer;
+mod picture_commands;
+mod preview;
+mod requests;
+mod supply_chain;

@@ -1,0 +1,12 @@
+//! Numbers: against the reference system, between the engines, between variants, from run to run.
+
+mod cases;
+mod classic;
+mod determinism;
+mod golden_cpu;
+mod golden_physics;
+mod network_choices;
+mod portability;
+mod variants;
+mod weights;
+mod work;
