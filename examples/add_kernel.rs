@@ -20,10 +20,10 @@ fn explicit_step(
     [nx, ny]: [usize; 2],
     rate: f32,
 ) -> Result<()> {
-    let files = [include_str!("../shaders/lib/grid.wgsl"), include_str!("explicit_step.wgsl")];
+    let wgsl = include_str!("explicit_step.wgsl"); // it says that it needs lib/grid
     let params = StepParams { count: field.len() as u32, nx: nx as u32, ny: ny as u32, rate };
     let buffers = [("field", field, field.len()), ("next", next, field.len())];
-    recorder.call_source("explicit_step", &files, &params, &buffers, flat_workgroups(field.len()))?;
+    recorder.call_source("explicit_step", wgsl, &params, &buffers, flat_workgroups(field.len()))?;
     recorder.declare_flops(6 * field.len()); // for `unheat bench`
     Ok(())
 }

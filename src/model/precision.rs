@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The scalar of the physics; the network is always 32 bits wide.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits, on any GPU. Training needs no more: its Fourier form (SPEC 3b) subtracts nothing that cancels.

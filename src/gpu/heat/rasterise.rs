@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, real_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Rectangle;
 
 /// Numbers per rectangle in [`flatten`].
@@ -34,13 +35,9 @@ pub fn rasterise(
 ) -> Result<()> {
     let params =
         RasteriseParams { batch: batch as u32, nx: nx as u32, ny: ny as u32, rectangles: per_sample as u32 };
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/heat/rasterise.wgsl"),
-    ];
     let len = batch * nx * ny;
     recorder.call(
-        &real_spec("rasterise", &files, field.precision()),
+        &KernelSpec::real("heat/rasterise", field.precision()),
         &params,
         &[("rectangles", rectangles, batch * per_sample * NUMBERS), ("field", field, len)],
         flat_workgroups(len / (PATCH * PATCH)),

@@ -3,26 +3,15 @@
 //! kernel.
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, Norms};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, WORKGROUP, stored_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
-use crate::model::Activation;
 
 params! {
     struct BackwardParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
-}
-
-/// The file of `function`.
-pub fn file(function: Activation) -> &'static str {
-    match function {
-        Activation::Relu => include_str!("../../../shaders/nn/activation/relu.wgsl"),
-        Activation::Silu => include_str!("../../../shaders/nn/activation/silu.wgsl"),
-        Activation::Tanh => include_str!("../../../shaders/nn/activation/tanh.wgsl"),
-        Activation::Sigmoid => include_str!("../../../shaders/nn/activation/sigmoid.wgsl"),
-        Activation::Identity => include_str!("../../../shaders/nn/activation/identity.wgsl"),
-    }
 }
 
 /// Quads per chunk: four for every invocation of a workgroup.
@@ -44,14 +33,6 @@ pub fn activation_backward<'a>(
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let norms = Norms::of([layer])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        file(layer.activation),
-        include_str!("../../../shaders/nn/activation_backward.wgsl"),
-    ];
-    files.extend(norms.files());
     let (channels, chunks) = (layer.channels, chunks(shape));
     let len = shape.stored(channels);
     let mut buffers = vec![
@@ -62,7 +43,7 @@ pub fn activation_backward<'a>(
     ];
     buffers.extend(norms.buffers());
     recorder.call(
-        &stored_spec("activation_backward", &files, layer.storage()),
+        &KernelSpec::stored("nn/activation_backward", layer.storage()).with([layer.activation_file()]),
         &BackwardParams {
             batch: shape.batch as u32,
             channels: channels as u32,

@@ -3,9 +3,10 @@
 //! [`crate::gpu::layer::gradient`]).
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, spec, stored_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
 use crate::model::unet::{BatchNorm, NORM_EPSILON, NORM_MOMENTUM};
 
@@ -35,15 +36,6 @@ params! {
     }
 }
 
-/// Chunks of a channel in which a kernel leaves its statistics.
-#[derive(Clone, Copy, Debug)]
-pub struct Statistics<'a> {
-    /// `[channels, chunks, 3]` of (count, mean, m2) forward, `[channels, chunks, 2]` of (Σg, Σg·ẑ) backward.
-    pub buffer: &'a Tensor,
-    /// Chunks per channel.
-    pub chunks: usize,
-}
-
 /// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the offset of the
 /// convolution's.
 pub fn batch_norm(
@@ -55,9 +47,8 @@ pub fn batch_norm(
     weights: &Tensor,
     running: &Tensor,
 ) -> Result<()> {
-    let files = [include_str!("../../../shaders/nn/batch_norm_merge.wgsl")];
     recorder.call(
-        &stored_spec("batch_norm_merge", &files, layer.storage()),
+        &KernelSpec::stored("nn/batch_norm_merge", layer.storage()),
         &MergeParams {
             chunks: moments.chunks as u32,
             gamma_offset: norm.gamma as u32,
@@ -97,12 +88,8 @@ pub fn batch_norm_backward(
 ) -> Result<()> {
     // An empty list in the place of none: it must be some buffer.
     let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/nn/batch_norm_backward_merge.wgsl"),
-    ];
     recorder.call(
-        &spec("batch_norm_backward_merge", &files),
+        &KernelSpec::new("nn/batch_norm_backward_merge"),
         &BackwardMergeParams {
             chunks: sums.chunks as u32,
             pooled_chunks: pooled_sums.chunks as u32,

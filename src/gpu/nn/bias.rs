@@ -2,10 +2,11 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, NORM_LEN};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 params! {
     struct BiasParams { channels: u32, bias_offset: u32, first_norm: u32 }
@@ -23,11 +24,9 @@ params! {
 
 /// The forward half of `layer`'s norms from the biases at `offset` of the parameters `weights`.
 pub fn bias(recorder: &mut Recorder, offset: usize, layer: &Layer, weights: &Tensor) -> Result<()> {
-    let files =
-        [include_str!("../../../shaders/lib/grid.wgsl"), include_str!("../../../shaders/nn/bias.wgsl")];
     let (channels, end) = (layer.channels, NORM_LEN * (layer.first_norm + layer.channels));
     recorder.call(
-        &spec("bias", &files),
+        &KernelSpec::new("nn/bias"),
         &BiasParams {
             channels: channels as u32,
             bias_offset: offset as u32,
@@ -55,13 +54,9 @@ pub fn bias_backward(
 ) -> Result<()> {
     // An empty list in the place of none: it must be some buffer.
     let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/nn/bias_backward.wgsl"),
-    ];
     let channels = layer.channels;
     recorder.call(
-        &spec("bias_backward", &files),
+        &KernelSpec::new("nn/bias_backward"),
         &BackwardParams {
             chunks: sums.chunks as u32,
             pooled_chunks: pooled_sums.chunks as u32,

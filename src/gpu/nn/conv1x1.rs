@@ -1,12 +1,13 @@
 //! The final 1×1 convolution on the GPU, forward and backward (SPEC 5).
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms, Source};
-use crate::gpu::nn::activation;
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, Norms};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
 
 params! {
@@ -51,15 +52,7 @@ pub fn conv1x1(
     let mut buffers = source.buffers(shape);
     buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
     buffers.extend(norms.buffers());
-    let mut files = source.files();
-    files.extend(norms.files());
-    files.extend([
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/nn/conv1x1.wgsl"),
-    ]);
-    let spec = stored_spec("conv1x1", &files, layer.storage());
+    let spec = KernelSpec::stored("nn/conv1x1", layer.storage()).with(source.files());
     recorder.call(&spec, &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
     recorder.declare_touched("weights", layer.channels + 1)?;
     norms.declare_touched(recorder)?;
@@ -87,14 +80,6 @@ pub fn conv1x1_backward<'a>(
         channels: channels as u32,
         first_norm: layer.first_norm as u32,
     };
-    let mut files = vec![
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        activation::file(layer.activation),
-        include_str!("../../../shaders/nn/conv1x1_backward.wgsl"),
-    ];
-    files.extend(norms.files());
     let mut buffers = vec![
         ("output_gradient", output_gradient, shape.stored(1)),
         ("z", &layer.z, shape.stored(channels)),
@@ -103,7 +88,7 @@ pub fn conv1x1_backward<'a>(
     ];
     buffers.extend(norms.buffers());
     recorder.call(
-        &stored_spec("conv1x1_backward", &files, layer.storage()),
+        &KernelSpec::stored("nn/conv1x1_backward", layer.storage()).with([layer.activation_file()]),
         &params,
         &buffers,
         [shape.batch as u32, channels as u32 + 1, 1],
@@ -126,14 +111,9 @@ pub fn output_gradient(
     weights: Weights,
     gradient: &Tensor,
 ) -> Result<()> {
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/nn/output_gradient.wgsl"),
-    ];
     let len = shape.stored(channels);
     recorder.call(
-        &stored_spec("output_gradient", &files, gradient.storage()),
+        &KernelSpec::stored("nn/output_gradient", gradient.storage()),
         &GradientParams {
             batch: shape.batch as u32,
             channels: channels as u32,

@@ -1,14 +1,16 @@
 //! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (SPEC 5).
 
 use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
 use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
-use crate::gpu::{Gpu, KernelSpec, Shape};
-use crate::model::{Padding, Precision, Storage};
+use crate::gpu::{Gpu, Shape};
+use crate::model::{Padding, Storage};
 use crate::{Error, Result};
 
 params! {
@@ -73,12 +75,6 @@ pub(crate) fn usual(
 /// The second number of a variant that has no tiles in workgroup memory.
 pub(crate) const DIRECT: u32 = 0;
 
-/// What makes them, where there are some.
-pub(crate) fn staging(channels: u32) -> &'static [&'static str] {
-    const FILES: [&str; 1] = [include_str!("../../../shaders/lib/tile.wgsl")];
-    if channels == DIRECT { &[] } else { &FILES }
-}
-
 /// What a variant is chosen for.
 pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) -> Key {
     Key {
@@ -128,13 +124,10 @@ pub fn conv3x3(
     buffers.extend(norms.buffers());
 
     let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
     files.extend(sink.files());
-    files.push(include_str!("../../../shaders/lib/strips.wgsl"));
-    files.push(include_str!("../../../shaders/lib/convolution.wgsl"));
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.push(("BLOCK_QUADS", weights.block_quads()));
+    constants.extend(sink.constants());
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
     }
@@ -152,14 +145,13 @@ pub fn conv3x3(
         spec: &|Variant([patch, channels])| {
             let mut own = vec![("PATCH", patch as usize)];
             let file = if channels == DIRECT {
-                include_str!("../../../shaders/nn/conv3x3/direct.wgsl")
+                "nn/conv3x3/direct"
             } else {
                 own.push(("CHANNELS", channels as usize));
-                include_str!("../../../shaders/nn/conv3x3/tiled.wgsl")
+                "nn/conv3x3/tiled"
             };
-            let files = [&files[..], staging(channels), &[file]].concat();
-            let subgroups = channels == DIRECT;
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), sink.storage(), subgroups)
+            let constants = [&constants[..], &own].concat();
+            conv_spec(file, &name, &files, constants, sink.storage(), channels == DIRECT)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
@@ -210,24 +202,19 @@ pub(crate) fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<
     ]
 }
 
+/// The kernel of `file`, called `name`, with the other `files`.
 pub(crate) fn conv_spec(
-    name: String,
-    files: Vec<&'static str>,
+    file: &str,
+    name: &str,
+    files: &[String],
     constants: Vec<(&'static str, usize)>,
     storage: Storage,
     subgroups: bool,
 ) -> KernelSpec {
-    let common = [
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/padded.wgsl"),
-    ];
     KernelSpec {
-        name,
-        files: common.into_iter().chain(files).collect(),
+        name: name.to_owned(),
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
-        precision: Precision::F32,
-        storage,
         subgroups,
+        ..KernelSpec::stored(file, storage).with(files.iter().cloned())
     }
 }

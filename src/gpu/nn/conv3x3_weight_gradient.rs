@@ -2,10 +2,11 @@
 
 use crate::Result;
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::conv3x3::{
-    DIRECT, check_channels, conv_spec, hands_round, key, powers, staging, tile_constants, usual,
+    DIRECT, check_channels, conv_spec, hands_round, key, powers, tile_constants, usual,
 };
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
@@ -74,10 +75,7 @@ pub fn conv3x3_weight_gradient<'a>(
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
     let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
     files.push(gradient.file());
-    files.push(include_str!("../../../shaders/lib/weight_gradient.wgsl"));
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
@@ -96,11 +94,11 @@ pub fn conv3x3_weight_gradient<'a>(
         spec: &|Variant([quads, staged])| {
             let own = [("QUADS", quads as usize)];
             let file = match staged {
-                DIRECT => include_str!("../../../shaders/nn/conv3x3/weight_gradient_direct.wgsl"),
-                _ => include_str!("../../../shaders/nn/conv3x3/weight_gradient.wgsl"),
+                DIRECT => "nn/conv3x3/weight_gradient_direct",
+                _ => "nn/conv3x3/weight_gradient_tiled",
             };
-            let files = [&files[..], staging(staged), &[file]].concat();
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), storage, staged == DIRECT)
+            let constants = [&constants[..], &own].concat();
+            conv_spec(file, &name, &files, constants, storage, staged == DIRECT)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;

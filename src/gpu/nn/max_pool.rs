@@ -3,15 +3,13 @@
 
 use crate::Result;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
 
 params! {
     struct PoolParams { planes: u32, nx: u32, ny: u32 }
 }
-
-const QUADS: &str = include_str!("../../../shaders/lib/quads.wgsl");
-const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
 
 /// `fine` `[batch, channels, 2·nx, fine row]` to `pooled` on the grid of `shape`.
 pub fn max_pool(
@@ -21,10 +19,9 @@ pub fn max_pool(
     fine: &Tensor,
     pooled: &Tensor,
 ) -> Result<()> {
-    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool.wgsl")];
     let len = shape.stored(channels);
     recorder.call(
-        &stored_spec("max_pool", &files, fine.storage()),
+        &KernelSpec::stored("nn/max_pool", fine.storage()),
         &params_of(shape, channels),
         &[("fine", fine, shape.finer().stored(channels)), ("pooled", pooled, len)],
         flat_workgroups(len / 4),
@@ -41,10 +38,9 @@ pub fn max_pool_backward(
     pooled_gradient: &Tensor,
     gradient: &Tensor,
 ) -> Result<()> {
-    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool_backward.wgsl")];
     let len = shape.finer().stored(channels);
     recorder.call(
-        &stored_spec("max_pool_backward", &files, fine.storage()),
+        &KernelSpec::stored("nn/max_pool_backward", fine.storage()),
         &params_of(shape.finer(), channels),
         &[
             ("fine", fine, len),

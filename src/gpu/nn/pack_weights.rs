@@ -3,7 +3,8 @@
 
 use crate::Result;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Padding;
 
@@ -142,12 +143,8 @@ impl Arrangement {
     pub fn record(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
         let count = self.arranged.len();
         let pivots = self.sources.len() - count;
-        let files = [
-            include_str!("../../../shaders/lib/grid.wgsl"),
-            include_str!("../../../shaders/nn/conv3x3/pack_weights.wgsl"),
-        ];
         recorder.call(
-            &spec("arrange", &files),
+            &KernelSpec::new("nn/conv3x3/pack_weights"),
             &ArrangeParams { weights: (count - pivots) as u32, pivots: pivots as u32 },
             &[
                 ("sources", &self.sources, self.sources.len()),

@@ -1,10 +1,10 @@
 //! The sum of a residual block on the GPU (docs/network.md).
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::activation;
+use crate::gpu::layer::layers::{Layer, Norms};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
 
 params! {
@@ -20,14 +20,6 @@ pub fn res_sum(
     sum: &Tensor,
 ) -> Result<()> {
     let norms = Norms::of([layer, shortcut])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        activation::file(layer.activation),
-        include_str!("../../../shaders/nn/res_sum.wgsl"),
-    ];
-    files.extend(norms.files());
     let len = shape.stored(layer.channels);
     let mut buffers = vec![("z", &layer.z, len), ("shortcut", &shortcut.z, len), ("sum", sum, len)];
     buffers.extend(norms.buffers());
@@ -39,7 +31,7 @@ pub fn res_sum(
         first_norm: layer.first_norm as u32,
         shortcut_norm: shortcut.first_norm as u32,
     };
-    let spec = stored_spec("res_sum", &files, layer.storage());
+    let spec = KernelSpec::stored("nn/res_sum", layer.storage()).with([layer.activation_file()]);
     recorder.call(&spec, &params, &buffers, flat_workgroups(len / 4))?;
     norms.declare_touched(recorder)
 }

@@ -3,7 +3,6 @@
 use crate::Result;
 use crate::gpu::runtime::params::params;
 use crate::gpu::{KernelSpec, Recorder, Tensor};
-use crate::model::{Precision, Storage};
 
 params! {
     struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
@@ -43,12 +42,8 @@ impl PartialSums<'_> {
         const COLUMNS: usize = 32;
         const STRIPES: usize = 8;
         let spec = KernelSpec {
-            name: "sum_rows".to_owned(),
-            files: vec![include_str!("../../../shaders/nn/sum_rows.wgsl")],
             constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
-            precision: Precision::F32,
-            storage: Storage::F32,
-            subgroups: false,
+            ..KernelSpec::new("nn/sum_rows")
         };
         let Self { rows, count, columns, wanted: Columns { step, first } } = self;
         let params = SumParams {

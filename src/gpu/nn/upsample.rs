@@ -1,11 +1,11 @@
 //! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::activation;
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, Norms};
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, WORKGROUP, stored_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
 
 params! {
@@ -31,14 +31,6 @@ pub fn upsample_backward<'a>(
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let norms = Norms::of([layer])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        activation::file(layer.activation),
-        include_str!("../../../shaders/nn/upsample_backward.wgsl"),
-    ];
-    files.extend(norms.files());
     let (channels, chunks) = (layer.channels, chunks(shape));
     let mut buffers = vec![
         ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
@@ -48,7 +40,7 @@ pub fn upsample_backward<'a>(
     ];
     buffers.extend(norms.buffers());
     recorder.call(
-        &stored_spec("upsample_backward", &files, layer.storage()),
+        &KernelSpec::stored("nn/upsample_backward", layer.storage()).with([layer.activation_file()]),
         &UpsampleParams {
             batch: shape.batch as u32,
             channels: channels as u32,

@@ -2,7 +2,8 @@
 
 use crate::gpu::Tensor;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::{Error, Result};
 
 params! {
@@ -15,10 +16,8 @@ pub fn copy(recorder: &mut Recorder, original: &Tensor, duplicate: &Tensor) -> R
     if !len.is_multiple_of(4) || duplicate.len() != len {
         return Err(Error::Device(format!("copy: {len} and {} elements", duplicate.len())));
     }
-    let files =
-        [include_str!("../../../shaders/lib/grid.wgsl"), include_str!("../../../shaders/probes/copy.wgsl")];
     recorder.call(
-        &spec("copy", &files),
+        &KernelSpec::new("probes/copy"),
         &CopyParams { count: (len / 4) as u32 },
         &[("original", original, len), ("duplicate", duplicate, len)],
         flat_workgroups(len / 4),

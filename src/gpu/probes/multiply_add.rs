@@ -3,7 +3,8 @@
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 params! {
     struct MultiplyAddParams { count: u32, rounds: u32, factor: f32, offset: f32 }
@@ -28,12 +29,8 @@ pub const OFFSET: f32 = 1.0;
 /// times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
 pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds: usize) -> Result<()> {
     let rounds = rounds.min(MAX_ROUNDS);
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/probes/multiply_add.wgsl"),
-    ];
     recorder.call(
-        &spec("multiply_add", &files),
+        &KernelSpec::new("probes/multiply_add"),
         &MultiplyAddParams { count: count as u32, rounds: rounds as u32, factor: FACTOR, offset: OFFSET },
         &[("sums", sums, count)],
         flat_workgroups(count),

@@ -10,6 +10,8 @@ pub mod params;
 pub mod profiler;
 pub mod recording;
 pub(crate) mod reflect;
+pub(crate) mod shader_files;
+pub mod spec;
 pub(crate) mod stopwatch;
 pub(crate) mod submission;
 pub mod tensor;

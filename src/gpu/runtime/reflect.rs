@@ -106,11 +106,10 @@ pub(crate) fn check_workgroup(kernel: &str, module: &naga::Module, limits: &wgpu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::runtime::kernel::validate;
-    use crate::gpu::runtime::recording::spec;
+    use crate::gpu::runtime::spec::{KernelSpec, validate};
 
     fn passes(source: &'static str) -> Vec<(String, u32)> {
-        let (module, info) = validate(&spec("test", &[source])).unwrap();
+        let (module, info) = validate(&KernelSpec::from_outside("test", source)).unwrap();
         bindings(&module, &info).into_iter().map(|b| (b.name, b.passes)).collect()
     }
 
@@ -145,7 +144,7 @@ mod tests {
     #[test]
     fn workgroups_beyond_the_limits_are_refused() {
         let check = |source: &'static str| {
-            let (module, _) = validate(&spec("test", &[source])).unwrap();
+            let (module, _) = validate(&KernelSpec::from_outside("test", source)).unwrap();
             check_workgroup("test", &module, &wgpu::Limits::default())
         };
         check("var<workgroup> a: array<f32, 4096>; @compute @workgroup_size(256) fn main() { a[0] = 1.0; }")

@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Adam;
 
@@ -17,8 +18,6 @@ params! {
 params! {
     struct KeepParams { weights: u32, running: u32 }
 }
-
-const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
 
 /// The optimiser's memory: flat buffers with the layout of the parameters.
 pub struct Optimiser {
@@ -67,7 +66,7 @@ impl Optimiser {
         let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
         buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
-            &spec("guard", &[GRID, include_str!("../../../shaders/step/guard.wgsl")]),
+            &KernelSpec::new("step/guard"),
             &GuardParams {
                 losses: losses.len() as u32,
                 x_l2: x_l2.len() as u32,
@@ -83,7 +82,7 @@ impl Optimiser {
     pub fn keep(&self, recorder: &mut Recorder, current: [&Tensor; 2], kept: [&Tensor; 2]) -> Result<()> {
         let [weights, running] = current.map(Tensor::len);
         recorder.call(
-            &spec("keep", &[GRID, include_str!("../../../shaders/step/last_good.wgsl")]),
+            &KernelSpec::new("step/last_good"),
             &KeepParams { weights: weights as u32, running: running as u32 },
             &[
                 ("frozen", &self.frozen, 1),
@@ -100,7 +99,7 @@ impl Optimiser {
     pub fn update(&self, recorder: &mut Recorder, gradients: &Tensor, weights: &Tensor) -> Result<()> {
         let len = weights.len();
         recorder.call(
-            &spec("adam", &[GRID, include_str!("../../../shaders/step/adam.wgsl")]),
+            &KernelSpec::new("step/adam"),
             &AdamParams {
                 count: len as u32,
                 beta1: self.settings.beta1 as f32,

@@ -4,7 +4,8 @@ use crate::Result;
 use crate::gpu::Tensor;
 use crate::gpu::heat::fft::pairs;
 use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, real_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Method;
 
 params! {
@@ -32,13 +33,9 @@ pub struct MeanShift<'a> {
 impl MeanShift<'_> {
     /// Records the shift.
     pub fn record(&self, recorder: &mut Recorder, batch: usize, cells: usize) -> Result<()> {
-        let files = [
-            include_str!("../../../shaders/lib/reduce.wgsl"),
-            include_str!("../../../shaders/step/mean_shift.wgsl"),
-        ];
         let len = batch * cells;
         recorder.call(
-            &real_spec("mean_shift", &files, self.truth.precision()),
+            &KernelSpec::real("step/mean_shift", self.truth.precision()),
             &ForwardParams { batch: batch as u32, cells: cells as u32 },
             &[
                 ("output", self.output, len),
@@ -63,12 +60,8 @@ pub fn backward(
     batch: usize,
     cells: usize,
 ) -> Result<()> {
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/step/mean_shift_backward.wgsl"),
-    ];
     recorder.call(
-        &real_spec("mean_shift_backward", &files, signal.precision()),
+        &KernelSpec::real("step/mean_shift_backward", signal.precision()),
         &BackwardParams {
             batch: batch as u32,
             cells: cells as u32,

@@ -3,7 +3,8 @@
 use crate::gpu::layer::epilogue::{Sink, Target};
 use crate::gpu::layer::gradient::Gradient;
 use crate::gpu::layer::input::Source;
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm_backward};
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::nn::bias::bias_backward;
 use crate::gpu::nn::conv1x1::{self, conv1x1_backward};
 use crate::gpu::nn::conv3x3::conv3x3;

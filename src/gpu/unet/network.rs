@@ -1,8 +1,10 @@
 //! The U-Net forward on the GPU, layer by layer from the model's list (SPEC 5); what both passes keep.
 
 use crate::gpu::layer::epilogue::{Pool, Sink};
-use crate::gpu::layer::input::{IDENTITY, Layer, NORM_LEN, Source};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{IDENTITY, Layer, NORM_LEN};
+use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::bias::bias;
 use crate::gpu::nn::conv1x1::{self, conv1x1};
 use crate::gpu::nn::conv3x3::{self, conv3x3};
@@ -236,8 +238,8 @@ impl Network {
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
-        let gamma = self.net.convs[i].norm.map(|norm| (&self.params, norm.gamma));
-        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, gamma });
+        let gamma = self.net.convs[i].norm.map(|norm| norm.gamma);
+        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters: &self.params, gamma });
         let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
         conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
         Ok(self.statistics_in(&self.statistics, shape))

@@ -3,7 +3,8 @@
 
 use crate::gpu::layer::epilogue::{Sink, Target};
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Layer, Source};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Layer;
 use crate::gpu::nn::activation::activation_backward;
 use crate::gpu::nn::conv1x1::{self, output_gradient};
 use crate::gpu::nn::conv3x3::conv3x3;
