@@ -20,5 +20,6 @@ pub use runtime::profiler::Timing;
 pub use runtime::recording::{Recorder, Recording, Work, flat_workgroups};
 pub use runtime::spec::KernelSpec;
 pub use runtime::tensor::Tensor;
+pub use runtime::uniform::Scalar;
 pub use runtime::variants::Variants;
 pub use step::Step;

@@ -7,16 +7,11 @@
 //! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Gpu, Tensor};
 use crate::model::fourier::twiddles;
 use crate::model::{HeatEquation, Method, Precision};
-
-params! {
-    struct FftParams { fields: u32, batch: u32, nx: u32, ny: u32 }
-}
 
 /// Complex fields that hold `batch` real ones.
 pub fn pairs(batch: usize) -> usize {
@@ -260,12 +255,12 @@ impl Fft {
         }
         buffers.extend(load.buffers(self));
         buffers.extend(store.buffers(self));
-        let params = FftParams {
-            fields: pairs(self.batch) as u32,
-            batch: self.batch as u32,
-            nx: self.nx as u32,
-            ny: self.ny as u32,
-        };
+        let params = [
+            ("fields", pairs(self.batch).into()),
+            ("batch", self.batch.into()),
+            ("nx", self.nx.into()),
+            ("ny", self.ny.into()),
+        ];
         let line_count = self.complex_len() / (2 * length);
         recorder.call(&spec, &params, &buffers, [line_count.div_ceil(lines) as u32, 1, 1])
     }

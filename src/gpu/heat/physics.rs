@@ -2,16 +2,11 @@
 
 use crate::Result;
 use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_buffer, pairs};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
 use crate::model::{HeatEquation, Objective, Precision};
-
-params! {
-    struct EnergyParams { nx: u32, ny: u32 }
-}
 
 /// Tables and scratch memory of one heat equation for one batch.
 pub struct Physics {
@@ -129,7 +124,7 @@ impl Physics {
         ];
         recorder.call(
             &spec,
-            &EnergyParams { nx: self.heat.nx as u32, ny: self.heat.ny as u32 },
+            &[("nx", self.heat.nx.into()), ("ny", self.heat.ny.into())],
             &buffers,
             [pairs as u32, 1, 1],
         )

@@ -2,17 +2,12 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Rectangle;
 
 /// Numbers per rectangle in [`flatten`].
 pub const NUMBERS: usize = 5;
-
-params! {
-    struct RasteriseParams { batch: u32, nx: u32, ny: u32, rectangles: u32 }
-}
 
 /// Rectangles as the shader reads them: cx, cy, hx, hy, strength.
 pub fn flatten(rectangles: &[Rectangle]) -> Vec<f64> {
@@ -34,7 +29,7 @@ pub fn rasterise(
     ny: usize,
 ) -> Result<()> {
     let params =
-        RasteriseParams { batch: batch as u32, nx: nx as u32, ny: ny as u32, rectangles: per_sample as u32 };
+        [("batch", batch.into()), ("nx", nx.into()), ("ny", ny.into()), ("rectangles", per_sample.into())];
     let len = batch * nx * ny;
     recorder.call(
         &KernelSpec::real("heat/rasterise", field.precision()),

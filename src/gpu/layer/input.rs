@@ -88,9 +88,9 @@ impl<'a> Source<'a> {
     }
 
     /// Where the norms of its first and its second layer start.
-    pub(crate) fn first_norms(&self) -> [u32; 2] {
+    pub(crate) fn first_norms(&self) -> [usize; 2] {
         let layers = self.layers();
-        [0, 1].map(|i| layers.get(i).map_or(0, |layer| layer.first_norm as u32))
+        [0, 1].map(|i| layers.get(i).map_or(0, |layer| layer.first_norm))
     }
 
     /// Buffers for a convolution on `shape`, but for the norms.

@@ -5,22 +5,9 @@ use crate::gpu::layer::input::Source;
 use crate::gpu::layer::layers::Statistics;
 use crate::gpu::layer::layers::{Layer, Norms};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct ForwardParams { batch: u32, nx: u32, ny: u32, c_in: u32, weight_offset: u32, bias_offset: u32, source_norms: u32 }
-}
-
-params! {
-    struct GradientParams { batch: u32, channels: u32, nx: u32, ny: u32, weight_offset: u32 }
-}
-
-params! {
-    struct BackwardParams { batch: u32, nx: u32, ny: u32, channels: u32, first_norm: u32 }
-}
 
 /// The layer's place in the flat parameters: the bias follows the weights `[c_in]` directly.
 #[derive(Clone, Copy)]
@@ -40,15 +27,15 @@ pub fn conv1x1(
     output: &Tensor,
 ) -> Result<()> {
     let (source, norms) = (Source::Activation(layer), Norms::of([layer])?);
-    let params = ForwardParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: layer.channels as u32,
-        weight_offset: weights.offset as u32,
-        bias_offset: (weights.offset + layer.channels) as u32,
-        source_norms: layer.first_norm as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", layer.channels.into()),
+        ("weight_offset", weights.offset.into()),
+        ("bias_offset", (weights.offset + layer.channels).into()),
+        ("source_norms", layer.first_norm.into()),
+    ];
     let mut buffers = source.buffers(shape);
     buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
     buffers.extend(norms.buffers());
@@ -73,13 +60,13 @@ pub fn conv1x1_backward<'a>(
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let (channels, norms) = (layer.channels, Norms::of([layer])?);
-    let params = BackwardParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        channels: channels as u32,
-        first_norm: layer.first_norm as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("channels", channels.into()),
+        ("first_norm", layer.first_norm.into()),
+    ];
     let mut buffers = vec![
         ("output_gradient", output_gradient, shape.stored(1)),
         ("z", &layer.z, shape.stored(channels)),
@@ -114,13 +101,13 @@ pub fn output_gradient(
     let len = shape.stored(channels);
     recorder.call(
         &KernelSpec::stored("nn/output_gradient", gradient.storage()),
-        &GradientParams {
-            batch: shape.batch as u32,
-            channels: channels as u32,
-            nx: shape.nx as u32,
-            ny: shape.ny as u32,
-            weight_offset: weights.offset as u32,
-        },
+        &[
+            ("batch", shape.batch.into()),
+            ("channels", channels.into()),
+            ("nx", shape.nx.into()),
+            ("ny", shape.ny.into()),
+            ("weight_offset", weights.offset.into()),
+        ],
         &[
             ("output_gradient", output_gradient, shape.stored(1)),
             ("weights", weights.buffer, weights.offset + channels),

@@ -5,33 +5,12 @@ use crate::gpu::layer::input::Source;
 use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Shape};
 use crate::model::{Padding, Storage};
 use crate::{Error, Result};
-
-params! {
-    struct ConvParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        split: u32,
-        weight_offset: u32,
-        weight_inputs: u32,
-        pivot_offset: u32,
-        gamma_offset: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-        target_norms: u32,
-    }
-}
 
 /// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time, or
 /// 0 for the direct one.
@@ -100,23 +79,23 @@ pub fn conv3x3(
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
-    let params = ConvParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        split: sink.layer().map_or(0, |layer| layer.channels) as u32,
-        weight_offset: (weights.offset / 4) as u32,
-        weight_inputs: weights.inputs() as u32,
-        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
-        gamma_offset: sink.gamma().unwrap_or(0) as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: source_norms,
-        target_norms: sink.layer().map_or(0, |layer| layer.first_norm) as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", source.skip_channels().into()),
+        ("split", sink.layer().map_or(0, |layer| layer.channels).into()),
+        ("weight_offset", (weights.offset / 4).into()),
+        ("weight_inputs", weights.inputs().into()),
+        ("pivot_offset", (weights.pivots.unwrap_or(0) / 4).into()),
+        ("gamma_offset", sink.gamma().unwrap_or(0).into()),
+        ("source_norms", source_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", source_norms.into()),
+        ("target_norms", sink.layer().map_or(0, |layer| layer.first_norm).into()),
+    ];
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
     buffers.push(("weights", weights.buffer, weights.buffer.len()));

@@ -10,27 +10,9 @@ use crate::gpu::nn::conv3x3::{
 };
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
 use crate::gpu::{Gpu, Shape, Tensor};
-
-params! {
-    struct WeightGradientParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        tiles: u32,
-        tiles_per_chunk: u32,
-        input_blocks: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-    }
-}
 
 /// Variants of the weight gradient: vectors of four output channels of an invocation, and 1, or 0 for the direct one, which has
 /// all of them, and in whose subgroups invocations must differ in their input channels alone.
@@ -56,20 +38,20 @@ pub fn conv3x3_weight_gradient<'a>(
     let [source_norms, low_norms] = source.first_norms();
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, source.most_abreast());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
-    let params = WeightGradientParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        tiles: plan.tiles as u32,
-        tiles_per_chunk: plan.tiles_per_chunk as u32,
-        input_blocks: input_blocks as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: gradient.layer().first_norm as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", source.skip_channels().into()),
+        ("tiles", plan.tiles.into()),
+        ("tiles_per_chunk", plan.tiles_per_chunk.into()),
+        ("input_blocks", input_blocks.into()),
+        ("source_norms", source_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", gradient.layer().first_norm.into()),
+    ];
     let mut buffers = source.buffers(shape);
     buffers.extend(gradient.buffers(shape));
     buffers.extend(norms.buffers());

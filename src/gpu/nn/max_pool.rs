@@ -2,14 +2,9 @@
 //! are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
-use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct PoolParams { planes: u32, nx: u32, ny: u32 }
-}
+use crate::gpu::{Scalar, Shape, Tensor};
 
 /// `fine` `[batch, channels, 2·nx, fine row]` to `pooled` on the grid of `shape`.
 pub fn max_pool(
@@ -51,6 +46,6 @@ pub fn max_pool_backward(
     )
 }
 
-fn params_of(shape: Shape, channels: usize) -> PoolParams {
-    PoolParams { planes: (shape.batch * channels) as u32, nx: shape.nx as u32, ny: shape.ny as u32 }
+fn params_of(shape: Shape, channels: usize) -> [(&'static str, Scalar); 3] {
+    [("planes", (shape.batch * channels).into()), ("nx", shape.nx.into()), ("ny", shape.ny.into())]
 }

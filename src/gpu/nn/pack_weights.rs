@@ -2,15 +2,10 @@
 //! store in 16 bits: once per step, one dispatch.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Padding;
-
-params! {
-    struct ArrangeParams { weights: u32, pivots: u32 }
-}
 
 /// Marks a padded place, as in the shader.
 const ZERO: u32 = u32::MAX;
@@ -145,7 +140,7 @@ impl Arrangement {
         let pivots = self.sources.len() - count;
         recorder.call(
             &KernelSpec::new("nn/conv3x3/pack_weights"),
-            &ArrangeParams { weights: (count - pivots) as u32, pivots: pivots as u32 },
+            &[("weights", (count - pivots).into()), ("pivots", pivots.into())],
             &[
                 ("sources", &self.sources, self.sources.len()),
                 ("weights", params, params.len()),

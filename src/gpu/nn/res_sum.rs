@@ -2,14 +2,9 @@
 
 use crate::Result;
 use crate::gpu::layer::layers::{Layer, Norms};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct SumParams { planes: u32, channels: u32, nx: u32, ny: u32, first_norm: u32, shortcut_norm: u32 }
-}
 
 /// `sum` `[batch, channels, nx, row]` = activation of `layer` + norm of `shortcut`.
 pub fn res_sum(
@@ -23,14 +18,14 @@ pub fn res_sum(
     let len = shape.stored(layer.channels);
     let mut buffers = vec![("z", &layer.z, len), ("shortcut", &shortcut.z, len), ("sum", sum, len)];
     buffers.extend(norms.buffers());
-    let params = SumParams {
-        planes: (shape.batch * layer.channels) as u32,
-        channels: layer.channels as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        first_norm: layer.first_norm as u32,
-        shortcut_norm: shortcut.first_norm as u32,
-    };
+    let params = [
+        ("planes", (shape.batch * layer.channels).into()),
+        ("channels", layer.channels.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("first_norm", layer.first_norm.into()),
+        ("shortcut_norm", shortcut.first_norm.into()),
+    ];
     let spec = KernelSpec::stored("nn/res_sum", layer.storage()).with([layer.activation_file()]);
     recorder.call(&spec, &params, &buffers, flat_workgroups(len / 4))?;
     norms.declare_touched(recorder)

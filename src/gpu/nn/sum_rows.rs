@@ -1,12 +1,7 @@
 //! Adds up rows of partial sums in a fixed order.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::{KernelSpec, Recorder, Tensor};
-
-params! {
-    struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
-}
 
 /// Which columns of the rows are added up: every `step`-th from `first` on.
 #[derive(Clone, Copy, Debug)]
@@ -46,13 +41,13 @@ impl PartialSums<'_> {
             ..KernelSpec::new("nn/sum_rows")
         };
         let Self { rows, count, columns, wanted: Columns { step, first } } = self;
-        let params = SumParams {
-            rows: count as u32,
-            columns: columns as u32,
-            offset: offset as u32,
-            step: step as u32,
-            first: first as u32,
-        };
+        let params = [
+            ("rows", count.into()),
+            ("columns", columns.into()),
+            ("offset", offset.into()),
+            ("step", step.into()),
+            ("first", first.into()),
+        ];
         let buffers = [("rows", rows, count * columns * step), ("total", total, offset + columns)];
         recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
         recorder.declare_touched("rows", count * columns)?;

@@ -3,14 +3,9 @@
 use crate::Result;
 use crate::gpu::layer::layers::Statistics;
 use crate::gpu::layer::layers::{Layer, Norms};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
-}
 
 /// Quads per chunk: one for every invocation of a workgroup, which reads 40 fine cells for it.
 const CHUNK: usize = WORKGROUP as usize;
@@ -41,15 +36,15 @@ pub fn upsample_backward<'a>(
     buffers.extend(norms.buffers());
     recorder.call(
         &KernelSpec::stored("nn/upsample_backward", layer.storage()).with([layer.activation_file()]),
-        &UpsampleParams {
-            batch: shape.batch as u32,
-            channels: channels as u32,
-            nx: shape.nx as u32,
-            ny: shape.ny as u32,
-            chunk: CHUNK as u32,
-            chunks: chunks as u32,
-            first_norm: layer.first_norm as u32,
-        },
+        &[
+            ("batch", shape.batch.into()),
+            ("channels", channels.into()),
+            ("nx", shape.nx.into()),
+            ("ny", shape.ny.into()),
+            ("chunk", CHUNK.into()),
+            ("chunks", chunks.into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &buffers,
         [chunks as u32, channels as u32, 1],
     )?;

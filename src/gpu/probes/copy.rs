@@ -1,14 +1,9 @@
 //! A large copy: the bandwidth that shaders get at most.
 
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::{Error, Result};
-
-params! {
-    struct CopyParams { count: u32 }
-}
 
 /// duplicate = original; both have the same length, a multiple of 4.
 pub fn copy(recorder: &mut Recorder, original: &Tensor, duplicate: &Tensor) -> Result<()> {
@@ -18,7 +13,7 @@ pub fn copy(recorder: &mut Recorder, original: &Tensor, duplicate: &Tensor) -> R
     }
     recorder.call(
         &KernelSpec::new("probes/copy"),
-        &CopyParams { count: (len / 4) as u32 },
+        &[("count", (len / 4).into())],
         &[("original", original, len), ("duplicate", duplicate, len)],
         flat_workgroups(len / 4),
     )

@@ -2,13 +2,8 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
-
-params! {
-    struct MultiplyAddParams { count: u32, rounds: u32, factor: f32, offset: f32 }
-}
 
 /// Numbers that an invocation iterates side by side.
 pub const CHAINS: usize = 12;
@@ -31,7 +26,12 @@ pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds
     let rounds = rounds.min(MAX_ROUNDS);
     recorder.call(
         &KernelSpec::new("probes/multiply_add"),
-        &MultiplyAddParams { count: count as u32, rounds: rounds as u32, factor: FACTOR, offset: OFFSET },
+        &[
+            ("count", count.into()),
+            ("rounds", rounds.into()),
+            ("factor", FACTOR.into()),
+            ("offset", OFFSET.into()),
+        ],
         &[("sums", sums, count)],
         flat_workgroups(count),
     )?;

@@ -2,10 +2,10 @@
 //! the host's parameter struct is checked against it.
 
 use crate::gpu::runtime::device::Checks;
-use crate::gpu::runtime::params::Params;
-use crate::gpu::runtime::reflect::{self, Binding, check_fields};
+use crate::gpu::runtime::reflect::{self, Binding};
 use crate::gpu::runtime::spec::{KernelSpec, validate_source};
 use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::runtime::uniform::{self, Scalar};
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -78,10 +78,10 @@ impl Kernel {
 
     /// Binds `buffers`, each with its name in the shader and the number of elements that the call touches, and
     /// makes the bind groups once. Missing, unknown, too small and aliasing buffers are errors.
-    pub(crate) fn call<P: Params>(
+    pub(crate) fn call(
         self: &Arc<Self>,
         gpu: &Gpu,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<Dispatch> {
@@ -107,13 +107,14 @@ impl Kernel {
         }
         let mut entries: Vec<Vec<(u32, &wgpu::Buffer)>> = Vec::new();
         let mut bound: Vec<(&Binding, &wgpu::Buffer)> = Vec::new();
-        let uniform = self.uniform(gpu, params);
+        let uniform = self.bindings.iter().find_map(|binding| binding.uniform.as_ref());
+        let uniform = match uniform::bytes(uniform, params) {
+            Ok(bytes) => self.uniform(gpu, &bytes),
+            Err(what) => return fail(what),
+        };
         for binding in &self.bindings {
             let buffer = match &binding.uniform {
-                Some(fields) => {
-                    check_fields(&self.spec.name, fields, P::FIELDS)?;
-                    &uniform
-                }
+                Some(_) => &uniform,
                 None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
                     Some((_, tensor, _)) => {
                         let (wants, has) = (binding.width, tensor.element().bytes());
@@ -161,14 +162,14 @@ impl Kernel {
         &self.pipeline
     }
 
-    fn uniform<P: Params>(&self, gpu: &Gpu, params: &P) -> wgpu::Buffer {
+    fn uniform(&self, gpu: &Gpu, bytes: &[u8]) -> wgpu::Buffer {
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(&self.spec.name),
-            size: size_of::<P>() as u64,
+            size: bytes.len() as u64,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        gpu.queue.write_buffer(&buffer, 0, bytemuck::bytes_of(params));
+        gpu.queue.write_buffer(&buffer, 0, bytes);
         buffer
     }
 }

@@ -1,8 +1,8 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
 use crate::gpu::runtime::kernel::{Dispatch, Kernel};
-use crate::gpu::runtime::params::Params;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
+use crate::gpu::runtime::uniform::Scalar;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
@@ -84,10 +84,10 @@ impl<'a> Recorder<'a> {
     }
 
     /// Appends one call; see [`Kernel::call`](crate::gpu::Kernel::call).
-    pub(crate) fn call<P: Params>(
+    pub(crate) fn call(
         &mut self,
         spec: &KernelSpec,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -102,11 +102,11 @@ impl<'a> Recorder<'a> {
     ///
     /// # Errors
     /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
-    pub fn call_source<P: Params>(
+    pub fn call_source(
         &mut self,
         name: &str,
         wgsl: &str,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -114,10 +114,10 @@ impl<'a> Recorder<'a> {
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    fn append<P: Params>(
+    fn append(
         &mut self,
         kernel: &Arc<Kernel>,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -127,10 +127,10 @@ impl<'a> Recorder<'a> {
     }
 
     /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
-    pub(crate) fn call_variant<P: Params>(
+    pub(crate) fn call_variant(
         &mut self,
         choices: Choices,
-        params: &P,
+        params: &[(&'static str, Scalar)],
         buffers: &[(&'static str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -153,7 +153,7 @@ impl<'a> Recorder<'a> {
         if let Some(tunables) = &mut self.tunables {
             let owned: Vec<_> =
                 buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
-            let params = *params;
+            let params = params.to_vec();
             tunables.push(Tunable {
                 recorded,
                 usual,

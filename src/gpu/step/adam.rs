@@ -1,23 +1,10 @@
 //! Adam on the GPU (SPEC 6), with the guard that keeps the last good weights.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Adam;
-
-params! {
-    struct AdamParams { count: u32, beta1: f32, keep1: f32, beta2: f32, keep2: f32, epsilon: f32 }
-}
-
-params! {
-    struct GuardParams { losses: u32, x_l2: u32, gradients: u32, running: u32 }
-}
-
-params! {
-    struct KeepParams { weights: u32, running: u32 }
-}
 
 /// The optimiser's memory: flat buffers with the layout of the parameters.
 pub struct Optimiser {
@@ -67,12 +54,12 @@ impl Optimiser {
         buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
             &KernelSpec::new("step/guard"),
-            &GuardParams {
-                losses: losses.len() as u32,
-                x_l2: x_l2.len() as u32,
-                gradients: gradients.len() as u32,
-                running: running.len() as u32,
-            },
+            &[
+                ("losses", losses.len().into()),
+                ("x_l2", x_l2.len().into()),
+                ("gradients", gradients.len().into()),
+                ("running", running.len().into()),
+            ],
             &buffers,
             flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
         )
@@ -83,7 +70,7 @@ impl Optimiser {
         let [weights, running] = current.map(Tensor::len);
         recorder.call(
             &KernelSpec::new("step/last_good"),
-            &KeepParams { weights: weights as u32, running: running as u32 },
+            &[("weights", weights.into()), ("running", running.into())],
             &[
                 ("frozen", &self.frozen, 1),
                 ("weights", current[0], weights),
@@ -100,14 +87,14 @@ impl Optimiser {
         let len = weights.len();
         recorder.call(
             &KernelSpec::new("step/adam"),
-            &AdamParams {
-                count: len as u32,
-                beta1: self.settings.beta1 as f32,
-                keep1: (1.0 - self.settings.beta1) as f32,
-                beta2: self.settings.beta2 as f32,
-                keep2: (1.0 - self.settings.beta2) as f32,
-                epsilon: self.settings.epsilon as f32,
-            },
+            &[
+                ("count", len.into()),
+                ("beta1", self.settings.beta1.into()),
+                ("keep1", (1.0 - self.settings.beta1).into()),
+                ("beta2", self.settings.beta2.into()),
+                ("keep2", (1.0 - self.settings.beta2).into()),
+                ("epsilon", self.settings.epsilon.into()),
+            ],
             &[
                 ("schedule", &self.schedule, 2),
                 ("frozen", &self.frozen, 1),

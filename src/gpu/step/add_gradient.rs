@@ -2,19 +2,14 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
-
-params! {
-    struct AddParams { quads: u32 }
-}
 
 /// total += share, of the first `len` elements, and the padding behind them.
 pub fn add_gradient(recorder: &mut Recorder, share: &Tensor, total: &Tensor, len: usize) -> Result<()> {
     recorder.call(
         &KernelSpec::stored("step/add_gradient", total.storage()),
-        &AddParams { quads: len.div_ceil(4) as u32 },
+        &[("quads", len.div_ceil(4).into())],
         &[("share", share, len), ("total", total, len)],
         flat_workgroups(len.div_ceil(4)),
     )?;

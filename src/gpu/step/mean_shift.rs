@@ -3,18 +3,9 @@
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::gpu::heat::fft::pairs;
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Method;
-
-params! {
-    struct ForwardParams { batch: u32, cells: u32 }
-}
-
-params! {
-    struct BackwardParams { batch: u32, cells: u32, loss_is_signal: u32 }
-}
 
 /// Fields of the forward shift, all `[batch, cells]` but `x_l2` `[batch]`.
 pub struct MeanShift<'a> {
@@ -36,7 +27,7 @@ impl MeanShift<'_> {
         let len = batch * cells;
         recorder.call(
             &KernelSpec::real("step/mean_shift", self.truth.precision()),
-            &ForwardParams { batch: batch as u32, cells: cells as u32 },
+            &[("batch", batch.into()), ("cells", cells.into())],
             &[
                 ("output", self.output, len),
                 ("truth", self.truth, len),
@@ -62,11 +53,11 @@ pub fn backward(
 ) -> Result<()> {
     recorder.call(
         &KernelSpec::real("step/mean_shift_backward", signal.precision()),
-        &BackwardParams {
-            batch: batch as u32,
-            cells: cells as u32,
-            loss_is_signal: method.loss_is_signal().into(),
-        },
+        &[
+            ("batch", batch.into()),
+            ("cells", cells.into()),
+            ("loss_is_signal", method.loss_is_signal().into()),
+        ],
         &[
             ("signal", signal, batch * cells),
             ("residual_energy", energy, 2 * pairs(batch)),
