@@ -1,4 +1,5 @@
-//! How large are the gradients of activations? The table behind the scale of `--activations f16` in docs/numerics.md.
+//! How large are the gradients of activations? The table behind the scale of `--activations f16` in
+//! docs/numerics.md.
 //!
 //!     cargo run --release --example gradient_range -- [device [batch [size [steps]]]]
 
@@ -28,7 +29,8 @@ fn main() -> unheat::Result<()> {
     let heat = HeatEquation::new(size, size, 8.0)?;
     println!("{}, batch {batch}, {size}x{size}, scale {GRADIENT_SCALE}", gpu.name());
     println!(
-        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   array of the largest"
+        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   \
+         array of the largest"
     );
     for method in [Method::Sip, Method::Gd] {
         let state = State::new(&net, 0);

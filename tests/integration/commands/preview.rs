@@ -1,4 +1,5 @@
-//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both engines.
+//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both
+//! engines.
 
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};

@@ -1,5 +1,5 @@
-//! The same run gives the same bytes: across processes, thread counts, storages, and whoever watches. And a kernel with a
-//! race, which shows that comparing bytes can fail.
+//! The same run gives the same bytes: across processes, thread counts, storages, and whoever watches. And a
+//! kernel with a race, which shows that comparing bytes can fail.
 
 use crate::support::runs::{SMALL, assert_same, command, said};
 use crate::support::{adapters, devices};
