@@ -5,7 +5,8 @@ use crate::cases::gradients::*;
 use crate::cases::layers::*;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm};
-use crate::cpu::nn::conv3x3::{flip_weights, pad};
+use crate::cpu::nn::conv3x3::flip_weights;
+use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
 use crate::gpu::layer::epilogue::{Pool, Sink, Target};
 use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
@@ -170,7 +171,8 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         }
         vec![z, highest]
     };
-    let case = recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
+    let case =
+        recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
     case.split_by(move |outputs| {
         let grids = [shape, shape.coarser()];
         outputs.iter().zip(grids).map(|(values, grid)| unstore(grid, c_out, values)).collect()
