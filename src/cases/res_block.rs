@@ -13,7 +13,7 @@ use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Storage};
 
-/// Of every layer here.
+/// The channels of every layer in these cases.
 const CHANNELS: usize = 10;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -86,7 +86,7 @@ fn sum_case(shape: Shape, activation: Activation, storage: Storage) -> Case {
     first_stored(case.stored_in(storage), shape, CHANNELS, 1.0)
 }
 
-/// Numbers of which some of four neighbours are equal.
+/// Noise of few different values, so that some of four neighbours are equal.
 fn tied(stream: u64, len: usize) -> Vec<f32> {
     noise(stream, len).into_iter().map(|v| (4.0 * v).round() / 4.0).collect()
 }
