@@ -3,8 +3,8 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and
-/// the rest into 1.
+/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into
+/// exit code 2, and the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
@@ -31,14 +31,14 @@ pub enum Error {
     BatchTooLarge {
         /// What was asked for.
         batch: usize,
-        /// What is too small, such as a binding or the memory.
+        /// What is too small for it, such as a binding or the memory.
         why: String,
-        /// The largest that does.
+        /// The largest batch that fits.
         fits: usize,
     },
     /// A device has not enough memory for what was asked.
     OutOfMemory(String),
-    /// Training ended before its end, and can go on.
+    /// Training has ended early, and can be resumed.
     Stopped {
         /// What ended it.
         cause: Box<Error>,
@@ -54,7 +54,7 @@ pub enum Error {
     },
 }
 
-/// The system's reason, in plain words where it is the commonest.
+/// The system's reason, in plain words where it is the most common one.
 fn reason(source: &std::io::Error) -> String {
     match source.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".to_owned(),
@@ -78,7 +78,8 @@ impl fmt::Display for Error {
                 format!("a loss or gradient at step {step} is not finite; {hint}")
             }
         };
-        // Names and values from files and flags stand in messages, with line breaks and terminals' control sequences.
+        // Messages quote names and values from files and flags, which may hold line breaks and control
+        // sequences.
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         f.write_str(&text.replace(breaks, " "))
     }

@@ -17,7 +17,7 @@ use crate::engine::{Device, Trainer};
 use crate::gpu::runtime::profiler::{self, median};
 use crate::gpu::{Gpu, MemoryUse, Step, Timing};
 use crate::model::UNet;
-use crate::model::unet::Source;
+use crate::model::unet::Input;
 use crate::train::{Plan, TrainConfig};
 use crate::{Error, Result};
 use report::{Kind, Memory, Settings, Stage, StepTime};
@@ -206,7 +206,7 @@ fn cpu_stages(net: &UNet, config: &TrainConfig, seconds: [f64; 4]) -> Vec<Stage>
         let flops = 2 * conv.taps * conv.c_in * conv.c_out * (cells >> (2 * conv.level));
         forward += flops;
         // The gradient of the weights, and that of the input unless it is the network's.
-        backward += if matches!(conv.source, Source::Field | Source::Block(0)) { flops } else { 2 * flops };
+        backward += if matches!(conv.input, Input::Field | Input::Block(0)) { flops } else { 2 * flops };
     }
     let parts = [("data", 0), ("forward", forward), ("backward", backward), ("update", 0)];
     let stage = |((part, flops), seconds): ((&str, usize), f64)| Stage {

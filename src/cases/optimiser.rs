@@ -4,8 +4,7 @@ use crate::cases::{Case, garbage, noise, recorded, widen};
 use crate::cpu;
 use crate::gpu::step::adam::Optimiser;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::{Adam, Precision, Storage};
-use std::cell::LazyCell;
+use crate::model::Adam;
 use std::sync::Arc;
 
 const UPDATES: u64 = 5;
@@ -27,8 +26,8 @@ enum BadPlace {
     Running,
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then, and
-/// running statistics as they were.
+/// Five updates with gradients from 1e-9 to 1e3. A `bad` number in update 3 must leave the state as it is
+/// before that update.
 fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
@@ -76,19 +75,10 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         vec![params, m, v, kept, widen(&running()), widen(&running())]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
-    Case {
-        name,
-        shape: format!("{len}"),
-        tolerance: 1e-6,
-        precision: Precision::F32,
-        storage: Storage::F32,
-        split: Box::new(|outputs| outputs),
-        run: Box::new(run),
-        reference: LazyCell::new(Box::new(reference)),
-    }
+    Case::new(&name, format!("{len}"), 1e-6, run, reference)
 }
 
-/// More elements than one row of workgroups holds.
+/// Copies more elements than one row of workgroups holds.
 fn keep_case() -> Case {
     let lens = [(1 << 23) + 300, 500];
     let values = |len: usize| -> Vec<f32> { (0..len).map(|i| i as f32).collect() };

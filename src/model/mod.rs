@@ -1,4 +1,4 @@
-//! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
+//! *What* is computed, on whichever engine: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
 pub mod activation;

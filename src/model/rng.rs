@@ -1,4 +1,4 @@
-//! Counter-based random numbers: the key names what is drawn, so that any step can be drawn again alone.
+//! Random numbers whose key says what is drawn, so that any step can be drawn again alone.
 
 use rand_chacha::{
     ChaCha8Rng,
@@ -28,15 +28,16 @@ pub enum Purpose {
     ValidationNoise = 9,
     /// Which piece of a picture is a sample of a training step.
     Crops = 10,
-    /// Which pieces are the examples.
+    /// Which pieces of pictures are the fresh examples.
     ExampleCrops = 11,
-    /// Which pieces are held out.
+    /// Which pieces of pictures are held out.
     ValidationCrops = 12,
     /// Noise that a command adds to what it has diffused.
     Measurement = 13,
 }
 
-/// Uniform numbers keyed by (purpose, seed, a, b); ChaCha with 8 rounds, so the same on every platform.
+/// Uniform random numbers keyed by (purpose, seed, a, b). ChaCha with 8 rounds makes them, the same on every
+/// platform.
 pub struct Random(ChaCha8Rng);
 
 impl Random {
