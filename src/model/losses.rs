@@ -1,6 +1,6 @@
 //! What a training step measures.
 
-/// Losses before the step's update, one value per sample (SPEC 4).
+/// Losses before the step's update, one value per sample (method §4).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
     /// The training loss: ½‖dx‖² for SIP, `y_l2` for GD, `x_l2` for supervised training.
