@@ -8,7 +8,7 @@ use unheat::model::heat::UNCERTAINTY;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, UNet, UNetConfig};
+use unheat::model::{Batch, HeatEquation, Method, Precision, StepSpec, UNet, UNetConfig};
 use unheat::{Result, cpu};
 
 const SAMPLES: usize = 16;
@@ -41,17 +41,15 @@ fn main() -> Result<()> {
         row(&format!("x* + {level:.0e} noise"), &truth, &rounded(noisy))?;
     }
     let net = UNet::new(&UNetConfig::default());
-    let mut step = cpu::Step::<f32, f64>::new(&net, &heat, Method::Sip, Adam::default(), SAMPLES);
-    step.params = State::new(&net, 0).params;
+    let spec = StepSpec::new(&net, &heat, Method::Sip, SAMPLES);
+    let mut step = cpu::Step::<f32, f64>::new(&spec, &State::new(&net, 0));
     for t in 0..=20 {
-        step.set_batch(&Batch::rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
-        step.forward_backward();
+        step.run(&Batch::rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
         if [0, 5, 20].contains(&t) {
             let (truth, _, prediction) = step.fields();
             let prediction: Vec<f64> = prediction.iter().map(|&v| f64::from(v)).collect();
             row(&format!("network, step {t}"), truth, &prediction)?;
         }
-        step.update(t + 1);
     }
     Ok(())
 }

@@ -3,12 +3,37 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into
-/// exit code 2, and the rest into 1.
+/// What some devices can do and others cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Activations stored in 16 bits.
+    HalfActivations,
+    /// Physics computed in 64 bits.
+    DoublePhysics,
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::HalfActivations => "activations f16",
+            Self::DoublePhysics => "physics f64",
+        })
+    }
+}
+
+/// Everything that can go wrong. The command line turns [`Error::Usage`], [`Error::Unsupported`] and
+/// [`Error::BatchTooLarge`] into exit code 2 and the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
     Usage(String),
+    /// The device cannot do what was asked of it; another one may.
+    Unsupported {
+        /// What was asked for.
+        feature: Feature,
+        /// The device and what it lacks.
+        why: String,
+    },
     /// The operating system refused a file operation.
     Io {
         /// The file or folder concerned.
@@ -66,6 +91,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let text = match self {
             Self::Usage(what) | Self::Device(what) | Self::OutOfMemory(what) => what.clone(),
+            Self::Unsupported { feature, why } => format!("{feature}: {why}"),
             Self::Io { path, what, source } => format!("{}: {what}: {}", path.display(), reason(source)),
             Self::File { path, what } => format!("{}: {what}", path.display()),
             Self::BatchTooLarge { batch, why, fits } => {

@@ -11,7 +11,7 @@
 //! ```
 //! use unheat::engine::Norm;
 //! use unheat::train::Size;
-//! use unheat::{Device, Reconstructor, TrainConfig, Trainer};
+//! use unheat::{Device, Reconstructor, TrainConfig};
 //!
 //! let config = TrainConfig {
 //!     steps: 3,
@@ -23,7 +23,7 @@
 //! };
 //! let mut plan = config.plan()?; // every value checked, every file read
 //! let device = Device::Cpu; // or Device::open(&DeviceChoice::Auto)?
-//! let mut trainer = Trainer::new(&device, &plan, &config)?;
+//! let mut trainer = plan.trainer(&device)?;
 //! for step in 0..config.steps {
 //!     trainer.submit(&plan.data.batch(step))?;
 //! }
@@ -31,7 +31,7 @@
 //! assert_eq!(losses.len(), 3);
 //!
 //! let state = trainer.state()?;
-//! let mut reconstructor = Reconstructor::new(&device, &plan.net, &state, Norm::Running, 1, 16, 16)?;
+//! let mut reconstructor = Reconstructor::new(&device, &plan.step.net, &state, Norm::Running, 1, 16, 16)?;
 //! let observation = vec![0.5; 16 * 16];
 //! let prediction = reconstructor.predict(&observation)?;
 //! assert_eq!(prediction.len(), 16 * 16);

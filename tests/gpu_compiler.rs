@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{HeatEquation, Method, StepSpec, Storage, UNet, UNetConfig};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.
 const USUAL_FAMILY: &str = "NAVI21";
@@ -97,10 +97,10 @@ fn specs_on(device_type: wgpu::DeviceType) -> Vec<KernelSpec> {
     let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Trusted));
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-    let (start, adam) = (State::new(&net, 0), Adam::default());
+    let start = State::new(&net, 0);
     for storage in [Storage::F32, Storage::F16] {
-        let objective: Objective = Method::Sip.into();
-        Step::new(&gpu, &net, &heat, objective, Precision::F32, storage, adam, 128, &start).unwrap();
+        let spec = StepSpec { activations: storage, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
+        Step::new(&gpu, &spec, &start).unwrap();
     }
     gpu.kernel_specs()
 }

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use support::adapters;
 use unheat::blocking::block_on;
-use unheat::engine::{Device, Trainer};
+use unheat::engine::Device;
 use unheat::gpu::runtime::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
 use unheat::train::{Size, TrainConfig};
@@ -34,7 +34,7 @@ fn config() -> TrainConfig {
 
 fn cycle(device: &Device, config: &TrainConfig) {
     let mut plan = config.plan().unwrap();
-    let mut trainer = Trainer::new(device, &plan, config).unwrap();
+    let mut trainer = plan.trainer(device).unwrap();
     trainer.submit(&plan.data.batch(0)).unwrap();
     assert_eq!(trainer.losses(true).unwrap().len(), 1);
 }

@@ -70,7 +70,7 @@ pub fn run(
     options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut trainer = Trainer::new(device, &plan, config)?;
+    let mut trainer = plan.trainer(device)?;
     let ceilings = match device {
         Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
@@ -92,7 +92,7 @@ pub fn run(
             });
             (Some(timing), time_dispatches(gpu, gpu_step, timing, rounds)?, memory(gpu))
         }
-        Device::Cpu => (None, cpu_stages(&plan.net, config, parts), Vec::new()),
+        Device::Cpu => (None, cpu_stages(&plan.step.net, config, parts), Vec::new()),
     };
     if timing.is_some() {
         step.dispatches = stages.len();
@@ -109,7 +109,7 @@ pub fn run(
             Device::Gpu(_) => Kind::Gpu,
             Device::Cpu => Kind::Cpu,
         },
-        settings: Settings::of(config, &plan.net),
+        settings: Settings::of(config, &plan.step.net),
         timing,
         ceilings,
         step,

@@ -7,7 +7,7 @@ use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
 use crate::model::unet::init::State;
 use crate::model::{
-    Adam, Batch, HeatEquation, Losses, Method, Objective, Precision, Storage, UNet, UNetConfig, noise,
+    Batch, HeatEquation, Losses, Method, Objective, Precision, StepSpec, Storage, UNet, UNetConfig, noise,
 };
 use std::sync::Arc;
 
@@ -73,6 +73,16 @@ impl Lockstep {
         UNet::new(&UNetConfig { filters: self.filters.clone(), ..Default::default() })
     }
 
+    fn spec(&self) -> (StepSpec, State) {
+        let net = self.net();
+        let spec = StepSpec {
+            physics: self.precision,
+            activations: self.storage,
+            ..StepSpec::new(&net, &self.heat, self.objective, self.batch)
+        };
+        (spec, State::new(&net, 5))
+    }
+
     fn batch(&self, step: u64) -> Batch {
         let HeatEquation { nx, ny, .. } = self.heat;
         let std = self.objective.noise;
@@ -104,19 +114,8 @@ impl Lockstep {
     }
 
     fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
-        let net = self.net();
-        let start = State::new(&net, 5);
-        let mut step = Step::new(
-            gpu,
-            &net,
-            &self.heat,
-            self.objective,
-            self.precision,
-            self.storage,
-            Adam::default(),
-            self.batch,
-            &start,
-        )?;
+        let (spec, start) = self.spec();
+        let mut step = Step::new(gpu, &spec, &start)?;
         gpu.block_on(step.submit(&self.batch(0)))?;
         let gradients = gpu.block_on(step.gradients())?;
         gpu.block_on(step.submit(&self.batch(1)))?;
@@ -127,19 +126,11 @@ impl Lockstep {
     }
 
     fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
-        let net = self.net();
-        let mut step =
-            cpu::Step::<f64, f64>::new(&net, &self.heat, self.objective, Adam::default(), self.batch);
-        let start = State::new(&net, 5);
-        step.params = widen(&start.params);
-        step.running = widen(&start.buffers);
-        step.set_batch(&self.batch(0));
-        let losses = step.forward_backward();
+        let (spec, start) = self.spec();
+        let mut step = cpu::Step::<f64, f64>::new(&spec, &start);
+        let losses = step.run(&self.batch(0));
         let gradients = step.gradients.clone();
-        step.update(1);
-        step.set_batch(&self.batch(1));
-        step.forward_backward();
-        step.update(2);
+        step.run(&self.batch(1));
         self.pick(part, &losses, &gradients, &step.params)
     }
 

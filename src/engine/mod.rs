@@ -2,10 +2,12 @@
 
 mod cpu_engine;
 pub mod device;
+mod gpu_engine;
 pub mod memory;
 pub mod operators;
 pub mod predictor;
 pub mod trainer;
+mod training;
 pub mod tuning;
 
 pub use device::{Device, DeviceChoice};

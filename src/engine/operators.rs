@@ -58,7 +58,7 @@ pub fn filter(
     }
 }
 
-/// The SIP update dx in its training form (SPEC 3b): from truth and prediction, `[batch, nx, ny]`, with the
+/// The SIP update dx in its training form (method §3b): from truth and prediction, `[batch, nx, ny]`, with the
 /// reference's relative uncertainty of 1e-6.
 pub fn training_update(
     device: &Device,
@@ -93,7 +93,7 @@ pub fn training_update(
     Ok(dx)
 }
 
-/// The damped inverse of residuals `[batch, nx, ny]` (SPEC 3) with the relative `uncertainty` ε, and what it found.
+/// The damped inverse of residuals `[batch, nx, ny]` (method §3) with the relative `uncertainty` ε, and what it found.
 ///
 /// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
 pub fn invert(

@@ -14,7 +14,7 @@ pub struct Snapshot {
     /// Updates that Adam has made.
     pub updates: u64,
     /// The parameters before the last update. They are the last ones whose losses are known to be finite.
-    pub kept_params: Vec<f32>,
+    pub last_good_params: Vec<f32>,
 }
 
 impl Snapshot {
@@ -22,7 +22,7 @@ impl Snapshot {
     pub fn before(state: State) -> Self {
         let zeros = vec![0.0; state.params.len()];
         Self {
-            kept_params: state.params.clone(),
+            last_good_params: state.params.clone(),
             state,
             first_moments: zeros.clone(),
             second_moments: zeros,

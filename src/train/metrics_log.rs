@@ -107,11 +107,6 @@ impl Journal {
         self.rows.iter().filter(|row| row.is_skipped()).count() as u64
     }
 
-    /// Steps from `first` on that were not skipped.
-    pub(crate) fn good_steps(&self, first: u64) -> u64 {
-        self.rows[first as usize..].iter().filter(|row| !row.is_skipped()).count() as u64
-    }
-
     /// Returns when every row is on the disk.
     pub(crate) fn sync(&self) -> Result<()> {
         self.file.sync()?;

@@ -34,16 +34,22 @@ pub(crate) struct Previewer {
 
 impl Previewer {
     pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.heat;
+        let HeatEquation { nx, ny, .. } = plan.step.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
-        let mut observation = examples.observation(&plan.heat)?;
+        let mut observation = examples.observation(&plan.step.heat)?;
         observation.truncate(nx * ny);
         // Where only observations are known, what stands in for x* is of no interest.
         let truth = config.observations.is_none().then(|| {
             let values = examples.truth[..nx * ny].iter();
             values.map(|&v| v as f32).collect()
         });
-        Ok(Self { device: device.clone(), net: plan.net.clone(), heat: plan.heat, truth, observation })
+        Ok(Self {
+            device: device.clone(),
+            net: plan.step.net.clone(),
+            heat: plan.step.heat,
+            truth,
+            observation,
+        })
     }
 
     /// The example as the network in this state sees it.

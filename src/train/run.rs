@@ -54,7 +54,7 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
-    let trainer = Trainer::new(device, &plan, config)?;
+    let trainer = plan.trainer(device)?;
     // A folder that is there can be gone on with, whenever this process is killed.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
         results::config(&folder.join("config.toml"), &config.settled(), &device.describe())
@@ -77,7 +77,7 @@ pub fn resume(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, None)?;
-    let mut trainer = Trainer::new(device, &plan, config)?;
+    let mut trainer = plan.trainer(device)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
         Some(checkpoint) => checkpoint.snapshot,
@@ -165,7 +165,7 @@ impl Run {
     /// Returns to the last state on the host, on a device opened anew.
     fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Trainer> {
         let what = error.to_string();
-        let build = |device: &Device| Trainer::new(device, &self.plan, &self.config);
+        let build = |device: &Device| self.plan.trainer(device);
         let (device, mut trainer) = self.recovery.restart(error, &self.device, build)?;
         trainer.restore(&self.recovery.snapshot);
         self.device = device;
@@ -288,7 +288,7 @@ impl Run {
     /// Stops before the end, such that [`resume`] goes on here.
     fn pause(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
-        weights::write(&self.folder.join("weights.safetensors"), &self.plan.net, &snapshot.state)?;
+        weights::write(&self.folder.join("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         Ok(self.outcome())
     }
@@ -297,9 +297,9 @@ impl Run {
     fn finish(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
         let file = |name: &str| self.folder.join(name);
-        weights::write(&file("weights.safetensors"), &self.plan.net, &snapshot.state)?;
+        weights::write(&file("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
-            weights::write_gradients(path, &self.plan.net, &trainer.gradients()?)?;
+            weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
         results::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
         let examples = trainer.predict(&self.plan.data.examples())?;
@@ -312,9 +312,7 @@ impl Run {
     /// Writes the last good weights, and returns what to say.
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
-        let good = self.journal.good_steps(self.first);
-        let kept = trainer.kept_state(self.plan.start.batches_tracked, good)?;
-        weights::write(&path, &self.plan.net, &kept)?;
+        weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
         results::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
         let before = match (self.config.on_nan, self.journal.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),

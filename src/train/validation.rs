@@ -44,12 +44,12 @@ impl Validation {
         let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
         Ok(Some(Self {
             device: device.clone(),
-            net: plan.net.clone(),
-            heat: plan.heat,
+            net: plan.step.net.clone(),
+            heat: plan.step.heat,
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
-            observation: held_out.observation(&plan.heat)?,
+            observation: held_out.observation(&plan.step.heat)?,
             file,
             looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),

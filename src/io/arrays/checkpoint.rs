@@ -56,8 +56,8 @@ impl About {
 /// # Errors
 /// [`Error::Io`] when the file cannot be written; one that was there before is untouched.
 pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    let Snapshot { state, first_moments, second_moments, updates, kept_params } = &checkpoint.snapshot;
-    let arrays = [&state.params, &state.buffers, first_moments, second_moments, kept_params];
+    let Snapshot { state, first_moments, second_moments, updates, last_good_params } = &checkpoint.snapshot;
+    let arrays = [&state.params, &state.buffers, first_moments, second_moments, last_good_params];
     let tensor = |(name, values): (&str, &Vec<f32>)| Tensor {
         name: name.to_owned(),
         shape: vec![values.len()],
@@ -78,7 +78,8 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update.
+/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the last good
+/// ones).
 const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "second_moments", "kept_params"];
 
 /// Reads what [`write()`] has written.
@@ -104,14 +105,14 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         Some(Data::F32(values)) => Ok(values.clone()),
         _ => Err(damaged(&format!("tensor `{name}` is missing"))),
     };
-    let [params, buffers, first_moments, second_moments, kept_params] = NAMES.map(array);
+    let [params, buffers, first_moments, second_moments, last_good_params] = NAMES.map(array);
     let About { step, settings, updates, batches_tracked, .. } = about;
     let snapshot = Snapshot {
         state: State { params: params?, buffers: buffers?, batches_tracked },
         first_moments: first_moments?,
         second_moments: second_moments?,
         updates,
-        kept_params: kept_params?,
+        last_good_params: last_good_params?,
     };
     Ok(Checkpoint { step, settings, snapshot })
 }
@@ -129,7 +130,7 @@ mod tests {
                 first_moments: vec![1e-30, 2.0],
                 second_moments: vec![f32::INFINITY, 3.0],
                 updates: 7,
-                kept_params: vec![4.0, 5.0],
+                last_good_params: vec![4.0, 5.0],
             },
         }
     }

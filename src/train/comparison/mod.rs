@@ -61,7 +61,7 @@ impl Trial {
     /// # Errors
     /// Those of reading files.
     pub fn new(config: &TrainConfig, plan: &mut Plan) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.heat;
+        let HeatEquation { nx, ny, .. } = plan.step.heat;
         let (held_out, description) = match (&config.validation_data, &config.data) {
             (None, Some(path)) => {
                 let what = format!("the first fields of {}, which training sees too", path.display());
@@ -75,8 +75,14 @@ impl Trial {
                 (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise)?, what)
             }
         };
-        let observation = held_out.observation(&plan.heat)?;
-        Ok(Self { heat: plan.heat, noise: config.noise, truth: held_out.truth, observation, description })
+        let observation = held_out.observation(&plan.step.heat)?;
+        Ok(Self {
+            heat: plan.step.heat,
+            noise: config.noise,
+            truth: held_out.truth,
+            observation,
+            description,
+        })
     }
 
     /// Tries the network in `path`, with batch statistics as in training.

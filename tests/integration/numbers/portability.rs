@@ -14,7 +14,7 @@ use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::unet::init::State;
 use unheat::model::{
-    Activation, Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig,
+    Activation, HeatEquation, Method, Objective, Padding, Precision, StepSpec, Storage, UNet, UNetConfig,
 };
 
 /// The kernels of training steps that differ in sizes, levels and widths.
@@ -77,11 +77,11 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
-            let adam = Adam::default();
-            Step::new(gpu, &net, &heat, objective, Precision::F32, Storage::F16, adam, batch, &start)
-                .unwrap();
+            let spec = StepSpec::new(&net, &heat, objective, batch);
+            let halves = StepSpec { activations: Storage::F16, ..spec.clone() };
+            Step::new(gpu, &halves, &start).unwrap();
             for precision in [Precision::F32, Precision::F64] {
-                Step::new(gpu, &net, &heat, objective, precision, Storage::F32, adam, batch, &start).unwrap();
+                Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
                 Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
             }
         }

@@ -273,7 +273,8 @@ fn adam_is_the_golden_one_on_every_device() {
         let gradients = gpu.tensor("gradients", start.len()).unwrap();
         let optimiser = Optimiser::new(&gpu, Adam::default(), start.len()).unwrap();
         let mut recorder = Recorder::new(&gpu);
-        optimiser.update(&mut recorder, &gradients, &weights).unwrap();
+        let frozen = gpu.tensor("frozen", 1).unwrap();
+        optimiser.update(&mut recorder, &frozen, &gradients, &weights).unwrap();
         let recording = recorder.finish();
         for t in 1..=5 {
             gpu.write(&gradients, &golden.f32(&format!("g{t}")));

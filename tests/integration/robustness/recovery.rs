@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use tempfile::tempdir;
 use unheat::blocking::block_on;
-use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::checkpoint;
 use unheat::io::tables::metrics::Row;
@@ -135,7 +135,7 @@ fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
         let trained = |batch| {
             let config = TrainConfig { batch, ..config() };
             let mut plan = config.plan()?;
-            let mut engine = Trainer::new(&compute, &plan, &config)?;
+            let mut engine = plan.trainer(&compute)?;
             engine.submit(&plan.data.batch(0))?;
             engine.losses(true).map(|losses| losses.len())
         };
