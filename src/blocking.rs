@@ -1,10 +1,10 @@
-//! The side that waits. In [`gpu`](crate::gpu) nothing does: what takes its time there is a future, and a browser's event
-//! loop drives it. Here a thread does so, for programs and tests; there is no such thing in a browser, and no such module.
+//! The side that waits. Nothing in [`gpu`](crate::gpu) waits: what takes its time there is a future, and a browser's
+//! event loop drives it. Here a thread drives it, for programs and tests. A browser's thread must not wait, so this
+//! module is not built for one.
 
 use crate::gpu::runtime::device;
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,14 +40,8 @@ fn drive<R, E>(
 }
 
 /// Waits for what needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`. What a device
-/// runs never comes this way, since nobody asks the device: that is [`Gpu::block_on`]'s.
-pub fn block_on<R>(future: impl Future<Output = R>) -> R {
-    let Ok(output) = drive(future, || {
-        thread::park();
-        Ok::<_, Infallible>(())
-    });
-    output
-}
+/// runs is waited for by [`Gpu::block_on`] instead, which polls the device; here nobody would.
+pub use pollster::block_on;
 
 /// Every adapter, as [`device::adapters`].
 pub fn adapters() -> Vec<wgpu::Adapter> {
