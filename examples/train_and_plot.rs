@@ -5,7 +5,7 @@
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::io::plots::curves::{CurvePanel, Series, curves};
 use unheat::train::{Size, TrainConfig};
 use unheat::{Error, Result};
 
@@ -36,7 +36,7 @@ fn main() -> Result<()> {
 
     let series =
         Series { label: "SIP".into(), steps: (0..config.steps).collect(), values: losses, band: None };
-    let panel = Panel {
+    let panel = CurvePanel {
         title: "x loss".into(),
         x_label: "step".into(),
         y_label: "½‖x* − x‖²".into(),

@@ -5,7 +5,6 @@
 use crate::gpu::runtime::device;
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -40,16 +39,9 @@ fn drive<R, E>(
     }
 }
 
-/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter,
-/// checks))`. What an open device runs never ends this way, since the device is not polled: use
-/// [`Gpu::block_on`] for it.
-pub fn block_on<R>(future: impl Future<Output = R>) -> R {
-    let Ok(output) = drive(future, || {
-        thread::park();
-        Ok::<_, Infallible>(())
-    });
-    output
-}
+/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`.
+/// What an open device runs never ends this way, since the device is not polled: use [`Gpu::block_on`] for it.
+pub use pollster::block_on;
 
 /// Every adapter, as of [`device::adapters`].
 pub fn adapters() -> Vec<wgpu::Adapter> {

@@ -9,6 +9,8 @@ use crate::io::run_folder::{self, Lock};
 use crate::model::Snapshot;
 use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
+#[cfg(feature = "pictures")]
+use crate::train::drawings;
 use crate::train::metrics_log::Journal;
 use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
@@ -39,7 +41,8 @@ const FILES: [&str; 10] = [
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one
-/// in `runs/`).
+/// in `runs/`). Without the crate's feature `pictures` the folder holds no `curves.png` and no `reconstruction.png`; all
+/// else is the same byte for byte.
 ///
 /// # Errors
 /// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
@@ -301,9 +304,12 @@ impl Run {
         if let Some(path) = &self.config.save_gradients {
             weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
-        results::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
-        let examples = trainer.predict(&self.plan.data.examples())?;
-        results::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        #[cfg(feature = "pictures")]
+        {
+            let examples = trainer.predict(&self.plan.data.examples())?;
+            drawings::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
+            drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        }
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
         Ok(self.outcome())
@@ -313,7 +319,8 @@ impl Run {
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
         weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
-        results::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
+        #[cfg(feature = "pictures")]
+        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
         let before = match (self.config.on_nan, self.journal.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
             _ => String::new(),

@@ -4,7 +4,7 @@
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::tables::metrics::Row;
+use unheat::io::tables::metrics::MetricsRow;
 use unheat::train::{Preview, Progress, Size, TrainConfig, train};
 
 /// Asks for a preview after every step, or never.
@@ -15,7 +15,7 @@ struct Onlooker {
 }
 
 impl Progress for Onlooker {
-    fn step(&mut self, _: &Row, _: u64) {}
+    fn step(&mut self, _: &MetricsRow, _: u64) {}
 
     fn wants_preview(&mut self) -> bool {
         self.curious
