@@ -17,11 +17,11 @@ const SIZE: usize = 64;
 fn main() -> Result<()> {
     let device = std::env::args().nth(1).unwrap_or_else(|| "cpu".to_owned());
     let Ok(choice) = device.parse();
-    let (device, note) = operators::fallback(Device::open(&choice)?, Precision::F64);
+    let (device, note) = operators::device_for(Device::open(&choice)?, Precision::F64);
     eprintln!("{}", note.unwrap_or_else(|| device.describe()));
     let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
-    let truth = operators::rasterised(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
+    let truth = operators::rasterise(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
 
     println!(
         "| prediction | Fourier f64 | Fourier f32 | Fourier f32, x* rounded | literal f32 | naive f32 |"
@@ -71,8 +71,7 @@ fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {
         Ok(operators::invert(device, precision, heat, UNCERTAINTY, residual)?.dx)
     };
-    let update =
-        |precision, truth: &[f64]| operators::training_update(device, precision, heat, truth, prediction);
+    let update = |precision, truth: &[f64]| operators::sip_update(device, precision, heat, truth, prediction);
 
     let residual = difference(&diffuse(f64, truth)?, &diffuse(f64, prediction)?);
     let reference = invert(f64, &residual)?;

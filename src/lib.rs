@@ -13,12 +13,12 @@
 //! ```
 //!
 //! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and the [`UNet`]
-//! what the network is; a [`Trainer`] trains it, a [`Reconstructor`] uses it:
+//! what the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
 //!
 //! ```
-//! use unheat::engine::Norm;
+//! use unheat::engine::{Norm, Trained};
 //! use unheat::train::Size;
-//! use unheat::{Device, Reconstructor, TrainConfig};
+//! use unheat::{Device, Predictor, TrainConfig};
 //!
 //! let config = TrainConfig {
 //!     steps: 3,
@@ -38,9 +38,10 @@
 //! assert_eq!(losses.len(), 3);
 //!
 //! let state = trainer.state()?;
-//! let mut reconstructor = Reconstructor::new(&device, &plan.step.net, &state, Norm::Running, 1, 16, 16)?;
+//! let trained = Trained { net: &plan.step.net, state: &state, norm: Norm::Running };
+//! let mut predictor = Predictor::new(&device, trained, 1, 16, 16)?;
 //! let observation = vec![0.5; 16 * 16];
-//! let prediction = reconstructor.predict(&observation)?;
+//! let prediction = predictor.predict(&observation)?;
 //! assert_eq!(prediction.len(), 16 * 16);
 //! # Ok::<(), unheat::Error>(())
 //! ```
@@ -137,7 +138,7 @@ pub mod restore;
 pub mod train;
 
 #[cfg(not(target_family = "wasm"))]
-pub use engine::{Device, DeviceChoice, Reconstructor, Trainer};
+pub use engine::{Device, DeviceChoice, Predictor, Trainer};
 pub use error::{Error, Result};
 pub use model::{HeatEquation, UNet};
 #[cfg(not(target_family = "wasm"))]

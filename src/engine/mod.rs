@@ -11,5 +11,5 @@ mod training;
 pub mod tuning;
 
 pub use device::{Device, DeviceChoice};
-pub use predictor::{Norm, Reconstructor};
+pub use predictor::{Norm, Predictor, Trained};
 pub use trainer::Trainer;

@@ -105,7 +105,7 @@ impl Diffusion {
         let scale = (self.heat.cells() as f64).sqrt();
         self.on_grid(residual, Rim::Faded, |fields, samples| {
             let sigmas: Vec<f64> = samples.iter().map(|&sample| noise[sample] * scale).collect();
-            Ok(operators::invert_above(&self.device, self.precision, &self.heat, &sigmas, fields)?.dx)
+            Ok(operators::invert_with_noise(&self.device, self.precision, &self.heat, &sigmas, fields)?.dx)
         })
     }
 
@@ -132,7 +132,7 @@ impl Diffusion {
             self.on_grid(y, Rim::Faded, |fields, samples| {
                 let sigmas = vec![1.0; samples.len()];
                 let found =
-                    operators::invert_above(&self.device, self.precision, &self.heat, &sigmas, fields)?;
+                    operators::invert_with_noise(&self.device, self.precision, &self.heat, &sigmas, fields)?;
                 for amplitudes in found.amp.chunks_exact(kernel.len()) {
                     energy.iter_mut().zip(amplitudes).for_each(|(energy, a)| *energy += a * a);
                 }

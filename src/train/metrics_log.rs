@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The rows of a run, in memory and in its folder.
-pub(crate) struct Journal {
+pub(crate) struct MetricsLog {
     file: MetricsFile,
     /// The same rows once more, where they are asked for.
     json: Option<JsonLines>,
@@ -28,11 +28,11 @@ pub(crate) struct Journal {
     /// The step that ended training, since its losses were not finite.
     pub(crate) failed: Option<u64>,
     on_nan: OnNan,
-    /// Steps whose losses have come from the engine, which after [`Journal::rewind`] are fewer than the rows.
+    /// Steps whose losses have come from the engine, which after [`MetricsLog::rewind`] are fewer than the rows.
     arrived: u64,
 }
 
-impl Journal {
+impl MetricsLog {
     /// Goes on with step `done`, whose predecessors are in `metrics.csv`.
     pub(crate) fn resume(folder: &Path, done: u64, config: &TrainConfig) -> Result<Self> {
         let (file, rows) = MetricsFile::resume(&folder.join("metrics.csv"), done)?;

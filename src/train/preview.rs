@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::engine::device::Device;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::model::unet::init::State;
 use crate::model::{HeatEquation, UNet};
 use crate::train::config::TrainConfig;
@@ -56,7 +56,8 @@ impl Previewer {
     pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let observation = &self.observation;
-        let prediction = reconstruct(&self.device, &self.net, state, Norm::Running, 1, observation, nx, ny)?;
+        let trained = Trained { net: &self.net, state, norm: Norm::Running };
+        let prediction = predict(&self.device, trained, 1, observation, nx, ny)?;
         Ok(Preview { truth: self.truth.as_deref(), observation, prediction, nx, ny })
     }
 }

@@ -11,7 +11,7 @@ use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
 #[cfg(feature = "pictures")]
 use crate::train::drawings;
-use crate::train::metrics_log::Journal;
+use crate::train::metrics_log::MetricsLog;
 use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
 use crate::train::progress::{Outcome, Progress};
@@ -112,7 +112,7 @@ struct Run {
     device: Device,
     folder: PathBuf,
     _lock: Lock,
-    journal: Journal,
+    metrics: MetricsLog,
     validation: Option<Validation>,
     /// Made when first wanted.
     previewer: Option<Previewer>,
@@ -134,7 +134,7 @@ impl Run {
         recovery: Recovery,
     ) -> Result<Self> {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
-        let journal = Journal::resume(&folder, done, &config)?;
+        let metrics = MetricsLog::resume(&folder, done, &config)?;
         let validation = Validation::resume(&folder, done, &config, &plan, &device)?;
         results::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
@@ -144,7 +144,7 @@ impl Run {
             device,
             folder,
             _lock: lock,
-            journal,
+            metrics,
             validation,
             previewer: None,
             recovery,
@@ -177,7 +177,7 @@ impl Run {
         }
         self.previewer = None; // of the device that failed
         self.done = self.recovery.step;
-        self.journal.rewind(self.done);
+        self.metrics.rewind(self.done);
         progress.recovered(&what, self.done, &self.device);
         Ok(trainer)
     }
@@ -198,7 +198,7 @@ impl Run {
         let mut last_request = Instant::now();
         loop {
             self.look_and_save(trainer, progress)?;
-            if self.done == self.config.steps || self.journal.failed.is_some() {
+            if self.done == self.config.steps || self.metrics.failed.is_some() {
                 return self.finish(trainer, progress);
             }
             if progress.interrupted() {
@@ -210,7 +210,7 @@ impl Run {
                 trainer.request_losses()?;
                 last_request = Instant::now();
             }
-            self.journal.add(trainer, false, progress)?;
+            self.metrics.add(trainer, false, progress)?;
             if let Some((dispatch, time)) = trainer.too_long() {
                 progress.too_long(&dispatch, time);
             }
@@ -238,11 +238,11 @@ impl Run {
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
     fn settle(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
-        self.journal.add(trainer, true, progress)?;
-        if !self.journal.is_complete(self.done) {
+        self.metrics.add(trainer, true, progress)?;
+        if !self.metrics.is_complete(self.done) {
             return Err(Error::Device("the losses of some steps never came".to_owned()));
         }
-        if self.journal.failed.is_some() {
+        if self.metrics.failed.is_some() {
             return Ok(None);
         }
         let snapshot = Some(trainer.snapshot()?).filter(|snapshot| snapshot.state.is_finite());
@@ -282,7 +282,7 @@ impl Run {
 
     /// Tables reach the disk before the checkpoint that says how far they are.
     fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
-        self.journal.sync()?;
+        self.metrics.sync()?;
         self.validation.as_ref().map_or(Ok(()), Validation::sync)?;
         let settings = lasting(&self.config)?.to_string();
         Ok(Checkpoint { step: self.done, settings, snapshot })
@@ -307,7 +307,7 @@ impl Run {
         #[cfg(feature = "pictures")]
         {
             let examples = trainer.predict(&self.plan.data.examples())?;
-            drawings::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
+            drawings::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
             drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
         }
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
@@ -320,22 +320,22 @@ impl Run {
         let path = self.folder.join("weights.safetensors");
         weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
         #[cfg(feature = "pictures")]
-        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
-        let before = match (self.config.on_nan, self.journal.failed) {
+        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
+        let before = match (self.config.on_nan, self.metrics.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
             _ => String::new(),
         };
         let hint = format!("{before}the last good weights are in {}; try a smaller --lr", path.display());
-        Ok(Error::NonFinite { step: self.journal.failed.unwrap_or(self.done), hint })
+        Ok(Error::NonFinite { step: self.metrics.failed.unwrap_or(self.done), hint })
     }
 
     fn outcome(&self) -> Outcome {
         Outcome {
             folder: self.folder.clone(),
             steps: self.done,
-            skipped: self.journal.skipped(),
-            x_l2: self.journal.last,
-            seconds: self.journal.seconds(),
+            skipped: self.metrics.skipped(),
+            x_l2: self.metrics.last,
+            seconds: self.metrics.seconds(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::engine::device::Device;
 use crate::engine::operators::diffuse;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
@@ -70,8 +70,8 @@ impl Validation {
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let HeatEquation { nx, ny, .. } = self.heat;
-        let (device, norm) = (&self.device, Norm::Running);
-        let prediction = reconstruct(device, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
+        let trained = Trained { net: &self.net, state, norm: Norm::Running };
+        let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
         let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &prediction)?;

@@ -7,7 +7,7 @@ pub mod report;
 use crate::Result;
 use crate::engine::Device;
 use crate::engine::operators::diffuse;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::model::{HeatEquation, Precision, quality};
 use crate::restore::Diffusion;
@@ -90,7 +90,8 @@ impl Trial {
     pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
         let HeatEquation { nx, ny, .. } = self.heat;
-        let restored = reconstruct(device, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
+        let trained = Trained { net: &net, state: &state, norm: Norm::Batch };
+        let restored = predict(device, trained, batch, &self.observation, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
     }
 

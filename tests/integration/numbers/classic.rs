@@ -20,7 +20,7 @@ struct Room {
 impl Room {
     fn new(count: usize, device: &str, precision: Precision) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
-        let truth = operators::rasterised(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
+        let truth = operators::rasterise(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
         let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);

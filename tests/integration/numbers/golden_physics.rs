@@ -52,7 +52,7 @@ fn rasterised_fields() {
     for (engine, device, precision) in engines() {
         for (prefix, nx, ny) in [("64.", 64, 64), ("32.", 32, 32), ("128x64.", 128, 64)] {
             let rectangles = golden.rectangles(prefix);
-            let ours = operators::rasterised(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
+            let ours = operators::rasterise(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
             let error = relative(&ours, &golden.f64(&format!("{prefix}x_gt")));
             check(&format!("{engine}: x* {prefix}"), error, tolerance(precision, 2e-6, 1e-12));
         }
@@ -106,7 +106,7 @@ fn sip_updates_in_training_form() {
             let [truth, prediction, dx] = inverse_case(case);
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
             let update = |truth: &[f64], precision| {
-                operators::training_update(&device, precision, &heat, truth, &prediction).unwrap()
+                operators::sip_update(&device, precision, &heat, truth, &prediction).unwrap()
             };
             let ours = update(&truth, precision);
             let poor = case.contains("poor");
@@ -115,9 +115,8 @@ fn sip_updates_in_training_form() {
             check(&format!("{engine}: dx {case}"), relative(&ours, &dx), limit);
             if precision == Precision::F32 {
                 let rounded: Vec<f64> = truth.iter().map(|&t| f64::from(t as f32)).collect();
-                let exact =
-                    operators::training_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
-                        .unwrap();
+                let exact = operators::sip_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
+                    .unwrap();
                 let error = relative(&update(&rounded, precision), &exact);
                 check(&format!("{engine}: dx {case}, truth exact in f32"), error, 3e-6);
             }
