@@ -32,6 +32,6 @@ fn main(
     let right = sample + (x + 1u) % params.nx * params.ny + y;
     let below = row + (y + params.ny - 1u) % params.ny;
     let above = row + (y + 1u) % params.ny;
-    let around = field[left] + field[right] + field[below] + field[above];
-    next[i] = field[i] + params.rate * (around - 4.0 * field[i]);
+    let neighbours = field[left] + field[right] + field[below] + field[above];
+    next[i] = field[i] + params.rate * (neighbours - 4.0 * field[i]);
 }

@@ -5,6 +5,7 @@
 
 mod ceilings;
 pub mod compare;
+#[cfg(feature = "pictures")]
 pub mod figure;
 pub mod report;
 pub mod table;
@@ -17,7 +18,7 @@ use crate::engine::{Device, Trainer};
 use crate::gpu::runtime::profiler::{self, median};
 use crate::gpu::{Gpu, MemoryUse, Step, Timing};
 use crate::model::UNet;
-use crate::model::unet::Source;
+use crate::model::unet::Input;
 use crate::train::{Plan, TrainConfig};
 use crate::{Error, Result};
 use report::{Kind, Memory, Settings, Stage, StepTime};
@@ -70,7 +71,7 @@ pub fn run(
     options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut trainer = Trainer::new(device, &plan, config)?;
+    let mut trainer = plan.trainer(device)?;
     let ceilings = match device {
         Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
@@ -92,7 +93,7 @@ pub fn run(
             });
             (Some(timing), time_dispatches(gpu, gpu_step, timing, rounds)?, memory(gpu))
         }
-        Device::Cpu => (None, cpu_stages(&plan.net, config, parts), Vec::new()),
+        Device::Cpu => (None, cpu_stages(&plan.step.net, config, parts), Vec::new()),
     };
     if timing.is_some() {
         step.dispatches = stages.len();
@@ -109,7 +110,7 @@ pub fn run(
             Device::Gpu(_) => Kind::Gpu,
             Device::Cpu => Kind::Cpu,
         },
-        settings: Settings::of(config, &plan.net),
+        settings: Settings::of(config, &plan.step.net),
         timing,
         ceilings,
         step,
@@ -206,7 +207,7 @@ fn cpu_stages(net: &UNet, config: &TrainConfig, seconds: [f64; 4]) -> Vec<Stage>
         let flops = 2 * conv.taps * conv.c_in * conv.c_out * (cells >> (2 * conv.level));
         forward += flops;
         // The gradient of the weights, and that of the input unless it is the network's.
-        backward += if matches!(conv.source, Source::Field | Source::Block(0)) { flops } else { 2 * flops };
+        backward += if matches!(conv.input, Input::Field | Input::Block(0)) { flops } else { 2 * flops };
     }
     let parts = [("data", 0), ("forward", forward), ("backward", backward), ("update", 0)];
     let stage = |((part, flops), seconds): ((&str, usize), f64)| Stage {

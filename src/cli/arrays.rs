@@ -10,7 +10,7 @@ use std::path::Path;
 /// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
 pub(super) fn open(device: &str, precision: Precision) -> Result<Device> {
     let Ok(choice) = device.parse::<DeviceChoice>();
-    let (device, note) = operators::fallback(Device::open(&choice)?, precision);
+    let (device, note) = operators::device_for(Device::open(&choice)?, precision);
     if let Some(note) = note {
         note!("{note}");
     }

@@ -1,5 +1,6 @@
 //! The command line: one file per command, each turning what a person typed into library calls.
 
+mod advice;
 mod arrays;
 mod bench;
 mod check;
@@ -96,8 +97,10 @@ pub fn main() -> ExitCode {
     match result {
         Ok(code) => code,
         Err(error) => {
-            note!("unheat: {error}");
-            ExitCode::from(if matches!(error, Error::Usage(_) | Error::BatchTooLarge { .. }) { 2 } else { 1 })
+            note!("unheat: {error}{}", advice::advice(&error));
+            let impossible =
+                matches!(error, Error::Usage(_) | Error::Unsupported { .. } | Error::BatchTooLarge { .. });
+            ExitCode::from(if impossible { 2 } else { 1 })
         }
     }
 }

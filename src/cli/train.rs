@@ -5,7 +5,7 @@ use crate::cli::progress::{Display, Watched};
 use crate::cli::settings::Settings;
 use crate::cli::tune::Tuning;
 use crate::cli::{Outcome, interrupt};
-use crate::engine::{Device, DeviceChoice, Trainer};
+use crate::engine::{Device, DeviceChoice};
 use crate::io::arrays::{npy, weights};
 use crate::io::run_folder;
 use crate::model::ScheduleName;
@@ -210,7 +210,7 @@ impl Arguments {
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let device = Device::open(&choice)?;
-        Trainer::check(&device, plan, config)?; // what does not fit is refused before anything is said or measured
+        plan.check(&device)?; // what does not fit is refused before anything is said or measured
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",

@@ -1,7 +1,7 @@
 //! `unheat train --view`: curves, speed and the current reconstruction on the whole terminal, while training goes on.
 
 use crate::io::plots::field_panels::{common_range, inferno};
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::train::Preview;
 use crate::{Error, Result};
 use ratatui::backend::{Backend, CrosstermBackend};
@@ -38,7 +38,7 @@ struct Scene {
     /// What is trained, and where.
     title: String,
     steps: u64,
-    rows: Vec<Row>,
+    rows: Vec<MetricsRow>,
     /// Titles and cells of the example's fields, and their sides.
     fields: Vec<(&'static str, Vec<f32>)>,
     sides: (usize, usize),
@@ -90,7 +90,7 @@ impl View {
     }
 
     /// Shows a step's row.
-    pub(super) fn step(&mut self, row: &Row) {
+    pub(super) fn step(&mut self, row: &MetricsRow) {
         self.scene.rows.push(*row);
         if self.drawn.elapsed() > REFRESH || self.scene.rows.len() == 1 {
             self.draw();
@@ -209,7 +209,7 @@ impl Scene {
     }
 
     fn draw_curves(&self, frame: &mut Frame, area: Rect) {
-        let curve = |pick: fn(&Row) -> f64| {
+        let curve = |pick: fn(&MetricsRow) -> f64| {
             let stride = self.rows.len().div_ceil(POINTS).max(1);
             let rows = self.rows.iter().rev().step_by(stride).rev();
             let points = rows.map(|row| (row.step as f64 + 1.0, pick(row).log10()));
@@ -310,7 +310,7 @@ impl Widget for Pixels<'_> {
 }
 
 /// The loss that people look at: of x, or where that is unknown, of y.
-pub(super) fn loss(row: &Row) -> String {
+pub(super) fn loss(row: &MetricsRow) -> String {
     if row.is_skipped() {
         return "skipped".to_owned();
     }
@@ -326,7 +326,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     fn scene(steps: u64) -> Scene {
-        let row = |step| Row {
+        let row = |step| MetricsRow {
             step,
             seconds: 0.5 * (step + 1) as f64,
             x_l2_mean: 100.0 / (step + 1) as f64,

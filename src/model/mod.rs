@@ -1,4 +1,4 @@
-//! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
+//! *What* is computed, on whichever engine: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
 pub mod activation;
@@ -15,6 +15,7 @@ pub mod rectangles;
 pub mod rng;
 pub mod schedule;
 pub mod snapshot;
+pub mod step_spec;
 pub mod storage;
 pub mod unet;
 
@@ -28,5 +29,6 @@ pub use precision::Precision;
 pub use rectangles::Rectangle;
 pub use schedule::{Schedule, ScheduleName};
 pub use snapshot::Snapshot;
+pub use step_spec::StepSpec;
 pub use storage::Storage;
 pub use unet::{Padding, UNet, UNetConfig};

@@ -1,14 +1,15 @@
-//! In how many bits the physics is computed (SPEC 0).
+//! In how many bits the physics is computed (method §0).
 
 use crate::Error;
 use std::fmt;
 use std::str::FromStr;
 
-/// The scalar of the physics; the network is always 32 bits wide.
+/// The number type of the physics; the network computes in 32 bits in any case.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 32 bits, on any GPU. Training needs no more: its Fourier form (SPEC 3b) subtracts nothing that cancels.
+    /// 32 bits, on any GPU. Training needs no more: its Fourier form (method §3b) subtracts nothing that
+    /// cancels.
     #[default]
     F32,
     /// 64 bits, as in the reference system.

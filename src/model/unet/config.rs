@@ -4,17 +4,17 @@ use crate::model::Activation;
 use crate::{Error, Result};
 use std::fmt;
 
-/// The largest batch: one workgroup per sample must fit into one axis of a dispatch.
+/// The largest batch: kernels have one workgroup per sample along one axis of a dispatch.
 pub const MAX_BATCH: usize = 65535;
 
 /// What a 3×3 convolution reads beyond the border.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Padding {
-    /// The opposite side, as on a torus: PhiFlow 2's network.
+    /// The opposite side, as on a torus and in PhiFlow 2's network.
     #[default]
     Circular,
-    /// Zeros: PhiFlow 3's network.
+    /// Zeros, as in PhiFlow 3's network.
     Zero,
 }
 
@@ -34,12 +34,13 @@ pub struct UNetConfig {
     pub filters: Vec<usize>,
     /// Padding of every 3×3 convolution.
     pub padding: Padding,
-    /// The first activation of every double convolution, whose second is ReLU whatever this is, as in the reference;
-    /// both activations of residual blocks.
+    /// The first activation of every double convolution; the second is ReLU in any case, as in the reference.
+    /// In residual blocks, both activations.
     pub activation: Activation,
-    /// Whether batch norms follow the 3×3 convolutions; else it is their biases that count.
+    /// Whether batch norms follow the convolutions; if not, the biases of the convolutions count.
     pub batch_norm: bool,
-    /// Whether residual blocks take the place of double convolutions ([`ResBlock`](crate::model::unet::ResBlock)).
+    /// Whether residual blocks take the place of double convolutions
+    /// ([`ResBlock`](crate::model::unet::layout::ResBlock)).
     pub res_blocks: bool,
 }
 
@@ -67,8 +68,11 @@ impl fmt::Display for UNetConfig {
 }
 
 impl UNetConfig {
-    /// A network of `levels` levels; `filters` holds one number for all levels or one for each. What is not said is as
-    /// in the default.
+    /// A network of 1 to 6 levels with multiples of 8 up to 1024 as `filters`: one number for all levels or
+    /// one for each. Everything else is as in the default.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where a number is out of range.
     pub fn new(levels: usize, filters: &[usize], padding: Padding) -> Result<Self> {
         if !(1..=6).contains(&levels) {
             return Err(Error::usage(format!("levels {levels}: must be from 1 to 6")));
@@ -92,8 +96,12 @@ impl UNetConfig {
         self.filters.len()
     }
 
-    /// Checks that `batch` fields of `nx` × `ny` cells can pass: sides divisible by 2^(levels-1), and more than
-    /// one value per channel at the bottom, since batch normalisation of a single value has no variance.
+    /// Checks that the network can take `batch` fields of `nx` × `ny` cells.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless both sides are divisible by 2^(levels-1), the batch is from 1 to
+    /// [`MAX_BATCH`], and batch norms have more than one value per channel at the coarsest level: a single
+    /// value has no variance.
     pub fn check_input(&self, batch: usize, nx: usize, ny: usize) -> Result<()> {
         let divisor = 1 << (self.levels() - 1);
         if !nx.is_multiple_of(divisor) || !ny.is_multiple_of(divisor) {
