@@ -1,19 +1,20 @@
 //! How the tuned kernels are cut into invocations, and which cut is in force for which work.
 //!
-//! A variant decides what an invocation owns, never the partition or the order of a sum: whatever is chosen, results
-//! are equal bit by bit (`tests/variants.rs`).
+//! A variant decides what an invocation owns, never the partition or the order of a sum: whatever is chosen,
+//! results are equal bit by bit (`tests/variants.rs`).
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Two powers of two, whose meaning is the kernel's: `[patch, channels]` of a convolution (`conv3x3`), `[quads, 1]` of a
-/// weight gradient. With 0 for the second: the direct kernel, which has no tiles in workgroup memory and needs subgroups.
+/// Two powers of two, whose meaning is the kernel's: `[patch, channels]` of a convolution (`conv3x3`),
+/// `[quads, 1]` of a weight gradient. With 0 for the second: the direct kernel, which has no tiles in
+/// workgroup memory and needs subgroups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Variant(pub [u32; 2]);
 
 impl Variant {
-    /// How much code it makes, on a scale of its own: compilers unroll both loops, and the direct kernels have all output
-    /// channels in one invocation.
+    /// How much code it makes, on a scale of its own: compilers unroll both loops, and the direct kernels
+    /// have all output channels in one invocation.
     pub fn cost(self) -> u32 {
         self.0[0].saturating_mul(if self.is_direct() { 8 } else { self.0[1] })
     }
@@ -23,12 +24,14 @@ impl Variant {
         self.0[1] == 0
     }
 
-    /// Whether it is `other`, or larger along some axis and smaller along none, so that it compiles no faster.
+    /// Whether it is `other`, or larger along some axis and smaller along none, so that it compiles no
+    /// faster.
     pub fn is_no_smaller_than(self, other: Self) -> bool {
         self.is_direct() == other.is_direct() && self.0.iter().zip(other.0).all(|(&own, other)| own >= other)
     }
 
-    /// Whether one number is doubled or halved and the other the same; the direct ones are next to their own kind alone.
+    /// Whether one number is doubled or halved and the other the same; the direct ones are next to their own
+    /// kind alone.
     pub fn is_next_to(self, other: Self) -> bool {
         if self.is_direct() != other.is_direct() {
             return false;
@@ -38,8 +41,8 @@ impl Variant {
     }
 }
 
-/// The work that a variant is chosen for. What reads and writes is in the kernel's name; the tile decides how much
-/// workgroup memory is taken, and their number whether the device is full.
+/// The work that a variant is chosen for. What reads and writes is in the kernel's name; the tile decides how
+/// much workgroup memory is taken, and their number whether the device is full.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// The kernel's name.
@@ -53,8 +56,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// How unlike the work of two keys of the same kernel is: a tile or block that differs outweighs any number of
-    /// tiles.
+    /// How unlike the work of two keys of the same kernel is: a tile or block that differs outweighs any
+    /// number of tiles.
     fn distance(&self, other: &Self) -> (bool, bool, u32) {
         let doublings = |key: &Self| key.tiles.max(1).ilog2();
         (
@@ -95,15 +98,16 @@ impl Variants {
         self.0.insert(key, variant);
     }
 
-    /// The choice for this work, or for the most similar work of the same kernel, among those that are `possible`.
+    /// The choice for this work, or for the most similar work of the same kernel, among those that are
+    /// `possible`.
     pub fn nearest(&self, key: &Key, possible: &[Variant]) -> Option<Variant> {
         let same_kernel = self.iter().filter(|(other, _)| other.kernel == key.kernel);
         let usable = same_kernel.filter(|(_, variant)| possible.contains(variant));
         usable.min_by_key(|(other, _)| key.distance(other)).map(|(_, variant)| variant)
     }
 
-    /// Sets of choices that between them put every chosen variant of every kernel in force for all its work, so that
-    /// a list of small cases meets each of them.
+    /// Sets of choices that between them put every chosen variant of every kernel in force for all its work,
+    /// so that a list of small cases meets each of them.
     pub fn rounds(&self) -> Vec<Self> {
         let mut kernels: BTreeMap<&str, BTreeSet<Variant>> = BTreeMap::new();
         for (key, variant) in self.iter() {
