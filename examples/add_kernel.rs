@@ -6,11 +6,7 @@
 use unheat::cases::{garbage, noise, recorded, widen};
 use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::{Recorder, Tensor, flat_workgroups};
-use unheat::{Error, Result, params};
-
-params! {
-    struct StepParams { count: u32, nx: u32, ny: u32, rate: f32 }
-}
+use unheat::{Error, Result};
 
 /// The host function: which kernel, on which buffers, with how many workgroups. Names and types are checked
 /// against WGSL.
@@ -21,10 +17,10 @@ fn explicit_step(
     [nx, ny]: [usize; 2],
     rate: f32,
 ) -> Result<()> {
-    let files = [include_str!("../shaders/lib/grid.wgsl"), include_str!("explicit_step.wgsl")];
-    let params = StepParams { count: field.len() as u32, nx: nx as u32, ny: ny as u32, rate };
+    let wgsl = include_str!("explicit_step.wgsl"); // it says that it needs lib/grid
+    let params = [("count", field.len().into()), ("nx", nx.into()), ("ny", ny.into()), ("rate", rate.into())];
     let buffers = [("field", field, field.len()), ("next", next, field.len())];
-    recorder.call_source("explicit_step", &files, &params, &buffers, flat_workgroups(field.len()))?;
+    recorder.call_source("explicit_step", wgsl, &params, &buffers, flat_workgroups(field.len()))?;
     recorder.declare_flops(6 * field.len()); // for `unheat bench`
     Ok(())
 }

@@ -1,3 +1,5 @@
+//! needs lib/grid
+
 // One explicit step of the heat equation on a periodic grid: next = u + rate·(u_left + u_right + u_below +
 // u_above - 4·u).
 

@@ -1,4 +1,6 @@
-// The final 1×1 convolution: o[n,p] = b + Σ_c w_c·a[n,c,p] with the last layer's activations a (SPEC 5).
+//! needs lib/grid lib/quads
+
+// The final 1×1 convolution: o[n,p] = b + Σ_c w_c·a[n,c,p] with the last layer's activations a (method §5).
 // One invocation per quad of pixels.
 
 struct Params {

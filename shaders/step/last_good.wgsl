@@ -1,6 +1,8 @@
-// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. Where it was not,
-// the running statistics go back to those kept: no update follows, and what the step has made of them is poisoned. One
-// invocation per number of the longer array.
+//! needs lib/grid
+
+// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. Where it
+// was not, the running statistics go back to those kept: no update follows, and what the step has made of
+// them is poisoned. One invocation per number of the longer array.
 
 struct Params {
     weights: u32, // numbers in each array

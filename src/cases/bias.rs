@@ -2,7 +2,7 @@
 
 use crate::cases::layers::{half_of, lone_layer};
 use crate::cases::{Case, garbage, noise, recorded, widen};
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::Statistics;
 use crate::gpu::nn::bias::{bias, bias_backward};
 use crate::gpu::{Recorder, Shape};
 

@@ -9,8 +9,10 @@ use crate::cpu::nn::conv3x3::flip_weights;
 use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
 use crate::gpu::layer::epilogue::{Pool, Sink, Target};
-use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, NORM_LEN};
+use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
 use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
 use crate::gpu::{Recorder, Shape};
@@ -138,8 +140,9 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
         let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
         on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
-            let gamma = (pooled == Pooled::ByGamma).then_some((&parameters, gamma));
-            let pool = (pooled != Pooled::No).then_some(Pool { z: &pooled_z, gamma });
+            let gamma = (pooled == Pooled::ByGamma).then_some(gamma);
+            let pool =
+                (pooled != Pooled::No).then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
             let sink = Sink::Moments { z: &z, moments: &moments, pool };
             conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
         })?;

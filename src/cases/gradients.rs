@@ -7,8 +7,9 @@ use crate::cases::{Case, garbage, noise, widen};
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::{activation, batch_norm as reference_norm, max_pool as reference_pool};
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm_backward};
+use crate::gpu::layer::layers::Statistics;
+use crate::gpu::layer::layers::{Layer, NORM_LEN};
+use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::{Gpu, Recorder, Shape, Tensor};
 use crate::model::{Activation, Storage};
 

@@ -6,7 +6,7 @@ use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu;
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::upsample as reference_upsample;
-use crate::gpu::layer::input::NORM_LEN;
+use crate::gpu::layer::layers::NORM_LEN;
 use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::nn::conv1x1::{self, conv1x1, conv1x1_backward};
 use crate::gpu::nn::upsample;

@@ -12,9 +12,10 @@
 
 use crate::Result;
 use crate::gpu::nn::conv3x3::TILE_SIDE;
-use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
+use crate::gpu::runtime::kernel::{Dispatch, Kernel};
 use crate::gpu::runtime::profiler::seconds;
 use crate::gpu::runtime::recording::Tunable;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::stopwatch::Stopwatch;
 use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::gpu::unet::network::Network;
@@ -294,10 +295,10 @@ fn forget_the_others(gpu: &Gpu, kinds: &[Tunable], chosen: &Variants) {
     for kind in kinds {
         for (variant, spec) in &kind.specs {
             let winners = if chosen.get(&kind.key) == Some(*variant) { &mut kept } else { &mut lost };
-            winners.insert(spec.source());
+            winners.insert(spec);
         }
     }
-    lost.retain(|source| !kept.contains(source));
+    lost.retain(|spec| !kept.contains(spec));
     gpu.forget(&lost);
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 /// The number type of the physics; the network computes in 32 bits in any case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
     /// 32 bits, on any GPU. Training needs no more: its Fourier form (method §3b) subtracts nothing that

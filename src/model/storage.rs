@@ -15,7 +15,7 @@ pub const GRADIENT_SCALE: f32 = 16.0;
 
 /// How every convolution's output z and the gradients g are stored. Arithmetic, weights, statistics,
 /// parameter gradients and Adam have 32 bits in any case (docs/numerics.md).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Storage {
     /// 32 bits: z and g as they are.

@@ -1,8 +1,12 @@
-// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup memory.
+//! needs nn/conv3x3/convolution nn/conv3x3/padded
+
+// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup
+// memory.
 //
-// An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input itself, though
-// neighbours make some of it too, and gets taps from its subgroup: each of eight neighbours loads others and hands them round, so that one
-// load brings eight. It waits for nobody. For sources that cost little: a patch of 2 × 4 pixels makes 4 × 6.
+// An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input
+// itself, though neighbours make some of it too, and gets taps from its subgroup: each of eight neighbours
+// loads others and hands them round, so that one load brings eight. It waits for nobody. For sources that
+// cost little: a patch of 2 × 4 pixels makes 4 × 6.
 
 const WORKGROUP: u32 = PATCHES;
 

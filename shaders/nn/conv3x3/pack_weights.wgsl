@@ -1,7 +1,10 @@
-// Copies the weights of all 3×3 convolutions into the order in which their kernels read them, with zeros where
-// channels are padded. Behind them go the pivots of the channels of z, where the storage of z has pivots: what the
-// mean of z is expected to be, the running mean (which includes the convolution's bias) minus that bias. Both are in
-// checkpoints, so a resumed run has the same pivots. One invocation per arranged number.
+//! needs lib/grid
+
+// Copies the weights of all 3×3 convolutions into the order in which their kernels read them, with zeros
+// where channels are padded. Behind them go the pivots of the channels of z, where the storage of z has
+// pivots: what the mean of z is expected to be, the running mean (which includes the convolution's bias)
+// minus that bias. Both are in checkpoints, so a resumed run has the same pivots. One invocation per arranged
+// number.
 
 struct Params {
     weights: u32,
@@ -9,7 +12,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> sources: array<u32>; // [weights], of biases [pivots], of means [pivots]; 0xffffffff: zero
+// [weights], of biases [pivots], of means [pivots]; 0xffffffff: zero
+@group(0) @binding(1) var<storage, read> sources: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
 @group(0) @binding(3) var<storage, read> running: array<f32>; // the flat running statistics
 @group(0) @binding(4) var<storage, read_write> arranged: array<f32>; // [weights + pivots]

@@ -1,3 +1,5 @@
+//! needs lib/norm lib/quads
+
 // Source of the adjoint convolution: ∂L/∂z of the layer behind it, made by the file in gradient/.
 
 const SOURCE_PARTS: u32 = 1u;
@@ -8,4 +10,8 @@ fn source_channel(c: u32, part: u32) -> Channel {
 
 fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return gradient_quad(n * params.c_in + c, x, y, channel);
+}
+
+fn source_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
+    return gradient_row(n * params.c_in + c, x, y, channel);
 }

@@ -3,5 +3,6 @@
 pub mod epilogue;
 pub mod gradient;
 pub mod input;
+pub mod layers;
 pub mod shape;
 pub mod tile;

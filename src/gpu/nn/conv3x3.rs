@@ -1,35 +1,16 @@
 //! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (SPEC 5).
 
 use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
-use crate::gpu::{Gpu, KernelSpec, Shape};
-use crate::model::{Padding, Precision, Storage};
+use crate::gpu::{Gpu, Shape};
+use crate::model::{Padding, Storage};
 use crate::{Error, Result};
-
-params! {
-    struct ConvParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        split: u32,
-        weight_offset: u32,
-        weight_inputs: u32,
-        pivot_offset: u32,
-        gamma_offset: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-        target_norms: u32,
-    }
-}
 
 /// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time, or
 /// 0 for the direct one.
@@ -73,12 +54,6 @@ pub(crate) fn usual(
 /// The second number of a variant that has no tiles in workgroup memory.
 pub(crate) const DIRECT: u32 = 0;
 
-/// What makes them, where there are some.
-pub(crate) fn staging(channels: u32) -> &'static [&'static str] {
-    const FILES: [&str; 1] = [include_str!("../../../shaders/lib/tile.wgsl")];
-    if channels == DIRECT { &[] } else { &FILES }
-}
-
 /// What a variant is chosen for.
 pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) -> Key {
     Key {
@@ -104,23 +79,23 @@ pub fn conv3x3(
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
-    let params = ConvParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        split: sink.layer().map_or(0, |layer| layer.channels) as u32,
-        weight_offset: (weights.offset / 4) as u32,
-        weight_inputs: weights.inputs() as u32,
-        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
-        gamma_offset: sink.gamma().unwrap_or(0) as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: source_norms,
-        target_norms: sink.layer().map_or(0, |layer| layer.first_norm) as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", source.skip_channels().into()),
+        ("split", sink.layer().map_or(0, |layer| layer.channels).into()),
+        ("weight_offset", (weights.offset / 4).into()),
+        ("weight_inputs", weights.inputs().into()),
+        ("pivot_offset", (weights.pivots.unwrap_or(0) / 4).into()),
+        ("gamma_offset", sink.gamma().unwrap_or(0).into()),
+        ("source_norms", source_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", source_norms.into()),
+        ("target_norms", sink.layer().map_or(0, |layer| layer.first_norm).into()),
+    ];
     let chunks = chunks(shape);
     let mut buffers = source.buffers(shape);
     buffers.push(("weights", weights.buffer, weights.buffer.len()));
@@ -128,13 +103,10 @@ pub fn conv3x3(
     buffers.extend(norms.buffers());
 
     let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
     files.extend(sink.files());
-    files.push(include_str!("../../../shaders/lib/strips.wgsl"));
-    files.push(include_str!("../../../shaders/lib/convolution.wgsl"));
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.push(("BLOCK_QUADS", weights.block_quads()));
+    constants.extend(sink.constants());
     if let Source::Gradient(gradient) = source {
         constants.extend(gradient.constants());
     }
@@ -152,14 +124,13 @@ pub fn conv3x3(
         spec: &|Variant([patch, channels])| {
             let mut own = vec![("PATCH", patch as usize)];
             let file = if channels == DIRECT {
-                include_str!("../../../shaders/nn/conv3x3/direct.wgsl")
+                "nn/conv3x3/direct"
             } else {
                 own.push(("CHANNELS", channels as usize));
-                include_str!("../../../shaders/nn/conv3x3/tiled.wgsl")
+                "nn/conv3x3/tiled"
             };
-            let files = [&files[..], staging(channels), &[file]].concat();
-            let subgroups = channels == DIRECT;
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), sink.storage(), subgroups)
+            let constants = [&constants[..], &own].concat();
+            conv_spec(file, &name, &files, constants, sink.storage(), channels == DIRECT)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
@@ -210,24 +181,19 @@ pub(crate) fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<
     ]
 }
 
+/// The kernel of `file`, called `name`, with the other `files`.
 pub(crate) fn conv_spec(
-    name: String,
-    files: Vec<&'static str>,
+    file: &str,
+    name: &str,
+    files: &[String],
     constants: Vec<(&'static str, usize)>,
     storage: Storage,
     subgroups: bool,
 ) -> KernelSpec {
-    let common = [
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/padded.wgsl"),
-    ];
     KernelSpec {
-        name,
-        files: common.into_iter().chain(files).collect(),
+        name: name.to_owned(),
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
-        precision: Precision::F32,
-        storage,
         subgroups,
+        ..KernelSpec::stored(file, storage).with(files.iter().cloned())
     }
 }

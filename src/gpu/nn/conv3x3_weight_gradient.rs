@@ -2,34 +2,17 @@
 
 use crate::Result;
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::input::Source;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::conv3x3::{
-    DIRECT, check_channels, conv_spec, hands_round, key, powers, staging, tile_constants, usual,
+    DIRECT, check_channels, conv_spec, hands_round, key, powers, tile_constants, usual,
 };
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
 use crate::gpu::{Gpu, Shape, Tensor};
-
-params! {
-    struct WeightGradientParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        tiles: u32,
-        tiles_per_chunk: u32,
-        input_blocks: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-    }
-}
 
 /// Variants of the weight gradient: vectors of four output channels of an invocation, and 1, or 0 for the direct one, which has
 /// all of them, and in whose subgroups invocations must differ in their input channels alone.
@@ -55,29 +38,26 @@ pub fn conv3x3_weight_gradient<'a>(
     let [source_norms, low_norms] = source.first_norms();
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, source.most_abreast());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
-    let params = WeightGradientParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        tiles: plan.tiles as u32,
-        tiles_per_chunk: plan.tiles_per_chunk as u32,
-        input_blocks: input_blocks as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: gradient.layer().first_norm as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", source.skip_channels().into()),
+        ("tiles", plan.tiles.into()),
+        ("tiles_per_chunk", plan.tiles_per_chunk.into()),
+        ("input_blocks", input_blocks.into()),
+        ("source_norms", source_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", gradient.layer().first_norm.into()),
+    ];
     let mut buffers = source.buffers(shape);
     buffers.extend(gradient.buffers(shape));
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
     let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
     files.push(gradient.file());
-    files.push(include_str!("../../../shaders/lib/weight_gradient.wgsl"));
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
@@ -96,11 +76,11 @@ pub fn conv3x3_weight_gradient<'a>(
         spec: &|Variant([quads, staged])| {
             let own = [("QUADS", quads as usize)];
             let file = match staged {
-                DIRECT => include_str!("../../../shaders/nn/conv3x3/weight_gradient_direct.wgsl"),
-                _ => include_str!("../../../shaders/nn/conv3x3/weight_gradient.wgsl"),
+                DIRECT => "nn/conv3x3/weight_gradient_direct",
+                _ => "nn/conv3x3/weight_gradient_tiled",
             };
-            let files = [&files[..], staging(staged), &[file]].concat();
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), storage, staged == DIRECT)
+            let constants = [&constants[..], &own].concat();
+            conv_spec(file, &name, &files, constants, storage, staged == DIRECT)
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;

@@ -2,14 +2,10 @@
 //! store in 16 bits: once per step, one dispatch.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Padding;
-
-params! {
-    struct ArrangeParams { weights: u32, pivots: u32 }
-}
 
 /// Marks a padded place, as in the shader.
 const ZERO: u32 = u32::MAX;
@@ -142,13 +138,9 @@ impl Arrangement {
     pub fn record(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
         let count = self.arranged.len();
         let pivots = self.sources.len() - count;
-        let files = [
-            include_str!("../../../shaders/lib/grid.wgsl"),
-            include_str!("../../../shaders/nn/conv3x3/pack_weights.wgsl"),
-        ];
         recorder.call(
-            &spec("arrange", &files),
-            &ArrangeParams { weights: (count - pivots) as u32, pivots: pivots as u32 },
+            &KernelSpec::new("nn/conv3x3/pack_weights"),
+            &[("weights", (count - pivots).into()), ("pivots", pivots.into())],
             &[
                 ("sources", &self.sources, self.sources.len()),
                 ("weights", params, params.len()),

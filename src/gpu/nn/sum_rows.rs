@@ -1,13 +1,7 @@
 //! Adds up rows of partial sums in a fixed order.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::{KernelSpec, Recorder, Tensor};
-use crate::model::{Precision, Storage};
-
-params! {
-    struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
-}
 
 /// Which columns of the rows are added up: every `step`-th from `first` on.
 #[derive(Clone, Copy, Debug)]
@@ -43,21 +37,17 @@ impl PartialSums<'_> {
         const COLUMNS: usize = 32;
         const STRIPES: usize = 8;
         let spec = KernelSpec {
-            name: "sum_rows".to_owned(),
-            files: vec![include_str!("../../../shaders/nn/sum_rows.wgsl")],
             constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
-            precision: Precision::F32,
-            storage: Storage::F32,
-            subgroups: false,
+            ..KernelSpec::new("nn/sum_rows")
         };
         let Self { rows, count, columns, wanted: Columns { step, first } } = self;
-        let params = SumParams {
-            rows: count as u32,
-            columns: columns as u32,
-            offset: offset as u32,
-            step: step as u32,
-            first: first as u32,
-        };
+        let params = [
+            ("rows", count.into()),
+            ("columns", columns.into()),
+            ("offset", offset.into()),
+            ("step", step.into()),
+            ("first", first.into()),
+        ];
         let buffers = [("rows", rows, count * columns * step), ("total", total, offset + columns)];
         recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
         recorder.declare_touched("rows", count * columns)?;

@@ -1,7 +1,8 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
-use crate::gpu::runtime::kernel::{Kernel, KernelSpec};
+use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::memory::Ledger;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::Variants;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
@@ -16,7 +17,7 @@ const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
 /// Whether wgpu injects bounds checks and loop limits into the shaders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Checks {
     /// Every access is checked: for tests and for finding out what is wrong.
     Checked,
@@ -51,7 +52,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     pub(crate) checks: Checks,
-    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    kernels: Mutex<HashMap<(KernelSpec, Checks), Arc<Kernel>>>,
     pub(crate) variants: Mutex<Variants>,
     pub(crate) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
@@ -208,15 +209,16 @@ impl Gpu {
 
     /// The kernel for `spec`, one of the crate's own, built on first use.
     pub(crate) fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        self.built(spec.source(), spec, self.checks)
+        self.built(spec, self.checks)
     }
 
     /// The kernel for a spec that the crate knows nothing of, with every access checked.
     pub(crate) fn checked_kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        self.built(format!("// checked\n{}", spec.source()), spec, Checks::Checked)
+        self.built(spec, Checks::Checked)
     }
 
-    fn built(&self, key: String, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+    fn built(&self, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+        let key = (spec.clone(), checks);
         if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
             return Ok(kernel.clone());
         }
@@ -225,9 +227,9 @@ impl Gpu {
         Ok(kernel)
     }
 
-    /// Drops the built kernels with one of these sources; recordings that use them keep them.
-    pub(crate) fn forget(&self, sources: &HashSet<String>) {
-        self.kernels.lock().unwrap().retain(|source, _| !sources.contains(source));
+    /// Drops the kernels built from these specs; recordings that use them keep them.
+    pub(crate) fn forget(&self, specs: &HashSet<&KernelSpec>) {
+        self.kernels.lock().unwrap().retain(|(spec, _), _| !specs.contains(spec));
     }
 
     /// Whether wgpu injects checks into the shaders.
@@ -248,7 +250,7 @@ impl Gpu {
 
     /// The specs of all kernels built so far.
     pub fn kernel_specs(&self) -> Vec<KernelSpec> {
-        self.kernels.lock().unwrap().values().map(|kernel| kernel.spec().clone()).collect()
+        self.kernels.lock().unwrap().keys().map(|(spec, _)| spec.clone()).collect()
     }
 
     /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.

@@ -1,80 +1,15 @@
 //! A kernel is declared once, in WGSL: bindings, access modes and workgroup size are read from the shader, and
 //! the host's parameter struct is checked against it.
 
-use crate::gpu::runtime::device::{Checks, one_line};
-use crate::gpu::runtime::params::Params;
-use crate::gpu::runtime::reflect::{self, Binding, check_fields};
+use crate::gpu::runtime::device::Checks;
+use crate::gpu::runtime::reflect::{self, Binding};
+use crate::gpu::runtime::spec::{KernelSpec, validate_source};
 use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::runtime::uniform::{self, Scalar};
 use crate::gpu::{Gpu, Tensor};
-use crate::model::storage::GRADIENT_SCALE;
-use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::sync::Arc;
 use std::time::Duration;
-
-/// What a kernel is made of: constants, the scalar `real`, how activations are `stored`, then WGSL files one after the
-/// other. The entry point is `main`.
-///
-/// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
-/// registers, and wgpu does not check the limits of what they resolve to.)
-#[derive(Clone, Debug)]
-pub struct KernelSpec {
-    /// Name in errors, profiles and tables: that of the shader's file, with its variant.
-    pub name: String,
-    /// WGSL texts.
-    pub(crate) files: Vec<&'static str>,
-    /// Values of the constants that the files leave open.
-    pub(crate) constants: Vec<(&'static str, u32)>,
-    /// What `real` means in the files.
-    pub(crate) precision: Precision,
-    /// What `stored` and `stored4` mean in the files.
-    pub(crate) storage: Storage,
-    /// Whether invocations hand values round in their subgroup, which not every adapter can.
-    pub(crate) subgroups: bool,
-}
-
-impl KernelSpec {
-    /// The scalar of its physics; 64 bits are for SPIR-V alone.
-    pub fn precision(&self) -> Precision {
-        self.precision
-    }
-
-    /// How it stores activations; 16 bits want adapters with 16-bit floats in shaders.
-    pub fn storage(&self) -> Storage {
-        self.storage
-    }
-
-    /// Whether it needs an adapter with subgroups.
-    pub fn subgroups(&self) -> bool {
-        self.subgroups
-    }
-
-    /// The whole WGSL text.
-    pub fn source(&self) -> String {
-        let mut text = match self.storage {
-            Storage::F32 => String::new(),
-            Storage::F16 => format!("enable f16;\nconst GRADIENT_SCALE: f32 = {GRADIENT_SCALE:?};\n"),
-        };
-        for (name, value) in &self.constants {
-            text += &format!("const {name}: u32 = {value}u;\n");
-        }
-        let prelude: &[&str] = match self.precision {
-            Precision::F32 => &[include_str!("../../../shaders/lib/real32.wgsl")],
-            Precision::F64 => &[
-                include_str!("../../../shaders/lib/exp64.wgsl"),
-                include_str!("../../../shaders/lib/real64.wgsl"),
-            ],
-        };
-        let stored = match self.storage {
-            Storage::F32 => include_str!("../../../shaders/lib/stored32.wgsl"),
-            Storage::F16 => include_str!("../../../shaders/lib/stored16.wgsl"),
-        };
-        for file in prelude.iter().chain([&stored]).chain(&self.files) {
-            text += file;
-        }
-        text
-    }
-}
 
 /// One kernel with everything bound.
 pub struct Dispatch {
@@ -114,12 +49,12 @@ impl Kernel {
     /// Parses, validates and compiles; an error names the kernel and holds the compiler's message.
     pub(crate) fn new(gpu: &Gpu, spec: &KernelSpec, checks: Checks) -> Result<Self> {
         let watch = Stopwatch::start();
-        let source = spec.source();
-        let (module, info) = validate(spec)?;
+        let source = spec.assemble()?;
+        let (module, info) = validate_source(spec, &source)?;
         reflect::check_workgroup(&spec.name, &module, &gpu.device.limits())?;
         let bindings = reflect::bindings(&module, &info);
         let pipeline = gpu.checked(&format!("shader {}", spec.name), || {
-            let module = shader_module(gpu, checks, &spec.name, &source);
+            let module = shader_module(gpu, checks, &spec.name, &source.text);
             gpu.device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
                 label: Some(&spec.name),
                 layout: None,
@@ -143,10 +78,10 @@ impl Kernel {
 
     /// Binds `buffers`, each with its name in the shader and the number of elements that the call touches, and
     /// makes the bind groups once. Missing, unknown, too small and aliasing buffers are errors.
-    pub(crate) fn call<P: Params>(
+    pub(crate) fn call(
         self: &Arc<Self>,
         gpu: &Gpu,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<Dispatch> {
@@ -172,13 +107,14 @@ impl Kernel {
         }
         let mut entries: Vec<Vec<(u32, &wgpu::Buffer)>> = Vec::new();
         let mut bound: Vec<(&Binding, &wgpu::Buffer)> = Vec::new();
-        let uniform = self.uniform(gpu, params);
+        let uniform = self.bindings.iter().find_map(|binding| binding.uniform.as_ref());
+        let uniform = match uniform::bytes(uniform, params) {
+            Ok(bytes) => self.uniform(gpu, &bytes),
+            Err(what) => return fail(what),
+        };
         for binding in &self.bindings {
             let buffer = match &binding.uniform {
-                Some(fields) => {
-                    check_fields(&self.spec.name, fields, P::FIELDS)?;
-                    &uniform
-                }
+                Some(_) => &uniform,
                 None => match buffers.iter().find(|(name, ..)| *name == binding.name) {
                     Some((_, tensor, _)) => {
                         let (wants, has) = (binding.width, tensor.element().bytes());
@@ -226,14 +162,14 @@ impl Kernel {
         &self.pipeline
     }
 
-    fn uniform<P: Params>(&self, gpu: &Gpu, params: &P) -> wgpu::Buffer {
+    fn uniform(&self, gpu: &Gpu, bytes: &[u8]) -> wgpu::Buffer {
         let buffer = gpu.device.create_buffer(&wgpu::BufferDescriptor {
             label: Some(&self.spec.name),
-            size: size_of::<P>() as u64,
+            size: bytes.len() as u64,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        gpu.queue.write_buffer(&buffer, 0, bytemuck::bytes_of(params));
+        gpu.queue.write_buffer(&buffer, 0, bytes);
         buffer
     }
 }
@@ -255,24 +191,4 @@ fn shader_module(gpu: &Gpu, checks: Checks, name: &str, source: &str) -> wgpu::S
             gpu.device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },
     }
-}
-
-/// Parses and validates a spec without any device, as the portability tests do.
-pub fn validate(spec: &KernelSpec) -> Result<(naga::Module, naga::valid::ModuleInfo)> {
-    let source = spec.source();
-    let module = naga::front::wgsl::parse_str(&source)
-        .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, e.emit_to_string(&source))))?;
-    let mut capabilities = naga::valid::Capabilities::empty();
-    capabilities.set(naga::valid::Capabilities::FLOAT64, spec.precision == Precision::F64);
-    capabilities.set(naga::valid::Capabilities::SHADER_FLOAT16, spec.storage == Storage::F16);
-    capabilities.set(naga::valid::Capabilities::SUBGROUP, spec.subgroups);
-    let mut validator = naga::valid::Validator::new(naga::valid::ValidationFlags::all(), capabilities);
-    if spec.subgroups {
-        validator.subgroup_stages(naga::valid::ShaderStages::COMPUTE);
-        validator.subgroup_operations(naga::valid::SubgroupOperationSet::all());
-    }
-    let info = validator
-        .validate(&module)
-        .map_err(|e| Error::Device(format!("shader {}: {}", spec.name, one_line(&e.into_inner()))))?;
-    Ok((module, info))
 }

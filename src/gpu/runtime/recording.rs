@@ -1,10 +1,10 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
-use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
-use crate::gpu::runtime::params::Params;
+use crate::gpu::runtime::kernel::{Dispatch, Kernel};
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
+use crate::gpu::runtime::uniform::Scalar;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Tensor};
-use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,10 +84,10 @@ impl<'a> Recorder<'a> {
     }
 
     /// Appends one call; see [`Kernel::call`](crate::gpu::Kernel::call).
-    pub(crate) fn call<P: Params>(
+    pub(crate) fn call(
         &mut self,
         spec: &KernelSpec,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -95,28 +95,29 @@ impl<'a> Recorder<'a> {
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    /// Appends one call of a kernel of your own: files of WGSL, one behind the other, with an entry point `main` and the
-    /// constant [`WORKGROUP`]; its parameters; every storage buffer by its name in the shader, with the elements that it
-    /// must hold; and the workgroups. The shader runs with wgpu's checks, in release builds too.
+    /// Appends one call of a kernel of your own: its name; its WGSL with an entry point `main`, which may use the constant
+    /// [`WORKGROUP`] and begin with the files of this crate that it needs (`//! needs lib/grid`); its parameters; every
+    /// storage buffer by its name in the shader, with the elements that it must hold; and the workgroups. The shader runs
+    /// with wgpu's checks, in release builds too.
     ///
     /// # Errors
     /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
-    pub fn call_source<P: Params>(
+    pub fn call_source(
         &mut self,
         name: &str,
-        files: &[&'static str],
-        params: &P,
+        wgsl: &str,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let kernel = self.gpu.checked_kernel(&spec(name, files))?;
+        let kernel = self.gpu.checked_kernel(&KernelSpec::from_outside(name, wgsl))?;
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    fn append<P: Params>(
+    fn append(
         &mut self,
         kernel: &Arc<Kernel>,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -126,10 +127,10 @@ impl<'a> Recorder<'a> {
     }
 
     /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
-    pub(crate) fn call_variant<P: Params>(
+    pub(crate) fn call_variant(
         &mut self,
         choices: Choices,
-        params: &P,
+        params: &[(&'static str, Scalar)],
         buffers: &[(&'static str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -152,7 +153,7 @@ impl<'a> Recorder<'a> {
         if let Some(tunables) = &mut self.tunables {
             let owned: Vec<_> =
                 buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
-            let params = *params;
+            let params = params.to_vec();
             tunables.push(Tunable {
                 recorded,
                 usual,
@@ -280,37 +281,9 @@ impl Dispatch {
     }
 }
 
-/// Invocations per workgroup of the element-wise and reducing kernels.
-pub const WORKGROUP: u32 = 256;
-
 /// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
 pub fn flat_workgroups(len: usize) -> [u32; 3] {
     let groups = len.div_ceil(WORKGROUP as usize);
     let wide = groups.min(32768);
     [wide as u32, groups.div_ceil(wide) as u32, 1]
-}
-
-/// The spec of a kernel that uses [`WORKGROUP`].
-pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
-    real_spec(name, files, Precision::F32)
-}
-
-/// The spec of a kernel written in `real`s that uses [`WORKGROUP`].
-pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision) -> KernelSpec {
-    KernelSpec {
-        name: match precision {
-            Precision::F32 => name.to_owned(),
-            Precision::F64 => format!("{name}/f64"),
-        },
-        files: files.to_vec(),
-        constants: vec![("WORKGROUP", WORKGROUP)],
-        precision,
-        storage: Storage::F32,
-        subgroups: false,
-    }
-}
-
-/// The spec of a kernel that uses [`WORKGROUP`] and reads or writes activations or their gradients, stored like this.
-pub(crate) fn stored_spec(name: &str, files: &[&'static str], storage: Storage) -> KernelSpec {
-    KernelSpec { storage, ..spec(name, files) }
 }

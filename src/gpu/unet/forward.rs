@@ -2,8 +2,8 @@
 
 use crate::Result;
 use crate::gpu::layer::epilogue::{Pool, Sink};
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::bias::bias;
 use crate::gpu::nn::conv1x1::{self, conv1x1};
 use crate::gpu::nn::conv3x3::conv3x3;
@@ -64,8 +64,8 @@ impl Network {
     fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
-        let gamma = self.net.convs[i].norm.map(|norm| (&self.params, norm.gamma));
-        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, gamma });
+        let gamma = self.net.convs[i].norm.map(|norm| norm.gamma);
+        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters: &self.params, gamma });
         let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
         conv3x3(recorder, shape, self.conv_input(i, input), self.arrangement.forward(i), sink)?;
         Ok(self.statistics_in(&self.statistics, shape))

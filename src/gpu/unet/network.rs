@@ -1,7 +1,6 @@
 //! The tensors of a network on the GPU, for one batch.
 
-use crate::gpu::layer::input::{IDENTITY, Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::{IDENTITY, Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
 use crate::gpu::nn::{activation, conv3x3, conv3x3_weight_gradient, upsample};
 use crate::gpu::{Gpu, MemoryUse, Shape, Tensor};

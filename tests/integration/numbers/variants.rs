@@ -7,7 +7,8 @@ use unheat::blocking::{adapters, block_on};
 use unheat::engine::device::NO_ADAPTER;
 use unheat::gpu::layer::epilogue::{Pool, Sink, Target};
 use unheat::gpu::layer::gradient::Gradient;
-use unheat::gpu::layer::input::{Layer, NORM_LEN, Source};
+use unheat::gpu::layer::input::Source;
+use unheat::gpu::layer::layers::{Layer, NORM_LEN};
 use unheat::gpu::nn::conv3x3::{chunks, conv3x3, statistics_len};
 use unheat::gpu::nn::conv3x3_weight_gradient::{conv3x3_weight_gradient, partial_len};
 use unheat::gpu::nn::pack_weights::{Arrangement, Weights};
@@ -160,7 +161,7 @@ fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
         let weights = arrangement(r, source.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
         let pooled = zeros(r, shape.coarser().stored(OUT));
-        let pool = Some(Pool { z: &pooled, gamma: Some((&parameters, 0)) });
+        let pool = Some(Pool { z: &pooled, parameters: &parameters, gamma: Some(0) });
         conv3x3(r, shape, source, weights.forward(0), Sink::Moments { z: &z, moments: &moments, pool })
             .unwrap();
         vec![z, moments, pooled]

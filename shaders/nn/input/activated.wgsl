@@ -1,4 +1,6 @@
-// The six cells of which `own` are four, from z.
+//! needs lib/norm lib/quads
+
+// The activations of six neighbouring cells, of which `own` are the middle four, from z.
 fn activated_row(before: stored, own: stored4, after: stored, norm: vec4<f32>) -> Row {
     return Row(
         activate(pre_activation(unpack(stored4(before, own.xyz)), norm)),

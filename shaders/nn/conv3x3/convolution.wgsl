@@ -1,6 +1,9 @@
-// What conv3x3 and conv3x3_direct share: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1] (SPEC 5). An
-// invocation owns patches of PATCH × 4 pixels. The nine taps of one input channel are added up on their own and then join
-// the sum: one chain over all channels would round more. Every variant adds in the same order, so all give the same bits.
+//! needs nn/conv3x3/strips
+
+// What conv3x3 and conv3x3_direct share: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1]
+// (method §5). An invocation owns patches of PATCH × 4 pixels. The nine taps of one input channel are added
+// up on their own and then join the sum: one chain over all channels would round more. Every variant adds in
+// the same order, so all give the same bits.
 
 struct Params {
     batch: u32,
@@ -21,7 +24,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>; // [blocks, weight_inputs, 3, 3, BLOCK_QUADS], and pivots
+// [blocks, weight_inputs, 3, 3, BLOCK_QUADS], and pivots
+@group(0) @binding(1) var<storage, read> weights: array<vec4<f32>>;
 
 const PATCHES_X: u32 = TILE_X / PATCH;
 const PATCHES_Y: u32 = TILE_Y / 4u;

@@ -1,4 +1,7 @@
-// The convolutions' input with a border of one pixel: beyond the grid the opposite side, or zero where ZERO_PADDING is 1.
+//! needs lib/norm lib/quads
+
+// The convolutions' input with a border of one pixel: beyond the grid the opposite side, or zero where
+// ZERO_PADDING is 1.
 
 fn cell_or_zero(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if ZERO_PADDING == 1u && (x - params.nx >= params.nx || y - params.ny >= params.ny) {
@@ -21,8 +24,8 @@ fn narrow_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
 
 // The padded row from the cell (x0 + row - 1, y0 + 4·j - 1) on; its left four cells are quad j.
 fn padded_row(n: u32, c: u32, x0: u32, y0: u32, row: u32, j: u32, channel: Channel) -> Row {
-    // One grid ahead, so that the cell before the first does not fall below zero; sides are powers of two. Tiles may
-    // be larger than the grid.
+    // One grid ahead, so that the cell before the first does not fall below zero; sides are powers of two.
+    // Tiles may be larger than the grid.
     let x = x0 + row + params.nx - 1u;
     if NARROW == 1u {
         return Row(narrow_quad(n, c, x, 4u * j, channel), narrow_quad(n, c, x, 4u * j + 4u, channel).xy);
