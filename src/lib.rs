@@ -10,6 +10,7 @@
 //!
 //! ```
 //! use unheat::engine::Norm;
+//! use unheat::model::UNetConfig;
 //! use unheat::train::Size;
 //! use unheat::{Device, Reconstructor, TrainConfig, Trainer};
 //!
@@ -18,7 +19,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let mut plan = config.plan()?; // every value checked, every file read
@@ -41,6 +42,7 @@
 //! [`train::train`] does what `unheat train` does, with its folder of results, checkpoints and recovery:
 //!
 //! ```
+//! use unheat::model::UNetConfig;
 //! use unheat::train::{Progress, Size, train};
 //! use unheat::{Device, TrainConfig};
 //!
@@ -55,7 +57,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let outcome = train(&config, config.plan()?, &Device::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;

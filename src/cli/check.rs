@@ -2,9 +2,9 @@
 
 use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
-use crate::cli::Outcome;
-use crate::cli::messages::say;
-use crate::cli::tune::{self, Tuning};
+use crate::cli::flags::tuning::{self, Tuning};
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
 use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
 use crate::gpu::{Checks, Gpu, Variants};
@@ -80,7 +80,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
         let config = TrainConfig::default();
-        tune::find(&trusted, &config, &config.plan()?)?;
+        tuning::find(&trusted, &config, &config.plan()?)?;
     }
     let variants = trusted.variants();
     let info = trusted.info();
@@ -116,8 +116,8 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     Ok(failures)
 }
 
-/// The largest error over the variants in force; of a convolution by itself, over everything that was chosen for any
-/// work: the case's own work is smaller than that of a training step.
+/// The largest error over the variants in force; of a convolution by itself, over everything that was chosen
+/// for any work: the case's own work is smaller than that of a training step.
 fn error(case: &Case, gpu: &Arc<Gpu>, variants: &Variants, spoil: bool) -> Result<f64> {
     gpu.set_variants(variants.clone());
     let mut worst = case.error(gpu, spoil)?;

@@ -1,32 +1,21 @@
 //! What training minimises, and how far it trusts the observations.
 
+use crate::model::choice::choice;
 use crate::model::heat::UNCERTAINTY;
 
-/// The training signal that is sent back through the network (SPEC 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
-    Sip,
-    /// Plain gradient of the observation error, through the simulator.
-    Gd,
-    /// The plain distance to the truth x*, without physics.
-    Supervised,
+choice! {
+    /// The training signal that is sent back through the network (method §4).
+    pub enum Method {
+        /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
+        Sip = "sip",
+        /// Plain gradient of the observation error, through the simulator.
+        Gd = "gd",
+        /// The plain distance to the truth x*, without physics.
+        Supervised = "supervised",
+    }
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 3] = [Self::Sip, Self::Gd, Self::Supervised];
-
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sip => "sip",
-            Self::Gd => "gd",
-            Self::Supervised => "supervised",
-        }
-    }
-
     /// The name used in legends and tables.
     pub fn title(self) -> &'static str {
         match self {
@@ -43,15 +32,15 @@ impl Method {
 }
 
 /// A method with the noise that it reckons with. A mode of the residual r counts as signal where it exceeds
-/// σ² = uncertainty²·‖r‖² + N·noise² (SPEC 3, where the noise is 0).
+/// σ² = uncertainty²·‖r‖² + N·noise² (method §3, where the noise is 0).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// The training signal.
     pub method: Method,
     /// The residual's uncertainty relative to its norm, ε.
     pub uncertainty: f64,
-    /// Standard deviation of the observation's noise in every cell, in units of the field. Where it is positive,
-    /// batches carry that noise.
+    /// Standard deviation of the observation's noise in every cell, in units of the field. Where it is
+    /// positive, batches carry that noise.
     pub noise: f64,
 }
 

@@ -5,7 +5,7 @@ pub mod init;
 mod table;
 
 use crate::model::Activation;
-pub use crate::model::unet::config::{MAX_BATCH, Padding, UNetConfig};
+pub use crate::model::unet::config::{LEVELS, MAX_BATCH, Padding, UNetConfig};
 use crate::model::unet::table::Table;
 
 /// ε of batch normalisation.
