@@ -88,11 +88,12 @@ pub(crate) fn architecture(net: &UNetConfig) -> Result<Table> {
     Ok(table)
 }
 
-/// A setting's value in words: `none` where it is not said, and without the quotes and brackets of TOML.
+/// A setting's value as a flag has it, without the quotes and brackets of TOML; `none` where it is not set.
 pub fn words(value: Option<&Value>) -> String {
     match value {
         None => "none".to_owned(),
         Some(Value::String(text)) => text.clone(),
+        Some(Value::Float(number)) => number.to_string(),
         Some(Value::Array(list)) => list.iter().map(|v| words(Some(v))).collect::<Vec<_>>().join(","),
         Some(other) => other.to_string(),
     }
