@@ -9,8 +9,8 @@ pub fn measurement(measured: &Measurement, by: By) -> String {
     let mut lines = vec![title(measured)];
     if let Some(c) = &measured.ceilings {
         lines.push(format!(
-            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s (copy: {} by a shader, {} by the driver); \
-             both meet at {} FLOP per byte",
+            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s (copy: {} by a shader, {} by the \
+             driver); both meet at {} FLOP per byte",
             number(c.gflops),
             number(c.gbytes_per_second),
             number(c.copy_kernel),

@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 /// What the table means.
 pub(super) const NOTES: &str = "\
-trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release build, without
-bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be within the tolerance. Where
-only trusted fails, a kernel most likely reaches beyond its data, or the driver miscompiles it.
+trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release
+build, without bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be
+within the tolerance. Where only trusted fails, a kernel most likely reaches beyond its data, or the driver
+miscompiles it.
 
-Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two cores, far less
-where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
+Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two
+cores, far less where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -51,7 +52,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             let Ok(choice) = device.parse::<DeviceChoice>();
             if matches!(choice, DeviceChoice::Auto | DeviceChoice::Cpu) {
                 return Err(Error::usage(format!(
-                    "device '{device}': check compares a GPU with the CPU; name an adapter, or leave --device out for all"
+                    "device '{device}': check compares a GPU with the CPU; name an adapter, or leave \
+                     --device out for all"
                 )));
             }
             vec![find(&choice)?]

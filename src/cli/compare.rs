@@ -52,7 +52,8 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         Some(folder) => (settings_of(&folder, &methods)?, Some(folder)),
     };
     for &method in &methods {
-        TrainConfig { method, ..config.clone() }.plan()?; // what is impossible is said before anything is trained
+        // What is impossible is said before anything is trained.
+        TrainConfig { method, ..config.clone() }.plan()?;
     }
     let mut plan = config.plan()?;
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;

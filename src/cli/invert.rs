@@ -87,7 +87,8 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
     let compute = arguments.device.open_for(physics)?;
     if physics == Precision::F32 {
         note!(
-            "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is inverted too"
+            "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is \
+             inverted too"
         );
     }
     let inverted = operators::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;

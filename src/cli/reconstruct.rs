@@ -6,7 +6,6 @@ use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
-use crate::cli::restore::NOISE_NEEDED;
 use crate::cli::terminal::messages::{note, say};
 use crate::engine::predictor::{check_size, reconstruct};
 use crate::engine::{Device, Norm, operators};
@@ -131,7 +130,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let [count, nx, ny] = observed.shape;
     sources::check_array_output(&arguments.output)?;
     if arguments.refine.is_some() && arguments.noise.is_none() {
-        return Err(Error::usage(NOISE_NEEDED));
+        return Err(Error::usage(arrays::NOISE_NEEDED));
     }
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     if let Some(path) = &arguments.report {

@@ -102,8 +102,8 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     sources::check_array_output(&arguments.output)?;
     let noise = match (arguments.noise, classic) {
         (Some(noise), _) => noise,
-        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // of no concern to them
-        (None, _) => return Err(Error::usage(NOISE_NEEDED)),
+        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // unused
+        (None, _) => return Err(Error::usage(arrays::NOISE_NEEDED)),
     };
     let device = open(arguments)?;
     let diffusion = Diffusion::periodic(&device, arguments.physics, &heat);
@@ -131,9 +131,6 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     say!("{}, {}, in {}", sources::counted(&jobs), classic.name(), arguments.output.display());
     Ok(ExitCode::SUCCESS)
 }
-
-/// What to do about arrays that do not tell their noise.
-pub(super) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its standard deviation in a cell (0 if there is none)";
 
 fn open(arguments: &Arguments) -> Result<Device> {
     arguments.device.open_for(arguments.physics)

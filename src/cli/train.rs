@@ -43,8 +43,8 @@ fn resume_help() -> String {
     let flags = CHANGEABLE.map(|name| format!("--{}", name.replace('_', "-")));
     let (last, others) = flags.split_last().expect("some settings may change");
     format!(
-        "Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; {} and {last} \
-         may be others",
+        "Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; \
+         {} and {last} may be others",
         others.join(", ")
     )
 }
@@ -95,7 +95,8 @@ impl Arguments {
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let device = Device::open(&choice)?;
-        Trainer::check(&device, plan, config)?; // what does not fit is refused before anything is said or measured
+        // What does not fit is refused before anything is said or measured.
+        Trainer::check(&device, plan, config)?;
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",

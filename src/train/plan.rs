@@ -71,7 +71,8 @@ impl TrainConfig {
         net.config.check_input(self.samples_at_once(), heat.nx, heat.ny)?;
         if net.config.res_blocks && self.activations == Storage::F16 {
             return Err(Error::usage(
-                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave --activations or --res-blocks out",
+                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
+                 --activations or --res-blocks out",
             ));
         }
         self.check_ranges()?;
@@ -186,7 +187,8 @@ impl TrainConfig {
         let file = self.validation_data.as_deref();
         if file.is_none() && self.file_of_fields().is_some() {
             return Err(Error::usage(
-                "validate-every: fields that training does not see are needed; add --validation-data FILE.npy",
+                "validate-every: fields that training does not see are needed; add --validation-data \
+                 FILE.npy",
             ));
         }
         file.map_or(Ok(()), |path| self.check_size(path))?;

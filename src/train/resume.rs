@@ -27,7 +27,8 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// Takes the folder's lock, and reads its settings and its checkpoint. Nothing but unfinished files is changed.
+    /// Takes the folder's lock, and reads its settings and its checkpoint. Nothing but unfinished files is
+    /// changed.
     ///
     /// # Errors
     /// [`Error::Usage`] when this is no run's folder, or another process has its lock; [`Error::Io`] and
@@ -106,6 +107,18 @@ fn check_settings(path: &Path, config: &TrainConfig, checkpoint: &Checkpoint) ->
                 "{key} is {is}, but the checkpoint was made with {was}; put it back, or start a new run"
             );
             Err(Error::file(path, what))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_name_settings() {
+        for name in CHANGEABLE.iter().chain(&FILES) {
+            assert!(file::keys().any(|key| key == *name), "{name}");
         }
     }
 }

@@ -5,6 +5,10 @@ use crate::model::{HeatEquation, Precision};
 use crate::{Error, Result};
 use std::path::Path;
 
+/// What to do about arrays, which do not tell their noise, where a method has to know it.
+pub(in crate::cli) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
+    standard deviation in a cell (0 if there is none)";
+
 /// Reads fields and checks that their grid can be diffused by `amount`.
 pub(in crate::cli) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
     let fields = npy::read(path)?;

@@ -35,7 +35,8 @@ pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
     } else {
         Err(Error::file(
             path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of pictures",
+            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
+             pictures",
         ))
     }
 }

@@ -125,8 +125,8 @@ impl Progress for Display {
 
     fn too_long(&mut self, dispatch: &str, time: Duration) {
         self.say(format!(
-            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the device, make it \
-             shorter with --micro-batch",
+            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the \
+             device, make it shorter with --micro-batch",
             time.as_millis()
         ));
     }

@@ -108,7 +108,8 @@ impl UNetConfig {
         let divisor = 1 << (self.levels() - 1);
         if !nx.is_multiple_of(divisor) || !ny.is_multiple_of(divisor) {
             return Err(Error::usage(format!(
-                "size {nx}x{ny}: each side must be divisible by {divisor} for {} levels; use fewer levels or a larger size",
+                "size {nx}x{ny}: each side must be divisible by {divisor} for {} levels; use fewer levels or \
+                 a larger size",
                 self.levels()
             )));
         }
@@ -117,7 +118,8 @@ impl UNetConfig {
         }
         if self.batch_norm && batch * (nx / divisor) * (ny / divisor) == 1 {
             return Err(Error::usage(format!(
-                "batch 1 with a 1x1 coarsest level ({nx}x{ny}, {} levels): batch normalisation needs more than one value; use a larger batch or fewer levels",
+                "batch 1 with a 1x1 coarsest level ({nx}x{ny}, {} levels): batch normalisation needs more \
+                 than one value; use a larger batch or fewer levels",
                 self.levels()
             )));
         }
