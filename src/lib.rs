@@ -17,6 +17,7 @@
 //!
 //! ```
 //! use unheat::engine::{Norm, Trained};
+//! use unheat::model::UNetConfig;
 //! use unheat::train::Size;
 //! use unheat::{Device, Predictor, TrainConfig};
 //!
@@ -25,7 +26,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let mut plan = config.plan()?; // every value checked, every file read
@@ -50,6 +51,7 @@
 //!
 //! ```
 //! use unheat::io::tables::metrics::MetricsRow;
+//! use unheat::model::UNetConfig;
 //! use unheat::train::{Progress, Size, train};
 //! use unheat::{Device, TrainConfig};
 //!
@@ -64,7 +66,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let outcome = train(&config, config.plan()?, &Device::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
