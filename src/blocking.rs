@@ -1,6 +1,6 @@
-//! The side that waits. Nothing in [`gpu`](crate::gpu) waits: what takes its time there is a future, and a browser's
-//! event loop drives it. Here a thread drives it, for programs and tests. A browser's thread must not wait, so this
-//! module is not built for one.
+//! The side that waits. Nothing in [`gpu`](crate::gpu) waits: what takes its time there is a future, and a
+//! browser's event loop drives it. Here a thread drives it, for programs and tests. A browser's thread must
+//! not wait, so this module is not built for one.
 
 use crate::gpu::runtime::device;
 use crate::gpu::{Gpu, Tensor};
@@ -39,8 +39,8 @@ fn drive<R, E>(
     }
 }
 
-/// Waits for what needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`. What a device
-/// runs is waited for by [`Gpu::block_on`] instead, which polls the device; here nobody would.
+/// Waits for what needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`. What a
+/// device runs is waited for by [`Gpu::block_on`] instead, which polls the device; here nobody would.
 pub use pollster::block_on;
 
 /// Every adapter, as [`device::adapters`].

@@ -1,5 +1,5 @@
-//! Damaged files, many of them: no reader panics, none takes more memory than its file justifies, and where a format
-//! carries a checksum no changed bit passes. `UNHEAT_MUTATIONS` asks for more per kind.
+//! Damaged files, many of them: no reader panics, none takes more memory than its file justifies, and where a
+//! format carries a checksum no changed bit passes. `UNHEAT_MUTATIONS` asks for more per kind.
 
 use peak_alloc::PeakAlloc;
 use std::fmt::Debug;
@@ -89,7 +89,8 @@ struct Tally {
     most: usize,
 }
 
-/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written is accepted.
+/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written
+/// is accepted.
 fn damage<T: PartialEq + Debug>(
     what: &str,
     path: &Path,
@@ -127,8 +128,8 @@ fn damage<T: PartialEq + Debug>(
     fs::write(path, whole).unwrap();
     let Tally { files, refused, same, other, most } = &tally;
     println!(
-        "torture: {what}: {files} damaged files: {refused} refused, {same} unharmed, {other} other content, at most {} KiB \
-         taken",
+        "torture: {what}: {files} damaged files: {refused} refused, {same} unharmed, {other} other content, \
+         at most {} KiB taken",
         most >> 10
     );
     tally
@@ -242,7 +243,8 @@ fn claims(folder: &Path) {
     refused("t.png", &png, &|path| photo::read(path).is_ok());
 }
 
-/// A run's folder whose settings or metrics are damaged: it goes on with the numbers that it began with, or not at all.
+/// A run's folder whose settings or metrics are damaged: it goes on with the numbers that it began with, or
+/// not at all.
 fn runs(root: &Path) {
     let folder = root.join("run");
     let config = TrainConfig {

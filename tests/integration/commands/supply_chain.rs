@@ -1,5 +1,5 @@
-//! What unheat is built from, and what its package holds. `cargo deny check` also looks for advisories; these tests need
-//! nothing but cargo.
+//! What unheat is built from, and what its package holds. `cargo deny check` also looks for advisories; these
+//! tests need nothing but cargo.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +25,8 @@ fn allowed() -> Vec<String> {
 fn is_met(expression: &str, allowed: &[String]) -> bool {
     let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
     let met = |demand: &str| allowed.iter().any(|name| name == demand.trim());
-    // Without brackets AND binds tighter; with them, as in `(A OR B) AND C`, the parts are alternatives and one demand.
+    // Without brackets AND binds tighter; with them, as in `(A OR B) AND C`, the parts are alternatives and
+    // one demand.
     if expression.contains('(') {
         return plain.split(" AND ").all(|part| part.split(" OR ").any(met));
     }
