@@ -89,8 +89,8 @@ struct Tally {
     most: usize,
 }
 
-/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written is
-/// accepted.
+/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written
+/// is accepted.
 fn damage<T: PartialEq + Debug>(
     what: &str,
     path: &Path,
