@@ -12,12 +12,13 @@
 
 use crate::Result;
 use crate::gpu::nn::conv3x3::TILE_SIDE;
-use crate::gpu::runtime::kernel::{Dispatch, Kernel};
+use crate::gpu::runtime::dispatch::Dispatch;
+use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::profiler::seconds;
 use crate::gpu::runtime::recording::Tunable;
 use crate::gpu::runtime::spec::KernelSpec;
-use crate::gpu::runtime::stopwatch::Stopwatch;
 use crate::gpu::runtime::variants::{Key, Variant, Variants};
+use crate::gpu::stopwatch::Stopwatch;
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recorder};
 use crate::model::{Storage, UNet};

@@ -1,5 +1,6 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
+use crate::gpu::runtime::checks::{self, Checks, one_line};
 use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::memory::Ledger;
 use crate::gpu::runtime::spec::KernelSpec;
@@ -7,31 +8,11 @@ use crate::gpu::runtime::variants::Variants;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
 const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
-
-/// Whether wgpu injects bounds checks and loop limits into the shaders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Checks {
-    /// Every access is checked: for tests and for finding out what is wrong.
-    Checked,
-    /// None: as fast as written. The shaders' own conditions keep every access inside, and [`Checks::Checked`]
-    /// runs of the same cases show it.
-    Trusted,
-}
-
-impl Default for Checks {
-    /// Checked in debug builds, trusted in release builds.
-    fn default() -> Self {
-        if cfg!(debug_assertions) { Self::Checked } else { Self::Trusted }
-    }
-}
 
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
@@ -222,7 +203,7 @@ impl Gpu {
         if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(Kernel::new(self, spec, checks)?);
+        let kernel = Arc::new(Kernel::new(&self.device, self.name(), spec, checks)?);
         self.kernels.lock().unwrap().insert(key, kernel.clone());
         Ok(kernel)
     }
@@ -253,33 +234,10 @@ impl Gpu {
         self.kernels.lock().unwrap().keys().map(|(spec, _)| spec.clone()).collect()
     }
 
-    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.
-    ///
-    /// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is one that
-    /// no scope caught, which whatever is fetched next returns.
+    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed, as
+    /// [`checks::scoped`] does.
     pub(crate) fn checked<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
-        if cfg!(target_family = "wasm") {
-            return Ok(create());
-        }
-        let scopes =
-            [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
-                .map(|filter| self.device.push_error_scope(filter));
-        let result = create();
-        let mut error = None;
-        for scope in scopes.into_iter().rev() {
-            let answer = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
-            error = error.or(match answer {
-                Poll::Ready(caught) => caught,
-                Poll::Pending => None, // in browsers alone
-            });
-        }
-        match error {
-            None => Ok(result),
-            Some(wgpu::Error::OutOfMemory { .. }) => {
-                Err(Error::OutOfMemory(format!("{} has not enough memory for {what}", self.name())))
-            }
-            Some(error) => Err(Error::Device(format!("{}: {what}: {}", self.name(), one_line(&error)))),
-        }
+        checks::scoped(&self.device, self.name(), what, create)
     }
 
     /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
@@ -291,18 +249,4 @@ impl Gpu {
         }
         outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
     }
-}
-
-/// wgpu's messages run over many lines; ours do not.
-pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

@@ -1,6 +1,7 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
-use crate::gpu::runtime::kernel::{Dispatch, Kernel};
+use crate::gpu::runtime::dispatch::Dispatch;
+use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::runtime::uniform::Scalar;
 use crate::gpu::runtime::variants::{Key, Variant};
@@ -83,7 +84,11 @@ impl<'a> Recorder<'a> {
         self.label = label.into();
     }
 
-    /// Appends one call; see [`Kernel::call`](crate::gpu::Kernel::call).
+    /// Appends one call: the kernel, a value for every field of its uniform, its buffers by their names in the shader
+    /// with the elements that the call touches, and the workgroups.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the kernel cannot be built, or as [`Dispatch::new`].
     pub(crate) fn call(
         &mut self,
         spec: &KernelSpec,
@@ -121,7 +126,7 @@ impl<'a> Recorder<'a> {
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let dispatch = kernel.call(self.gpu, params, buffers, workgroups)?;
+        let dispatch = Dispatch::new(self.gpu, kernel, params, buffers, workgroups)?;
         self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
         Ok(())
     }
@@ -149,7 +154,7 @@ impl<'a> Recorder<'a> {
                 Err(error) => log::debug!("{error}; another variant than {variant:?} takes its place"),
             }
         };
-        let dispatch = kernel.call(gpu, params, buffers, workgroups)?;
+        let dispatch = Dispatch::new(gpu, &kernel, params, buffers, workgroups)?;
         if let Some(tunables) = &mut self.tunables {
             let owned: Vec<_> =
                 buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
@@ -163,7 +168,7 @@ impl<'a> Recorder<'a> {
                 bind: Box::new(move |gpu, kernel| {
                     let buffers: Vec<_> =
                         owned.iter().map(|(name, tensor, len)| (*name, tensor, *len)).collect();
-                    kernel.call(gpu, &params, &buffers, workgroups)
+                    Dispatch::new(gpu, kernel, &params, &buffers, workgroups)
                 }),
                 entry: self.entries.len(),
             });
@@ -266,18 +271,6 @@ impl Recording {
         let mut encoder = gpu.device.create_command_encoder(&Default::default());
         self.encode(&mut encoder);
         gpu.queue.submit([encoder.finish()]);
-    }
-}
-
-impl Dispatch {
-    /// Writes this dispatch into a pass.
-    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(self.kernel.pipeline());
-        for (group, bind_group) in self.bind_groups.iter().enumerate() {
-            pass.set_bind_group(group as u32, bind_group, &[]);
-        }
-        let [x, y, z] = self.workgroups;
-        pass.dispatch_workgroups(x, y, z);
     }
 }
 

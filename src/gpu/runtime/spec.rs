@@ -1,6 +1,6 @@
 //! What a kernel is made of, and whether naga accepts it. No device is needed for either.
 
-use crate::gpu::runtime::device::one_line;
+use crate::gpu::runtime::checks::one_line;
 use crate::gpu::runtime::shader_files::{self, Source};
 use crate::model::storage::GRADIENT_SCALE;
 use crate::model::{Precision, Storage};

@@ -1,10 +1,11 @@
 //! How much work goes into one submission. Drivers take a device for hung that is busy with one for seconds (2 on
 //! Windows), and a desktop on the same device stands still meanwhile; so slow devices get a step in pieces.
 
+use crate::Result;
 use crate::gpu::Gpu;
-use crate::gpu::runtime::in_flight::InFlight;
+use crate::gpu::runtime::one_shot::{Receiver, one_shot};
 use crate::gpu::runtime::recording::{Recording, Work};
-use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::stopwatch::Stopwatch;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
@@ -148,5 +149,41 @@ impl<'a> Submission<'a> {
         self.pace.submissions += 1;
         let next = self.gpu.device.create_command_encoder(&Default::default());
         std::mem::replace(&mut self.encoder, next).finish()
+    }
+}
+
+/// What was submitted and may not have run yet.
+pub(crate) struct InFlight {
+    index: wgpu::SubmissionIndex,
+    finished: Receiver<()>,
+}
+
+impl Gpu {
+    /// Submits `commands`.
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> InFlight {
+        let index = self.queue.submit([commands]);
+        InFlight { index, finished: self.when_finished() }
+    }
+
+    /// Returns once this has run.
+    pub(crate) async fn has_run(&self, work: InFlight) -> Result<()> {
+        *self.awaited.lock().unwrap() = Some(work.index);
+        work.finished.await;
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    /// Returns once everything submitted so far has run. Readbacks requested before have arrived then.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) where the device is lost or has reported an error.
+    pub async fn finished(&self) -> Result<()> {
+        self.when_finished().await;
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn when_finished(&self) -> Receiver<()> {
+        let (sender, finished) = one_shot();
+        self.queue.on_submitted_work_done(move || sender.send(()));
+        finished
     }
 }

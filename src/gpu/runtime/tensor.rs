@@ -1,13 +1,53 @@
 //! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for it, or f16
 //! where activations and their gradients are kept in less memory.
 
+use crate::gpu::Gpu;
 use crate::gpu::runtime::memory::{Allocation, MemoryUse};
-use crate::gpu::runtime::one_shot::promise;
-use crate::gpu::{Element, Gpu};
+use crate::gpu::runtime::one_shot::one_shot;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use half::f16;
 use std::sync::Arc;
+
+/// The type of a tensor's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 16 bits: storage only, kernels compute with 32.
+    F16,
+    /// 32 bits.
+    F32,
+    /// 64 bits.
+    F64,
+}
+
+impl Element {
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+impl From<Precision> for Element {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F64 => Self::F64,
+        }
+    }
+}
+
+impl From<Storage> for Element {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::F16 => Self::F16,
+            Storage::F32 => Self::F32,
+        }
+    }
+}
 
 /// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -197,8 +237,8 @@ impl Gpu {
         let staging = self.staging(label, bytes)?.buffer;
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.queue.submit([encoder.finish()]);
-        let (fulfil, mapped) = promise();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| fulfil.with(result.is_ok()));
+        let (sender, mapped) = one_shot();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result.is_ok()));
         let mapped = mapped.await;
         self.poll(wgpu::PollType::Poll)?; // a lost device says why nothing could be mapped
         if mapped != Some(true) {

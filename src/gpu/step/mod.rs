@@ -14,7 +14,7 @@ mod recordings;
 mod state;
 
 use crate::error::Feature;
-use crate::gpu::runtime::in_flight::InFlight;
+use crate::gpu::runtime::submission::InFlight;
 use crate::gpu::runtime::submission::{Pace, Submission};
 use crate::gpu::step::arrays::Arrays;
 use crate::gpu::step::loss_readback::Ring;
