@@ -305,7 +305,7 @@ fn rooms_used(text: &str) -> Vec<&str> {
         None => vec![path],
     });
     let rooms = words.map(|word| word.split(|c| !is_word(c)).next().unwrap_or_default());
-    rooms.filter(|room| source().join(room).is_dir() || *room == "blocking").collect()
+    rooms.filter(|room| ARROWS.iter().any(|arrow| arrow.0 == *room) || *room == "blocking").collect()
 }
 
 #[test]
