@@ -1,4 +1,5 @@
-//! How large are the gradients of activations? The table behind the scale of `--activations f16` in docs/numerics.md.
+//! How large are the gradients of activations? The table behind the scale of `--activations f16` in
+//! docs/numerics.md.
 //!
 //!     cargo run --release --example gradient_range -- [device [batch [size [steps]]]]
 

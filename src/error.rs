@@ -104,7 +104,8 @@ impl fmt::Display for Error {
                 format!("a loss or gradient at step {step} is not finite; {hint}")
             }
         };
-        // Names and values from files and flags stand in messages, with line breaks and terminals' control sequences.
+        // Names and values from files and flags stand in messages, with line breaks and terminals' control
+        // sequences.
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         f.write_str(&text.replace(breaks, " "))
     }

@@ -1,12 +1,13 @@
 //! Train a U-Net *through the heat equation* with hand-written WGSL compute shaders, and learn to undo heat
 //! conduction.
 //!
-//! Random hot rectangles x* are diffused to observations y* = P(x*); a network predicts x from y*. The training
-//! signal is either the plain gradient through the simulator (GD) or the scale-invariant physics update (SIP), a
-//! noise-aware inverse of the diffusion (Holl, Koltun, Thuerey: *Scale-invariant Learning by Physics Inversion*).
+//! Random hot rectangles x* are diffused to observations y* = P(x*); a network predicts x from y*. The
+//! training signal is either the plain gradient through the simulator (GD) or the scale-invariant physics
+//! update (SIP), a noise-aware inverse of the diffusion (Holl, Koltun, Thuerey: *Scale-invariant Learning by
+//! Physics Inversion*).
 //!
-//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and the [`UNet`] what
-//! the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
+//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and
+//! the [`UNet`] what the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
 //!
 //! ```
 //! use unheat::engine::{Norm, Trained};
@@ -64,8 +65,8 @@
 //! # Ok::<(), unheat::Error>(())
 //! ```
 //!
-//! `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin and its case, use
-//! nothing but the FFT.
+//! `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin and
+//! its case, use nothing but the FFT.
 //!
 //! The rooms, each using only those before it:
 //!

@@ -1,4 +1,5 @@
-//! What is dropped is gone: trainers made and dropped again and again leave no memory behind, on the host or the device.
+//! What is dropped is gone: trainers made and dropped again and again leave no memory behind, on the host or
+//! the device.
 
 mod support;
 
@@ -77,7 +78,8 @@ fn trainers_leave_nothing_behind() {
         };
         let per_cycle = after.saturating_sub(before) as f64 / cycles as f64;
         println!("torture: {name}: {cycles} trainers made and dropped: {before} KiB became {after} KiB");
-        // A trainer of this size holds about a megabyte. What drivers keep of a device is theirs (docs/reliability.md).
+        // A trainer of this size holds about a megabyte. What drivers keep of a device is theirs
+        // (docs/reliability.md).
         let most = if name.starts_with("devices") { 512.0 } else { 64.0 };
         assert!(per_cycle < most || after < before + 4096, "{name}: {per_cycle} KiB stay of every trainer");
     }

@@ -60,7 +60,8 @@ const MAX_STEPS: usize = 500;
 /// Measures. `progress` is told what is being done.
 ///
 /// # Errors
-/// [`Error::Usage`] for settings that are impossible or do not fit the device, [`Error::Device`] where it fails.
+/// [`Error::Usage`] for settings that are impossible or do not fit the device, [`Error::Device`] where it
+/// fails.
 pub fn run(
     config: &TrainConfig,
     device: &Device,

@@ -29,8 +29,8 @@ enum BadPlace {
     Running,
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then, and
-/// running statistics as they were.
+/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was
+/// then, and running statistics as they were.
 fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {

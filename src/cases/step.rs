@@ -30,8 +30,9 @@ pub(super) fn cases() -> Vec<Case> {
                 continue; // what differs is the signal alone
             }
             let lockstep = Lockstep { objective, precision, storage, filters, batch, heat };
-            // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the ReLUs whose
-            // argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of that accuracy.
+            // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the
+            // ReLUs whose argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of
+            // that accuracy.
             let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
                 (Storage::F32, _) => &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)],
                 (Storage::F16, ..4) => {
@@ -53,8 +54,8 @@ enum Part {
     Losses,
     /// Gradients of the first step.
     Gradients,
-    /// Parameters after the second update; Adam's first update divides every gradient by its own size, so dead
-    /// parameters are left out.
+    /// Parameters after the second update; Adam's first update divides every gradient by its own size, so
+    /// dead parameters are left out.
     Weights,
 }
 

@@ -1,4 +1,4 @@
-//! The Adam optimiser's constants and its per-step scalars (SPEC 6).
+//! The Adam optimiser's constants and its per-step scalars (method §6).
 
 use crate::model::Schedule;
 

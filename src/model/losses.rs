@@ -9,8 +9,8 @@ pub struct Losses {
     pub x_l2: Vec<f64>,
     /// ½‖y* - y‖².
     pub y_l2: Vec<f64>,
-    /// Whether the step's gradients or statistics, or those of a step before it where training ends at one, were not
-    /// finite: no update took place.
+    /// Whether the step's gradients or statistics, or those of a step before it where training ends at one,
+    /// were not finite: no update took place.
     pub frozen: bool,
 }
 

@@ -1,18 +1,19 @@
-//! Diffusion and what undoes it, for fields and pictures alike: periodic as the heat equation of the reference is, or
-//! with insulated edges as a picture needs it.
+//! Diffusion and what undoes it, for fields and pictures alike: periodic as the heat equation of the
+//! reference is, or with insulated edges as a picture needs it.
 //!
-//! A picture is not periodic: what leaves on the right must not come back on the left. Its edges are mirrors (nothing
-//! flows through them), which a periodic grid of twice the side computes exactly: [`tiles::mirror`]. Sides that are no
-//! powers of two, or too long, go in tiles that overlap by more than diffusion reaches.
+//! A picture is not periodic: what leaves on the right must not come back on the left. Its edges are mirrors
+//! (nothing flows through them), which a periodic grid of twice the side computes exactly: [`tiles::mirror`].
+//! Sides that are no powers of two, or too long, go in tiles that overlap by more than diffusion reaches.
 
 use crate::Result;
 use crate::engine::{Device, operators};
 use crate::model::{HeatEquation, Precision};
 use crate::restore::tiles::{self, Rules, Tiling};
 
-/// The part of an observation's norm that rounding leaves uncertain, in a mode as in a cell: less noise than that is
-/// taken for that much. With 64-bit physics it is what 32-bit numbers in a file cost; 32-bit physics adds the rounding
-/// of its transforms (measured: with 1e-7 there the one-shot inverse is four times as far off as with 3e-7).
+/// The part of an observation's norm that rounding leaves uncertain, in a mode as in a cell: less noise than
+/// that is taken for that much. With 64-bit physics it is what 32-bit numbers in a file cost; 32-bit physics
+/// adds the rounding of its transforms (measured: with 1e-7 there the one-shot inverse is four times as far
+/// off as with 3e-7).
 pub fn rounding(precision: Precision) -> f64 {
     match precision {
         Precision::F64 => 1e-7,
@@ -20,8 +21,9 @@ pub fn rounding(precision: Precision) -> f64 {
     }
 }
 
-/// Tiles reach over what is used of them by this many standard deviations of diffusion: what lies beyond does not
-/// matter to the last bit, and a fade over so many cells has no frequencies that the inverse would amplify.
+/// Tiles reach over what is used of them by this many standard deviations of diffusion: what lies beyond does
+/// not matter to the last bit, and a fade over so many cells has no frequencies that the inverse would
+/// amplify.
 const REACH: f64 = 12.0;
 
 /// The longest side of a picture's tile; mirrored, it is the longest that the transforms take.
@@ -63,11 +65,12 @@ impl Diffusion {
 
     /// With insulated edges, for fields of any size.
     ///
-    /// Exact where both sides are powers of two up to 1024 and to rounding elsewhere, unless diffusion reaches
-    /// farther than tiles overlap.
+    /// Exact where both sides are powers of two up to 1024 and to rounding elsewhere, unless diffusion
+    /// reaches farther than tiles overlap.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose reach no tile can hold.
+    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose
+    /// reach no tile can hold.
     pub fn insulated(
         device: &Device,
         precision: Precision,
@@ -146,8 +149,8 @@ impl Diffusion {
         Ok(lambda)
     }
 
-    /// The noise that counts, `[batch]`: what is given, or what [`rounding`] leaves uncertain of each observation if that
-    /// is more.
+    /// The noise that counts, `[batch]`: what is given, or what [`rounding`] leaves uncertain of each
+    /// observation if that is more.
     pub fn floored(&self, y: &[f64], noise: f64) -> Vec<f64> {
         let cells = self.cells();
         let rms = |y: &[f64]| (y.iter().map(|v| v * v).sum::<f64>() / cells as f64).sqrt();
@@ -167,8 +170,8 @@ impl Diffusion {
         })
     }
 
-    /// Hands fields of the heat equation's own grid to `f`, each with the number of the sample that it belongs to, and
-    /// puts together what it makes of them.
+    /// Hands fields of the heat equation's own grid to `f`, each with the number of the sample that it
+    /// belongs to, and puts together what it makes of them.
     fn on_grid(
         &self,
         samples: &[f64],
@@ -204,7 +207,8 @@ impl Diffusion {
     }
 }
 
-/// The λ at which a function that grows with it reaches `target`, or the nearest end of what 32 bits can filter with.
+/// The λ at which a function that grows with it reaches `target`, or the nearest end of what 32 bits can
+/// filter with.
 fn bisect(f: impl Fn(f64) -> f64, target: f64) -> f64 {
     let (mut low, mut high) = (1e-14f64.ln(), 1e4f64.ln());
     for _ in 0..60 {

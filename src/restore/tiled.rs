@@ -11,11 +11,11 @@ const LARGEST_TILE: usize = 256;
 /// Cells that the network takes at a time where the number of tiles does not matter to the result.
 const CHUNK: usize = 1 << 18;
 
-/// Predictions for `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean, so that of each
-/// plane is given to its prediction.
+/// Predictions for `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean, so that
+/// of each plane is given to its prediction.
 ///
-/// With [`Norm::Running`] tiles do not know of each other; with [`Norm::Batch`] all tiles of all planes share their
-/// statistics, unless `batch` says how many tiles at a time do.
+/// With [`Norm::Running`] tiles do not know of each other; with [`Norm::Batch`] all tiles of all planes share
+/// their statistics, unless `batch` says how many tiles at a time do.
 ///
 /// # Errors
 /// Those of [`predict`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
@@ -27,7 +27,8 @@ pub fn reconstruct_planes(
     nx: usize,
     ny: usize,
 ) -> Result<Vec<f64>> {
-    // Two cells of the coarsest level, in cells of the picture: most of what a prediction depends on is nearer.
+    // Two cells of the coarsest level, in cells of the picture: most of what a prediction depends on is
+    // nearer.
     let guard = 2 << trained.net.config.levels();
     let rules = Rules { largest: LARGEST_TILE.max(8 * guard), guard, mirrored: false };
     let tiling = Tiling::new(nx, ny, rules)?;

@@ -27,7 +27,8 @@ impl Pictures {
     /// Reads a picture, or all pictures of a folder, each at least `nx` × `ny` pixels large.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is none.
+    /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is
+    /// none.
     pub fn read(path: &Path, nx: usize, ny: usize) -> Result<Self> {
         let mut planes = Vec::new();
         for file in files(path)? {
@@ -50,8 +51,8 @@ impl Pictures {
         Ok(Self { planes })
     }
 
-    /// A random piece of `nx` × `ny` pixels, mirrored or not along either axis. Every channel of every picture is as
-    /// likely; the stream is keyed by (purpose, seed, step, sample).
+    /// A random piece of `nx` × `ny` pixels, mirrored or not along either axis. Every channel of every
+    /// picture is as likely; the stream is keyed by (purpose, seed, step, sample).
     pub fn crop(
         &self,
         purpose: Purpose,
@@ -73,8 +74,8 @@ impl Pictures {
         })
     }
 
-    /// The pictures as they are, `[count, nx, ny]`: for observations, of which a piece would lack what its surroundings
-    /// have given it.
+    /// The pictures as they are, `[count, nx, ny]`: for observations, of which a piece would lack what its
+    /// surroundings have given it.
     ///
     /// # Errors
     /// [`Error::File`] when a picture has another size.

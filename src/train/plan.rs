@@ -62,8 +62,8 @@ impl TrainConfig {
     /// Checks every value and reads the files; the error names the first that is impossible.
     ///
     /// # Errors
-    /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and [`Error::File`]
-    /// for files.
+    /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and
+    /// [`Error::File`] for files.
     pub fn plan(&self) -> Result<Plan> {
         let (heat, net, start) = self.model()?;
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
@@ -180,7 +180,7 @@ impl TrainConfig {
                 "method supervised: needs the truth, which --observations does not have; use sip or gd",
             ));
         }
-        // The reference holds ε in 32 bits (SPEC 3).
+        // The reference holds ε in 32 bits (method §3).
         Ok(Objective { method, uncertainty: f64::from(uncertainty as f32), noise })
     }
 

@@ -27,7 +27,8 @@ pub struct Resumed {
 }
 
 impl Resumed {
-    /// Takes the folder's lock, and reads its settings and its checkpoint. Nothing but unfinished files is changed.
+    /// Takes the folder's lock, and reads its settings and its checkpoint. Nothing but unfinished files is
+    /// changed.
     ///
     /// # Errors
     /// [`Error::Usage`] when this is no run's folder, or another process has its lock; [`Error::Io`] and

@@ -1,5 +1,6 @@
-//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit ones through
-//! the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
+//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit
+//! ones through the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's
+//! default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
 
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
@@ -125,8 +126,8 @@ fn every_shader_passes_every_back_end() {
     }
 }
 
-/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so; CI sets
-/// UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
+/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so;
+/// CI sets UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
 #[test]
 fn spirv_val_accepts_every_shader() {
     let asked = std::process::Command::new("spirv-val").arg("--version").output();
@@ -271,7 +272,8 @@ fn flag_in(text: &str) -> Option<&str> {
     text[at..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next()
 }
 
-/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the flag.
+/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the
+/// flag.
 #[test]
 fn no_flag_is_named_where_things_are_computed() {
     for (file, text) in texts(&["gpu", "cpu", "model"]) {

@@ -1,4 +1,5 @@
-//! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub device.
+//! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub
+//! device.
 
 use std::sync::Arc;
 use unheat::gpu::heat::narrow::narrow;

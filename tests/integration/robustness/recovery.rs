@@ -1,4 +1,5 @@
-//! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken run.
+//! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken
+//! run.
 
 use crate::support::runs::assert_same;
 use std::path::Path;

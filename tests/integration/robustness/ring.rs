@@ -1,5 +1,5 @@
-//! The way of the losses from the GPU to the host: whatever the rhythm of the readbacks, every step arrives once, in
-//! order, with the same numbers.
+//! The way of the losses from the GPU to the host: whatever the rhythm of the readbacks, every step arrives
+//! once, in order, with the same numbers.
 
 use std::sync::Arc;
 use unheat::blocking::{adapters, block_on};

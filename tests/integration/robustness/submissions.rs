@@ -1,4 +1,5 @@
-//! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for long.
+//! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for
+//! long.
 
 use crate::support::{opened, step};
 use std::sync::Arc;
@@ -100,7 +101,8 @@ fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
     }
 }
 
-/// A step with a limit on its submissions, on whatever device: training does without one on software adapters.
+/// A step with a limit on its submissions, on whatever device: training does without one on software
+/// adapters.
 fn limited(gpu: &Arc<Gpu>, plan: &Plan, limit: Duration) -> Step {
     let spec = StepSpec { longest_submission: Some(limit), ..plan.step.clone() };
     Step::new(gpu, &spec, &plan.start).unwrap()
