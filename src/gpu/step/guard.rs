@@ -1,5 +1,5 @@
-//! The guard of the weights: a step with a number that is not finite changes nothing, and the last good weights are
-//! at hand (method §6).
+//! The guard of the weights: a step with a number that is not finite changes nothing, and the last good
+//! weights are at hand (method §6).
 
 use crate::Result;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
@@ -47,8 +47,8 @@ impl Guard {
         )
     }
 
-    /// Copies parameters and running statistics to the last good ones; if frozen, copies the last good statistics
-    /// back instead.
+    /// Copies parameters and running statistics to the last good ones; if frozen, copies the last good
+    /// statistics back instead.
     pub fn keep_last_good(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
         let [weights, statistics] = [params, running].map(Tensor::len);
         recorder.call(

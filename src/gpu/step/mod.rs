@@ -1,7 +1,7 @@
 //! One training step on the GPU: recorded once, top to bottom like the picture in the README, then replayed.
 //!
-//! The host never waits inside a step. It uploads the rectangles (or fields) and two scalars, submits, and reads
-//! the losses of finished steps from a ring whenever they arrive.
+//! The host never waits inside a step. It uploads the rectangles (or fields) and two scalars, submits, and
+//! reads the losses of finished steps from a ring whenever they arrive.
 
 pub mod adam;
 pub mod add_gradient;
@@ -96,8 +96,8 @@ impl Step {
         Network::check_batch(gpu, net, *activations, *samples_at_once, heat.nx, heat.ny)
     }
 
-    /// The kernel, layer and estimated time of the longest dispatch, when [`StepSpec::longest_submission`] turns out
-    /// to be shorter than that; told once.
+    /// The kernel, layer and estimated time of the longest dispatch, when [`StepSpec::longest_submission`]
+    /// turns out to be shorter than that; told once.
     pub fn too_long(&mut self) -> Option<(String, Duration)> {
         let (limit, time) = self.pace.take_measurement()?;
         let dispatches = self.recordings().into_iter().flat_map(|(_, part)| part.describe());

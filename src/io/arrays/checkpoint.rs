@@ -73,8 +73,8 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the last good
-/// ones).
+/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the
+/// last good ones).
 const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "second_moments", "kept_params"];
 
 /// Reads what [`write()`] has written.
