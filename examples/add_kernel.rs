@@ -1,5 +1,5 @@
-//! How a stage is added: a shader (`explicit_step.wgsl`), its host function, its CPU twin, and the case that holds the one
-//! against the other.
+//! How a stage is added: a shader (`explicit_step.wgsl`), its host function, its CPU twin, and the case that
+//! holds the one against the other.
 //!
 //! `cargo run --release --example add_kernel`
 
@@ -12,7 +12,8 @@ params! {
     struct StepParams { count: u32, nx: u32, ny: u32, rate: f32 }
 }
 
-/// The host function: which kernel, on which buffers, with how many workgroups. Names and types are checked against WGSL.
+/// The host function: which kernel, on which buffers, with how many workgroups. Names and types are checked
+/// against WGSL.
 fn explicit_step(
     recorder: &mut Recorder,
     field: &Tensor,
@@ -51,7 +52,8 @@ fn main() -> Result<()> {
         Ok(vec![next])
     };
     let reference = move || vec![twin(&widen(&field()), sides, f64::from(rate))];
-    // In the crate this line would stand in src/cases, and tests, `unheat check` and `unheat bench` would all run it.
+    // In the crate this line would stand in src/cases, and tests, `unheat check` and `unheat bench` would all
+    // run it.
     let case = recorded("explicit_step", "3 x 16 x 24".to_owned(), 1e-6, prepare, reference);
 
     let (error, spoiled) = (case.error(&gpu, false)?, case.error(&gpu, true)?);

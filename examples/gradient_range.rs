@@ -1,4 +1,5 @@
-//! How large are the gradients of activations? The table behind the scale of `--activations f16` in docs/numerics.md.
+//! How large are the gradients of activations? The table behind the scale of `--activations f16` in
+//! docs/numerics.md.
 //!
 //!     cargo run --release --example gradient_range -- [device [batch [size [steps]]]]
 
@@ -10,7 +11,7 @@ use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::storage::GRADIENT_SCALE;
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{Batch, HeatEquation, Method, StepSpec, UNet, UNetConfig};
 
 /// The smallest half with all its bits, half of the smallest with any, and the largest.
 const NORMAL: f64 = 6.103515625e-5;
@@ -28,12 +29,12 @@ fn main() -> unheat::Result<()> {
     let heat = HeatEquation::new(size, size, 8.0)?;
     println!("{}, batch {batch}, {size}x{size}, scale {GRADIENT_SCALE}", gpu.name());
     println!(
-        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   array of the largest"
+        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   \
+         array of the largest"
     );
     for method in [Method::Sip, Method::Gd] {
         let state = State::new(&net, 0);
-        let (precision, adam) = (Precision::F32, Adam::default());
-        let mut step = Step::new(&gpu, &net, &heat, method, precision, Storage::F32, adam, batch, &state)?;
+        let mut step = Step::new(&gpu, &StepSpec::new(&net, &heat, method, batch), &state)?;
         for number in 0..steps {
             let rectangles = draw_batch(Purpose::Rectangles, 0, number as u64, batch, size, size);
             gpu.block_on(step.submit(&Batch::rectangles(rectangles)))?;

@@ -8,7 +8,7 @@ use unheat::model::heat::UNCERTAINTY;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, Batch, HeatEquation, Method, Precision, UNet, UNetConfig};
+use unheat::model::{Batch, HeatEquation, Method, Precision, StepSpec, UNet, UNetConfig};
 use unheat::{Result, cpu};
 
 const SAMPLES: usize = 16;
@@ -17,11 +17,11 @@ const SIZE: usize = 64;
 fn main() -> Result<()> {
     let device = std::env::args().nth(1).unwrap_or_else(|| "cpu".to_owned());
     let Ok(choice) = device.parse();
-    let (device, note) = operators::fallback(Device::open(&choice)?, Precision::F64);
+    let (device, note) = operators::device_for(Device::open(&choice)?, Precision::F64);
     eprintln!("{}", note.unwrap_or_else(|| device.describe()));
     let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
-    let truth = operators::rasterised(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
+    let truth = operators::rasterise(&device, Precision::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
 
     println!(
         "| prediction | Fourier f64 | Fourier f32 | Fourier f32, x* rounded | literal f32 | naive f32 |"
@@ -41,17 +41,15 @@ fn main() -> Result<()> {
         row(&format!("x* + {level:.0e} noise"), &truth, &rounded(noisy))?;
     }
     let net = UNet::new(&UNetConfig::default());
-    let mut step = cpu::Step::<f32, f64>::new(&net, &heat, Method::Sip, Adam::default(), SAMPLES);
-    step.params = State::new(&net, 0).params;
+    let spec = StepSpec::new(&net, &heat, Method::Sip, SAMPLES);
+    let mut step = cpu::Step::<f32, f64>::new(&spec, &State::new(&net, 0));
     for t in 0..=20 {
-        step.set_batch(&Batch::rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
-        step.forward_backward();
+        step.run(&Batch::rectangles(draw_batch(Purpose::Rectangles, 0, t, SAMPLES, SIZE, SIZE)));
         if [0, 5, 20].contains(&t) {
             let (truth, _, prediction) = step.fields();
             let prediction: Vec<f64> = prediction.iter().map(|&v| f64::from(v)).collect();
             row(&format!("network, step {t}"), truth, &prediction)?;
         }
-        step.update(t + 1);
     }
     Ok(())
 }
@@ -65,16 +63,15 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
-/// Errors of the five ways, in the table's order, against the literal form of SPEC 3 in 64 bits: the median over
-/// the samples of ‖dx - dx_ref‖/‖dx_ref‖.
+/// Errors of the five ways, in the table's order, against the literal form of SPEC 3 in 64 bits: the median
+/// over the samples of ‖dx - dx_ref‖/‖dx_ref‖.
 fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (Precision::F32, Precision::F64);
     let diffuse = |precision, x: &[f64]| operators::diffuse(device, precision, heat, x);
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {
         Ok(operators::invert(device, precision, heat, UNCERTAINTY, residual)?.dx)
     };
-    let update =
-        |precision, truth: &[f64]| operators::training_update(device, precision, heat, truth, prediction);
+    let update = |precision, truth: &[f64]| operators::sip_update(device, precision, heat, truth, prediction);
 
     let residual = difference(&diffuse(f64, truth)?, &diffuse(f64, prediction)?);
     let reference = invert(f64, &residual)?;

@@ -3,7 +3,7 @@
 //! `cargo run --release --example reconstruct_image -- weights.safetensors blurred.png 8 restored.png`
 
 use std::path::Path;
-use unheat::engine::{Device, DeviceChoice, Norm};
+use unheat::engine::{Device, DeviceChoice, Norm, Trained};
 use unheat::io::arrays::weights;
 use unheat::io::images::photo;
 use unheat::model::Precision;
@@ -25,7 +25,8 @@ fn main() -> Result<()> {
 
     // Every colour by itself, in tiles where the picture is large.
     let (planes, nx, ny) = (&blurred.planes, blurred.nx, blurred.ny);
-    let predicted = reconstruct_planes(&device, &net, &state, Norm::Running, None, planes, nx, ny)?;
+    let trained = Trained { net: &net, state: &state, norm: Norm::Running };
+    let predicted = reconstruct_planes(&device, trained, None, planes, nx, ny)?;
 
     // Damped inverses of what the prediction does not explain, as long as they explain more.
     let diffusion = Diffusion::insulated(&device, Precision::F32, nx, ny, amount)?;

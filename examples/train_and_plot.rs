@@ -3,9 +3,9 @@
 //! `cargo run --release --example train_and_plot -- curve.png weights.safetensors`
 
 use std::path::Path;
-use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::io::plots::curves::{CurvePanel, Series, curves};
 use unheat::model::UNetConfig;
 use unheat::train::{Size, TrainConfig};
 use unheat::{Error, Result};
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     // Every value is checked and every file read before a device is opened.
     let mut plan = config.plan()?;
     let device = Device::open(&DeviceChoice::Auto)?;
-    let mut trainer = Trainer::new(&device, &plan, &config)?;
+    let mut trainer = plan.trainer(&device)?;
     for step in 0..config.steps {
         trainer.submit(&plan.data.batch(step))?; // a GPU works on while the next batch is drawn
     }
@@ -37,12 +37,12 @@ fn main() -> Result<()> {
 
     let series =
         Series { label: "SIP".into(), steps: (0..config.steps).collect(), values: losses, band: None };
-    let panel = Panel {
+    let panel = CurvePanel {
         title: "x loss".into(),
         x_label: "step".into(),
         y_label: "½‖x* − x‖²".into(),
         series: vec![series],
     };
     curves(Path::new(&curve), "", &[panel])?;
-    weights::write(Path::new(&kept), &plan.net, &trainer.state()?)
+    weights::write(Path::new(&kept), &plan.step.net, &trainer.state()?)
 }

@@ -3,12 +3,37 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// Everything that can go wrong. The command line turns [`Error::Usage`] and [`Error::BatchTooLarge`] into exit code 2 and
-/// the rest into 1.
+/// What some devices can do and others cannot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Feature {
+    /// Activations stored in 16 bits.
+    HalfActivations,
+    /// Physics computed in 64 bits.
+    DoublePhysics,
+}
+
+impl fmt::Display for Feature {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(match self {
+            Self::HalfActivations => "activations f16",
+            Self::DoublePhysics => "physics f64",
+        })
+    }
+}
+
+/// Everything that can go wrong. The command line turns [`Error::Usage`], [`Error::Unsupported`] and
+/// [`Error::BatchTooLarge`] into exit code 2 and the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).
     Usage(String),
+    /// The device cannot do what was asked of it; another one may.
+    Unsupported {
+        /// What was asked for.
+        feature: Feature,
+        /// The device and what it lacks.
+        why: String,
+    },
     /// The operating system refused a file operation.
     Io {
         /// The file or folder concerned.
@@ -31,14 +56,14 @@ pub enum Error {
     BatchTooLarge {
         /// What was asked for.
         batch: usize,
-        /// What is too small, such as a binding or the memory.
+        /// What is too small for it, such as a binding or the memory.
         why: String,
-        /// The largest that does.
+        /// The largest batch that fits.
         fits: usize,
     },
     /// A device has not enough memory for what was asked.
     OutOfMemory(String),
-    /// Training ended before its end, and can go on.
+    /// Training has ended early, and can be resumed.
     Stopped {
         /// What ended it.
         cause: Box<Error>,
@@ -54,7 +79,7 @@ pub enum Error {
     },
 }
 
-/// The system's reason, in plain words where it is the commonest.
+/// The system's reason, in plain words where it is the most common one.
 fn reason(source: &std::io::Error) -> String {
     match source.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".to_owned(),
@@ -66,6 +91,7 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let text = match self {
             Self::Usage(what) | Self::Device(what) | Self::OutOfMemory(what) => what.clone(),
+            Self::Unsupported { feature, why } => format!("{feature}: {why}"),
             Self::Io { path, what, source } => format!("{}: {what}: {}", path.display(), reason(source)),
             Self::File { path, what } => format!("{}: {what}", path.display()),
             Self::BatchTooLarge { batch, why, fits } => {
@@ -78,7 +104,8 @@ impl fmt::Display for Error {
                 format!("a loss or gradient at step {step} is not finite; {hint}")
             }
         };
-        // Names and values from files and flags stand in messages, with line breaks and terminals' control sequences.
+        // Messages quote names and values from files and flags, which may hold line breaks and control
+        // sequences.
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         f.write_str(&text.replace(breaks, " "))
     }

@@ -5,14 +5,21 @@
 //! signal is either the plain gradient through the simulator (GD) or the scale-invariant physics update (SIP), a
 //! noise-aware inverse of the diffusion (Holl, Koltun, Thuerey: *Scale-invariant Learning by Physics Inversion*).
 //!
-//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and the [`UNet`] what
-//! the network is; a [`Trainer`] trains it, a [`Reconstructor`] uses it:
+//! # Usage
+//!
+//! ```toml
+//! [dependencies]
+//! unheat = { version = "0.1", default-features = false, features = ["npy"] }
+//! ```
+//!
+//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and the [`UNet`]
+//! what the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
 //!
 //! ```
-//! use unheat::engine::Norm;
+//! use unheat::engine::{Norm, Trained};
 //! use unheat::model::UNetConfig;
 //! use unheat::train::Size;
-//! use unheat::{Device, Reconstructor, TrainConfig, Trainer};
+//! use unheat::{Device, Predictor, TrainConfig};
 //!
 //! let config = TrainConfig {
 //!     steps: 3,
@@ -24,7 +31,7 @@
 //! };
 //! let mut plan = config.plan()?; // every value checked, every file read
 //! let device = Device::Cpu; // or Device::open(&DeviceChoice::Auto)?
-//! let mut trainer = Trainer::new(&device, &plan, &config)?;
+//! let mut trainer = plan.trainer(&device)?;
 //! for step in 0..config.steps {
 //!     trainer.submit(&plan.data.batch(step))?;
 //! }
@@ -32,9 +39,10 @@
 //! assert_eq!(losses.len(), 3);
 //!
 //! let state = trainer.state()?;
-//! let mut reconstructor = Reconstructor::new(&device, &plan.net, &state, Norm::Running, 1, 16, 16)?;
+//! let trained = Trained { net: &plan.step.net, state: &state, norm: Norm::Running };
+//! let mut predictor = Predictor::new(&device, trained, 1, 16, 16)?;
 //! let observation = vec![0.5; 16 * 16];
-//! let prediction = reconstructor.predict(&observation)?;
+//! let prediction = predictor.predict(&observation)?;
 //! assert_eq!(prediction.len(), 16 * 16);
 //! # Ok::<(), unheat::Error>(())
 //! ```
@@ -42,13 +50,14 @@
 //! [`train::train`] does what `unheat train` does, with its folder of results, checkpoints and recovery:
 //!
 //! ```
+//! use unheat::io::tables::metrics::MetricsRow;
 //! use unheat::model::UNetConfig;
 //! use unheat::train::{Progress, Size, train};
 //! use unheat::{Device, TrainConfig};
 //!
 //! struct Quiet;
 //! impl Progress for Quiet {
-//!     fn step(&mut self, _: &unheat::io::metrics::Row, _: u64) {}
+//!     fn step(&mut self, _: &MetricsRow, _: u64) {}
 //! }
 //!
 //! let folder = tempfile::tempdir().unwrap();
@@ -65,10 +74,39 @@
 //! # Ok::<(), unheat::Error>(())
 //! ```
 //!
-//! `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin and its case, use
-//! nothing but the FFT.
+//! The repository's `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin
+//! and its case, use nothing but the FFT.
 //!
-//! The rooms, each using only those before it:
+//! # Features
+//!
+//! | feature | what it adds | without it |
+//! |---|---|---|
+//! | `cli` (default) | the program `unheat` and [`cli`]; switches the other two on | the library alone |
+//! | `npy` | fields from NumPy's `.npy` files and back ([`io::arrays::npy`]) | such files are refused with an error |
+//! | `pictures` | PNG, JPEG and TIFF files as fields, plots, HTML reports | picture files are refused with an error; a run writes everything but its pictures |
+//!
+//! The library without features builds from at most 90 packages. Vulkan, Metal and DirectX 12 are always in; which of
+//! them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and [`gpu`] are built.
+//!
+//! # Conventions
+//!
+//! - **Arrays** are flat and in C order: a field is `[nx, ny]`, x first, y contiguous; a batch is `[batch, nx, ny]`.
+//! - **Units**: cells are squares of side 1, and lengths are in cells. The amount of diffusion is diffusivity × time, in
+//!   cells². Temperatures have whatever unit the input has; drawn rectangles are between 0 and 1 hot.
+//! - **Losses** are sums over the cells, not means: ½ Σ (x* − x)² for the x loss, ½ Σ (y − y*)² for the y loss.
+//! - **The FFT** ([`gpu::heat::fft`], [`cpu::heat::fft`]) has no factor forward and 1/(nx·ny) backward, as NumPy's default.
+//!   Frequencies are unshifted: bin k of an axis of n holds k/n for k < n/2 and (k − n)/n above.
+//!
+//! # Reproducibility
+//!
+//! Equal settings and an equal seed give the same bytes (weights, checkpoints, losses) on the same device with the same
+//! driver, whatever the number of threads, however often the run was interrupted, and whichever variants of the kernels
+//! are chosen. Other devices round differently. Random numbers are ChaCha with 8 rounds, keyed by purpose, seed, step
+//! and sample ([`model::rng`]), so they are the same everywhere.
+//!
+//! # Rooms
+//!
+//! Each room uses only those before it:
 //!
 //! - [`model`]: what is computed, wherever it runs.
 //! - [`cpu`]: every stage in plain Rust: the reference, and the engine where there is no GPU.
@@ -102,7 +140,7 @@ pub mod restore;
 pub mod train;
 
 #[cfg(not(target_family = "wasm"))]
-pub use engine::{Device, DeviceChoice, Reconstructor, Trainer};
+pub use engine::{Device, DeviceChoice, Predictor, Trainer};
 pub use error::{Error, Result};
 pub use model::{HeatEquation, UNet};
 #[cfg(not(target_family = "wasm"))]

@@ -1,8 +1,8 @@
-//! What the compiler of a real GPU makes of a training step's shaders: AMD's, as Mesa's RADV has it, needs no GPU when
-//! RADV_FORCE_FAMILY names one. `cargo test --test gpu_compiler -- --nocapture` prints the table of docs/performance.md;
-//! with RADV_FORCE_FAMILY=VEGA20, say, that of another GPU. What the tests demand, they demand of the usual one.
-//! Where RADV is not installed nothing is checked, and said so; CI sets UNHEAT_NEEDS_RADV, so that it cannot be missing
-//! there.
+//! What the compiler of a real GPU makes of a training step's shaders: AMD's, as Mesa's RADV has it, needs no
+//! GPU when RADV_FORCE_FAMILY names one. `cargo test --test gpu_compiler -- --nocapture` prints the table of
+//! docs/performance.md; with RADV_FORCE_FAMILY=VEGA20, say, that of another GPU. What the tests demand, they
+//! demand of the usual one. Where RADV is not installed nothing is checked, and said so; CI sets
+//! UNHEAT_NEEDS_RADV, so that it cannot be missing there.
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
 
@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{HeatEquation, Method, StepSpec, Storage, UNet, UNetConfig};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.
 const USUAL_FAMILY: &str = "NAVI21";
@@ -97,10 +97,10 @@ fn specs_on(device_type: wgpu::DeviceType) -> Vec<KernelSpec> {
     let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Trusted));
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-    let (start, adam) = (State::new(&net, 0), Adam::default());
+    let start = State::new(&net, 0);
     for storage in [Storage::F32, Storage::F16] {
-        let objective: Objective = Method::Sip.into();
-        Step::new(&gpu, &net, &heat, objective, Precision::F32, storage, adam, 128, &start).unwrap();
+        let spec = StepSpec { activations: storage, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
+        Step::new(&gpu, &spec, &start).unwrap();
     }
     gpu.kernel_specs()
 }
@@ -148,8 +148,8 @@ struct Compiler {
     _entry: ash::Entry,
 }
 
-// SAFETY of every block below: handles come from the calls before them, structures live until the call has returned, and
-// what is not destroyed goes with the process.
+// SAFETY of every block below: handles come from the calls before them, structures live until the call has
+// returned, and what is not destroyed goes with the process.
 impl Compiler {
     fn open(family: &str) -> Option<Self> {
         unsafe {
@@ -290,8 +290,8 @@ fn nothing_is_spilled() {
     }
 }
 
-/// In their innermost loops convolutions multiply and add, and little else. Those of the direct ones hold everything, what
-/// makes the input and hands values round too.
+/// In their innermost loops convolutions multiply and add, and little else. Those of the direct ones hold
+/// everything, what makes the input and hands values round too.
 #[test]
 fn convolutions_multiply_and_add() {
     for kernel in kernels().into_iter().flatten().filter(|kernel| kernel.is_convolution()) {
@@ -312,7 +312,8 @@ fn convolutions_multiply_and_add() {
     }
 }
 
-/// A GPU waits hundreds of cycles for a load: where values are loaded one after the other, it computes little else.
+/// A GPU waits hundreds of cycles for a load: where values are loaded one after the other, it computes little
+/// else.
 #[test]
 fn many_loads_are_in_flight() {
     /// What adds up much in few invocations; convolutions fill tiles.

@@ -1,11 +1,12 @@
-//! What is dropped is gone: trainers made and dropped again and again leave no memory behind, on the host or the device.
+//! What is dropped is gone: trainers made and dropped again and again leave no memory behind, on the host or
+//! the device.
 
 mod support;
 
 use std::sync::Arc;
 use support::adapters;
 use unheat::blocking::block_on;
-use unheat::engine::{Device, Trainer};
+use unheat::engine::Device;
 use unheat::gpu::runtime::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
 use unheat::model::UNetConfig;
@@ -34,7 +35,7 @@ fn config() -> TrainConfig {
 
 fn cycle(device: &Device, config: &TrainConfig) {
     let mut plan = config.plan().unwrap();
-    let mut trainer = Trainer::new(device, &plan, config).unwrap();
+    let mut trainer = plan.trainer(device).unwrap();
     trainer.submit(&plan.data.batch(0)).unwrap();
     assert_eq!(trainer.losses(true).unwrap().len(), 1);
 }
@@ -78,7 +79,8 @@ fn trainers_leave_nothing_behind() {
         };
         let per_cycle = after.saturating_sub(before) as f64 / cycles as f64;
         println!("torture: {name}: {cycles} trainers made and dropped: {before} KiB became {after} KiB");
-        // A trainer of this size holds about a megabyte. What drivers keep of a device is theirs (docs/reliability.md).
+        // A trainer of this size holds about a megabyte. What drivers keep of a device is theirs
+        // (docs/reliability.md).
         let most = if name.starts_with("devices") { 512.0 } else { 64.0 };
         assert!(per_cycle < most || after < before + 4096, "{name}: {per_cycle} KiB stay of every trainer");
     }

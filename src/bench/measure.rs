@@ -10,7 +10,7 @@ use crate::gpu::runtime::profiler::{self, median};
 use crate::gpu::runtime::recording::Description;
 use crate::gpu::{Gpu, MemoryUse, Step, Timing};
 use crate::model::UNet;
-use crate::model::unet::Source;
+use crate::model::unet::Input;
 use crate::train::{Plan, TrainConfig};
 use crate::{Error, Result};
 use std::time::Instant;
@@ -63,7 +63,7 @@ pub fn measure(
     options.check()?;
     let mut plan = config.plan()?;
     progress("building a training step");
-    let mut trainer = Trainer::new(device, &plan, config)?;
+    let mut trainer = plan.trainer(device)?;
     let ceilings = match device {
         Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
@@ -85,7 +85,7 @@ pub fn measure(
             });
             (Some(timing), time_dispatches(gpu, gpu_step, timing, rounds)?, memory(gpu))
         }
-        Device::Cpu => (None, cpu_stages(&plan.net, config, parts), Vec::new()),
+        Device::Cpu => (None, cpu_stages(&plan.step.net, config, parts), Vec::new()),
     };
     if timing.is_some() {
         step.dispatches = stages.len();
@@ -103,8 +103,8 @@ pub fn measure(
             Device::Cpu => Kind::Cpu,
         },
         settings: TrainConfig {
-            net: plan.net.config.clone(),
-            levels: plan.net.config.levels(),
+            net: plan.step.net.config.clone(),
+            levels: plan.step.net.config.levels(),
             ..config.clone()
         },
         timing,
@@ -203,7 +203,7 @@ fn cpu_stages(net: &UNet, config: &TrainConfig, seconds: [f64; 4]) -> Vec<Stage>
         let flops = 2 * conv.taps * conv.c_in * conv.c_out * (cells >> (2 * conv.level));
         forward += flops;
         // The gradient of the weights, and that of the input unless it is the network's.
-        backward += if matches!(conv.source, Source::Field | Source::Block(0)) { flops } else { 2 * flops };
+        backward += if matches!(conv.input, Input::Field | Input::Block(0)) { flops } else { 2 * flops };
     }
     let parts = [("data", 0), ("forward", forward), ("backward", backward), ("update", 0)];
     let stage = |((part, flops), seconds): ((&str, usize), f64)| Stage {

@@ -5,6 +5,7 @@
 
 mod ceilings;
 pub mod compare;
+#[cfg(feature = "pictures")]
 pub mod figure;
 pub mod measure;
 pub mod measurement;

@@ -5,7 +5,8 @@ use crate::cases::gradients::*;
 use crate::cases::layers::*;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm};
-use crate::cpu::nn::conv3x3::{flip_weights, pad};
+use crate::cpu::nn::conv3x3::flip_weights;
+use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
 use crate::gpu::layer::epilogue::{Pool, Sink, Target};
 use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
@@ -32,15 +33,16 @@ pub(super) fn cases() -> Vec<Case> {
                 continue;
             }
             let shape = Shape { batch, nx, ny };
-            // The border is the same code for every source, 16 bits are the same code but for loads and stores: a wide
-            // and a narrow grid will do.
+            // Every input has the same code for the border, and 16 bits have the same code but for loads and
+            // stores: a wide and a narrow grid are enough.
             let some = [(16, 32), (4, 2)].contains(&(nx, ny)) && channels != [20, 0];
             for (storage, padding) in storages(some) {
                 if padding == Padding::Zero && !some {
                     continue;
                 }
                 let input = Input::new(kind, channels, shape, storage);
-                // Layers that are pooled have 8 inputs here, and both kinds of gradients of the others take turns.
+                // Here, layers with 8 inputs are pooled, and the others have one of two kinds of gradients in
+                // turn.
                 let pooled = channels == [8, 0] && nx >= 2 && ny >= 2;
                 let of = match padding {
                     _ if pooled => Of::Pooled,
@@ -66,7 +68,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
         }
     }
-    // More chunks than a merging workgroup has invocations.
+    // There are more chunks here than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
     cases.push(adjoint_case(Below::new(many, 8, Storage::F32), 8, Padding::Circular, Of::Stored));
     cases.push(norm_case(many, 4, 10.0, 1.0));
@@ -76,7 +78,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(norm_case(shape, 12, offset, spread));
         }
     }
-    // Several tiles per workgroup, and a last workgroup with fewer.
+    // Here a workgroup has several tiles, and the last one fewer.
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
         let input = Input::new(Activation, [16, 0], shape, Storage::F32);
@@ -86,7 +88,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The other activations, where a layer's readers and its gradient meet them.
+/// The activations other than ReLU, in the kernels that read a layer and in those that make its gradient.
 fn activation_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let (wide, narrow) = (Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 3, nx: 4, ny: 2 });
@@ -102,7 +104,7 @@ fn activation_cases() -> Vec<Case> {
     cases
 }
 
-/// Whether a layer is pooled, and what decides on the largest activation.
+/// Whether a layer is pooled, and what decides which activation is the largest.
 #[derive(Clone, Copy, PartialEq)]
 enum Pooled {
     No,
@@ -110,7 +112,7 @@ enum Pooled {
     ByZ,
 }
 
-/// z, where it is `pooled` also what is kept of every 2×2 of them.
+/// z, and where it is `pooled`, the one of every 2×2 cells that is kept.
 fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     // The biases follow the weights, then come the γ, of which one is zero.
@@ -155,7 +157,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         if pooled == Pooled::No {
             return vec![z];
         }
-        // The activation is γ·z but for what neither changes an order: the largest decides.
+        // Which activation is the largest depends on γ·z alone: what else the norm does keeps the order.
         let mut highest = vec![0.0; z.len() / 4];
         let planes = z.chunks_exact(shape.cells()).zip(highest.chunks_exact_mut(shape.cells() / 4));
         for (plane, (z, highest)) in planes.enumerate() {
@@ -170,7 +172,8 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         }
         vec![z, highest]
     };
-    let case = recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
+    let case =
+        recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage).tunable();
     case.split_by(move |outputs| {
         let grids = [shape, shape.coarser()];
         outputs.iter().zip(grids).map(|(values, grid)| unstore(grid, c_out, values)).collect()
@@ -250,8 +253,8 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
         }
         vec![total]
     };
-    // What it reads is exact, what it writes has 32 bits.
-    recorded(&name, described, 1e-5, prepare, reference).stored_in(storage)
+    // What the kernel reads is exact on both sides, and what it writes has 32 bits.
+    recorded(&name, described, 1e-5, prepare, reference).stored_in(storage).tunable()
 }
 
 /// ∂L/∂input of a convolution `c_in` -> `c_out`.
@@ -264,7 +267,7 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: O
     format!("{} {c_in}<-{c_out} {padding} {of:?}", text(shape)).to_lowercase()
 }
 
-/// What a convolution leaves that read an activation.
+/// The adjoint of a convolution that has read an activation.
 fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     let Below { shape, channels: c_in, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
@@ -287,10 +290,11 @@ fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     let described = adjoint_text(c_in, c_out, shape, padding, of);
     let name = format!("conv3x3_adjoint/{activation}");
     let case = recorded(&name, described, tolerance(storage), prepare, reference);
-    below_stored(case, shape, &[c_in], storage)
+    below_stored(case.tunable(), shape, &[c_in], storage)
 }
 
-/// What a convolution leaves that read a skip connection's activation of `split` channels, and something else.
+/// The adjoint of a convolution that has read a skip connection's activation of `split` channels, and
+/// something else.
 fn adjoint_split_case(
     c_in: usize,
     c_out: usize,
@@ -332,7 +336,7 @@ fn adjoint_split_case(
     };
     let described = adjoint_text(c_in, c_out, shape, padding, Of::Stored);
     let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
-    below_stored(case, shape, &[split, c_in - split], storage)
+    below_stored(case.tunable(), shape, &[split, c_in - split], storage)
 }
 
 /// Batch norm of a convolution that only multiplies: z = ±2^k·field, without rounding.

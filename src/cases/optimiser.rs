@@ -1,11 +1,12 @@
-//! Adam, with its guard, over several updates.
+//! Adam and its guard, over several updates.
 
-use crate::cases::{Case, garbage, noise, recorded, widen};
+use crate::cases::{Case, noise, recorded, widen};
 use crate::cpu;
 use crate::gpu::step::adam::Optimiser;
+use crate::gpu::step::guard::Guard;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::{Adam, Precision, Storage};
-use std::cell::LazyCell;
+use crate::model::Adam;
+use crate::model::unet::init::State;
 use std::sync::Arc;
 
 const UPDATES: u64 = 5;
@@ -27,8 +28,8 @@ enum BadPlace {
     Running,
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was then, and
-/// running statistics as they were.
+/// Five updates with gradients from 1e-9 to 1e3. A `bad` number in update 3 must leave the state as it is
+/// before that update.
 fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
@@ -38,17 +39,16 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let running = || noise(49, 30);
     let run = move |gpu: &Arc<Gpu>| {
         let weights = gpu.tensor_from("weights", &start())?;
-        let kept = gpu.tensor_from("kept", &start())?;
         let statistics = gpu.tensor("running", running().len())?;
-        let kept_running = garbage(gpu, "kept running", statistics.len())?;
         let gradient = gpu.tensor("gradients", len)?;
         let losses = gpu.tensor("losses", 40)?;
         let x_l2 = gpu.tensor("x_l2", 20)?;
         let optimiser = Optimiser::new(gpu, Adam::default(), len)?;
+        let guard = good(gpu, start(), vec![1e30; statistics.len()])?;
         let mut recorder = Recorder::new(gpu);
-        optimiser.guard(&mut recorder, &losses, &x_l2, &gradient, &statistics)?;
-        optimiser.keep(&mut recorder, [&weights, &statistics], [&kept, &kept_running])?;
-        optimiser.update(&mut recorder, &gradient, &weights)?;
+        guard.check(&mut recorder, &losses, &x_l2, &gradient, &statistics)?;
+        guard.keep_last_good(&mut recorder, &weights, &statistics)?;
+        optimiser.update(&mut recorder, &guard.frozen, &gradient, &weights)?;
         let recording = recorder.finish();
         for t in 1..=UPDATES {
             let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t), running()];
@@ -61,44 +61,39 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &kept, &kept_running, &statistics]
+        [&weights, &optimiser.m, &optimiser.v, &guard.last_good_params, &guard.last_good_running, &statistics]
             .map(|tensor| gpu.read_f64(tensor))
             .into_iter()
             .collect()
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
-        let mut kept = params.clone();
+        let mut last_good = params.clone();
         for t in 1..=if bad.is_some() { 2 } else { UPDATES } {
-            kept = params.clone();
+            last_good = params.clone();
             cpu::step::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
         }
-        vec![params, m, v, kept, widen(&running()), widen(&running())]
+        vec![params, m, v, last_good, widen(&running()), widen(&running())]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
-    Case {
-        name,
-        shape: format!("{len}"),
-        tolerance: 1e-6,
-        precision: Precision::F32,
-        storage: Storage::F32,
-        split: Box::new(|outputs| outputs),
-        run: Box::new(run),
-        reference: LazyCell::new(Box::new(reference)),
-    }
+    Case::new(&name, format!("{len}"), 1e-6, run, reference)
 }
 
-/// More elements than one row of workgroups holds.
+/// A guard whose last good parameters and statistics are these.
+fn good(gpu: &Gpu, params: Vec<f32>, buffers: Vec<f32>) -> crate::Result<Guard> {
+    Guard::new(gpu, &State { params, buffers, batches_tracked: 0 })
+}
+
+/// Copies more elements than one row of workgroups holds.
 fn keep_case() -> Case {
     let lens = [(1 << 23) + 300, 500];
     let values = |len: usize| -> Vec<f32> { (0..len).map(|i| i as f32).collect() };
     let prepare = move |r: &mut Recorder| {
         let [weights, running] = lens.map(|len| r.gpu.tensor_from("current", &values(len)));
-        let [kept_weights, kept_running] = lens.map(|len| garbage(r.gpu, "kept", len));
-        let kept = [kept_weights?, kept_running?];
-        let optimiser = Optimiser::new(r.gpu, Adam::default(), 1)?;
-        optimiser.keep(r, [&weights?, &running?], [&kept[0], &kept[1]])?;
-        Ok(kept.to_vec())
+        let [params, buffers] = lens.map(|len| vec![1e30; len]);
+        let guard = good(r.gpu, params, buffers)?;
+        guard.keep_last_good(r, &weights?, &running?)?;
+        Ok(vec![guard.last_good_params, guard.last_good_running])
     };
     recorded("keep", format!("{}", lens[0]), 0.0, prepare, move || lens.map(|n| widen(&values(n))).to_vec())
 }

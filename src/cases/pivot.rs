@@ -1,4 +1,4 @@
-//! z in 16 bits where its mean is large beside its spread: what the pivot is for.
+//! z in 16 bits where its mean is large beside its spread, which is what the pivot is for.
 
 use crate::cases::convolution::arrange;
 use crate::cases::layers::lone_norm;
@@ -15,7 +15,7 @@ use crate::model::{Activation, Padding, Storage};
 const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
 const CHANNELS: usize = 12;
 
-/// Mean and half spread of the convolutions' input, and how far the running mean is behind.
+/// Mean and half spread of the convolutions' input, and how far the running mean lags behind that mean.
 const OFFSET: f32 = 100.0;
 const SPREAD: f32 = 1.0;
 const LAG: f32 = 0.5;
@@ -27,7 +27,7 @@ const TOLERANCE: f64 = 2e-3;
 enum Part {
     /// ẑ, and the running statistics.
     Values,
-    /// The mean of ẑ, which must be zero as of values stored in 32 bits.
+    /// The mean of ẑ, which must be as near to zero as that of values stored in 32 bits.
     Mean,
 }
 
@@ -35,12 +35,12 @@ pub(super) fn cases() -> Vec<Case> {
     vec![case(Part::Values, TOLERANCE, true), case(Part::Mean, 1e-5, true)]
 }
 
-/// The batch norm of convolutions that only multiply by ±2^k. With `near`, the running means are near the means of z;
-/// else the pivots are zero.
+/// The batch norm of convolutions that only multiply by ±2^k. With `near`, the running means are near the
+/// means of z; if not, the pivots are zero.
 fn case(part: Part, tolerance: f64, near: bool) -> Case {
     let field: Vec<f32> = noise(32, SHAPE.values()).iter().map(|v| OFFSET + SPREAD * v).collect();
     let factor = |c: usize| if c % 3 == 2 { -1.0 } else { 1.0 } * (1 << (c % 4)) as f32;
-    // γ, β, biases, then weights.
+    // The parameters are γ, β, the biases, and the weights.
     let mut params = noise(33, 3 * CHANNELS);
     params.resize(12 * CHANNELS, 0.0);
     (0..CHANNELS).for_each(|c| params[3 * CHANNELS + 9 * c + 4] = factor(c));

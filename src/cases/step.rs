@@ -1,4 +1,4 @@
-//! The whole training step in lockstep with the f64 reference: losses, gradients, weights after two updates.
+//! The whole training step beside the f64 reference: losses, gradients, and weights after two updates.
 
 use crate::cases::{Case, widen};
 use crate::cpu;
@@ -7,9 +7,8 @@ use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
 use crate::model::unet::init::State;
 use crate::model::{
-    Adam, Batch, HeatEquation, Losses, Method, Objective, Precision, Storage, UNet, UNetConfig, noise,
+    Batch, HeatEquation, Losses, Method, Objective, Precision, StepSpec, Storage, UNet, UNetConfig, noise,
 };
-use std::cell::LazyCell;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -27,11 +26,12 @@ pub(super) fn cases() -> Vec<Case> {
             let heat = HeatEquation { nx, ny, amount: 8.0 };
             let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
             if !usual && filters != [8, 16] {
-                continue; // what differs is the signal alone
+                continue; // only the signal is different
             }
             let lockstep = Lockstep { objective, precision, storage, filters, batch, heat };
-            // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the ReLUs whose
-            // argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of that accuracy.
+            // In 16 bits, the losses differ by the roundings of 11-bit mantissas in some ten layers, the
+            // gradients by the ReLUs whose argument changes sign (network.rs), and the weights by two steps
+            // of 1e-3 in a direction of that accuracy.
             let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
                 (Storage::F32, _) => &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)],
                 (Storage::F16, ..4) => {
@@ -53,8 +53,8 @@ enum Part {
     Losses,
     /// Gradients of the first step.
     Gradients,
-    /// Parameters after the second update; Adam's first update divides every gradient by its own size, so dead
-    /// parameters are left out.
+    /// Parameters after the second update. Adam's first update divides every gradient by its own size, so
+    /// that dead parameters would be noise: they are left out.
     Weights,
 }
 
@@ -71,6 +71,16 @@ struct Lockstep {
 impl Lockstep {
     fn net(&self) -> UNet {
         UNet::new(&UNetConfig { filters: self.filters.clone(), ..Default::default() })
+    }
+
+    fn spec(&self) -> (StepSpec, State) {
+        let net = self.net();
+        let spec = StepSpec {
+            physics: self.precision,
+            activations: self.storage,
+            ..StepSpec::new(&net, &self.heat, self.objective, self.batch)
+        };
+        (spec, State::new(&net, 5))
     }
 
     fn batch(&self, step: u64) -> Batch {
@@ -104,19 +114,8 @@ impl Lockstep {
     }
 
     fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
-        let net = self.net();
-        let start = State::new(&net, 5);
-        let mut step = Step::new(
-            gpu,
-            &net,
-            &self.heat,
-            self.objective,
-            self.precision,
-            self.storage,
-            Adam::default(),
-            self.batch,
-            &start,
-        )?;
+        let (spec, start) = self.spec();
+        let mut step = Step::new(gpu, &spec, &start)?;
         gpu.block_on(step.submit(&self.batch(0)))?;
         let gradients = gpu.block_on(step.gradients())?;
         gpu.block_on(step.submit(&self.batch(1)))?;
@@ -127,40 +126,25 @@ impl Lockstep {
     }
 
     fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
-        let net = self.net();
-        let mut step =
-            cpu::Step::<f64, f64>::new(&net, &self.heat, self.objective, Adam::default(), self.batch);
-        let start = State::new(&net, 5);
-        step.params = widen(&start.params);
-        step.running = widen(&start.buffers);
-        step.set_batch(&self.batch(0));
-        let losses = step.forward_backward();
+        let (spec, start) = self.spec();
+        let mut step = cpu::Step::<f64, f64>::new(&spec, &start);
+        let losses = step.run(&self.batch(0));
         let gradients = step.gradients.clone();
-        step.update(1);
-        step.set_batch(&self.batch(1));
-        step.forward_backward();
-        step.update(2);
+        step.run(&self.batch(1));
         self.pick(part, &losses, &gradients, &step.params)
     }
 
     fn name(&self, part: Part) -> String {
         let noise = if self.objective.noise > 0.0 { "/noise" } else { "" };
-        let precision = if self.precision == Precision::F64 { "/f64" } else { "" };
-        format!("step/{}{noise}/{part:?}{precision}", self.objective.method.name())
+        format!("step/{}{noise}/{part:?}", self.objective.method.name()).to_lowercase()
     }
 
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
-        Case {
-            name: self.name(part).to_lowercase(),
-            precision: self.precision,
-            storage: Storage::F32,
-            shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
-            tolerance,
-            split: Box::new(|outputs| outputs),
-            run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),
-            reference: LazyCell::new(Box::new(move || on_cpu.on_cpu(part))),
-        }
-        .stored_in(self.storage)
+        let shape = format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters);
+        let run = move |gpu: &Arc<Gpu>| on_gpu.on_gpu(gpu, part);
+        let reference = move || on_cpu.on_cpu(part);
+        let case = Case::new(&self.name(part), shape, tolerance, run, reference);
+        case.computed_in(self.precision).stored_in(self.storage)
     }
 }

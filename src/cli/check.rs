@@ -123,7 +123,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
 fn error(case: &Case, gpu: &Arc<Gpu>, variants: &Variants, spoil: bool) -> Result<f64> {
     gpu.set_variants(variants.clone());
     let mut worst = case.error(gpu, spoil)?;
-    if !case.name.starts_with("conv3x3") {
+    if !case.tunable {
         return Ok(worst);
     }
     for round in variants.rounds() {

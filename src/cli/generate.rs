@@ -68,7 +68,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     };
     let compute = arguments.device.open_for(arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
-    let data = operators::rasterised(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    let data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
     let fields = Fields { shape: [rectangles.batch(), nx, ny], data, rank2: false };
     npy::write(&arguments.output, &fields)?;

@@ -68,7 +68,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
     }
     let compute = arguments.device.open_for(physics)?;
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
-    let dx = operators::training_update(&compute, physics, heat, &truth, &prediction)?;
+    let dx = operators::sip_update(&compute, physics, heat, &truth, &prediction)?;
     arrays::write_like(&arguments.output, dx, input)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -1,6 +1,7 @@
 //! The command line: one file per command, each turning what a person typed into library calls. What they
 //! share is in the rooms [`flags`], [`files`] and [`terminal`].
 
+mod advice;
 mod bench;
 mod check;
 mod compare;
@@ -90,7 +91,7 @@ pub fn main() -> ExitCode {
         Command::Man(arguments) => man::run(arguments, command()),
     };
     outcome.unwrap_or_else(|error| {
-        note!("unheat: {error}");
+        note!("unheat: {error}{}", advice::advice(&error));
         outcome::exit_code(&error)
     })
 }

@@ -8,5 +8,7 @@ pub(super) type Outcome = Result<ExitCode>;
 
 /// The exit code of an error: 2 for a request that cannot be met, 1 for everything else.
 pub(super) fn exit_code(error: &Error) -> ExitCode {
-    ExitCode::from(if matches!(error, Error::Usage(_) | Error::BatchTooLarge { .. }) { 2 } else { 1 })
+    let impossible =
+        matches!(error, Error::Usage(_) | Error::Unsupported { .. } | Error::BatchTooLarge { .. });
+    ExitCode::from(if impossible { 2 } else { 1 })
 }

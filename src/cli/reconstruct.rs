@@ -7,8 +7,8 @@ use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::{note, say};
-use crate::engine::predictor::{check_size, reconstruct};
-use crate::engine::{Device, Norm, operators};
+use crate::engine::predictor::{check_size, predict};
+use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::{npy, weights};
 use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
@@ -113,7 +113,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let open = |arguments: Arguments| {
         let device = arguments.device.open()?;
         arguments.tuning.recall(&device);
-        let (physics, said) = operators::fallback(device.clone(), arguments.physics);
+        let (physics, said) = operators::device_for(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");
         }
@@ -146,7 +146,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let y = arrays::widen(&observed.data);
     let values: Vec<f32> = y.iter().map(|&v| v as f32).collect();
     let batch = arguments.batch.unwrap_or(default);
-    let predicted = reconstruct(device, net, state, norm, batch, &values, nx, ny)?;
+    let predicted = predict(device, Trained { net, state, norm }, batch, &values, nx, ny)?;
     let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
     check_finite(&arguments.input, &predicted, nx * ny)?;
 
@@ -201,7 +201,8 @@ impl Session {
         let (nx, ny) = (photo.nx, photo.ny);
         let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
         let norm = arguments.norm.unwrap_or(Norm::Running);
-        let predicted = reconstruct_planes(device, net, state, norm, arguments.batch, &photo.planes, nx, ny)?;
+        let trained = Trained { net, state, norm };
+        let predicted = reconstruct_planes(device, trained, arguments.batch, &photo.planes, nx, ny)?;
         check_finite(&job.input, &predicted, nx * ny)?;
         let insulated = |amount| Diffusion::insulated(&self.physics, arguments.physics, nx, ny, amount);
         let diffusion = arguments.amount.map(insulated).transpose()?;

@@ -6,7 +6,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, say};
 use crate::cli::terminal::progress::{Display, Watched};
-use crate::engine::{Device, DeviceChoice, Trainer};
+use crate::engine::{Device, DeviceChoice};
 use crate::io::run_folder;
 use crate::train::config::file;
 use crate::train::resume::CHANGEABLE;
@@ -96,7 +96,7 @@ impl Arguments {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let device = Device::open(&choice)?;
         // What does not fit is refused before anything is said or measured.
-        Trainer::check(&device, plan, config)?;
+        plan.check(&device)?;
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",

@@ -2,12 +2,14 @@
 
 mod cpu_engine;
 pub mod device;
+mod gpu_engine;
 pub mod memory;
 pub mod operators;
 pub mod predictor;
 pub mod trainer;
+mod training;
 pub mod tuning;
 
 pub use device::{Device, DeviceChoice};
-pub use predictor::{Norm, Reconstructor};
+pub use predictor::{Norm, Predictor, Trained};
 pub use trainer::Trainer;

@@ -10,8 +10,8 @@ use crate::engine::Device;
 use crate::gpu::heat::fft::pairs;
 use crate::gpu::heat::inverse::Inverse;
 use crate::gpu::heat::physics::Physics;
-use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
-use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise as record_rasterise};
+use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::model::{HeatEquation, Method, Precision, Rectangle};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -19,9 +19,9 @@ use rayon::prelude::*;
 /// Numbers that a GPU takes per chunk in its largest buffer, at most: 256 MiB in 64 bits.
 const CHUNK: usize = 32 << 20;
 
-/// The device that computes in `precision` when `compute` is asked: itself, or the CPU twins where a GPU has no
-/// 64-bit floats. The text says so.
-pub fn fallback(device: Device, precision: Precision) -> (Device, Option<String>) {
+/// The device that computes in `precision` where `device` is asked: itself, or the CPU engine where a GPU has no
+/// 64-bit floats; then a line that says so comes along.
+pub fn device_for(device: Device, precision: Precision) -> (Device, Option<String>) {
     match &device {
         Device::Gpu(gpu) if !gpu.computes_in(precision) => {
             let note =
@@ -58,9 +58,9 @@ pub fn filter(
     }
 }
 
-/// The SIP update dx in its training form (SPEC 3b): from truth and prediction, `[batch, nx, ny]`, with the
+/// The SIP update dx in its training form (method §3b): from truth and prediction, `[batch, nx, ny]`, with the
 /// reference's relative uncertainty of 1e-6.
-pub fn training_update(
+pub fn sip_update(
     device: &Device,
     precision: Precision,
     heat: &HeatEquation,
@@ -93,7 +93,7 @@ pub fn training_update(
     Ok(dx)
 }
 
-/// The damped inverse of residuals `[batch, nx, ny]` (SPEC 3) with the relative `uncertainty` ε, and what it found.
+/// The damped inverse of residuals `[batch, nx, ny]` (method §3) with the relative `uncertainty` ε, and what it found.
 ///
 /// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
 pub fn invert(
@@ -104,12 +104,12 @@ pub fn invert(
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
     let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
-    invert_above(device, precision, heat, &sigmas, residual)
+    invert_with_noise(device, precision, heat, &sigmas, residual)
 }
 
-/// The same for residuals whose noise has the amplitude σ in every mode, `[batch]`: the standard deviation of a cell's
-/// noise times √N.
-pub fn invert_above(
+/// The damped inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `[batch]`: the
+/// standard deviation of a cell's noise times √N.
+pub fn invert_with_noise(
     device: &Device,
     precision: Precision,
     heat: &HeatEquation,
@@ -133,7 +133,7 @@ pub fn invert_above(
 }
 
 /// Fields `[batch, nx, ny]` from rectangles, `per_sample` for each.
-pub fn rasterised(
+pub fn rasterise(
     device: &Device,
     precision: Precision,
     rectangles: &[Rectangle],
@@ -160,17 +160,16 @@ pub fn rasterised(
             }
         }
         Device::Gpu(gpu) => {
-            let mut plan: Option<(usize, Tensor, Tensor, Recording)> = None;
+            let mut built = Built::default();
             for samples in rectangles.chunks(per_sample * chunk(gpu, precision, cells)?) {
                 let count = samples.len() / per_sample;
-                if plan.as_ref().is_none_or(|plan| plan.0 != count) {
+                let (list, field, recording) = built.of(count, || {
                     let list = gpu.tensor_in("rectangles", samples.len() * NUMBERS, precision)?;
                     let field = gpu.tensor_in("field", count * cells, precision)?;
                     let mut recorder = Recorder::new(gpu);
-                    rasterise(&mut recorder, &list, &field, per_sample, count, nx, ny)?;
-                    plan = Some((count, list, field, recorder.finish()));
-                }
-                let (_, list, field, recording) = plan.as_ref().expect("made above");
+                    record_rasterise(&mut recorder, &list, &field, per_sample, count, nx, ny)?;
+                    Ok((list, field, recorder.finish()))
+                })?;
                 gpu.write_f64(list, &flatten(samples));
                 recording.submit(gpu);
                 fields.extend(gpu.read_f64(field)?);
@@ -198,6 +197,27 @@ fn chunk(gpu: &Gpu, precision: Precision, cells: usize) -> Result<usize> {
             gpu.name()
         ))),
         samples => Ok(samples),
+    }
+}
+
+/// Buffers and a recording for chunks of one size: every chunk but the last has the same.
+struct Built<T>(Option<(usize, T)>);
+
+impl<T> Default for Built<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<T> Built<T> {
+    /// What was built for chunks of this size, or is now.
+    fn of(&mut self, size: usize, build: impl FnOnce() -> Result<T>) -> Result<&T> {
+        let last = self.0.take().filter(|(built_for, _)| *built_for == size);
+        let (_, built) = match last {
+            Some(last) => self.0.insert(last),
+            None => self.0.insert((size, build()?)),
+        };
+        Ok(built)
     }
 }
 
@@ -237,10 +257,10 @@ fn on_gpu(
 ) -> Result<Vec<f64>> {
     let cells = heat.cells();
     let mut output = room(input.len() / cells, cells)?;
-    let mut plan: Option<(Tensor, Tensor, Recording)> = None;
+    let mut built = Built::default();
     for samples in input.chunks(cells * chunk(gpu, precision, cells)?) {
         let len = 2 * samples.len();
-        if plan.as_ref().is_none_or(|plan| plan.0.len() != len) {
+        let (x, y, recording) = built.of(len, || {
             let batch = len / cells;
             let x = gpu.tensor_in("input fields", len, precision)?;
             let y = gpu.tensor_in("output fields", len, precision)?;
@@ -248,9 +268,8 @@ fn on_gpu(
             let mut recorder = Recorder::new(gpu);
             let physics = Physics::with_kernel(gpu, heat, kernel, batch, precision)?;
             record(&physics, &mut recorder, &x, &y, &energy)?;
-            plan = Some((x, y, recorder.finish()));
-        }
-        let (x, y, recording) = plan.as_ref().expect("made above");
+            Ok((x, y, recorder.finish()))
+        })?;
         let mut padded = vec![0.0; len];
         for (pair, sample) in padded.chunks_exact_mut(2 * cells).zip(samples.chunks_exact(cells)) {
             pair[..cells].copy_from_slice(sample);
@@ -272,17 +291,16 @@ fn invert_on_gpu(
 ) -> Result<Inverted<f64>> {
     let cells = heat.cells();
     let mut all = Inverted::default();
-    let mut plan: Option<(usize, Inverse, Recording)> = None;
+    let mut built = Built::default();
     let chunk = chunk(gpu, precision, cells)?;
     for (samples, sigmas) in residual.chunks(cells * chunk).zip(sigmas.chunks(chunk)) {
         let batch = samples.len() / cells;
-        if plan.as_ref().is_none_or(|plan| plan.0 != batch) {
+        let (inverse, recording) = built.of(batch, || {
             let inverse = Inverse::new(gpu, heat, batch, precision)?;
             let mut recorder = Recorder::new(gpu);
             inverse.record(&mut recorder)?;
-            plan = Some((batch, inverse, recorder.finish()));
-        }
-        let (_, inverse, recording) = plan.as_ref().expect("made above");
+            Ok((inverse, recorder.finish()))
+        })?;
         gpu.write_f64(&inverse.sigma, sigmas);
         gpu.write_f64(&inverse.field, &samples.iter().flat_map(|&v| [v, 0.0]).collect::<Vec<_>>());
         recording.submit(gpu);

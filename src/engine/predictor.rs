@@ -21,60 +21,45 @@ pub enum Norm {
     Running,
 }
 
+/// A trained network, and how it normalises.
+#[derive(Clone, Copy, Debug)]
+pub struct Trained<'a> {
+    /// The architecture.
+    pub net: &'a UNet,
+    /// Its weights and running statistics.
+    pub state: &'a State,
+    /// What the batch norm normalises with.
+    pub norm: Norm,
+}
+
 /// A trained network that predicts batches of one size.
-pub struct Reconstructor {
-    backend: Backend,
+pub struct Predictor {
+    forward: Box<dyn Forward>,
     len: usize,
 }
 
-enum Backend {
-    Gpu(Box<OnGpu>),
-    Cpu(Box<OnCpu>),
+/// A network's forward pass and mean shift on one device, for batches of one size.
+trait Forward {
+    /// Predictions for observations, both `[batch, nx, ny]`.
+    fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>>;
 }
 
-struct OnGpu {
-    gpu: Arc<Gpu>,
-    observation: Tensor,
-    prediction: Tensor,
-    forward: Recording,
-}
-
-struct OnCpu {
-    network: cpu::unet::network::Network<f32>,
-    state: State,
-    norm: Norm,
-    cells: usize,
-}
-
-impl Reconstructor {
+impl Predictor {
     /// Allocates for `batch` observations of `nx` × `ny` cells.
     ///
     /// # Errors
     /// [`Error::Usage`] for a size that the network cannot take, naming the nearest that it can, and for a batch
     /// that does not fit into memory or has too few values for batch statistics; [`Error::Device`].
-    pub fn new(
-        device: &Device,
-        net: &UNet,
-        state: &State,
-        norm: Norm,
-        batch: usize,
-        nx: usize,
-        ny: usize,
-    ) -> Result<Self> {
-        check_size(net, nx, ny)?;
-        if norm == Norm::Batch {
-            net.config.check_input(batch, nx, ny)?;
+    pub fn new(device: &Device, trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        check_size(trained.net, nx, ny)?;
+        if trained.norm == Norm::Batch {
+            trained.net.config.check_input(batch, nx, ny)?;
         }
-        let cells = nx * ny;
-        let backend = match device {
-            Device::Gpu(gpu) => Backend::Gpu(Box::new(OnGpu::new(gpu, net, state, norm, batch, nx, ny)?)),
-            Device::Cpu => {
-                memory::check_system(net, cells, batch, memory::Purpose::Prediction)?;
-                let network = cpu::unet::network::Network::forward_only(net, batch, nx, ny);
-                Backend::Cpu(Box::new(OnCpu { network, state: state.clone(), norm, cells }))
-            }
+        let forward: Box<dyn Forward> = match device {
+            Device::Gpu(gpu) => Box::new(OnGpu::new(gpu, trained, batch, nx, ny)?),
+            Device::Cpu => Box::new(OnCpu::new(trained, batch, nx, ny)?),
         };
-        Ok(Self { backend, len: batch * cells })
+        Ok(Self { forward, len: batch * nx * ny })
     }
 
     /// Predictions for observations, both `[batch, nx, ny]`. Diffusion preserves the mean, so that of each
@@ -85,25 +70,22 @@ impl Reconstructor {
     pub fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
         if observation.len() != self.len {
             let (found, wanted) = (observation.len(), self.len);
-            return Err(Error::usage(format!("{found} values: the reconstructor was made for {wanted}")));
+            return Err(Error::usage(format!("{found} values: the predictor was made for {wanted}")));
         }
-        match &mut self.backend {
-            Backend::Gpu(on_gpu) => on_gpu.predict(observation),
-            Backend::Cpu(on_cpu) => Ok(on_cpu.predict(observation)),
-        }
+        self.forward.predict(observation)
     }
 }
 
+struct OnGpu {
+    gpu: Arc<Gpu>,
+    observation: Tensor,
+    prediction: Tensor,
+    forward: Recording,
+}
+
 impl OnGpu {
-    fn new(
-        gpu: &Arc<Gpu>,
-        net: &UNet,
-        state: &State,
-        norm: Norm,
-        batch: usize,
-        nx: usize,
-        ny: usize,
-    ) -> Result<Self> {
+    fn new(gpu: &Arc<Gpu>, trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        let Trained { net, state, norm } = trained;
         gpu::unet::network::Network::check_batch(gpu, net, Storage::F32, batch, nx, ny)?;
         let network = gpu::unet::network::Network::forward_only(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
@@ -137,16 +119,34 @@ impl OnGpu {
         let forward = record.finish();
         Ok(Self { gpu: gpu.clone(), observation, prediction, forward })
     }
+}
 
-    fn predict(&self, observation: &[f32]) -> Result<Vec<f32>> {
+impl Forward for OnGpu {
+    fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
         self.gpu.write(&self.observation, observation);
         self.forward.submit(&self.gpu);
         self.gpu.read(&self.prediction)
     }
 }
 
+struct OnCpu {
+    network: cpu::unet::network::Network<f32>,
+    state: State,
+    norm: Norm,
+    cells: usize,
+}
+
 impl OnCpu {
-    fn predict(&mut self, observation: &[f32]) -> Vec<f32> {
+    fn new(trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+        let Trained { net, state, norm } = trained;
+        memory::check_system(net, nx * ny, batch, memory::Purpose::Prediction)?;
+        let network = cpu::unet::network::Network::forward_only(net, batch, nx, ny);
+        Ok(Self { network, state: state.clone(), norm, cells: nx * ny })
+    }
+}
+
+impl Forward for OnCpu {
+    fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
         let mut output = vec![0.0; observation.len()];
         let State { params, buffers, .. } = &self.state;
         match self.norm {
@@ -158,7 +158,7 @@ impl OnCpu {
             .par_chunks_mut(self.cells)
             .zip(output.par_chunks(self.cells).zip(observation.par_chunks(self.cells)))
             .for_each(|(prediction, (output, observation))| mean_shift(output, observation, prediction));
-        prediction
+        Ok(prediction)
     }
 }
 
@@ -166,12 +166,10 @@ impl OnCpu {
 /// [`Norm::Batch`] its statistics are its own.
 ///
 /// # Errors
-/// Those of [`Reconstructor::new`], before anything is computed.
-pub fn reconstruct(
+/// Those of [`Predictor::new`], before anything is computed.
+pub fn predict(
     device: &Device,
-    net: &UNet,
-    state: &State,
-    norm: Norm,
+    trained: Trained,
     batch: usize,
     observations: &[f32],
     nx: usize,
@@ -181,7 +179,7 @@ pub fn reconstruct(
         return Err(Error::usage("batch 0: must be at least 1"));
     }
     let cells = nx * ny;
-    let new = |batch| Reconstructor::new(device, net, state, norm, batch, nx, ny);
+    let new = |batch| Predictor::new(device, trained, batch, nx, ny);
     let batch = batch.min(observations.len() / cells);
     let mut whole = new(batch)?;
     let mut rest = match observations.len() / cells % batch {
@@ -190,11 +188,11 @@ pub fn reconstruct(
     };
     let mut predictions = Vec::with_capacity(observations.len());
     for observations in observations.chunks(batch * cells) {
-        let reconstructor = match &mut rest {
+        let predictor = match &mut rest {
             Some(rest) if observations.len() < batch * cells => rest,
             _ => &mut whole,
         };
-        predictions.extend(reconstructor.predict(observations)?);
+        predictions.extend(predictor.predict(observations)?);
     }
     Ok(predictions)
 }

@@ -1,90 +1,57 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
-use crate::engine::cpu_engine::{CpuEngine, CpuTraining};
+use crate::Result;
+use crate::engine::cpu_engine::{self, CpuEngine};
 use crate::engine::device::Device;
-use crate::engine::memory::{self, Purpose};
-use crate::gpu::{self, Gpu};
+use crate::engine::gpu_engine::GpuEngine;
+use crate::engine::training::Engine;
+use crate::gpu;
 use crate::model::unet::init::State;
-use crate::model::{Batch, Losses, Precision, Snapshot, Storage};
-use crate::train::config::TrainConfig;
-use crate::train::config::on_nan::OnNan;
-use crate::train::plan::Plan;
-use crate::{Error, Result};
-use std::sync::Arc;
+use crate::model::{Batch, Losses, Precision, Snapshot, StepSpec};
 use std::time::Duration;
 
-/// A network in training, on a GPU or on the CPU.
+/// A network in training, on a GPU or on the CPU, with the count of the batches that its statistics have seen.
 pub struct Trainer {
-    backend: Backend,
+    engine: Box<dyn Engine>,
     /// Batches in the running statistics, for `num_batches_tracked`.
     batches: i64,
-    /// Micro-batches per step.
-    parts: i64,
-    /// Whether steps that are not finite are left out, rather than the last.
+    /// Those in the last good ones.
+    last_good_batches: i64,
+    micro_batches: i64,
+    /// Whether bad steps are left out, rather than the last.
     skips: bool,
 }
 
-enum Backend {
-    Gpu(Arc<Gpu>, Box<gpu::Step>),
-    Cpu(Box<dyn CpuTraining>),
-}
-
 impl Trainer {
-    /// Builds the engine for what `config` says, starting from the plan's weights.
+    /// Builds the engine for steps as `spec` says, starting from `start`.
     ///
     /// # Errors
-    /// [`Error::Usage`] where 64-bit physics or 16-bit activations are asked of what has no such floats, or the batch
-    /// does not fit.
-    pub fn new(device: &Device, plan: &Plan, config: &TrainConfig) -> Result<Self> {
-        Self::check(device, plan, config)?;
-        let &TrainConfig { physics, activations, .. } = config;
-        let (batch, parts) = (config.samples_at_once(), config.micro_batches());
-        let objective = plan.objective;
-        let skips = config.on_nan == OnNan::Skip;
-        let (net, heat, adam, state) = (&plan.net, &plan.heat, plan.adam, &plan.start);
-        let backend = match device {
-            Device::Gpu(gpu) => {
-                let build = |batch| {
-                    gpu::Step::new(gpu, net, heat, objective, physics, activations, adam, batch, state)
-                };
-                let mut step = memory::build_or_name_largest(batch, build).map_err(|e| hint(e, config))?;
-                step.accumulate(parts)?;
-                // Nobody resets a software adapter, and llvmpipe computes in the thread that submits piece by piece.
-                if !gpu.is_software() {
-                    step.limit_submissions(Duration::from_millis(config.max_dispatch_ms));
-                }
-                if skips {
-                    step.skip_bad_steps();
-                }
-                Backend::Gpu(gpu.clone(), Box::new(step))
-            }
-            Device::Cpu => Backend::Cpu(match physics {
-                Precision::F32 => Box::new(CpuEngine::<f32>::new(plan, batch, parts, skips)),
-                Precision::F64 => Box::new(CpuEngine::<f64>::new(plan, batch, parts, skips)),
-            }),
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where 64-bit physics or 16-bit activations are asked of what
+    /// has no such floats, [`Error::BatchTooLarge`](crate::Error::BatchTooLarge) where the micro-batch does not fit
+    /// and a smaller one does, [`Error::Usage`](crate::Error::Usage) and
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where none does.
+    pub fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
+        Self::check(device, spec)?;
+        let engine: Box<dyn Engine> = match (device, spec.physics) {
+            (Device::Gpu(gpu), _) => Box::new(GpuEngine::new(gpu, spec, start)?),
+            (Device::Cpu, Precision::F32) => Box::new(CpuEngine::<f32>::new(spec, start)),
+            (Device::Cpu, Precision::F64) => Box::new(CpuEngine::<f64>::new(spec, start)),
         };
-        Ok(Self { backend, batches: state.batches_tracked, parts: parts as i64, skips })
+        Ok(Self {
+            engine,
+            batches: start.batches_tracked,
+            last_good_batches: start.batches_tracked,
+            micro_batches: spec.micro_batches as i64,
+            skips: spec.skip_bad_steps,
+        })
     }
 
     /// Refuses what [`Trainer::new`] would refuse before it builds anything.
-    pub fn check(device: &Device, plan: &Plan, config: &TrainConfig) -> Result<()> {
-        let &TrainConfig { physics, activations, .. } = config;
-        let batch = config.samples_at_once();
-        let check_system =
-            || memory::check_system(&plan.net, plan.heat.cells(), batch, Purpose::Training(activations));
-        let checked = match device {
-            Device::Gpu(gpu) => {
-                if gpu.is_software() {
-                    check_system()?;
-                }
-                gpu::Step::check(gpu, &plan.net, &plan.heat, physics, activations, batch)
-            }
-            Device::Cpu if activations == Storage::F16 => Err(Error::usage(
-                "activations f16: the CPU engine stores 32 bits only; use --activations f32, or name a GPU with --device",
-            )),
-            Device::Cpu => check_system(),
-        };
-        checked.map_err(|error| hint(error, config))
+    pub fn check(device: &Device, spec: &StepSpec) -> Result<()> {
+        match device {
+            Device::Gpu(gpu) => GpuEngine::check(gpu, spec),
+            Device::Cpu => cpu_engine::check(spec),
+        }
     }
 
     /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.
@@ -92,142 +59,84 @@ impl Trainer {
     /// A step whose losses or gradients are not finite changes nothing, and unless it is to be skipped, no further one
     /// does.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
-        self.batches += self.parts;
-        match &mut self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.submit(batch)),
-            Backend::Cpu(engine) => {
-                engine.advance(batch);
-                Ok(())
-            }
-        }
+        self.batches += self.micro_batches;
+        self.engine.submit(batch)
     }
 
     /// Waits until the next [`Trainer::submit`] will not have to wait for earlier steps.
     pub fn make_room(&mut self) -> Result<()> {
-        match &mut self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.make_room()),
-            Backend::Cpu(_) => Ok(()),
-        }
+        self.engine.make_room()
     }
 
-    /// The longest dispatch and its estimated time, when it turns out to take longer than `max_dispatch_ms`; told once.
+    /// The longest dispatch and its estimated time, when it turns out to take longer than
+    /// [`StepSpec::longest_submission`]; told once.
     pub fn too_long(&mut self) -> Option<(String, Duration)> {
-        match &mut self.backend {
-            Backend::Gpu(_, step) => step.too_long(),
-            Backend::Cpu(_) => None,
-        }
+        self.engine.too_long()
     }
 
     /// The step on the GPU, for looking into it; none on the CPU.
     pub fn gpu_step(&self) -> Option<&gpu::Step> {
-        match &self.backend {
-            Backend::Gpu(_, step) => Some(step),
-            Backend::Cpu(_) => None,
-        }
+        self.engine.gpu_step()
     }
 
     /// Seconds that the last step took on the CPU: making the data, forward, backward, update. None on a GPU.
     pub fn cpu_seconds(&self) -> Option<[f64; 4]> {
-        match &self.backend {
-            Backend::Gpu(..) => None,
-            Backend::Cpu(engine) => Some(engine.seconds()),
-        }
+        self.engine.cpu_seconds()
     }
 
     /// The losses of finished steps that have not been collected yet, in step order. With `all`, waits for every
     /// submitted step.
     pub fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
-        let losses = match &mut self.backend {
-            Backend::Gpu(gpu, step) => {
-                if all {
-                    step.request_losses()?;
-                }
-                gpu.block_on(step.losses(all))?
-            }
-            Backend::Cpu(engine) => engine.take_losses(),
-        };
+        let losses = self.engine.losses(all)?;
+        let good = losses.iter().filter(|losses| losses.is_finite()).count();
+        self.last_good_batches += good as i64 * self.micro_batches;
         if self.skips {
-            let skipped = losses.iter().filter(|losses| !losses.is_finite()).count();
-            self.batches -= skipped as i64 * self.parts;
+            self.batches -= (losses.len() - good) as i64 * self.micro_batches;
         }
         Ok(losses)
     }
 
     /// Asks for the losses of all submitted steps without waiting for them.
     pub fn request_losses(&mut self) -> Result<()> {
-        match &mut self.backend {
-            Backend::Gpu(_, step) => step.request_losses(),
-            Backend::Cpu(_) => Ok(()),
-        }
+        self.engine.request_losses()
     }
 
     /// Weights and running statistics after the last step.
     pub fn state(&self) -> Result<State> {
-        let (params, buffers) = match &self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.weights())?,
-            Backend::Cpu(engine) => engine.state(),
-        };
+        let (params, buffers) = self.engine.weights()?;
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
     /// Everything that the next step depends on, after the last one. Meant for between two finite or skipped steps, once
     /// all losses are collected.
     pub fn snapshot(&self) -> Result<Snapshot> {
-        match &self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.snapshot(self.batches)),
-            Backend::Cpu(engine) => Ok(engine.snapshot(self.batches)),
-        }
+        self.engine.snapshot(self.batches)
     }
 
     /// Goes on from a snapshot of the same architecture, bit for bit as the engine would have that it was taken of,
     /// on the same device. For an engine that has made no step yet.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.batches = snapshot.state.batches_tracked;
-        match &mut self.backend {
-            Backend::Gpu(_, step) => step.restore(snapshot),
-            Backend::Cpu(engine) => engine.restore(snapshot),
-        }
+        self.last_good_batches = self.batches;
+        self.engine.restore(snapshot);
     }
 
     /// Flat parameter gradients of the last step.
     pub fn gradients(&self) -> Result<Vec<f32>> {
-        match &self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.gradients()),
-            Backend::Cpu(engine) => Ok(engine.gradients()),
-        }
+        self.engine.gradients()
     }
 
-    /// Weights and running statistics of the last step whose losses and gradients were finite; the caller knows
-    /// how many steps there have been, after a start with `batches` in the statistics.
-    pub fn kept_state(&self, batches: i64, steps: u64) -> Result<State> {
-        let batches_tracked = batches + steps as i64 * self.parts;
-        let (params, buffers) = match &self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.kept_weights())?,
-            Backend::Cpu(engine) => engine.kept(),
-        };
-        Ok(State { params, buffers, batches_tracked })
+    /// Weights and running statistics of the last step whose losses and gradients were finite, once all losses are
+    /// collected.
+    pub fn last_good_state(&self) -> Result<State> {
+        let (params, buffers) = self.engine.last_good_weights()?;
+        Ok(State { params, buffers, batches_tracked: self.last_good_batches })
     }
 
     /// Truth, observation and prediction for a batch, each `[batch, nx, ny]`. Updates the running statistics, as
     /// every forward pass of the reference system does.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.batches += self.parts;
-        match &mut self.backend {
-            Backend::Gpu(gpu, step) => gpu.block_on(step.predict(batch)),
-            Backend::Cpu(engine) => Ok(engine.predict(batch)),
-        }
-    }
-}
-
-/// Adds to the error of a batch that is too large what `--micro-batch` would do about it.
-fn hint(error: Error, config: &TrainConfig) -> Error {
-    match error {
-        Error::BatchTooLarge { fits, .. } if config.micro_batch.is_none() => {
-            let Some(micro) = (1..=fits).rev().find(|fits| config.batch.is_multiple_of(*fits)) else {
-                return error;
-            };
-            Error::usage(format!("{error}, or add --micro-batch {micro} (see train --help)"))
-        }
-        other => other,
+        self.batches += self.micro_batches;
+        self.engine.predict(batch)
     }
 }

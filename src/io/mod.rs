@@ -6,8 +6,10 @@
 pub mod arrays;
 pub mod atomic;
 pub mod cache;
+#[cfg(feature = "pictures")]
 pub mod html;
 pub mod images;
+#[cfg(feature = "pictures")]
 pub mod plots;
 pub mod run_folder;
 pub mod tables;

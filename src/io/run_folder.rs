@@ -4,9 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
-use crate::io::atomic;
+use crate::io::atomic::{self, Unfinished};
 use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
@@ -75,8 +73,8 @@ fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Pat
     check_new(path)?;
     let parent = atomic::folder_of(path);
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
-    let hidden = filled(parent, path, fill)?;
-    if place(&hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
+    let mut hidden = filled(parent, path, fill)?;
+    if place(&mut hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
 }
 
 fn taken(path: &Path) -> Error {
@@ -88,18 +86,18 @@ fn create_numbered(parent: &Path, method: &str, fill: impl FnOnce(&Path) -> Resu
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
     let mut number = highest(parent, method)? + 1;
     let path = |number| parent.join(format!("{method}-{number:03}"));
-    let hidden = filled(parent, &path(number), fill)?;
+    let mut hidden = filled(parent, &path(number), fill)?;
     // Another process may have taken this number since we looked.
-    while !place(&hidden, &path(number))? {
+    while !place(&mut hidden, &path(number))? {
         number += 1;
     }
     Ok(path(number))
 }
 
-/// A folder beside `path` with what `fill` puts into it. It goes when it is dropped in its place.
-fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<TempDir> {
-    let hidden = atomic::temporary(|builder| builder.tempdir_in(parent), 0o777);
-    let hidden = hidden.map_err(Error::io(path, "cannot create the folder"))?;
+/// A hidden folder beside `path` with what `fill` puts into it.
+fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Unfinished> {
+    let hidden = Unfinished::new(parent, fs::create_dir);
+    let (hidden, ()) = hidden.map_err(Error::io(path, "cannot create the folder"))?;
     // Never empty: a rename would replace an empty folder of another process.
     let lock = hidden.path().join(LOCK);
     File::create(&lock).map_err(Error::io(&lock, "cannot create"))?;
@@ -108,11 +106,11 @@ fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) ->
 }
 
 /// Moves a folder to `path`, unless something is there; whether it did.
-fn place(hidden: &TempDir, path: &Path) -> Result<bool> {
+fn place(hidden: &mut Unfinished, path: &Path) -> Result<bool> {
     if path.symlink_metadata().is_ok() {
         return Ok(false); // the rename below would replace an empty folder
     }
-    match fs::rename(hidden.path(), path) {
+    match hidden.rename(path) {
         Ok(()) => {
             atomic::sync_folder(atomic::folder_of(path));
             Ok(true)

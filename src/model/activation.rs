@@ -1,15 +1,15 @@
-//! The nonlinearities that a network can have behind its batch norms.
+//! The activation functions of the network.
 
 use crate::model::choice::choice;
 
 choice! {
-    /// A function of one number, with the names of PyTorch's modules in lower case.
+    /// A function of one number, named like PyTorch's module in lower case.
     #[derive(Default)]
     pub enum Activation {
         /// max(x, 0).
         #[default]
         Relu = "relu",
-        /// x·σ(x), with σ the sigmoid. It falls down to -0.28 at x = -1.28, and rises from there.
+        /// x·σ(x), with σ the sigmoid. It has its minimum, -0.28, at x = -1.28.
         Silu = "silu",
         /// The hyperbolic tangent.
         Tanh = "tanh",
@@ -17,7 +17,7 @@ choice! {
         Sigmoid = "sigmoid",
     }
     internal {
-        /// x itself: what residual blocks have behind their shortcuts.
+        /// x itself, which follows the shortcut of a residual block.
         Identity = "identity",
     }
 }

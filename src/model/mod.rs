@@ -1,4 +1,4 @@
-//! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
+//! *What* is computed, on whichever engine: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
 pub mod activation;
@@ -17,6 +17,7 @@ pub mod rng;
 pub mod schedule;
 pub mod setting;
 pub mod snapshot;
+pub mod step_spec;
 pub mod storage;
 pub mod unet;
 
@@ -30,5 +31,6 @@ pub use precision::Precision;
 pub use rectangles::Rectangle;
 pub use schedule::{Schedule, ScheduleName};
 pub use snapshot::Snapshot;
+pub use step_spec::StepSpec;
 pub use storage::Storage;
 pub use unet::{Padding, UNet, UNetConfig};

@@ -8,9 +8,9 @@ choice! {
     pub enum Method {
         /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
         Sip = "sip",
-        /// Plain gradient of the observation error, through the simulator.
+        /// The gradient of the data misfit ½‖y* - y‖², through the simulator.
         Gd = "gd",
-        /// The plain distance to the truth x*, without physics.
+        /// The gradient of the distance ½‖x* - x‖² to the truth, without physics.
         Supervised = "supervised",
     }
 }
@@ -25,27 +25,27 @@ impl Method {
         }
     }
 
-    /// Whether the loss is ½‖∂L/∂x‖²; for GD it is the observation error.
+    /// Whether the loss is ½‖∂L/∂x‖²; for GD it is the data misfit.
     pub fn loss_is_signal(self) -> bool {
         self != Self::Gd
     }
 }
 
-/// A method with the noise that it reckons with. A mode of the residual r counts as signal where it exceeds
-/// σ² = uncertainty²·‖r‖² + N·noise² (method §3, where the noise is 0).
+/// A method with the noise that it assumes. A mode of the residual r counts as signal where its energy
+/// exceeds σ² = uncertainty²·‖r‖² + N·noise², with N cells (method §3 has a noise of 0).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// The training signal.
     pub method: Method,
-    /// The residual's uncertainty relative to its norm, ε.
+    /// The residual's uncertainty relative to its norm, ε, at least 0.
     pub uncertainty: f64,
-    /// Standard deviation of the observation's noise in every cell, in units of the field. Where it is
-    /// positive, batches carry that noise.
+    /// Standard deviation of the observation's noise in every cell, in units of the field, at least 0. Where
+    /// it is positive, batches carry that noise.
     pub noise: f64,
 }
 
 impl From<Method> for Objective {
-    /// As the reference system: exact observations, ε = 1e-6.
+    /// As in the reference system: exact observations, ε = 1e-6.
     fn from(method: Method) -> Self {
         Self { method, uncertainty: UNCERTAINTY, noise: 0.0 }
     }

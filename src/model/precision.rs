@@ -3,7 +3,7 @@
 use crate::model::choice::choice;
 
 choice! {
-    /// The scalar of the physics; the network is always 32 bits wide.
+    /// The number type of the physics; the network computes in 32 bits in any case.
     #[derive(Default)]
     pub enum Precision {
         /// 32 bits, on any GPU. Training needs no more: its Fourier form (method §3b) subtracts nothing that

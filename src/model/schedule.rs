@@ -1,4 +1,4 @@
-//! The learning rate of every step: a pure function of the settings and the step.
+//! The learning rate of every step, a pure function of the settings and the step.
 
 use crate::model::choice::choice;
 use std::f64::consts::PI;
@@ -6,7 +6,7 @@ use std::f64::consts::PI;
 /// The factor that multiplies the learning rate in step s = 0, 1, …
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Schedule {
-    /// 1.
+    /// 1 in every step.
     #[default]
     Constant,
     /// ½·(1 + cos(π·s/T)) for s below T, and 0 from then on.

@@ -1,38 +1,35 @@
-//! A network on pictures of any size: in tiles with what a mirror at the edges shows, blended without seams.
+//! Applies a network to pictures of any size, in mirrored tiles that are blended without seams.
 
 use crate::Result;
 use crate::engine::device::Device;
-use crate::engine::predictor::{Norm, reconstruct};
-use crate::model::UNet;
-use crate::model::unet::init::State;
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::restore::tiles::{Rules, Tiling};
 
-/// The usual longest side of a tile. Deeper networks look farther and get longer ones.
+/// The usual longest side of a tile. Deeper networks see farther and get larger tiles.
 const LARGEST_TILE: usize = 256;
 
-/// Cells that the network takes at a time where the number of tiles does not matter to the result.
+/// The network takes about this many cells at a time where the number of tiles does not affect the result.
 const CHUNK: usize = 1 << 18;
 
-/// Predictions for `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean, so that of each
-/// plane is given to its prediction.
+/// Predicts x for observed `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean,
+/// so each prediction gets the mean of its plane.
 ///
-/// With [`Norm::Running`] tiles do not know of each other; with [`Norm::Batch`] all tiles of all planes share their
-/// statistics, unless `batch` says how many tiles at a time do.
+/// With [`Norm::Running`] every tile is normalised by the same running statistics. With [`Norm::Batch`] all
+/// tiles of all planes share their batch statistics, or `batch` tiles at a time do.
 ///
 /// # Errors
-/// Those of [`reconstruct`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
+/// Those of [`predict`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.
 pub fn reconstruct_planes(
     device: &Device,
-    net: &UNet,
-    state: &State,
-    norm: Norm,
+    trained: Trained,
     batch: Option<usize>,
     planes: &[f64],
     nx: usize,
     ny: usize,
 ) -> Result<Vec<f64>> {
-    // Two cells of the coarsest level, in cells of the picture: most of what a prediction depends on is nearer.
-    let guard = 2 << net.config.levels();
+    // Two cells of the coarsest level, in cells of the picture: most of what a prediction depends on is
+    // nearer.
+    let guard = 2 << trained.net.config.levels();
     let rules = Rules { largest: LARGEST_TILE.max(8 * guard), guard, mirrored: false };
     let tiling = Tiling::new(nx, ny, rules)?;
     let [tx, ty] = tiling.tile();
@@ -41,12 +38,12 @@ pub fn reconstruct_planes(
         (0..tiling.count()).for_each(|index| tiling.cut(plane, index, &mut tiles));
     }
     let count = tiles.len() / (tx * ty);
-    let batch = batch.unwrap_or(match norm {
+    let batch = batch.unwrap_or(match trained.norm {
         Norm::Batch => count,
         Norm::Running => (CHUNK / (tx * ty)).max(1),
     });
     let observed: Vec<f32> = tiles.iter().map(|&v| v as f32).collect();
-    let predicted = reconstruct(device, net, state, norm, batch, &observed, tx, ty)?;
+    let predicted = predict(device, trained, batch, &observed, tx, ty)?;
     let mut results = vec![0.0; planes.len()];
     for (tile, predicted) in predicted.chunks_exact(tx * ty).enumerate() {
         let (plane, index) = (tile / tiling.count(), tile % tiling.count());
@@ -63,7 +60,8 @@ pub fn reconstruct_planes(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Padding, UNetConfig};
+    use crate::model::unet::init::State;
+    use crate::model::{Padding, UNet, UNetConfig};
 
     #[test]
     fn tiles_leave_no_seam() {
@@ -73,15 +71,15 @@ mod tests {
         let plane: Vec<f64> = (0..nx * ny)
             .map(|i| 0.5 + 0.4 * (0.05 * (i / ny) as f64).sin() * (0.2 * (i % ny) as f64).cos())
             .collect();
-        let tiled =
-            reconstruct_planes(&Device::Cpu, &net, &state, Norm::Running, None, &plane, nx, ny).unwrap();
+        let trained = Trained { net: &net, state: &state, norm: Norm::Running };
+        let tiled = reconstruct_planes(&Device::Cpu, trained, None, &plane, nx, ny).unwrap();
         // In one piece, with mirror images all around.
         let whole = Tiling::new(nx, ny, Rules { largest: 512, guard: 16, mirrored: false }).unwrap();
         let [tx, ty] = whole.tile();
         let mut tile = Vec::new();
         whole.cut(&plane, 0, &mut tile);
         let tile: Vec<f32> = tile.iter().map(|&v| v as f32).collect();
-        let one = reconstruct(&Device::Cpu, &net, &state, Norm::Running, 1, &tile, tx, ty).unwrap();
+        let one = predict(&Device::Cpu, trained, 1, &tile, tx, ty).unwrap();
         let one: Vec<f64> = one.into_iter().map(f64::from).collect();
         let mut reference = vec![0.0; nx * ny];
         whole.blend(&one, 0, &mut reference);
@@ -105,6 +103,7 @@ mod tests {
     fn a_picture_without_cells_is_refused() {
         let net = UNet::new(&UNetConfig::new(2, &[8], Padding::Circular).unwrap());
         let state = State::new(&net, 3);
-        assert!(reconstruct_planes(&Device::Cpu, &net, &state, Norm::Running, None, &[], 0, 5).is_err());
+        let trained = Trained { net: &net, state: &state, norm: Norm::Running };
+        assert!(reconstruct_planes(&Device::Cpu, trained, None, &[], 0, 5).is_err());
     }
 }

@@ -76,7 +76,7 @@ mod tests {
         let state = State::new(&net, step);
         let zeros = vec![0.0; net.param_count];
         let snapshot = Snapshot {
-            kept_params: state.params.clone(),
+            last_good_params: state.params.clone(),
             state,
             first_moments: zeros.clone(),
             second_moments: zeros,

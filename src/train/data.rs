@@ -1,7 +1,7 @@
 //! Where the fields x* of a training run come from, and the noise of their observations.
 
 use crate::engine::device::Device;
-use crate::engine::operators::{diffuse, rasterised};
+use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
@@ -171,7 +171,7 @@ impl HeldOut {
             Some(path) => npy::read(path)?.data.into_f64(),
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
-                rasterised(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterise(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         let samples = truth.len() / (nx * ny);
@@ -184,7 +184,7 @@ impl HeldOut {
         let truth = match batch.truth {
             Truth::Fields(fields) => fields,
             Truth::Rectangles(rectangles) => {
-                rasterised(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterise(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         Ok(Self { truth, noise: batch.noise })

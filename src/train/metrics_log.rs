@@ -2,7 +2,7 @@
 
 use crate::engine::trainer::Trainer;
 use crate::io::tables::json_lines::JsonLines;
-use crate::io::tables::metrics::{MetricsFile, Row};
+use crate::io::tables::metrics::{MetricsFile, MetricsRow};
 use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
 use crate::train::progress::Progress;
@@ -12,11 +12,11 @@ use std::path::Path;
 use std::time::Instant;
 
 /// The rows of a run, in memory and in its folder.
-pub(crate) struct Journal {
+pub(crate) struct MetricsLog {
     file: MetricsFile,
     /// The same rows once more, where they are asked for.
     json: Option<JsonLines>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<MetricsRow>,
     steps: u64,
     start: Instant,
     /// Seconds of training before `start`.
@@ -28,11 +28,11 @@ pub(crate) struct Journal {
     /// The step that ended training, since its losses were not finite.
     pub(crate) failed: Option<u64>,
     on_nan: OnNan,
-    /// Steps whose losses have come from the engine, which after [`Journal::rewind`] are fewer than the rows.
+    /// Steps whose losses have come from the engine, which after [`MetricsLog::rewind`] are fewer than the rows.
     arrived: u64,
 }
 
-impl Journal {
+impl MetricsLog {
     /// Goes on with step `done`, whose predecessors are in `metrics.csv`.
     pub(crate) fn resume(folder: &Path, done: u64, config: &TrainConfig) -> Result<Self> {
         let (file, rows) = MetricsFile::resume(&folder.join("metrics.csv"), done)?;
@@ -105,11 +105,6 @@ impl Journal {
     /// Steps that were skipped, those before an interruption too.
     pub(crate) fn skipped(&self) -> u64 {
         self.rows.iter().filter(|row| row.is_skipped()).count() as u64
-    }
-
-    /// Steps from `first` on that were not skipped.
-    pub(crate) fn good_steps(&self, first: u64) -> u64 {
-        self.rows[first as usize..].iter().filter(|row| !row.is_skipped()).count() as u64
     }
 
     /// Returns when every row is on the disk.

@@ -4,6 +4,8 @@ pub mod checkpoint;
 pub mod comparison;
 pub mod config;
 pub mod data;
+#[cfg(feature = "pictures")]
+pub mod drawings;
 mod metrics_log;
 pub mod picture_crops;
 pub mod plan;

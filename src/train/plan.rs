@@ -1,35 +1,61 @@
 //! From settings to a run's parts: every value checked, every file read.
 
+use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
-use crate::model::{Adam, HeatEquation, Method, Objective, Precision, Storage, UNet};
+use crate::model::{Adam, HeatEquation, Method, Objective, Precision, StepSpec, Storage, UNet};
 use crate::restore::classical::check_noise;
 use crate::restore::diffusion::rounding;
+use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
+use std::time::Duration;
 use toml::Value;
 
 /// A configuration that has passed every check, with its files read.
 pub struct Plan {
-    /// The physics.
-    pub heat: HeatEquation,
-    /// The network.
-    pub net: UNet,
-    /// The optimiser.
-    pub adam: Adam,
-    /// What is minimised.
-    pub objective: Objective,
+    /// What the engine is built for.
+    pub step: StepSpec,
     /// Weights before the first step.
     pub start: State,
     /// The fields x*.
     pub data: Data,
     /// Fields that training does not see, where validation is asked for.
     pub held_out: Option<HeldOut>,
+}
+
+impl Plan {
+    /// Builds the engine on `device`.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::new`]; that of a batch that is too large names the micro-batch that would fit.
+    pub fn trainer(&self, device: &Device) -> Result<Trainer> {
+        Trainer::new(device, &self.step, &self.start).map_err(|error| self.name_micro_batch(error))
+    }
+
+    /// Refuses what [`Plan::trainer`] would refuse before it builds anything.
+    pub fn check(&self, device: &Device) -> Result<()> {
+        Trainer::check(device, &self.step).map_err(|error| self.name_micro_batch(error))
+    }
+
+    /// Adds to the error of a batch that is too large what `--micro-batch` would do about it.
+    fn name_micro_batch(&self, error: Error) -> Error {
+        match error {
+            Error::BatchTooLarge { fits, .. } if self.step.micro_batches == 1 => {
+                let batch = self.step.samples_at_once;
+                let Some(micro) = (1..=fits).rev().find(|fits| batch.is_multiple_of(*fits)) else {
+                    return error;
+                };
+                Error::usage(format!("{error}, or add --micro-batch {micro} (see train --help)"))
+            }
+            other => other,
+        }
+    }
 }
 
 impl TrainConfig {
@@ -61,7 +87,16 @@ impl TrainConfig {
         let Size { nx, ny } = self.size;
         let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise };
         let held_out = self.held_out()?;
-        Ok(Plan { heat, net, adam, objective, start, data, held_out })
+        let step = StepSpec {
+            physics: self.physics,
+            activations: self.activations,
+            adam,
+            micro_batches: self.micro_batches(),
+            skip_bad_steps: self.on_nan == OnNan::Skip,
+            longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
+            ..StepSpec::new(&net, &heat, objective, self.samples_at_once())
+        };
+        Ok(Plan { step, start, data, held_out })
     }
 
     fn model(&self) -> Result<(HeatEquation, UNet, State)> {

@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::engine::device::Device;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::model::unet::init::State;
 use crate::model::{HeatEquation, UNet};
 use crate::train::config::TrainConfig;
@@ -34,23 +34,30 @@ pub(crate) struct Previewer {
 
 impl Previewer {
     pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.heat;
+        let HeatEquation { nx, ny, .. } = plan.step.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
-        let mut observation = examples.observation(&plan.heat)?;
+        let mut observation = examples.observation(&plan.step.heat)?;
         observation.truncate(nx * ny);
         // Where only observations are known, what stands in for x* is of no interest.
         let truth = config.observations.is_none().then(|| {
             let values = examples.truth[..nx * ny].iter();
             values.map(|&v| v as f32).collect()
         });
-        Ok(Self { device: device.clone(), net: plan.net.clone(), heat: plan.heat, truth, observation })
+        Ok(Self {
+            device: device.clone(),
+            net: plan.step.net.clone(),
+            heat: plan.step.heat,
+            truth,
+            observation,
+        })
     }
 
     /// The example as the network in this state sees it.
     pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let observation = &self.observation;
-        let prediction = reconstruct(&self.device, &self.net, state, Norm::Running, 1, observation, nx, ny)?;
+        let trained = Trained { net: &self.net, state, norm: Norm::Running };
+        let prediction = predict(&self.device, trained, 1, observation, nx, ny)?;
         Ok(Preview { truth: self.truth.as_deref(), observation, prediction, nx, ny })
     }
 }

@@ -69,8 +69,8 @@ impl Resumed {
         // The file that the run began with may be gone.
         let mut plan = TrainConfig { weights: None, ..config.clone() }.plan()?;
         let snapshot = &checkpoint.snapshot;
-        let (params, buffers) = (plan.net.param_count, plan.net.buffer_count);
-        let moments = [&snapshot.first_moments, &snapshot.second_moments, &snapshot.kept_params];
+        let (params, buffers) = (plan.step.net.param_count, plan.step.net.buffer_count);
+        let moments = [&snapshot.first_moments, &snapshot.second_moments, &snapshot.last_good_params];
         if snapshot.state.params.len() != params
             || snapshot.state.buffers.len() != buffers
             || moments.iter().any(|array| array.len() != params)

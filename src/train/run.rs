@@ -9,7 +9,9 @@ use crate::io::run_folder::{self, Lock};
 use crate::model::Snapshot;
 use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
-use crate::train::metrics_log::Journal;
+#[cfg(feature = "pictures")]
+use crate::train::drawings;
+use crate::train::metrics_log::MetricsLog;
 use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
 use crate::train::progress::{Outcome, Progress};
@@ -39,7 +41,8 @@ const FILES: [&str; 10] = [
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one
-/// in `runs/`).
+/// in `runs/`). Without the crate's feature `pictures` the folder holds no `curves.png` and no `reconstruction.png`; all
+/// else is the same byte for byte.
 ///
 /// # Errors
 /// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
@@ -54,7 +57,7 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
-    let trainer = Trainer::new(device, &plan, config)?;
+    let trainer = plan.trainer(device)?;
     // A folder that is there can be gone on with, whenever this process is killed.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
         results::config(&folder.join("config.toml"), &config.settled(), &device.describe())
@@ -77,7 +80,7 @@ pub fn resume(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, None)?;
-    let mut trainer = Trainer::new(device, &plan, config)?;
+    let mut trainer = plan.trainer(device)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
         Some(checkpoint) => checkpoint.snapshot,
@@ -109,7 +112,7 @@ struct Run {
     device: Device,
     folder: PathBuf,
     _lock: Lock,
-    journal: Journal,
+    metrics: MetricsLog,
     validation: Option<Validation>,
     /// Made when first wanted.
     previewer: Option<Previewer>,
@@ -131,7 +134,7 @@ impl Run {
         recovery: Recovery,
     ) -> Result<Self> {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
-        let journal = Journal::resume(&folder, done, &config)?;
+        let metrics = MetricsLog::resume(&folder, done, &config)?;
         let validation = Validation::resume(&folder, done, &config, &plan, &device)?;
         results::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
@@ -141,7 +144,7 @@ impl Run {
             device,
             folder,
             _lock: lock,
-            journal,
+            metrics,
             validation,
             previewer: None,
             recovery,
@@ -165,7 +168,7 @@ impl Run {
     /// Returns to the last state on the host, on a device opened anew.
     fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Trainer> {
         let what = error.to_string();
-        let build = |device: &Device| Trainer::new(device, &self.plan, &self.config);
+        let build = |device: &Device| self.plan.trainer(device);
         let (device, mut trainer) = self.recovery.restart(error, &self.device, build)?;
         trainer.restore(&self.recovery.snapshot);
         self.device = device;
@@ -174,7 +177,7 @@ impl Run {
         }
         self.previewer = None; // of the device that failed
         self.done = self.recovery.step;
-        self.journal.rewind(self.done);
+        self.metrics.rewind(self.done);
         progress.recovered(&what, self.done, &self.device);
         Ok(trainer)
     }
@@ -195,7 +198,7 @@ impl Run {
         let mut last_request = Instant::now();
         loop {
             self.look_and_save(trainer, progress)?;
-            if self.done == self.config.steps || self.journal.failed.is_some() {
+            if self.done == self.config.steps || self.metrics.failed.is_some() {
                 return self.finish(trainer, progress);
             }
             if progress.interrupted() {
@@ -207,7 +210,7 @@ impl Run {
                 trainer.request_losses()?;
                 last_request = Instant::now();
             }
-            self.journal.add(trainer, false, progress)?;
+            self.metrics.add(trainer, false, progress)?;
             if let Some((dispatch, time)) = trainer.too_long() {
                 progress.too_long(&dispatch, time);
             }
@@ -235,11 +238,11 @@ impl Run {
 
     /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
     fn settle(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
-        self.journal.add(trainer, true, progress)?;
-        if !self.journal.is_complete(self.done) {
+        self.metrics.add(trainer, true, progress)?;
+        if !self.metrics.is_complete(self.done) {
             return Err(Error::Device("the losses of some steps never came".to_owned()));
         }
-        if self.journal.failed.is_some() {
+        if self.metrics.failed.is_some() {
             return Ok(None);
         }
         let snapshot = Some(trainer.snapshot()?).filter(|snapshot| snapshot.state.is_finite());
@@ -279,7 +282,7 @@ impl Run {
 
     /// Tables reach the disk before the checkpoint that says how far they are.
     fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
-        self.journal.sync()?;
+        self.metrics.sync()?;
         self.validation.as_ref().map_or(Ok(()), Validation::sync)?;
         let settings = lasting(&self.config)?.to_string();
         Ok(Checkpoint { step: self.done, settings, snapshot })
@@ -288,7 +291,7 @@ impl Run {
     /// Stops before the end, such that [`resume`] goes on here.
     fn pause(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
-        weights::write(&self.folder.join("weights.safetensors"), &self.plan.net, &snapshot.state)?;
+        weights::write(&self.folder.join("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         Ok(self.outcome())
     }
@@ -297,13 +300,16 @@ impl Run {
     fn finish(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
         let file = |name: &str| self.folder.join(name);
-        weights::write(&file("weights.safetensors"), &self.plan.net, &snapshot.state)?;
+        weights::write(&file("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
-            weights::write_gradients(path, &self.plan.net, &trainer.gradients()?)?;
+            weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
-        results::curves(&file("curves.png"), &self.config, &self.journal.rows)?;
-        let examples = trainer.predict(&self.plan.data.examples())?;
-        results::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        #[cfg(feature = "pictures")]
+        {
+            let examples = trainer.predict(&self.plan.data.examples())?;
+            drawings::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
+            drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        }
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
         Ok(self.outcome())
@@ -312,25 +318,24 @@ impl Run {
     /// Writes the last good weights, and returns what to say.
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
-        let good = self.journal.good_steps(self.first);
-        let kept = trainer.kept_state(self.plan.start.batches_tracked, good)?;
-        weights::write(&path, &self.plan.net, &kept)?;
-        results::curves(&self.folder.join("curves.png"), &self.config, &self.journal.rows)?;
-        let before = match (self.config.on_nan, self.journal.failed) {
+        weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
+        #[cfg(feature = "pictures")]
+        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
+        let before = match (self.config.on_nan, self.metrics.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
             _ => String::new(),
         };
         let hint = format!("{before}the last good weights are in {}; try a smaller --lr", path.display());
-        Ok(Error::NonFinite { step: self.journal.failed.unwrap_or(self.done), hint })
+        Ok(Error::NonFinite { step: self.metrics.failed.unwrap_or(self.done), hint })
     }
 
     fn outcome(&self) -> Outcome {
         Outcome {
             folder: self.folder.clone(),
             steps: self.done,
-            skipped: self.journal.skipped(),
-            x_l2: self.journal.last,
-            seconds: self.journal.seconds(),
+            skipped: self.metrics.skipped(),
+            x_l2: self.metrics.last,
+            seconds: self.metrics.seconds(),
         }
     }
 }

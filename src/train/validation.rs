@@ -3,9 +3,9 @@
 use crate::Result;
 use crate::engine::device::Device;
 use crate::engine::operators::diffuse;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
-use crate::io::tables::validation::{Row, ValidationFile};
+use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
 use crate::model::{HeatEquation, Precision, UNet};
 use crate::train::config::TrainConfig;
@@ -44,12 +44,12 @@ impl Validation {
         let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
         Ok(Some(Self {
             device: device.clone(),
-            net: plan.net.clone(),
-            heat: plan.heat,
+            net: plan.step.net.clone(),
+            heat: plan.step.heat,
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
-            observation: held_out.observation(&plan.heat)?,
+            observation: held_out.observation(&plan.step.heat)?,
             file,
             looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
@@ -68,17 +68,18 @@ impl Validation {
     }
 
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
-    pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
+    pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let HeatEquation { nx, ny, .. } = self.heat;
-        let (device, norm) = (&self.device, Norm::Running);
-        let prediction = reconstruct(device, &self.net, state, norm, self.batch, &self.observation, nx, ny)?;
+        let trained = Trained { net: &self.net, state, norm: Norm::Running };
+        let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
         let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &prediction)?;
         let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
         let count = (self.truth.len() / self.heat.cells()) as f64;
         let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;
-        let row = Row { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
+        let row =
+            ValidationRow { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
         if row.x_l2_mean < self.best {
             self.best = row.x_l2_mean;
             weights::write(&self.best_path, &self.net, state)?;

@@ -1,7 +1,7 @@
 //! What `--report` draws, and the numbers it tells.
 
 use crate::Result;
-use crate::io::plots::restoration::{self, Palette, Panel, Row};
+use crate::io::plots::restoration::{self, Palette, RestorationPanel, RestorationRow};
 use crate::model::quality;
 use crate::restore::Diffusion;
 use std::path::Path;
@@ -26,7 +26,7 @@ pub(crate) fn draw(path: &Path, diffusion: &Diffusion, seen: &Seen, palette: Pal
         Palette::Field => nx * ny,
         Palette::Picture => x.len(),
     };
-    let rows: Vec<Row> = (0..x.len() / len)
+    let rows: Vec<RestorationRow> = (0..x.len() / len)
         .map(|row| {
             let part = |values: &[f64]| values[row * len..][..len].to_vec();
             let truth = truth.map(part);
@@ -41,19 +41,19 @@ pub(crate) fn draw(path: &Path, diffusion: &Diffusion, seen: &Seen, palette: Pal
                 Some(truth) => quality_of(values, truth, nx, ny, palette),
                 None => Vec::new(),
             };
-            let panel = |title: &str, caption: Vec<String>, planes: Vec<f64>| Panel {
+            let panel = |title: &str, caption: Vec<String>, planes: Vec<f64>| RestorationPanel {
                 title: title.to_owned(),
                 caption,
                 planes,
             };
-            let mut panels: Vec<Panel> =
+            let mut panels: Vec<RestorationPanel> =
                 truth.iter().map(|truth| panel("truth x*", Vec::new(), truth.clone())).collect();
             panels.extend([
                 panel("observation y", compared(&observation), observation),
                 panel("reconstruction x", compared(&x), x),
                 panel("re-diffused P(x)", Vec::new(), again),
             ]);
-            Row { panels, residual: panel("residual y − P(x)", misfit, residual) }
+            RestorationRow { panels, residual: panel("residual y − P(x)", misfit, residual) }
         })
         .collect();
     restoration::draw(path, &rows, nx, ny, palette)

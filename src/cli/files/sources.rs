@@ -3,6 +3,7 @@
 use crate::cli::files::arrays;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
+use crate::io::images::format::{has_picture_name, is_lossy, list};
 use crate::io::images::photo::{self, Photo};
 use crate::{Error, Result};
 use std::io::Read;
@@ -30,7 +31,7 @@ pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
     let named_array = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
     if start.starts_with(b"\x93NUMPY") || named_array {
         Ok(Kind::Array)
-    } else if photo::is_picture(&start) || photo::has_picture_name(path) {
+    } else if photo::is_picture(&start) || has_picture_name(path) {
         Ok(Kind::Picture)
     } else {
         Err(Error::file(
@@ -43,7 +44,7 @@ pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
 
 /// Refuses the name of a picture for an array's result.
 pub(in crate::cli) fn check_array_output(output: &Path) -> Result<()> {
-    if photo::has_picture_name(output) {
+    if has_picture_name(output) {
         return Err(Error::file(output, "cannot write: the input is an array, so name a .npy file"));
     }
     arrays::check_output(output)
@@ -81,7 +82,7 @@ pub(in crate::cli) fn jobs(
 }
 
 fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option<&Path>) -> Result<Vec<Job>> {
-    let inputs = photo::list(input)?;
+    let inputs = list(input)?;
     for folder in [Some(output), report].into_iter().flatten() {
         if folder.exists() && !folder.is_dir() {
             return Err(Error::file(folder, "cannot write: the input is a folder, so name a folder"));
@@ -100,7 +101,7 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
     for path in inputs {
         let name = PathBuf::from(path.file_name().unwrap_or_default());
         // What was lost to JPEG once shall not be lost again.
-        let written = if photo::is_lossy(&name) { name.with_extension("png") } else { name.clone() };
+        let written = if is_lossy(&name) { name.with_extension("png") } else { name.clone() };
         let job = Job {
             output: output.join(&written),
             report: report.map(|folder| folder.join(&name).with_extension("png")),

@@ -22,7 +22,7 @@ impl DeviceFlag {
     /// Opens the device for physics in `precision`; where it cannot compute in that, the CPU twins, with a
     /// line that says so.
     pub(in crate::cli) fn open_for(&self, precision: Precision) -> Result<Device> {
-        let (device, note) = operators::fallback(self.open()?, precision);
+        let (device, note) = operators::device_for(self.open()?, precision);
         if let Some(note) = note {
             note!("{note}");
         }

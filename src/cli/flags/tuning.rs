@@ -1,8 +1,8 @@
 //! Whether the convolutions run in the variants that are fastest here, for the commands that run them.
 
 use crate::cli::terminal::messages::note;
+use crate::engine::Device;
 use crate::engine::tuning::{self, Tuned};
-use crate::engine::{Device, Trainer};
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
 use crate::train::{Plan, TrainConfig};
@@ -26,7 +26,7 @@ impl Tuning {
         if self.no_tune {
             return Ok(());
         }
-        Trainer::check(device, plan, config)?; // what does not fit is refused at once
+        plan.check(device)?; // what does not fit is refused at once
         find(gpu, config, plan)
     }
 
@@ -41,7 +41,7 @@ impl Tuning {
 /// Finds the fastest variants for training as `config` says, unless they are known, and says so.
 pub(in crate::cli) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
     let work = Workload {
-        net: &plan.net,
+        net: &plan.step.net,
         storage: config.activations,
         batch: config.samples_at_once(),
         nx: config.size.nx,

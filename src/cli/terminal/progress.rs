@@ -6,7 +6,7 @@ use crate::cli::terminal::messages::note;
 use crate::cli::terminal::scene::loss;
 use crate::cli::terminal::view::View;
 use crate::engine::Device;
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;
 use crate::train::{Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -83,7 +83,7 @@ impl Display {
 }
 
 impl Progress for Display {
-    fn step(&mut self, row: &Row, steps: u64) {
+    fn step(&mut self, row: &MetricsRow, steps: u64) {
         let done = row.step + 1;
         let speed = done as f64 / row.seconds.max(1e-9);
         match &mut self.screen {
@@ -100,7 +100,7 @@ impl Progress for Display {
         }
     }
 
-    fn validated(&mut self, row: &validation::Row) {
+    fn validated(&mut self, row: &validation::ValidationRow) {
         self.say(format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean));
     }
 

@@ -1,7 +1,7 @@
 //! What the live view shows: curves, speed and the current reconstruction, drawn on any terminal.
 
 use crate::io::plots::field_panels::{common_range, inferno};
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
@@ -21,7 +21,7 @@ pub(super) struct Scene {
     /// What is trained, and where.
     pub(super) title: String,
     pub(super) steps: u64,
-    pub(super) rows: Vec<Row>,
+    pub(super) rows: Vec<MetricsRow>,
     /// Titles and cells of the example's fields, and their sides.
     pub(super) fields: Vec<(&'static str, Vec<f32>)>,
     pub(super) sides: (usize, usize),
@@ -60,7 +60,7 @@ impl Scene {
     }
 
     fn draw_curves(&self, frame: &mut Frame, area: Rect) {
-        let curve = |pick: fn(&Row) -> f64| {
+        let curve = |pick: fn(&MetricsRow) -> f64| {
             let stride = self.rows.len().div_ceil(POINTS).max(1);
             let rows = self.rows.iter().rev().step_by(stride).rev();
             let points = rows.map(|row| (row.step as f64 + 1.0, pick(row).log10()));
@@ -161,7 +161,7 @@ impl Widget for Pixels<'_> {
 }
 
 /// The loss that people look at: of x, or where that is unknown, of y.
-pub(super) fn loss(row: &Row) -> String {
+pub(super) fn loss(row: &MetricsRow) -> String {
     if row.is_skipped() {
         return "skipped".to_owned();
     }
@@ -178,7 +178,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     fn scene(steps: u64) -> Scene {
-        let row = |step| Row {
+        let row = |step| MetricsRow {
             step,
             seconds: 0.5 * (step + 1) as f64,
             x_l2_mean: 100.0 / (step + 1) as f64,

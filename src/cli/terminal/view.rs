@@ -2,7 +2,7 @@
 //! goes on.
 
 use crate::cli::terminal::scene::Scene;
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::train::Preview;
 use crate::{Error, Result};
 use ratatui::Terminal;
@@ -65,7 +65,7 @@ impl View {
     }
 
     /// Shows a step's row.
-    pub(in crate::cli) fn step(&mut self, row: &Row) {
+    pub(in crate::cli) fn step(&mut self, row: &MetricsRow) {
         self.scene.rows.push(*row);
         if self.drawn.elapsed() > REFRESH || self.scene.rows.len() == 1 {
             self.draw();

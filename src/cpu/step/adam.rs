@@ -1,4 +1,4 @@
-//! The Adam update over flat buffers (SPEC 6).
+//! The Adam update over flat buffers (method §6).
 
 use crate::cpu::Real;
 use crate::model::Adam;

@@ -1,4 +1,4 @@
-//! The prediction takes over the mean of the truth, which diffusion preserves (SPEC 4).
+//! The prediction takes over the mean of the truth, which diffusion preserves (method §4).
 
 use crate::cpu::Real;
 use crate::cpu::reduce::sum;

@@ -1,128 +1,142 @@
 //! One training step on the CPU, top to bottom like the picture in the README. The network computes in N, the
-//! physics in P; the reference system has N = f32 and P = f64 (SPEC 0), which `train --physics f64` uses. The
-//! training signal has its Fourier form in both precisions: in 64 bits it equals the literal one (SPEC 3b).
+//! physics in P; the reference system has N = f32 and P = f64 (method §0). The training signal has its Fourier form in
+//! both precisions: in 64 bits it equals the literal one (method §3b).
 
 pub mod adam;
+mod data;
+mod guard;
 pub mod mean_shift;
+mod state;
 
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
-use crate::cpu::heat::rasterise::rasterise;
 use crate::cpu::reduce::sum;
 use crate::cpu::step::adam::adam;
+use crate::cpu::step::data::Data;
+use crate::cpu::step::guard::{Guard, is_finite};
 use crate::cpu::step::mean_shift::{mean_shift, mean_shift_backward};
 use crate::cpu::unet::network::Network;
-use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, Truth, UNet};
+use crate::error::Feature;
+use crate::model::unet::init::State;
+use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, StepSpec, Storage};
+use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// The network, the optimiser's state and every array of a step for a fixed batch.
+/// The network, the optimiser's state and every array of a step for one micro-batch.
 pub struct Step<N, P> {
     objective: Objective,
     heat: HeatEquation,
     adam: Adam,
+    micro_batches: usize,
+    guard: Guard<N>,
+    data: Data<N, P>,
     physics: Physics<P>,
-    /// x* and y* are made in 64 bits whatever P: an error of 1e-7 in the network's input decides on which side of
-    /// zero some ReLU's argument falls, and it costs 2 % of a step to avoid.
-    data: Vec<f64>,
-    diffused: Vec<f64>,
-    diffusion: Physics<f64>,
     network: Network<N>,
-    truth: Vec<P>,
-    observation: Vec<P>,
-    /// What the observation has beyond P(x*), if it has.
-    noise: Option<Vec<P>>,
     error: Vec<P>,
     signal: Vec<P>,
-    input: Vec<N>,
     output: Vec<N>,
     prediction: Vec<N>,
     output_gradient: Vec<N>,
+    /// The sum of the micro-batches' gradients so far.
+    gradient_sum: Vec<N>,
+    /// Steps run, which is also the number t of the last update.
+    submitted: u64,
     /// Flat parameters.
     pub params: Vec<N>,
     /// Flat gradients of the last step.
     pub gradients: Vec<N>,
-    /// First moments.
-    pub m: Vec<N>,
-    /// Second moments.
-    pub v: Vec<N>,
+    /// Adam's first moments.
+    m: Vec<N>,
+    /// Adam's second moments.
+    v: Vec<N>,
     /// Running means and variances.
-    pub running: Vec<N>,
+    running: Vec<N>,
+}
+
+/// The parts of a step, in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// Making x*.
+    Data,
+    /// From x* to the prediction.
+    Forward,
+    /// From the prediction to the parameters' gradients.
+    Backward,
+    /// The guard and Adam.
+    Update,
 }
 
 impl<N: Real, P: Real> Step<N, P> {
-    /// Room for `batch` samples; parameters and moments are zero until they are set.
-    pub fn new(
-        net: &UNet,
-        heat: &HeatEquation,
-        objective: impl Into<Objective>,
-        adam: Adam,
-        batch: usize,
-    ) -> Self {
+    /// Room for steps as `spec` says, starting from `start`. The physics is computed in P whatever the spec's
+    /// precision, and everything is stored as it is computed.
+    pub fn new(spec: &StepSpec, start: &State) -> Self {
+        let StepSpec { net, heat, samples_at_once: batch, .. } = spec;
         let len = batch * heat.cells();
         let (fields, values) = (vec![P::zero(); len], vec![N::zero(); len]);
-        let params = vec![N::zero(); net.param_count];
+        let zeros = vec![N::zero(); net.param_count];
+        let wide = |values: &[f32]| -> Vec<N> { values.iter().map(|&v| N::of(f64::from(v))).collect() };
+        let (params, running) = (wide(&start.params), wide(&start.buffers));
         Self {
-            objective: objective.into(),
+            objective: spec.objective,
             heat: *heat,
-            adam,
+            adam: spec.adam,
+            micro_batches: spec.micro_batches,
+            guard: Guard::new(spec.skip_bad_steps, &params, &running),
+            data: Data::new(heat, *batch),
             physics: Physics::new(heat),
-            diffusion: Physics::new(heat),
-            data: vec![0.0; len],
-            diffused: vec![0.0; len],
-            network: Network::new(net, batch, heat.nx, heat.ny),
-            truth: fields.clone(),
-            observation: fields.clone(),
-            noise: None,
+            network: Network::new(net, *batch, heat.nx, heat.ny),
             error: fields.clone(),
             signal: fields,
-            input: values.clone(),
             output: values.clone(),
             prediction: values.clone(),
             output_gradient: values,
-            gradients: params.clone(),
-            m: params.clone(),
-            v: params.clone(),
-            running: vec![N::zero(); net.buffer_count],
+            gradient_sum: if spec.micro_batches > 1 { zeros.clone() } else { Vec::new() },
+            submitted: 0,
+            gradients: zeros.clone(),
+            m: zeros.clone(),
+            v: zeros,
             params,
+            running,
         }
     }
 
-    /// x* and noise of the next step.
-    pub fn set_batch(&mut self, batch: &Batch) {
-        let (nx, ny) = (self.heat.nx, self.heat.ny);
-        match &batch.truth {
-            Truth::Rectangles(rectangles) => self
-                .data
-                .par_chunks_mut(nx * ny)
-                .zip(rectangles.par_chunks(PER_SAMPLE))
-                .for_each(|(field, rectangles)| rasterise(rectangles, nx, ny, field)),
-            Truth::Fields(fields) => self.data.copy_from_slice(fields),
-        }
-        convert(&self.data, &mut self.truth);
-        self.noise = batch.noise.as_ref().map(|noise| noise.iter().map(|&n| P::of(n)).collect());
+    /// Runs one step and returns its losses. If a loss, a gradient or a statistic is not finite, it changes nothing.
+    pub fn run(&mut self, batch: &Batch) -> Losses {
+        self.run_parts(batch, |_| {})
     }
 
-    /// Everything before the update: fills [`Step::gradients`] and returns the losses.
-    pub fn forward_backward(&mut self) -> Losses {
-        self.forward();
-        self.backward()
+    /// The same; `done` hears of each part that is done, those before the update once per micro-batch.
+    pub fn run_parts(&mut self, batch: &Batch, mut done: impl FnMut(Part)) -> Losses {
+        self.submitted += 1;
+        let mut losses = Losses::default();
+        for (i, part) in batch.parts(self.micro_batches, self.heat.cells()).iter().enumerate() {
+            self.data.set(part);
+            done(Part::Data);
+            self.forward();
+            done(Part::Forward);
+            losses.append(self.backward());
+            self.accumulate(i == 0);
+            losses.frozen |= !is_finite(&self.gradients);
+            done(Part::Backward);
+        }
+        let good = self.guard.check(&mut losses, &self.running);
+        self.guard.keep_last_good(&self.params, &mut self.running);
+        if good {
+            adam(&self.adam, self.submitted, &self.gradients, &mut self.params, &mut self.m, &mut self.v);
+        }
+        done(Part::Update);
+        losses
     }
 
     /// x* -> diffusion -> observation y* -> U-Net -> prediction x. Updates the running statistics.
-    pub fn forward(&mut self) {
+    fn forward(&mut self) {
         let cells = self.heat.cells();
-        self.diffusion.diffuse(&self.data, &mut self.diffused);
-        if let Some(noise) = &self.noise {
-            self.diffused.par_iter_mut().zip(noise).for_each(|(y, n)| *y += n.f64());
-        }
-        convert(&self.diffused, &mut self.observation);
-        convert(&self.observation, &mut self.input);
-        self.network.forward(&self.params, &mut self.running, &self.input, &mut self.output);
+        self.data.diffuse();
+        self.network.forward(&self.params, &mut self.running, &self.data.input, &mut self.output);
 
         self.prediction
             .par_chunks_mut(cells)
-            .zip(self.output.par_chunks(cells).zip(self.truth.par_chunks(cells)))
+            .zip(self.output.par_chunks(cells).zip(self.data.truth.par_chunks(cells)))
             .zip(self.error.par_chunks_mut(cells))
             .for_each(|((prediction, (output, truth)), error)| {
                 let rounded: Vec<N> = truth.iter().map(|t| N::of(t.f64())).collect();
@@ -133,15 +147,12 @@ impl<N: Real, P: Real> Step<N, P> {
             });
     }
 
-    /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward, after [`Step::forward`].
-    pub fn backward(&mut self) -> Losses {
+    /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward.
+    fn backward(&mut self) -> Losses {
         let cells = self.heat.cells();
-        let residual_energy = self.physics.training_signal(
-            &self.objective,
-            &self.error,
-            self.noise.as_deref(),
-            &mut self.signal,
-        );
+        let noise = self.data.noise.as_deref();
+        let residual_energy =
+            self.physics.training_signal(&self.objective, &self.error, noise, &mut self.signal);
 
         let half_energy = |fields: &[P]| -> Vec<f64> {
             let energy = |field: &[P]| 0.5 * sum(cells, |i| field[i] * field[i]).f64();
@@ -154,22 +165,42 @@ impl<N: Real, P: Real> Step<N, P> {
 
         convert(&self.signal, &mut self.output_gradient);
         self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
-        self.network.backward(&self.params, &self.input, &self.output_gradient, &mut self.gradients, None);
-        let frozen = !self.gradients.iter().all(|g| g.is_finite());
-        Losses { loss, x_l2, y_l2, frozen }
+        let Self { params, data, output_gradient, gradients, .. } = self;
+        self.network.backward(params, &data.input, output_gradient, gradients, None);
+        Losses { loss, x_l2, y_l2, frozen: false }
     }
 
-    /// The Adam update number `t` = 1, 2, … from [`Step::gradients`].
-    pub fn update(&mut self, t: u64) {
-        adam(&self.adam, t, &self.gradients, &mut self.params, &mut self.m, &mut self.v);
+    /// Adds the gradients of the micro-batches before to those of this one.
+    fn accumulate(&mut self, first: bool) {
+        if self.micro_batches == 1 {
+            return;
+        }
+        if !first {
+            let sums = self.gradient_sum.iter();
+            self.gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum);
+        }
+        self.gradient_sum.copy_from_slice(&self.gradients);
     }
 
-    /// x*, y* and the prediction of the last step, each `[batch, nx, ny]`.
+    /// x*, y* and the prediction of the last micro-batch, each `[batch, nx, ny]`.
     pub fn fields(&self) -> (&[P], &[P], &[N]) {
-        (&self.truth, &self.observation, &self.prediction)
+        (&self.data.truth, &self.data.observation, &self.prediction)
     }
 }
 
+/// Refuses what the CPU engine cannot do.
+///
+/// # Errors
+/// [`Error::Unsupported`] for 16-bit activations.
+pub fn check(spec: &StepSpec) -> Result<()> {
+    if spec.activations == Storage::F16 {
+        let why = "the CPU engine stores 32 bits only".to_owned();
+        return Err(Error::Unsupported { feature: Feature::HalfActivations, why });
+    }
+    Ok(())
+}
+
+/// The nearest values of the other precision.
 fn convert<A: Real, B: Real>(from: &[A], to: &mut [B]) {
     to.par_iter_mut().zip(from).with_min_len(4096).for_each(|(b, a)| *b = B::of(a.f64()));
 }

@@ -1,4 +1,4 @@
-//! Adam on the GPU (SPEC 6), with the guard that keeps the last good weights.
+//! Adam on the GPU (method §6).
 
 use crate::Result;
 use crate::gpu::runtime::params::params;
@@ -10,16 +10,6 @@ params! {
     struct AdamParams { count: u32, beta1: f32, keep1: f32, beta2: f32, keep2: f32, epsilon: f32 }
 }
 
-params! {
-    struct GuardParams { losses: u32, x_l2: u32, gradients: u32, running: u32 }
-}
-
-params! {
-    struct KeepParams { weights: u32, running: u32 }
-}
-
-const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
-
 /// The optimiser's memory: flat buffers with the layout of the parameters.
 pub struct Optimiser {
     settings: Adam,
@@ -29,7 +19,6 @@ pub struct Optimiser {
     pub v: Tensor,
     /// lr/(1-β1^t) and 1/√(1-β2^t) of the step about to run; the host writes it before each submission.
     schedule: Tensor,
-    frozen: Tensor,
 }
 
 impl Optimiser {
@@ -40,7 +29,6 @@ impl Optimiser {
             m: gpu.tensor("first moments", count)?,
             v: gpu.tensor("second moments", count)?,
             schedule: gpu.tensor("schedule", 2)?,
-            frozen: gpu.tensor("frozen", 1)?,
         })
     }
 
@@ -49,58 +37,23 @@ impl Optimiser {
         gpu.write(&self.schedule, &[self.settings.step_size(t) as f32, self.settings.root_scale(t) as f32]);
     }
 
-    /// One u32: 1 once a loss, a gradient or a running statistic was not finite.
-    pub fn frozen(&self) -> &Tensor {
-        &self.frozen
-    }
-
-    /// Freezes if a number of `losses`, `x_l2`, `gradients` or `running` is not finite.
-    pub fn guard(
+    /// Updates `weights` from `gradients`, unless [`Guard::frozen`](crate::gpu::step::guard::Guard::frozen) is set.
+    pub fn update(
         &self,
         recorder: &mut Recorder,
-        losses: &Tensor,
-        x_l2: &Tensor,
+        frozen: &Tensor,
         gradients: &Tensor,
-        running: &Tensor,
+        weights: &Tensor,
     ) -> Result<()> {
-        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients), ("running", running)];
-        let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
-        buffers.push(("frozen", &self.frozen, 1));
-        recorder.call(
-            &spec("guard", &[GRID, include_str!("../../../shaders/step/guard.wgsl")]),
-            &GuardParams {
-                losses: losses.len() as u32,
-                x_l2: x_l2.len() as u32,
-                gradients: gradients.len() as u32,
-                running: running.len() as u32,
-            },
-            &buffers,
-            flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
-        )
-    }
-
-    /// Copies parameters and running statistics from `current` to `kept`; if frozen, only the statistics, and back.
-    pub fn keep(&self, recorder: &mut Recorder, current: [&Tensor; 2], kept: [&Tensor; 2]) -> Result<()> {
-        let [weights, running] = current.map(Tensor::len);
-        recorder.call(
-            &spec("keep", &[GRID, include_str!("../../../shaders/step/last_good.wgsl")]),
-            &KeepParams { weights: weights as u32, running: running as u32 },
-            &[
-                ("frozen", &self.frozen, 1),
-                ("weights", current[0], weights),
-                ("running", current[1], running),
-                ("kept_weights", kept[0], weights),
-                ("kept_running", kept[1], running),
-            ],
-            flat_workgroups(weights.max(running)),
-        )
-    }
-
-    /// Updates `weights` from `gradients`, unless frozen.
-    pub fn update(&self, recorder: &mut Recorder, gradients: &Tensor, weights: &Tensor) -> Result<()> {
         let len = weights.len();
         recorder.call(
-            &spec("adam", &[GRID, include_str!("../../../shaders/step/adam.wgsl")]),
+            &spec(
+                "adam",
+                &[
+                    include_str!("../../../shaders/lib/grid.wgsl"),
+                    include_str!("../../../shaders/step/adam.wgsl"),
+                ],
+            ),
             &AdamParams {
                 count: len as u32,
                 beta1: self.settings.beta1 as f32,
@@ -111,7 +64,7 @@ impl Optimiser {
             },
             &[
                 ("schedule", &self.schedule, 2),
-                ("frozen", &self.frozen, 1),
+                ("frozen", frozen, 1),
                 ("gradients", gradients, len),
                 ("weights", weights, len),
                 ("first_moments", &self.m, len),

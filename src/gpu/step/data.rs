@@ -1,4 +1,4 @@
-//! The training data of a step: rectangles to fields x* to observations y* (SPEC 0 to 2).
+//! The training data of a step: rectangles to fields x* to observations y* (method §0 to §2).
 //!
 //! They are made in 64 bits wherever the adapter can, whatever the precision of the physics behind the network:
 //! in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after which gradients

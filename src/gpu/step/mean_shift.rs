@@ -1,4 +1,4 @@
-//! The mean shift of the prediction, its adjoint, and the losses that come along (SPEC 4).
+//! The mean shift of the prediction, its adjoint, and the losses that come along (method §4).
 
 use crate::Result;
 use crate::gpu::Tensor;

@@ -1,5 +1,6 @@
 //! A run's state as a safetensors file with a checksum: any changed bit of it is noticed.
 
+use crate::io::arrays::checksum;
 use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::Snapshot;
 use crate::model::unet::init::State;
@@ -33,21 +34,15 @@ struct About {
     updates: u64,
     batches_tracked: i64,
     settings: String,
-    /// CRC-32 of everything else.
+    /// As in [`checksum`], of everything else.
     checksum: u32,
 }
 
 impl About {
-    /// Of these fields (but for itself), and of the tensors' names, shapes and bits.
-    fn checksum(&self, tensors: &[Tensor]) -> u32 {
+    /// The checksum that belongs to these fields and to the tensors.
+    fn expected_checksum(&self, tensors: &[Tensor]) -> u32 {
         let Self { format, step, updates, batches_tracked, settings, checksum: _ } = self;
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(format!("{format} {step} {updates} {batches_tracked} {settings:?}").as_bytes());
-        for Tensor { name, shape, data } in tensors {
-            hasher.update(format!("{name:?} {shape:?} {}", data.type_name()).as_bytes());
-            hasher.update(&data.to_le_bytes());
-        }
-        hasher.finalize()
+        checksum::of(&format!("{format} {step} {updates} {batches_tracked} {settings:?}"), tensors)
     }
 }
 
@@ -56,8 +51,8 @@ impl About {
 /// # Errors
 /// [`Error::Io`] when the file cannot be written; one that was there before is untouched.
 pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
-    let Snapshot { state, first_moments, second_moments, updates, kept_params } = &checkpoint.snapshot;
-    let arrays = [&state.params, &state.buffers, first_moments, second_moments, kept_params];
+    let Snapshot { state, first_moments, second_moments, updates, last_good_params } = &checkpoint.snapshot;
+    let arrays = [&state.params, &state.buffers, first_moments, second_moments, last_good_params];
     let tensor = |(name, values): (&str, &Vec<f32>)| Tensor {
         name: name.to_owned(),
         shape: vec![values.len()],
@@ -73,12 +68,13 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
         settings: checkpoint.settings.clone(),
         checksum: 0,
     };
-    about.checksum = about.checksum(&tensors);
+    about.checksum = about.expected_checksum(&tensors);
     let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update.
+/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the last good
+/// ones).
 const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "second_moments", "kept_params"];
 
 /// Reads what [`write()`] has written.
@@ -97,21 +93,21 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         return Err(Error::file(path, what));
     }
     let about: About = serde_json::from_value(about).map_err(|_| damaged("bad metadata"))?;
-    if about.checksum != about.checksum(&tensors) {
+    if about.checksum != about.expected_checksum(&tensors) {
         return Err(damaged("the checksum is wrong"));
     }
     let array = |name: &str| match tensors.iter().find(|tensor| tensor.name == name).map(|t| &t.data) {
         Some(Data::F32(values)) => Ok(values.clone()),
         _ => Err(damaged(&format!("tensor `{name}` is missing"))),
     };
-    let [params, buffers, first_moments, second_moments, kept_params] = NAMES.map(array);
+    let [params, buffers, first_moments, second_moments, last_good_params] = NAMES.map(array);
     let About { step, settings, updates, batches_tracked, .. } = about;
     let snapshot = Snapshot {
         state: State { params: params?, buffers: buffers?, batches_tracked },
         first_moments: first_moments?,
         second_moments: second_moments?,
         updates,
-        kept_params: kept_params?,
+        last_good_params: last_good_params?,
     };
     Ok(Checkpoint { step, settings, snapshot })
 }
@@ -129,7 +125,7 @@ mod tests {
                 first_moments: vec![1e-30, 2.0],
                 second_moments: vec![f32::INFINITY, 3.0],
                 updates: 7,
-                kept_params: vec![4.0, 5.0],
+                last_good_params: vec![4.0, 5.0],
             },
         }
     }

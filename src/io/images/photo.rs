@@ -6,15 +6,16 @@
 
 use crate::io::atomic;
 use crate::io::images::decode::{Checked, decode};
+use crate::io::images::format::Format;
 use crate::{Error, Result};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
 use image::{ColorType, DynamicImage, ImageBuffer, ImageEncoder};
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// JPEG's quality, of 100: what is written was worked for.
+/// JPEG's quality, of 100. It is high, since the pictures that are written took work.
 const JPEG_QUALITY: u8 = 97;
 
 /// Bits of a sample.
@@ -77,30 +78,6 @@ pub fn read(path: &Path) -> Result<Photo> {
 /// Whether these first bytes of a file are those of a picture, of any format.
 pub fn is_picture(start: &[u8]) -> bool {
     image::guess_format(start).is_ok()
-}
-
-/// The pictures in a folder, by name.
-///
-/// # Errors
-/// [`Error::Io`] when the folder cannot be read, [`Error::File`] when it holds none.
-pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot read"))? {
-        let path = entry.map_err(Error::io(folder, "cannot read"))?.path();
-        if has_picture_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::file(folder, "this folder holds no picture (.png, .jpg, .tiff)"));
-    }
-    Ok(files)
-}
-
-/// Whether the file's name says that it is a picture that can be written.
-pub fn has_picture_name(path: &Path) -> bool {
-    Format::of(path).is_some()
 }
 
 impl Photo {
@@ -250,29 +227,6 @@ impl Photo {
 /// The cell of a field `[nx, ny]` that shows the pixel of this number, counted in rows from the top left.
 fn cell(pixel: usize, nx: usize, ny: usize) -> usize {
     (pixel % nx) * ny + (ny - 1 - pixel / nx)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Format {
-    Png,
-    Tiff,
-    Jpeg,
-}
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_lowercase().as_str() {
-            "png" => Some(Self::Png),
-            "tif" | "tiff" => Some(Self::Tiff),
-            "jpg" | "jpeg" => Some(Self::Jpeg),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a picture of this name has lost something to its format already (JPEG).
-pub fn is_lossy(path: &Path) -> bool {
-    Format::of(path) == Some(Format::Jpeg)
 }
 
 #[cfg(test)]

@@ -9,17 +9,17 @@ use std::fmt;
 /// How many levels a network can have.
 pub const LEVELS: Range = Range::Within(1, 6);
 
-/// The largest batch: one workgroup per sample must fit into one axis of a dispatch.
+/// The largest batch: kernels have one workgroup per sample along one axis of a dispatch.
 pub const MAX_BATCH: usize = 65535;
 
 choice! {
     /// What a 3×3 convolution reads beyond the border.
     #[derive(Default)]
     pub enum Padding {
-        /// The opposite side, as on a torus: PhiFlow 2's network.
+        /// The opposite side, as on a torus and in PhiFlow 2's network.
         #[default]
         Circular = "circular",
-        /// Zeros: PhiFlow 3's network.
+        /// Zeros, as in PhiFlow 3's network.
         Zero = "zero",
     }
 }
@@ -102,8 +102,12 @@ impl UNetConfig {
         self.filters.len()
     }
 
-    /// Checks that `batch` fields of `nx` × `ny` cells can pass: sides divisible by 2^(levels-1), and more
-    /// than one value per channel at the bottom, since batch normalisation of a single value has no variance.
+    /// Checks that the network can take `batch` fields of `nx` × `ny` cells.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless both sides are divisible by 2^(levels-1), the batch is from 1 to
+    /// [`MAX_BATCH`], and batch norms have more than one value per channel at the coarsest level: a single
+    /// value has no variance.
     pub fn check_input(&self, batch: usize, nx: usize, ny: usize) -> Result<()> {
         let divisor = 1 << (self.levels() - 1);
         if !nx.is_multiple_of(divisor) || !ny.is_multiple_of(divisor) {

@@ -1,12 +1,13 @@
 //! Several methods side by side: trained on the same data from the same weights, tried on the same fields, beside the
 //! classical ones that need no training.
 
+#[cfg(feature = "pictures")]
 pub mod report;
 
 use crate::Result;
 use crate::engine::Device;
 use crate::engine::operators::diffuse;
-use crate::engine::predictor::{Norm, reconstruct};
+use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::model::{HeatEquation, Precision, quality};
 use crate::restore::Diffusion;
@@ -61,7 +62,7 @@ impl Trial {
     /// # Errors
     /// Those of reading files.
     pub fn new(config: &TrainConfig, plan: &mut Plan) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.heat;
+        let HeatEquation { nx, ny, .. } = plan.step.heat;
         let (held_out, description) = match (&config.validation_data, &config.data) {
             (None, Some(path)) => {
                 let what = format!("the first fields of {}, which training sees too", path.display());
@@ -75,15 +76,22 @@ impl Trial {
                 (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise)?, what)
             }
         };
-        let observation = held_out.observation(&plan.heat)?;
-        Ok(Self { heat: plan.heat, noise: config.noise, truth: held_out.truth, observation, description })
+        let observation = held_out.observation(&plan.step.heat)?;
+        Ok(Self {
+            heat: plan.step.heat,
+            noise: config.noise,
+            truth: held_out.truth,
+            observation,
+            description,
+        })
     }
 
     /// Tries the network in `path`, with batch statistics as in training.
     pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
         let HeatEquation { nx, ny, .. } = self.heat;
-        let restored = reconstruct(device, &net, &state, Norm::Batch, batch, &self.observation, nx, ny)?;
+        let trained = Trained { net: &net, state: &state, norm: Norm::Batch };
+        let restored = predict(device, trained, batch, &self.observation, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
     }
 

@@ -1,13 +1,13 @@
-//! What somebody types who does not know unheat yet: each wrong line is answered by one that says how to do it right,
-//! and loses nothing. No GPU is needed.
+//! What somebody types who does not know unheat yet: each wrong line is answered by one that says how to do
+//! it right, and loses nothing. No GPU is needed.
 
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::{TempDir, tempdir};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 
-/// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1 for a
-/// file that is missing or not what it should be.
+/// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
+/// for a file that is missing or not what it should be.
 const WRONG: [(&str, i32, &str); 66] = [
     // Names.
     ("trian", 2, "'train'"),

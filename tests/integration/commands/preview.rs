@@ -1,9 +1,10 @@
-//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both engines.
+//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both
+//! engines.
 
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::tables::metrics::Row;
+use unheat::io::tables::metrics::MetricsRow;
 use unheat::model::UNetConfig;
 use unheat::train::{Preview, Progress, Size, TrainConfig, train};
 
@@ -15,7 +16,7 @@ struct Onlooker {
 }
 
 impl Progress for Onlooker {
-    fn step(&mut self, _: &Row, _: u64) {}
+    fn step(&mut self, _: &MetricsRow, _: u64) {}
 
     fn wants_preview(&mut self) -> bool {
         self.curious

@@ -1,6 +1,6 @@
-//! Classical restoration on random rectangles, against what an independent program (numpy) measured on 128 of them:
-//! mean x_l2, noise-free 36.9 for the observation, 7.0 one-shot, 6.1 iterated, 5.7 for the best Tikhonov; with noise
-//! 1e-3 13.6, 13.2, 13.2; with noise 1e-2 18.2, 17.8, 17.8; Richardson-Lucy 14 to 16.
+//! Classical restoration on random rectangles, against what an independent program (numpy) measured on 128 of
+//! them: mean x_l2, noise-free 36.9 for the observation, 7.0 one-shot, 6.1 iterated, 5.7 for the best
+//! Tikhonov; with noise 1e-3 13.6, 13.2, 13.2; with noise 1e-2 18.2, 17.8, 17.8; Richardson-Lucy 14 to 16.
 
 use unheat::engine::{Device, DeviceChoice, operators};
 use unheat::model::quality::l2;
@@ -20,7 +20,7 @@ struct Room {
 impl Room {
     fn new(count: usize, device: &str, precision: Precision) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
-        let truth = operators::rasterised(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
+        let truth = operators::rasterise(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
         let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);
@@ -58,8 +58,8 @@ impl Room {
 const ITERATED: Classic = Classic::Iterated { iterations: Classic::ITERATIONS };
 const TIKHONOV: Classic = Classic::Tikhonov { lambda: None };
 
-/// Shares of the observation's loss, since these are other random rectangles. Tikhonov's λ is that of the discrepancy
-/// principle here, which smooths a little more than the best one.
+/// Shares of the observation's loss, since these are other random rectangles. Tikhonov's λ is that of the
+/// discrepancy principle here, which smooths a little more than the best one.
 #[test]
 fn losses_are_those_of_the_independent_program() {
     for (precision, slack) in [(Precision::F64, 0.0), (Precision::F32, 0.1)] {
@@ -110,8 +110,8 @@ fn shaders_restore_what_the_twins_restore() {
     }
 }
 
-/// 64 is a power of two, 70 is not, and 1100 takes two tiles: the same stripes and noise in each of them. The long side
-/// is x, by which alone SPEC 3 judges how strong a signal can be.
+/// 64 is a power of two, 70 is not, and 1100 takes two tiles: the same stripes and noise in each of them. The
+/// long side is x, by which alone SPEC 3 judges how strong a signal can be.
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {

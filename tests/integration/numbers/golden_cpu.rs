@@ -4,7 +4,8 @@ use crate::support::{Golden, check, live_errors, net, rasterised, relative, wide
 use unheat::cpu::heat::physics::Physics;
 use unheat::cpu::unet::network::Network;
 use unheat::cpu::{Real, Step};
-use unheat::model::{Adam, Batch, HeatEquation, Method};
+use unheat::model::unet::init::State;
+use unheat::model::{Batch, HeatEquation, Method, StepSpec};
 
 #[test]
 fn rasterised_fields() {
@@ -111,10 +112,10 @@ fn network_in_single_precision() {
 fn losses<N: Real, P: Real>(method: Method, golden_kind: &str, tolerances: [f64; 3]) {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("loss"), net());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-    let mut step = Step::<N, P>::new(&net, &heat, method, Adam::default(), 4);
+    let spec = StepSpec::new(&net, &heat, method, 4);
+    let mut step = Step::<N, P>::new(&spec, &State::new(&net, 0));
     step.params = init.params(&net, "").into_iter().map(N::of).collect();
-    step.set_batch(&Batch::fields(golden.f64("x_gt")));
-    let losses = step.forward_backward();
+    let losses = step.run(&Batch::fields(golden.f64("x_gt")));
     let prefix = format!("{}.{golden_kind}", method.name());
     for (name, values) in [("loss", &losses.loss), ("x_l2", &losses.x_l2), ("y_l2", &losses.y_l2)] {
         check(

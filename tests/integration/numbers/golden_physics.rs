@@ -2,16 +2,18 @@
 
 use crate::support::{Golden, check, live_errors, net, relative, widen};
 use std::sync::Arc;
+use unheat::Error;
 use unheat::blocking::{adapters, block_on};
 use unheat::cpu::heat::inverse::damping;
 use unheat::engine::device::NO_ADAPTER;
 use unheat::engine::{Device, operators};
+use unheat::error::Feature;
 use unheat::gpu::probes::exp64::exp64;
 use unheat::gpu::{Checks, Gpu, Recorder, Step};
 use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Precision, Storage};
+use unheat::model::{HeatEquation, Method, Precision, StepSpec};
 
 fn gpus() -> Vec<Arc<Gpu>> {
     let adapters = adapters();
@@ -50,7 +52,7 @@ fn rasterised_fields() {
     for (engine, device, precision) in engines() {
         for (prefix, nx, ny) in [("64.", 64, 64), ("32.", 32, 32), ("128x64.", 128, 64)] {
             let rectangles = golden.rectangles(prefix);
-            let ours = operators::rasterised(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
+            let ours = operators::rasterise(&device, precision, &rectangles, PER_SAMPLE, nx, ny).unwrap();
             let error = relative(&ours, &golden.f64(&format!("{prefix}x_gt")));
             check(&format!("{engine}: x* {prefix}"), error, tolerance(precision, 2e-6, 1e-12));
         }
@@ -104,7 +106,7 @@ fn sip_updates_in_training_form() {
             let [truth, prediction, dx] = inverse_case(case);
             let heat = HeatEquation::new(nx, ny, amount).unwrap();
             let update = |truth: &[f64], precision| {
-                operators::training_update(&device, precision, &heat, truth, &prediction).unwrap()
+                operators::sip_update(&device, precision, &heat, truth, &prediction).unwrap()
             };
             let ours = update(&truth, precision);
             let poor = case.contains("poor");
@@ -113,9 +115,8 @@ fn sip_updates_in_training_form() {
             check(&format!("{engine}: dx {case}"), relative(&ours, &dx), limit);
             if precision == Precision::F32 {
                 let rounded: Vec<f64> = truth.iter().map(|&t| f64::from(t as f32)).collect();
-                let exact =
-                    operators::training_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
-                        .unwrap();
+                let exact = operators::sip_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
+                    .unwrap();
                 let error = relative(&update(&rounded, precision), &exact);
                 check(&format!("{engine}: dx {case}, truth exact in f32"), error, 3e-6);
             }
@@ -277,20 +278,14 @@ fn training_steps_with_64_bit_physics() {
     state.params = init.params(&net, "").into_iter().map(|v| v as f32).collect();
     for gpu in gpus() {
         for method in [Method::Sip, Method::Gd] {
-            let step = Step::new(
-                &gpu,
-                &net,
-                &heat,
-                method,
-                Precision::F64,
-                Storage::F32,
-                Adam::default(),
-                4,
-                &state,
-            );
+            let spec = StepSpec { physics: Precision::F64, ..StepSpec::new(&net, &heat, method, 4) };
+            let step = Step::new(&gpu, &spec, &state);
             if !gpu.computes_in(Precision::F64) {
-                let message = step.err().unwrap().to_string();
-                assert!(message.contains("--physics f32"), "{message}");
+                let error = step.err().unwrap();
+                assert!(
+                    matches!(error, Error::Unsupported { feature: Feature::DoublePhysics, .. }),
+                    "{error}"
+                );
                 continue;
             }
             let mut step = step.unwrap();
@@ -316,8 +311,7 @@ fn kernels_in_32_bits_are_portable() {
     let (gpu, net) = (gpus().remove(0), net());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let state = State::new(&net, 0);
-    Step::new(&gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &state)
-        .unwrap();
+    Step::new(&gpu, &StepSpec::new(&net, &heat, Method::Sip, 2), &state).unwrap();
     operators::invert(&Device::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
     // The data may be made in 64 bits where the adapter can.
     let specs: Vec<_> =

@@ -1,4 +1,5 @@
-//! Networks with the reference's other choices: against PyTorch's values (tests/choices/make.py), and trained.
+//! Networks with the reference's other choices: against PyTorch's values (tests/choices/make.py), and
+//! trained.
 
 use crate::support::{Golden, adapters, check, devices, live_errors, relative, widen};
 use std::path::Path;
@@ -57,7 +58,8 @@ impl Peer {
         unheat::model::unet::init::State::new(&self.net, 0).buffers
     }
 
-    /// Output, gradients of the parameters and the running statistics must be within `tolerance` of PyTorch's.
+    /// Output, gradients of the parameters and the running statistics must be within `tolerance` of
+    /// PyTorch's.
     fn check(&self, where_: &str, output: &[f64], gradients: &[f64], running: &[f64], tolerance: f64) {
         let name = format!("{} {where_}", self.name);
         check(&format!("{name}: output"), relative(output, &self.golden.f64("output")), tolerance);

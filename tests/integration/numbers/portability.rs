@@ -1,5 +1,6 @@
-//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit ones through
-//! the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
+//! Every shader, in every variant that training uses, through naga's SPIR-V, MSL and HLSL writers (64-bit
+//! ones through the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's
+//! default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
 
 use naga::back::{hlsl, msl, spv};
 use std::collections::BTreeMap;
@@ -13,7 +14,7 @@ use unheat::gpu::runtime::kernel::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::unet::init::State;
 use unheat::model::{
-    Activation, Adam, HeatEquation, Method, Objective, Padding, Precision, Storage, UNet, UNetConfig,
+    Activation, HeatEquation, Method, Objective, Padding, Precision, StepSpec, Storage, UNet, UNetConfig,
 };
 
 /// The kernels of training steps that differ in sizes, levels and widths.
@@ -76,11 +77,11 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             });
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
-            let adam = Adam::default();
-            Step::new(gpu, &net, &heat, objective, Precision::F32, Storage::F16, adam, batch, &start)
-                .unwrap();
+            let spec = StepSpec::new(&net, &heat, objective, batch);
+            let halves = StepSpec { activations: Storage::F16, ..spec.clone() };
+            Step::new(gpu, &halves, &start).unwrap();
             for precision in [Precision::F32, Precision::F64] {
-                Step::new(gpu, &net, &heat, objective, precision, Storage::F32, adam, batch, &start).unwrap();
+                Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
                 Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
             }
         }
@@ -125,8 +126,8 @@ fn every_shader_passes_every_back_end() {
     }
 }
 
-/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so; CI sets
-/// UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
+/// Khronos' own validator reads what naga writes. Where it is not installed nothing is checked, and said so;
+/// CI sets UNHEAT_NEEDS_SPIRV_VAL, so that it cannot be missing there.
 #[test]
 fn spirv_val_accepts_every_shader() {
     let asked = std::process::Command::new("spirv-val").arg("--version").output();
@@ -241,16 +242,82 @@ fn wait_in(text: &str) -> Option<&'static str> {
     WAITS.into_iter().find(|wait| text.contains(wait))
 }
 
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+/// Every file of these folders of the source, with its text.
+fn texts(rooms: &[&str]) -> Vec<(PathBuf, String)> {
+    let mut files = Vec::new();
+    rooms.iter().for_each(|room| collect(&source().join(room), &mut files));
+    files.into_iter().map(|file| (file.clone(), std::fs::read_to_string(file).unwrap())).collect()
+}
+
 /// What is computed, and the GPU's side of it, could run in a browser.
 #[test]
 fn nothing_waits_in_gpu_and_model() {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
-    let text = |path: &Path| std::fs::read_to_string(path).unwrap();
-    let mut files = Vec::new();
-    ["gpu", "model"].iter().for_each(|room| collect(&source.join(room), &mut files));
+    let files = texts(&["gpu", "model"]);
     assert!(files.len() > 60, "only {} files", files.len());
-    for file in files {
-        assert_eq!(wait_in(&text(&file)), None, "{} (src/blocking.rs is the place)", file.display());
+    for (file, text) in files {
+        assert_eq!(wait_in(&text), None, "{} (src/blocking.rs is the place)", file.display());
     }
-    assert_eq!(wait_in(&text(&source.join("blocking.rs"))), Some("block_on"), "it would be found");
+    let blocking = std::fs::read_to_string(source().join("blocking.rs")).unwrap();
+    assert_eq!(wait_in(&blocking), Some("block_on"), "it would be found");
+}
+
+/// The first command-line flag in a text.
+fn flag_in(text: &str) -> Option<&str> {
+    let is_flag = |at: &usize| text[at + 2..].starts_with(|c: char| c.is_ascii_lowercase());
+    let at = text.match_indices("--").map(|(at, _)| at).find(is_flag)?;
+    text[at..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next()
+}
+
+/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the flag.
+#[test]
+fn no_flag_is_named_where_things_are_computed() {
+    for (file, text) in texts(&["gpu", "cpu", "model"]) {
+        assert_eq!(flag_in(&text), None, "{} (src/cli/advice.rs is the place)", file.display());
+    }
+    let advice = std::fs::read_to_string(source().join("cli/advice.rs")).unwrap();
+    assert_eq!(flag_in(&advice), Some("--activations"), "it would be found");
+}
+
+/// The rooms that each room may use.
+const ARROWS: [(&str, &[&str]); 9] = [
+    ("model", &[]),
+    ("cpu", &["model"]),
+    ("gpu", &["model"]),
+    ("io", &["model"]),
+    ("engine", &["blocking", "cpu", "gpu", "io", "model"]),
+    ("restore", &["engine", "model"]),
+    ("cases", &["cpu", "gpu", "model"]),
+    ("train", &["blocking", "cpu", "engine", "io", "model", "restore"]),
+    ("bench", &["engine", "gpu", "io", "model", "train"]),
+];
+
+/// The rooms that a file uses outside its tests and comments.
+fn rooms_used(text: &str) -> Vec<&str> {
+    let code = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = code.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let after_crate = lines.flat_map(|line| line.split("crate::").skip(1));
+    let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let words = after_crate.flat_map(|path| match path.strip_prefix('{') {
+        Some(list) => list.split([',', '}', ';']).map(str::trim).collect(),
+        None => vec![path],
+    });
+    let rooms = words.map(|word| word.split(|c| !is_word(c)).next().unwrap_or_default());
+    rooms.filter(|room| source().join(room).is_dir() || *room == "blocking").collect()
+}
+
+#[test]
+fn rooms_use_only_those_below_them() {
+    for (room, below) in ARROWS {
+        for (file, text) in texts(&[room]) {
+            for used in rooms_used(&text) {
+                assert!(used == room || below.contains(&used), "{} uses {used}", file.display());
+            }
+        }
+    }
+    let used = rooms_used("use crate::{Error, Result, cpu};\nlet x = crate::train::Size; // crate::gpu");
+    assert_eq!(used, ["cpu", "train", "gpu"], "they would be found");
 }

@@ -48,7 +48,8 @@ impl Layers {
     }
 }
 
-/// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full each.
+/// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full
+/// each.
 const SHAPES: [Shape; 3] =
     [Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 5, nx: 8, ny: 8 }, Shape { batch: 17, nx: 4, ny: 2 }];
 
@@ -76,7 +77,8 @@ fn can_be(gpu: &Gpu, variant: &Variant) -> bool {
     !is_direct(variant) || gpu.subgroup_sizes().is_some()
 }
 
-/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit; returns it.
+/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit;
+/// returns it.
 #[track_caller]
 fn compare_bits(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
     let run = |variant: Variant| -> Vec<Vec<u32>> {

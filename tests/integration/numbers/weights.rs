@@ -115,8 +115,9 @@ fn three_steps_from_the_command_line_end_at_the_golden_parameters() {
         let wanted = difference(&golden.params(&net, "step3.param."), &start);
         let all = precisions();
         for (device, physics) in &all {
-            // Where shaders have no 64-bit floats, observations are off by 1e-7. That flips near-ties of ReLU, which Adam makes
-            // much of (docs/numerics.md); everywhere else the data are made in 64 bits.
+            // Where shaders have no 64-bit floats, observations are off by 1e-7. That flips near-ties of
+            // ReLU, which Adam makes much of (docs/numerics.md); everywhere else the data are made in 64
+            // bits.
             let has_f64 = all.contains(&(device.clone(), "f64"));
             let (limit, later) = if has_f64 { (3e-3, 1e-3) } else { (5e-2, 1e-2) };
             let run = format!("run-{device}-{physics}");
@@ -272,7 +273,8 @@ fn adam_is_the_golden_one_on_every_device() {
         let gradients = gpu.tensor("gradients", start.len()).unwrap();
         let optimiser = Optimiser::new(&gpu, Adam::default(), start.len()).unwrap();
         let mut recorder = Recorder::new(&gpu);
-        optimiser.update(&mut recorder, &gradients, &weights).unwrap();
+        let frozen = gpu.tensor("frozen", 1).unwrap();
+        optimiser.update(&mut recorder, &frozen, &gradients, &weights).unwrap();
         let recording = recorder.finish();
         for t in 1..=5 {
             gpu.write(&gradients, &golden.f32(&format!("g{t}")));

@@ -1,4 +1,5 @@
-//! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub device.
+//! The work that dispatches declare, and the memory that tensors take. Needs no GPU: recorded on wgpu's stub
+//! device.
 
 use std::sync::Arc;
 use unheat::gpu::heat::narrow::narrow;
@@ -9,7 +10,7 @@ use unheat::gpu::step::adam::Optimiser;
 use unheat::gpu::unet::network::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{Adam, HeatEquation, Method, Precision, StepSpec, Storage, UNet, UNetConfig};
 
 fn gpu() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
@@ -33,7 +34,8 @@ fn bytes_follow_from_the_shader_and_the_declared_lengths() {
     let rows = tensor(1000);
     let sums = PartialSums { rows: &rows, count: 30, columns: 20, wanted: Columns::ALL };
     sums.add_up(&mut record, &tensor(1000), 700).unwrap();
-    Optimiser::new(&gpu, Adam::default(), 50).unwrap().update(&mut record, &tensor(50), &tensor(50)).unwrap();
+    let optimiser = Optimiser::new(&gpu, Adam::default(), 50).unwrap();
+    optimiser.update(&mut record, &tensor(1), &tensor(50), &tensor(50)).unwrap();
     multiply_add(&mut record, &tensor(10), 7, 3).unwrap();
     let recording = record.finish();
     let found: Vec<(&str, &str, Work)> = recording.describe().map(|d| (d.label, d.kernel, d.work)).collect();
@@ -97,9 +99,8 @@ fn a_step_moves_at_most_1_7_gigabytes() {
     let gpu = Arc::new(gpu());
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-    let (precision, storage, start) = (Precision::F32, Storage::F32, State::new(&net, 0));
-    let step =
-        Step::new(&gpu, &net, &heat, Method::Sip, precision, storage, Adam::default(), 128, &start).unwrap();
+    let spec = StepSpec::new(&net, &heat, Method::Sip, 128);
+    let step = Step::new(&gpu, &spec, &State::new(&net, 0)).unwrap();
     let mut whole = Work::default();
     for (part, recording) in step.recordings() {
         let mut work = Work::default();

@@ -3,7 +3,7 @@
 use crate::support::runs::{SMALL, assert_same, refused, run, said, succeed};
 use crate::support::{adapters, devices, step};
 use tempfile::tempdir;
-use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::checkpoint;
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::arrays::tensors::{self, Data};
@@ -56,7 +56,7 @@ fn a_skipped_step_leaves_no_trace() {
     for (name, device, config) in engines(&config(OnNan::Skip)) {
         let mut plan = config.plan().unwrap();
         let (first, second) = (plan.data.batch(0), plan.data.batch(1));
-        let mut skipping = Trainer::new(&device, &plan, &config).unwrap();
+        let mut skipping = plan.trainer(&device).unwrap();
         assert!(step(&mut skipping, &first).is_finite(), "{name}");
         for _ in 0..3 {
             assert!(!step(&mut skipping, &huge()).is_finite(), "{name}");
@@ -65,12 +65,12 @@ fn a_skipped_step_leaves_no_trace() {
         assert!(step(&mut skipping, &second).is_finite(), "{name}");
         let found = skipping.snapshot().unwrap();
 
-        let mut without = Trainer::new(&device, &plan, &config).unwrap();
+        let mut without = plan.trainer(&device).unwrap();
         step(&mut without, &first);
         let mut expected = without.snapshot().unwrap();
         expected.updates += 3;
         assert!(left == expected, "{name}: weights, moments and statistics are those before");
-        let mut without = Trainer::new(&device, &plan, &config).unwrap();
+        let mut without = plan.trainer(&device).unwrap();
         without.restore(&expected);
         step(&mut without, &second);
         assert!(found == without.snapshot().unwrap(), "{name}: the next step is as without");
@@ -82,15 +82,15 @@ fn a_skipped_step_leaves_no_trace() {
 fn a_step_that_stops_is_the_last() {
     for (name, device, config) in engines(&config(OnNan::Stop)) {
         let mut plan = config.plan().unwrap();
-        let mut trainer = Trainer::new(&device, &plan, &config).unwrap();
+        let mut trainer = plan.trainer(&device).unwrap();
         step(&mut trainer, &plan.data.batch(0));
         let good = trainer.state().unwrap();
         assert!(!step(&mut trainer, &huge()).is_finite(), "{name}");
         assert!(!step(&mut trainer, &plan.data.batch(1)).is_finite(), "{name}: none after it counts");
         let after = trainer.state().unwrap();
         assert!(after.params == good.params, "{name}");
-        let kept = trainer.kept_state(0, 1).unwrap();
-        assert!(kept.buffers == good.buffers && kept.is_finite(), "{name}");
+        let last_good = trainer.last_good_state().unwrap();
+        assert!(last_good.buffers == good.buffers && last_good.is_finite(), "{name}");
     }
 }
 
@@ -163,7 +163,7 @@ fn weights_that_are_beyond_help_end_a_run_that_skips() {
 }
 
 fn is_finite(snapshot: &Snapshot) -> bool {
-    let arrays = [&snapshot.first_moments, &snapshot.second_moments, &snapshot.kept_params];
+    let arrays = [&snapshot.first_moments, &snapshot.second_moments, &snapshot.last_good_params];
     snapshot.state.is_finite() && arrays.into_iter().flatten().all(|value| value.is_finite())
 }
 
@@ -191,7 +191,7 @@ fn extreme_fields_and_amounts_count_or_leave_no_trace() {
             let config = TrainConfig { amount, method, ..config(OnNan::Skip) };
             for (name, device, config) in engines(&config) {
                 let plan = config.plan().unwrap();
-                let mut trainer = Trainer::new(&device, &plan, &config).unwrap();
+                let mut trainer = plan.trainer(&device).unwrap();
                 for (input, batch, finite) in &inputs {
                     let what = format!("{input}, amount {amount}, {method:?}, {name}");
                     let before = trainer.snapshot().unwrap();

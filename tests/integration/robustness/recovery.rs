@@ -1,14 +1,15 @@
-//! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken run.
+//! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken
+//! run.
 
 use crate::support::runs::assert_same;
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::tempdir;
 use unheat::blocking::block_on;
-use unheat::engine::{Device, DeviceChoice, Trainer};
+use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::checkpoint;
-use unheat::io::tables::metrics::Row;
+use unheat::io::tables::metrics::MetricsRow;
 use unheat::model::UNetConfig;
 use unheat::train::{Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
@@ -24,7 +25,7 @@ struct Saboteur {
 }
 
 impl Progress for Saboteur {
-    fn step(&mut self, row: &Row, _: u64) {
+    fn step(&mut self, row: &MetricsRow, _: u64) {
         self.arrived.push(row.step);
         if self.steps.first() == Some(&row.step) {
             self.steps.remove(0);
@@ -135,7 +136,7 @@ fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
         let trained = |batch| {
             let config = TrainConfig { batch, ..config() };
             let mut plan = config.plan()?;
-            let mut engine = Trainer::new(&compute, &plan, &config)?;
+            let mut engine = plan.trainer(&compute)?;
             engine.submit(&plan.data.batch(0))?;
             engine.losses(true).map(|losses| losses.len())
         };

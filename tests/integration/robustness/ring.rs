@@ -1,5 +1,5 @@
-//! The way of the losses from the GPU to the host: whatever the rhythm of the readbacks, every step arrives once, in
-//! order, with the same numbers.
+//! The way of the losses from the GPU to the host: whatever the rhythm of the readbacks, every step arrives
+//! once, in order, with the same numbers.
 
 use std::sync::Arc;
 use unheat::blocking::{adapters, block_on};
@@ -8,7 +8,7 @@ use unheat::gpu::{Checks, Gpu, Step};
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, Batch, HeatEquation, Losses, Method, Precision, Storage, UNet, UNetConfig};
+use unheat::model::{Batch, HeatEquation, Losses, Method, StepSpec, UNet, UNetConfig};
 
 /// More than two full rings, and a rest.
 const STEPS: u64 = 40;
@@ -17,9 +17,7 @@ fn run(gpu: &Arc<Gpu>, mut after_step: impl FnMut(u64, &mut Step) -> Vec<Losses>
     let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
     let heat = HeatEquation::new(8, 8, 1.0).unwrap();
     let start = State::new(&net, 0);
-    let mut step =
-        Step::new(gpu, &net, &heat, Method::Sip, Precision::F32, Storage::F32, Adam::default(), 2, &start)
-            .unwrap();
+    let mut step = Step::new(gpu, &StepSpec::new(&net, &heat, Method::Sip, 2), &start).unwrap();
     let mut losses = Vec::new();
     for t in 0..STEPS {
         gpu.block_on(step.submit(&Batch::rectangles(draw_batch(Purpose::Cases, 0, t, 2, 8, 8)))).unwrap();

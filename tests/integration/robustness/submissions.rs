@@ -1,11 +1,12 @@
-//! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for long.
+//! What reaches a device: a step in parts of the batch, or in pieces that do not keep the device busy for
+//! long.
 
 use crate::support::{opened, step};
 use std::sync::Arc;
 use std::time::Duration;
-use unheat::engine::{Device, Trainer};
+use unheat::engine::Device;
 use unheat::gpu::{Gpu, Step};
-use unheat::model::{Batch, Losses, Snapshot, Truth, UNetConfig};
+use unheat::model::{Batch, Losses, Snapshot, StepSpec, Truth, UNetConfig};
 use unheat::train::{OnNan, Plan, Size, TrainConfig};
 
 const CELLS: usize = 16 * 16;
@@ -24,7 +25,7 @@ fn config() -> TrainConfig {
 /// The gradients of one step from the seed's weights, and its losses.
 fn gradients(device: &Device, config: &TrainConfig, batch: &Batch) -> (Vec<f32>, Losses) {
     let plan = config.plan().unwrap();
-    let mut trainer = Trainer::new(device, &plan, config).unwrap();
+    let mut trainer = plan.trainer(device).unwrap();
     let losses = step(&mut trainer, batch);
     (trainer.gradients().unwrap(), losses)
 }
@@ -76,7 +77,7 @@ fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
     let config = TrainConfig { micro_batch: Some(2), on_nan: OnNan::Skip, ..config() };
     for device in opened() {
         let mut plan = config.plan().unwrap();
-        let mut unbroken = Trainer::new(&device, &plan, &config).unwrap();
+        let mut unbroken = plan.trainer(&device).unwrap();
         let mut snapshots: Vec<Snapshot> = Vec::new();
         for t in 0..3 {
             step(&mut unbroken, &plan.data.batch(t));
@@ -84,7 +85,7 @@ fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
         }
         assert_eq!(snapshots[2].state.batches_tracked, 12, "the statistics see every part");
 
-        let mut resumed = Trainer::new(&device, &plan, &config).unwrap();
+        let mut resumed = plan.trainer(&device).unwrap();
         resumed.restore(&snapshots[1]);
         for spiked in [0, 5, 7] {
             let mut fields = vec![0.5; 8 * CELLS];
@@ -101,15 +102,11 @@ fn a_run_in_micro_batches_resumes_and_skips_without_a_trace() {
     }
 }
 
-/// A step with a limit on its submissions, on whatever device: training does without one on software adapters.
+/// A step with a limit on its submissions, on whatever device: training does without one on software
+/// adapters.
 fn limited(gpu: &Arc<Gpu>, plan: &Plan, limit: Duration) -> Step {
-    let config = config();
-    let (objective, adam, start) = (plan.objective, plan.adam, &plan.start);
-    let TrainConfig { physics, activations, batch, .. } = config;
-    let mut step =
-        Step::new(gpu, &plan.net, &plan.heat, objective, physics, activations, adam, batch, start).unwrap();
-    step.limit_submissions(limit);
-    step
+    let spec = StepSpec { longest_submission: Some(limit), ..plan.step.clone() };
+    Step::new(gpu, &spec, &plan.start).unwrap()
 }
 
 /// Runs step `t` to its end.

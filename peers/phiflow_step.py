@@ -2,11 +2,12 @@
 """Times a training step of SIP as PhiFlow 2.2.0 with PyTorch does it, beside `unheat bench` (BENCHMARKS.md).
 
     pip install torch==2.5.1 phiflow==2.2.0 numpy==1.23.5 "scipy<1.12" "matplotlib<3.8"
-    python scripts/phiflow_step.py BATCH STEPS     # on two threads
+    python peers/phiflow_step.py BATCH STEPS     # on two threads
 
-PhiFlow's own grids, FFTs, U-Net and Adam; data, damped inverse and loss as the paper has them. With a batch of 128 the
-x loss before training is 185.7, the reference's.
+Grids, FFTs, U-Net and Adam are PhiFlow's own; data, damped inverse and loss are those of docs/method.md. With
+a batch of 128 the x loss before training is 185.7, that of the reference system.
 """
+
 import statistics
 import sys
 import time
@@ -15,7 +16,7 @@ import torch
 from phi.torch.flow import *
 
 if len(sys.argv) != 3 or not all(a.isdecimal() for a in sys.argv[1:]) or int(sys.argv[2]) < 2:
-    sys.exit("phiflow_step: say how many samples and steps (2 or more): phiflow_step.py 128 10")
+    sys.exit("phiflow_step: say how many samples and steps (2 or more), as in: phiflow_step.py 128 10")
 BATCH, STEPS = int(sys.argv[1]), int(sys.argv[2])
 SIDE, AMOUNT = 64, 8.0
 torch.set_num_threads(2)

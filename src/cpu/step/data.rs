@@ -1,0 +1,71 @@
+//! The training data of a step: rectangles to fields x* to observations y* (method §0 to §2).
+//!
+//! x* and y* are made in 64 bits whatever the precision of the physics: an error of 1e-7 in the network's input
+//! decides on which side of zero some ReLU's argument falls, and 64 bits cost 2 % of a step.
+
+use crate::cpu::Real;
+use crate::cpu::heat::physics::Physics;
+use crate::cpu::heat::rasterise::rasterise;
+use crate::cpu::step::convert;
+use crate::model::rectangles::PER_SAMPLE;
+use crate::model::{Batch, HeatEquation, Truth};
+use rayon::prelude::*;
+
+/// Arrays of the data, `[batch, nx, ny]`.
+pub(super) struct Data<N, P> {
+    heat: HeatEquation,
+    diffusion: Physics<f64>,
+    /// x*.
+    drawn: Vec<f64>,
+    /// y*.
+    diffused: Vec<f64>,
+    /// x* in the precision of the physics.
+    pub(super) truth: Vec<P>,
+    /// What the observation has beyond P(x*); none where it is exact.
+    pub(super) noise: Option<Vec<P>>,
+    /// y* in the precision of the physics.
+    pub(super) observation: Vec<P>,
+    /// y* in the network's precision: its input.
+    pub(super) input: Vec<N>,
+}
+
+impl<N: Real, P: Real> Data<N, P> {
+    pub(super) fn new(heat: &HeatEquation, batch: usize) -> Self {
+        let len = batch * heat.cells();
+        Self {
+            heat: *heat,
+            diffusion: Physics::new(heat),
+            drawn: vec![0.0; len],
+            diffused: vec![0.0; len],
+            truth: vec![P::zero(); len],
+            noise: None,
+            observation: vec![P::zero(); len],
+            input: vec![N::zero(); len],
+        }
+    }
+
+    /// Makes x* and takes over the noise.
+    pub(super) fn set(&mut self, batch: &Batch) {
+        let HeatEquation { nx, ny, .. } = self.heat;
+        match &batch.truth {
+            Truth::Rectangles(rectangles) => self
+                .drawn
+                .par_chunks_mut(nx * ny)
+                .zip(rectangles.par_chunks(PER_SAMPLE))
+                .for_each(|(field, rectangles)| rasterise(rectangles, nx, ny, field)),
+            Truth::Fields(fields) => self.drawn.copy_from_slice(fields),
+        }
+        convert(&self.drawn, &mut self.truth);
+        self.noise = batch.noise.as_ref().map(|noise| noise.iter().map(|&n| P::of(n)).collect());
+    }
+
+    /// x* -> FFT -> diffusion -> observation y*.
+    pub(super) fn diffuse(&mut self) {
+        self.diffusion.diffuse(&self.drawn, &mut self.diffused);
+        if let Some(noise) = &self.noise {
+            self.diffused.par_iter_mut().zip(noise).for_each(|(y, n)| *y += n.f64());
+        }
+        convert(&self.diffused, &mut self.observation);
+        convert(&self.observation, &mut self.input);
+    }
+}

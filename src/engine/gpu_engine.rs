@@ -1,0 +1,97 @@
+//! The GPU's steps with a thread that waits for them.
+
+use crate::Result;
+use crate::engine::memory::{self, Purpose};
+use crate::engine::training::Engine;
+use crate::gpu::{self, Gpu};
+use crate::model::unet::init::State;
+use crate::model::{Batch, Losses, Snapshot, StepSpec};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A step on an open device.
+pub(crate) struct GpuEngine {
+    gpu: Arc<Gpu>,
+    step: gpu::Step,
+}
+
+impl GpuEngine {
+    /// Builds the step; where the device runs out of memory, the error names the largest micro-batch that fits.
+    pub(crate) fn new(gpu: &Arc<Gpu>, spec: &StepSpec, start: &State) -> Result<Self> {
+        let mut spec = spec.clone();
+        if gpu.is_software() {
+            // Nobody resets a software adapter, and llvmpipe computes in the thread that submits piece by piece.
+            spec.longest_submission = None;
+        }
+        let build =
+            |samples_at_once| gpu::Step::new(gpu, &StepSpec { samples_at_once, ..spec.clone() }, start);
+        let step = memory::build_or_name_largest(spec.samples_at_once, build)?;
+        Ok(Self { gpu: gpu.clone(), step })
+    }
+
+    /// Refuses what [`GpuEngine::new`] would refuse before it builds anything.
+    pub(crate) fn check(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
+        if gpu.is_software() {
+            memory::check_system(
+                &spec.net,
+                spec.heat.cells(),
+                spec.samples_at_once,
+                Purpose::Training(spec.activations),
+            )?;
+        }
+        gpu::Step::check(gpu, spec)
+    }
+}
+
+impl Engine for GpuEngine {
+    fn submit(&mut self, batch: &Batch) -> Result<()> {
+        self.gpu.block_on(self.step.submit(batch))
+    }
+
+    fn make_room(&mut self) -> Result<()> {
+        self.gpu.block_on(self.step.make_room())
+    }
+
+    fn request_losses(&mut self) -> Result<()> {
+        self.step.request_losses()
+    }
+
+    fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
+        if all {
+            self.step.request_losses()?;
+        }
+        self.gpu.block_on(self.step.losses(all))
+    }
+
+    fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        self.gpu.block_on(self.step.weights())
+    }
+
+    fn last_good_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        self.gpu.block_on(self.step.last_good_weights())
+    }
+
+    fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
+        self.gpu.block_on(self.step.snapshot(batches_tracked))
+    }
+
+    fn restore(&mut self, snapshot: &Snapshot) {
+        self.step.restore(snapshot);
+    }
+
+    fn gradients(&self) -> Result<Vec<f32>> {
+        self.gpu.block_on(self.step.gradients())
+    }
+
+    fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
+        self.gpu.block_on(self.step.predict(batch))
+    }
+
+    fn too_long(&mut self) -> Option<(String, Duration)> {
+        self.step.too_long()
+    }
+
+    fn gpu_step(&self) -> Option<&gpu::Step> {
+        Some(&self.step)
+    }
+}

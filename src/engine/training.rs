@@ -1,0 +1,56 @@
+//! What training asks of an engine, whatever computes.
+
+use crate::Result;
+use crate::gpu;
+use crate::model::{Batch, Losses, Snapshot};
+use std::time::Duration;
+
+/// A network in training on one device.
+///
+/// Steps are numbered by nobody: they run in the order in which they are submitted, and their losses arrive in it.
+pub(crate) trait Engine {
+    /// Starts a step. On a GPU it runs in the background; on the CPU it has run on return.
+    fn submit(&mut self, batch: &Batch) -> Result<()>;
+
+    /// Waits until the next step will not have to wait for earlier ones.
+    fn make_room(&mut self) -> Result<()>;
+
+    /// Asks for the losses of all submitted steps without waiting for them.
+    fn request_losses(&mut self) -> Result<()>;
+
+    /// Losses that have not been collected yet, in step order; with `all`, those of every submitted step.
+    fn losses(&mut self, all: bool) -> Result<Vec<Losses>>;
+
+    /// Flat parameters and running statistics after the last step.
+    fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)>;
+
+    /// Those of the last step whose losses, gradients and statistics were finite.
+    fn last_good_weights(&self) -> Result<(Vec<f32>, Vec<f32>)>;
+
+    /// What the next step depends on; the caller knows how many batches the statistics have seen.
+    fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot>;
+
+    /// Goes on from a snapshot of the same architecture.
+    fn restore(&mut self, snapshot: &Snapshot);
+
+    /// Flat parameter gradients of the last step.
+    fn gradients(&self) -> Result<Vec<f32>>;
+
+    /// Truth, observation and prediction, each `[batch, nx, ny]`; updates the running statistics.
+    fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]>;
+
+    /// The longest dispatch of a GPU and its estimated time, when it takes longer than a submission may; told once.
+    fn too_long(&mut self) -> Option<(String, Duration)> {
+        None
+    }
+
+    /// The step on the GPU, for looking into it.
+    fn gpu_step(&self) -> Option<&gpu::Step> {
+        None
+    }
+
+    /// Seconds that the parts of the last step took on the CPU, in the order of [`crate::cpu::step::Part`].
+    fn cpu_seconds(&self) -> Option<[f64; 4]> {
+        None
+    }
+}

@@ -1,0 +1,79 @@
+//! What a step computes with and what it leaves, on the device.
+
+use crate::Result;
+use crate::gpu::heat::fft::pairs;
+use crate::gpu::heat::physics::Physics;
+use crate::gpu::runtime::memory::MemoryUse;
+use crate::gpu::step::adam::Optimiser;
+use crate::gpu::step::data::Data;
+use crate::gpu::step::guard::Guard;
+use crate::gpu::unet::network::Network;
+use crate::gpu::{Gpu, Tensor};
+use crate::model::StepSpec;
+use crate::model::unet::init::State;
+
+/// Every array of a step, for one micro-batch.
+pub(super) struct Arrays {
+    pub(super) network: Network,
+    pub(super) optimiser: Optimiser,
+    pub(super) guard: Guard,
+    pub(super) data: Data,
+    pub(super) physics: Physics,
+    pub(super) fields: Fields,
+}
+
+/// The arrays of a step between network and physics, `[batch, nx, ny]` unless said. Error, signal and energy have
+/// the physics' precision, the others 32 bits (method §0).
+pub(super) struct Fields {
+    pub(super) output: Tensor,
+    pub(super) prediction: Tensor,
+    pub(super) error: Tensor,
+    pub(super) signal: Tensor,
+    pub(super) output_gradient: Tensor,
+    /// Σ|Â|² `[2·pairs]`.
+    pub(super) energy: Tensor,
+    /// `[batch]`.
+    pub(super) x_l2: Tensor,
+    /// Loss and y_l2, `[2, batch]`.
+    pub(super) losses: Tensor,
+}
+
+impl Arrays {
+    /// Allocates for steps as `spec` says, with the weights and statistics of `start`.
+    pub(super) fn new(gpu: &Gpu, spec: &StepSpec, start: &State) -> Result<Self> {
+        let StepSpec { net, heat, physics: precision, activations, samples_at_once: batch, .. } = spec;
+        let network = Network::new(gpu, net, *activations, *batch, heat.nx, heat.ny)?;
+        gpu.write(&network.params, &start.params);
+        gpu.write(&network.running, &start.buffers);
+        let (optimiser, guard) = gpu.allocate_for(MemoryUse::Parameters, || {
+            Ok((Optimiser::new(gpu, spec.adam, net.param_count)?, Guard::new(gpu, start)?))
+        })?;
+        let (data, physics, fields) = gpu.allocate_for(MemoryUse::Physics, || {
+            Ok((
+                Data::new(gpu, heat, *batch, *precision, spec.objective.noise > 0.0)?,
+                Physics::new(gpu, heat, *batch, *precision)?,
+                Fields::new(gpu, spec)?,
+            ))
+        })?;
+        Ok(Self { network, optimiser, guard, data, physics, fields })
+    }
+}
+
+impl Fields {
+    fn new(gpu: &Gpu, spec: &StepSpec) -> Result<Self> {
+        let batch = spec.samples_at_once;
+        let len = batch * spec.heat.cells();
+        let field = |label| gpu.tensor(label, len);
+        let physical = |label| gpu.tensor_in(label, len, spec.physics);
+        Ok(Self {
+            output: field("network output")?,
+            prediction: field("prediction")?,
+            error: physical("error")?,
+            signal: physical("training signal")?,
+            output_gradient: field("output gradient")?,
+            energy: gpu.tensor_in("residual energy", 2 * pairs(batch), spec.physics)?,
+            x_l2: gpu.tensor("x_l2", batch)?,
+            losses: gpu.tensor("losses", 2 * batch)?,
+        })
+    }
+}

@@ -1,0 +1,82 @@
+//! The guard of the weights: a step with a number that is not finite changes nothing, and the last good weights are
+//! at hand (method §6).
+
+use crate::Result;
+use crate::gpu::runtime::params::params;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::{Gpu, Tensor};
+use crate::model::unet::init::State;
+
+params! {
+    struct GuardParams { losses: u32, x_l2: u32, gradients: u32, running: u32 }
+}
+
+params! {
+    struct KeepParams { weights: u32, running: u32 }
+}
+
+const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
+
+/// Whether training is frozen, and where it was when the losses were last finite.
+pub struct Guard {
+    /// One u32: 1 once a loss, a gradient or a running statistic was not finite.
+    pub frozen: Tensor,
+    /// The parameters before the last update.
+    pub last_good_params: Tensor,
+    /// The running statistics of the last step whose numbers were finite.
+    pub last_good_running: Tensor,
+}
+
+impl Guard {
+    /// Not frozen; `start` is good.
+    pub fn new(gpu: &Gpu, start: &State) -> Result<Self> {
+        Ok(Self {
+            frozen: gpu.tensor("frozen", 1)?,
+            last_good_params: gpu.tensor_from("last good parameters", &start.params)?,
+            last_good_running: gpu.tensor_from("last good running statistics", &start.buffers)?,
+        })
+    }
+
+    /// Freezes if a number of `losses`, `x_l2`, `gradients` or `running` is not finite.
+    pub fn check(
+        &self,
+        recorder: &mut Recorder,
+        losses: &Tensor,
+        x_l2: &Tensor,
+        gradients: &Tensor,
+        running: &Tensor,
+    ) -> Result<()> {
+        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients), ("running", running)];
+        let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
+        buffers.push(("frozen", &self.frozen, 1));
+        recorder.call(
+            &spec("guard", &[GRID, include_str!("../../../shaders/step/guard.wgsl")]),
+            &GuardParams {
+                losses: losses.len() as u32,
+                x_l2: x_l2.len() as u32,
+                gradients: gradients.len() as u32,
+                running: running.len() as u32,
+            },
+            &buffers,
+            flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
+        )
+    }
+
+    /// Copies parameters and running statistics to the last good ones; if frozen, copies the last good statistics
+    /// back instead.
+    pub fn keep_last_good(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
+        let [weights, statistics] = [params, running].map(Tensor::len);
+        recorder.call(
+            &spec("keep", &[GRID, include_str!("../../../shaders/step/last_good.wgsl")]),
+            &KeepParams { weights: weights as u32, running: statistics as u32 },
+            &[
+                ("frozen", &self.frozen, 1),
+                ("weights", params, weights),
+                ("running", running, statistics),
+                ("kept_weights", &self.last_good_params, weights),
+                ("kept_running", &self.last_good_running, statistics),
+            ],
+            flat_workgroups(weights.max(statistics)),
+        )
+    }
+}

@@ -1,0 +1,92 @@
+//! What a step's arrays hold, read back and written: weights, snapshots, gradients, predictions.
+
+use crate::Result;
+use crate::gpu::runtime::submission::Submission;
+use crate::gpu::step::Step;
+use crate::model::storage::GRADIENT_SCALE;
+use crate::model::unet::init::State;
+use crate::model::{Batch, Snapshot, Storage, Truth};
+
+impl Step {
+    /// The flat parameters and running statistics.
+    pub async fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let network = &self.arrays.network;
+        Ok((self.gpu.fetch(&network.params).await?, self.gpu.fetch(&network.running).await?))
+    }
+
+    /// Parameters and running statistics of the last step whose loss was finite.
+    pub async fn last_good_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
+        let guard = &self.arrays.guard;
+        let params = self.gpu.fetch(&guard.last_good_params).await?;
+        Ok((params, self.gpu.fetch(&guard.last_good_running).await?))
+    }
+
+    /// What the next step depends on. The caller knows how many batches the statistics have seen.
+    pub async fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
+        let (params, buffers) = self.weights().await?;
+        Ok(Snapshot {
+            state: State { params, buffers, batches_tracked },
+            first_moments: self.gpu.fetch(&self.arrays.optimiser.m).await?,
+            second_moments: self.gpu.fetch(&self.arrays.optimiser.v).await?,
+            updates: self.submitted,
+            last_good_params: self.gpu.fetch(&self.arrays.guard.last_good_params).await?,
+        })
+    }
+
+    /// Goes on from `snapshot`, taken of a network of the same architecture.
+    pub fn restore(&mut self, snapshot: &Snapshot) {
+        let Snapshot { state, first_moments, second_moments, updates, last_good_params } = snapshot;
+        let (network, optimiser, guard) = (&self.arrays.network, &self.arrays.optimiser, &self.arrays.guard);
+        for (tensor, values) in [
+            (&network.params, &state.params),
+            (&network.running, &state.buffers),
+            (&optimiser.m, first_moments),
+            (&optimiser.v, second_moments),
+            (&guard.last_good_params, last_good_params),
+            (&guard.last_good_running, &state.buffers), // every step keeps the statistics that it leaves
+        ] {
+            self.gpu.write(tensor, values);
+        }
+        self.submitted = *updates;
+    }
+
+    /// The flat gradients of the last step.
+    pub async fn gradients(&self) -> Result<Vec<f32>> {
+        self.gpu.fetch(&self.arrays.network.gradients).await
+    }
+
+    /// The stored gradients of activations of the last step, by name, without their scale.
+    pub async fn stored_gradients(&self) -> Result<Vec<(String, Vec<f64>)>> {
+        let mut all = Vec::new();
+        for tensor in self.arrays.network.stored_gradients() {
+            let scale = match tensor.storage() {
+                Storage::F32 => 1.0,
+                Storage::F16 => f64::from(GRADIENT_SCALE),
+            };
+            let values = self.gpu.fetch_f64(tensor).await?;
+            all.push((tensor.label().to_owned(), values.into_iter().map(|g| g / scale).collect()));
+        }
+        Ok(all)
+    }
+
+    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
+    /// statistics see this batch too, as in the reference system; parameters do not change.
+    pub async fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
+        let mut all = [const { Vec::new() }; 3];
+        for part in batch.parts(self.micro_batches, self.cells) {
+            let (data, fields) = (&self.arrays.data, &self.arrays.fields);
+            data.upload(&self.gpu, &part)?;
+            let mut work = Submission::new(&self.gpu, &mut self.pace);
+            if matches!(part.truth, Truth::Rectangles(_)) {
+                work.run(&self.recordings.rasterise);
+            }
+            work.run(&self.recordings.forward);
+            work.submit();
+            let truth = self.gpu.fetch_f64(&data.truth).await?.into_iter().map(|v| v as f32).collect();
+            let input = self.gpu.fetch(&data.input).await?;
+            let found = [truth, input, self.gpu.fetch(&fields.prediction).await?];
+            all.iter_mut().zip(found).for_each(|(all, part)| all.extend(part));
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,56 @@
+//! What fixes a training step, on either engine.
+
+use crate::model::{Adam, HeatEquation, Objective, Precision, Storage, UNet};
+use std::time::Duration;
+
+/// A training step: everything that an engine has to know before the first batch, but the weights.
+#[derive(Clone, Debug)]
+pub struct StepSpec {
+    /// The network.
+    pub net: UNet,
+    /// What observes the fields, and their grid.
+    pub heat: HeatEquation,
+    /// What is minimised.
+    pub objective: Objective,
+    /// In how many bits the physics is computed; the network always takes 32.
+    pub physics: Precision,
+    /// In how many bits activations and their gradients are stored.
+    pub activations: Storage,
+    /// The optimiser.
+    pub adam: Adam,
+    /// Samples of a micro-batch: they go through the network at once and are normalised together. At least 1.
+    pub samples_at_once: usize,
+    /// Micro-batches of a step, whose gradients are added up, in order, before the update. At least 1.
+    pub micro_batches: usize,
+    /// Whether a step whose losses, gradients or statistics are not finite is left out, and the next one counts
+    /// again. Else the first such step is the last: neither it nor a later one changes anything.
+    pub skip_bad_steps: bool,
+    /// How long one submission to a GPU may keep it busy, as far as whole dispatches allow: drivers take a device
+    /// for hung after some seconds, and a desktop on it stands still meanwhile. The device's speed is measured in
+    /// the second step; until it is known, every dispatch is a submission of its own. `None`: a step is one
+    /// submission per micro-batch. The CPU engine has no use for it.
+    pub longest_submission: Option<Duration>,
+}
+
+impl StepSpec {
+    /// Steps of one micro-batch in 32 bits with the reference system's Adam; the first bad step is the last.
+    pub fn new(
+        net: &UNet,
+        heat: &HeatEquation,
+        objective: impl Into<Objective>,
+        samples_at_once: usize,
+    ) -> Self {
+        Self {
+            net: net.clone(),
+            heat: *heat,
+            objective: objective.into(),
+            physics: Precision::F32,
+            activations: Storage::F32,
+            adam: Adam::default(),
+            samples_at_once,
+            micro_batches: 1,
+            skip_bad_steps: false,
+            longest_submission: None,
+        }
+    }
+}
