@@ -63,7 +63,7 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
-/// Errors of the five ways, in the table's order, against the literal form of SPEC 3 in 64 bits: the median
+/// Errors of the five ways, in the table's order, against the literal form of method §3 in 64 bits: the median
 /// over the samples of ‖dx - dx_ref‖/‖dx_ref‖.
 fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (Precision::F32, Precision::F64);

@@ -89,8 +89,8 @@ struct Tally {
     most: usize,
 }
 
-/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written is
-/// accepted.
+/// Reads damaged copies of the file at `path`. With `has_checksum` nothing but the content that was written
+/// is accepted.
 fn damage<T: PartialEq + Debug>(
     what: &str,
     path: &Path,
@@ -252,7 +252,7 @@ fn runs(root: &Path) {
         batch: 2,
         size: Size { nx: 8, ny: 8 },
         levels: 1,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         ..TrainConfig::default()
     };
     train(&config, config.plan().unwrap(), &Device::Cpu, Some(&folder), &mut Quiet).unwrap();

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// What `--device` says.
+/// Which device is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
     /// A real GPU if there is one, else the CPU engine.
@@ -43,8 +43,8 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged and
-    /// the CPU engine taken.
+    /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged
+    /// and the CPU engine taken.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
         let open = |adapter: &wgpu::Adapter| {
             Ok(Self::Gpu(Arc::new(block_on(Gpu::open(adapter, Checks::default()))?)))
@@ -73,8 +73,8 @@ impl Device {
     }
 }
 
-/// The adapter with a number or name; the error lists what there is. A number beyond the last adapter's is tried
-/// as a part of a name (4090).
+/// The adapter with a number or name; the error lists what there is. A number beyond the last adapter's is
+/// tried as a part of a name (4090).
 pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
     if adapters.is_empty() {

@@ -16,11 +16,13 @@ pub(crate) struct GpuEngine {
 }
 
 impl GpuEngine {
-    /// Builds the step; where the device runs out of memory, the error names the largest micro-batch that fits.
+    /// Builds the step; where the device runs out of memory, the error names the largest micro-batch that
+    /// fits.
     pub(crate) fn new(gpu: &Arc<Gpu>, spec: &StepSpec, start: &State) -> Result<Self> {
         let mut spec = spec.clone();
         if gpu.is_software() {
-            // Nobody resets a software adapter, and llvmpipe computes in the thread that submits piece by piece.
+            // Nobody resets a software adapter, and llvmpipe computes in the thread that submits piece by
+            // piece.
             spec.longest_submission = None;
         }
         let build =

@@ -3,17 +3,19 @@
 use crate::model::{Storage, UNet};
 use crate::{Error, Result};
 
-/// What is going to be allocated.
+/// What the arrays that are going to be allocated are for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Layers and their gradients, stored like this, the fields around the network, a weight gradient per sample.
+    /// Layers and their gradients in this storage, the fields around the network, a weight gradient per
+    /// sample.
     Training(Storage),
     /// The layers and the network's input and output.
     Prediction,
 }
 
 /// Refuses a batch of `cells` cells per sample whose arrays would not fit into the memory that the system has
-/// available now. For the CPU engine and software GPUs: their allocations succeed and the system runs out later.
+/// available now. For the CPU engine and software GPUs: their allocations succeed and the system runs out
+/// later.
 pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> Result<()> {
     let Some(available) = available() else { return Ok(()) };
     let fits = available.saturating_sub(fixed_bytes(net)) / bytes_per_sample(net, cells, purpose);

@@ -1,8 +1,8 @@
-//! What the array commands compute: diffusion, its inverse and rasterisation of any number of fields, on the CPU
-//! twins or a GPU, in 32 or 64 bits.
+//! What the array commands compute: diffusion, its inverse and rasterisation of any number of fields, on the
+//! CPU twins or a GPU, in 32 or 64 bits.
 //!
-//! Arrays come and go as f64, which holds either precision exactly. Every sample is computed alone: its result
-//! does not depend on its neighbours or on the chunks in which a GPU takes the batch.
+//! Arrays come and go as f64, which holds either precision exactly. Every sample is computed alone: its
+//! result does not depend on its neighbours or on the chunks in which a GPU takes the batch.
 
 use crate::cpu::heat::inverse::{Inverted, propagated_uncertainty, sigma};
 use crate::cpu::{self, Real};
@@ -19,8 +19,8 @@ use rayon::prelude::*;
 /// Numbers that a GPU takes per chunk in its largest buffer, at most: 256 MiB in 64 bits.
 const CHUNK: usize = 32 << 20;
 
-/// The device that computes in `precision` where `device` is asked: itself, or the CPU engine where a GPU has no
-/// 64-bit floats; then a line that says so comes along.
+/// The device that computes in `precision` where `device` is asked: itself, or the CPU engine where a GPU has
+/// no 64-bit floats; then a line that says so comes along.
 pub fn device_for(device: Device, precision: Precision) -> (Device, Option<String>) {
     match &device {
         Device::Gpu(gpu) if !gpu.computes_in(precision) => {
@@ -37,7 +37,8 @@ pub fn diffuse(device: &Device, precision: Precision, heat: &HeatEquation, x: &[
     filter(device, precision, heat, &heat.kernel(), x)
 }
 
-/// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even `kernel` H `[nx, ny]`.
+/// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even
+/// `kernel` H `[nx, ny]`.
 pub fn filter(
     device: &Device,
     precision: Precision,
@@ -58,8 +59,8 @@ pub fn filter(
     }
 }
 
-/// The SIP update dx in its training form (method §3b): from truth and prediction, `[batch, nx, ny]`, with the
-/// reference's relative uncertainty of 1e-6.
+/// The SIP update dx in its training form (method §3b): from truth and prediction, `[batch, nx, ny]`, with
+/// the reference's relative uncertainty of 1e-6.
 pub fn sip_update(
     device: &Device,
     precision: Precision,
@@ -93,9 +94,11 @@ pub fn sip_update(
     Ok(dx)
 }
 
-/// The damped inverse of residuals `[batch, nx, ny]` (method §3) with the relative `uncertainty` ε, and what it found.
+/// The damped inverse of residuals `[batch, nx, ny]` (method §3) with the relative `uncertainty` ε, and what
+/// it found.
 ///
-/// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6 assumes.
+/// In 32 bits it is good to about 2e-2: the residual's own rounding exceeds the noise floor that ε = 1e-6
+/// assumes.
 pub fn invert(
     device: &Device,
     precision: Precision,
@@ -107,8 +110,8 @@ pub fn invert(
     invert_with_noise(device, precision, heat, &sigmas, residual)
 }
 
-/// The damped inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `[batch]`: the
-/// standard deviation of a cell's noise times √N.
+/// The damped inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode,
+/// `[batch]`: the standard deviation of a cell's noise times √N.
 pub fn invert_with_noise(
     device: &Device,
     precision: Precision,

@@ -48,8 +48,8 @@ impl Predictor {
     /// Allocates for `batch` observations of `nx` × `ny` cells.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a size that the network cannot take, naming the nearest that it can, and for a batch
-    /// that does not fit into memory or has too few values for batch statistics; [`Error::Device`].
+    /// [`Error::Usage`] for a size that the network cannot take, naming the nearest that it can, and for a
+    /// batch that does not fit into memory or has too few values for batch statistics; [`Error::Device`].
     pub fn new(device: &Device, trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         check_size(trained.net, nx, ny)?;
         if trained.norm == Norm::Batch {

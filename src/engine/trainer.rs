@@ -10,7 +10,8 @@ use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, Precision, Snapshot, StepSpec};
 use std::time::Duration;
 
-/// A network in training, on a GPU or on the CPU, with the count of the batches that its statistics have seen.
+/// A network in training, on a GPU or on the CPU, with the count of the batches that its statistics have
+/// seen.
 pub struct Trainer {
     engine: Box<dyn Engine>,
     /// Batches in the running statistics, for `num_batches_tracked`.
@@ -26,9 +27,9 @@ impl Trainer {
     /// Builds the engine for steps as `spec` says, starting from `start`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`](crate::Error::Unsupported) where 64-bit physics or 16-bit activations are asked of what
-    /// has no such floats, [`Error::BatchTooLarge`](crate::Error::BatchTooLarge) where the micro-batch does not fit
-    /// and a smaller one does, [`Error::Usage`](crate::Error::Usage) and
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where 64-bit physics or 16-bit activations are asked
+    /// of what has no such floats, [`Error::BatchTooLarge`](crate::Error::BatchTooLarge) where the
+    /// micro-batch does not fit and a smaller one does, [`Error::Usage`](crate::Error::Usage) and
     /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where none does.
     pub fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
         Self::check(device, spec)?;
@@ -56,8 +57,8 @@ impl Trainer {
 
     /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.
     ///
-    /// A step whose losses or gradients are not finite changes nothing, and unless it is to be skipped, no further one
-    /// does.
+    /// A step whose losses or gradients are not finite changes nothing, and unless it is to be skipped, no
+    /// further one does.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.batches += self.micro_batches;
         self.engine.submit(batch)
@@ -84,8 +85,8 @@ impl Trainer {
         self.engine.cpu_seconds()
     }
 
-    /// The losses of finished steps that have not been collected yet, in step order. With `all`, waits for every
-    /// submitted step.
+    /// The losses of finished steps that have not been collected yet, in step order. With `all`, waits for
+    /// every submitted step.
     pub fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
         let losses = self.engine.losses(all)?;
         let good = losses.iter().filter(|losses| losses.is_finite()).count();
@@ -107,14 +108,14 @@ impl Trainer {
         Ok(State { params, buffers, batches_tracked: self.batches })
     }
 
-    /// Everything that the next step depends on, after the last one. Meant for between two finite or skipped steps, once
-    /// all losses are collected.
+    /// Everything that the next step depends on, after the last one. Meant for between two finite or skipped
+    /// steps, once all losses are collected.
     pub fn snapshot(&self) -> Result<Snapshot> {
         self.engine.snapshot(self.batches)
     }
 
-    /// Goes on from a snapshot of the same architecture, bit for bit as the engine would have that it was taken of,
-    /// on the same device. For an engine that has made no step yet.
+    /// Goes on from a snapshot of the same architecture, bit for bit as the engine would have that it was
+    /// taken of, on the same device. For an engine that has made no step yet.
     pub fn restore(&mut self, snapshot: &Snapshot) {
         self.batches = snapshot.state.batches_tracked;
         self.last_good_batches = self.batches;
@@ -126,15 +127,15 @@ impl Trainer {
         self.engine.gradients()
     }
 
-    /// Weights and running statistics of the last step whose losses and gradients were finite, once all losses are
-    /// collected.
+    /// Weights and running statistics of the last step whose losses and gradients were finite, once all
+    /// losses are collected.
     pub fn last_good_state(&self) -> Result<State> {
         let (params, buffers) = self.engine.last_good_weights()?;
         Ok(State { params, buffers, batches_tracked: self.last_good_batches })
     }
 
-    /// Truth, observation and prediction for a batch, each `[batch, nx, ny]`. Updates the running statistics, as
-    /// every forward pass of the reference system does.
+    /// Truth, observation and prediction for a batch, each `[batch, nx, ny]`. Updates the running statistics,
+    /// as every forward pass of the reference system does.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.batches += self.micro_batches;
         self.engine.predict(batch)

@@ -5,9 +5,8 @@ use crate::gpu;
 use crate::model::{Batch, Losses, Snapshot};
 use std::time::Duration;
 
-/// A network in training on one device.
-///
-/// Steps are numbered by nobody: they run in the order in which they are submitted, and their losses arrive in it.
+/// A network in training on one device. Steps run in the order in which they are submitted, and their losses
+/// arrive in that order.
 pub(crate) trait Engine {
     /// Starts a step. On a GPU it runs in the background; on the CPU it has run on return.
     fn submit(&mut self, batch: &Batch) -> Result<()>;
@@ -39,7 +38,8 @@ pub(crate) trait Engine {
     /// Truth, observation and prediction, each `[batch, nx, ny]`; updates the running statistics.
     fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]>;
 
-    /// The longest dispatch of a GPU and its estimated time, when it takes longer than a submission may; told once.
+    /// The longest dispatch of a GPU and its estimated time, when it takes longer than a submission may; told
+    /// once.
     fn too_long(&mut self) -> Option<(String, Duration)> {
         None
     }

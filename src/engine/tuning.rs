@@ -1,7 +1,9 @@
-//! The tuned variants of the convolutions between runs: one file in the user's cache folder, that nobody needs.
+//! The tuned variants of the convolutions between runs: one file in the user's cache folder, which is
+//! made anew where it is missing.
 //!
-//! A device is known by its adapter, back end, driver, driver's version and by whether its shaders are checked; the
-//! whole file belongs to one version of unheat. What does not read as expected is ignored and written anew.
+//! A device is known by its adapter, back end, driver, driver's version and by whether its shaders are
+//! checked; the whole file belongs to one version of unheat. What does not read as expected is ignored and
+//! written anew.
 
 use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::gpu::tune::{self, LIMIT, Workload};
@@ -75,16 +77,16 @@ pub fn path() -> Option<PathBuf> {
     cache::folder().map(|folder| folder.join(FILE))
 }
 
-/// Puts the variants in force that are known for this device, whatever work they were measured for; kernels take the
-/// one for the most similar work.
+/// Puts the variants in force that are known for this device, whatever work they were measured for; kernels
+/// take the one for the most similar work.
 pub fn recall(gpu: &Gpu, path: Option<&Path>) {
     if let Some(device) = path.and_then(|path| Contents::read(path).find(gpu).cloned()) {
         gpu.set_variants(device.variants());
     }
 }
 
-/// Puts the fastest variants for this work in force: those in the file `path`, or where it does not know this work,
-/// those that are measured now, which it then keeps.
+/// Puts the fastest variants for this work in force: those in the file `path`, or where it does not know this
+/// work, those that are measured now, which it then keeps.
 ///
 /// # Errors
 /// Those of [`tune::tune`]; not that the file cannot be read or written.
@@ -182,8 +184,8 @@ impl Contents {
         self.devices.iter().find(|device| device.is(&wanted))
     }
 
-    /// Writes the file with this device and the others that it holds now. Of two processes that do so at once one
-    /// may lose its result, and measures again the next time.
+    /// Writes the file with this device and the others that it holds now. Of two processes that do so at once
+    /// one may lose its result, and measures again the next time.
     fn keep(path: &Path, device: TunedDevice) -> Result<()> {
         let mut contents = Self::read(path);
         contents.devices.retain(|other| !device.replaces(other));

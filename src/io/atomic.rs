@@ -1,4 +1,5 @@
-//! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final name.
+//! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final
+//! name.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -13,14 +14,16 @@ const PREFIX: &str = ".unheat-";
 /// How they end.
 const SUFFIX: &str = ".part";
 
-/// Writes `path` through an unfinished file in the same folder that is renamed once its bytes are on the disk.
+/// Writes `path` through an unfinished file in the same folder that is renamed once its bytes are on the
+/// disk.
 ///
 /// A file already at `path` is replaced in one step; a reader sees the old one or the new one.
 /// `contents` writes the bytes into a buffer.
 ///
 /// # Errors
-/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not writable, the
-/// disk is full, or `contents` fails. Nothing is left behind then, and a file that was at `path` before is untouched.
+/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not
+/// writable, the disk is full, or `contents` fails. Nothing is left behind then, and a file that was at
+/// `path` before is untouched.
 pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     check_target(path)?;
     let folder = folder_of(path);
@@ -33,15 +36,16 @@ pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()
     Ok(())
 }
 
-/// A file or folder with a hidden name beside the place that it is made for. Unless it is moved there, it is removed
-/// when it is dropped. Its permissions are those of any new file, since it becomes a result to share.
+/// A file or folder with a hidden name beside the place that it is made for. Unless it is moved there, it is
+/// removed when it is dropped. Its permissions are those of any new file, since it becomes a result to share.
 pub(crate) struct Unfinished {
     path: PathBuf,
     is_moved: bool,
 }
 
 impl Unfinished {
-    /// What `make` makes in `folder`. It must refuse a name that is taken, and is then asked again with another.
+    /// What `make` makes in `folder`. It must refuse a name that is taken, and is then asked again with
+    /// another.
     pub(crate) fn new<T>(folder: &Path, make: impl Fn(PathBuf) -> io::Result<T>) -> io::Result<(Self, T)> {
         static MADE: AtomicU64 = AtomicU64::new(0);
         loop {
@@ -77,7 +81,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Removes what processes that were killed have left of unfinished files. Nobody may be writing into `folder`.
+/// Removes what processes that were killed have left of unfinished files. Nobody may be writing into
+/// `folder`.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be listed, or a file not be removed.
@@ -92,7 +97,8 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a pipe.
+/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a
+/// pipe.
 pub fn check_target(path: &Path) -> Result<()> {
     match path.metadata() {
         Ok(found) if found.is_dir() => Err(Error::file(path, "cannot write: this is a folder")),
@@ -126,8 +132,8 @@ fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     file.sync_all()
 }
 
-/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems refuse
-/// to sync them. The file is in place and whole by then, so a refusal is no error.
+/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems
+/// refuse to sync them. The file is in place and whole by then, so a refusal is no error.
 pub(crate) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());

@@ -12,11 +12,12 @@ use crate::{Error, Result};
 /// With `requested` that folder, its parents too; otherwise `runs/<method>-001` below the working directory,
 /// or the number after the highest there is. Two processes that ask at once get two folders.
 ///
-/// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside its place.
-/// A process that is killed meanwhile leaves that.
+/// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside
+/// its place. A process that is killed meanwhile leaves that.
 ///
 /// # Errors
-/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of `fill`.
+/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of
+/// `fill`.
 pub fn create(
     requested: Option<&Path>,
     method: &str,
@@ -39,8 +40,8 @@ pub fn check_new(path: &Path) -> Result<()> {
 /// The file that is locked. It means nothing by being there.
 const LOCK: &str = ".lock";
 
-/// Held by the one process that writes into a run's folder. The system takes it back when the process ends, however
-/// it does.
+/// Held by the one process that writes into a run's folder. The system takes it back when the process ends,
+/// however it does.
 #[derive(Debug)]
 pub struct Lock {
     /// Locked as long as it is open.
@@ -50,8 +51,8 @@ pub struct Lock {
 /// Takes the lock of a run's folder.
 ///
 /// # Errors
-/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file system
-/// has no locks, a warning is logged and there is none.
+/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file
+/// system has no locks, a warning is logged and there is none.
 pub fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(Error::io(&path, "cannot create"))?;

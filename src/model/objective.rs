@@ -1,32 +1,21 @@
 //! What training minimises, and how far it trusts the observations.
 
+use crate::model::choice::choice;
 use crate::model::heat::UNCERTAINTY;
 
-/// The training signal that is sent back through the network (method §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
-    Sip,
-    /// The gradient of the data misfit ½‖y* - y‖², through the simulator.
-    Gd,
-    /// The gradient of the distance ½‖x* - x‖² to the truth, without physics.
-    Supervised,
+choice! {
+    /// The training signal that is sent back through the network (method §4).
+    pub enum Method {
+        /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
+        Sip = "sip",
+        /// The gradient of the data misfit ½‖y* - y‖², through the simulator.
+        Gd = "gd",
+        /// The gradient of the distance ½‖x* - x‖² to the truth, without physics.
+        Supervised = "supervised",
+    }
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 3] = [Self::Sip, Self::Gd, Self::Supervised];
-
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sip => "sip",
-            Self::Gd => "gd",
-            Self::Supervised => "supervised",
-        }
-    }
-
     /// The name used in legends and tables.
     pub fn title(self) -> &'static str {
         match self {

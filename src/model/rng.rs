@@ -78,8 +78,9 @@ mod tests {
         }
     }
 
-    /// From ChaCha's definition, computed by a program of its own: blocks of 8 rounds, counted from 0, whose words are
-    /// taken in order, the low one of each pair first. The data and the weights of every run depend on these numbers.
+    /// From ChaCha's definition, computed by a program of its own: blocks of 8 rounds, counted from 0, whose
+    /// words are taken in order, the low one of each pair first. The data and the weights of every run depend
+    /// on these numbers.
     #[test]
     fn the_stream_is_that_of_chacha_with_8_rounds() {
         let mut random = Random::new(Purpose::Cases, 1, 2, 3); // the key is the words 1, 2, 3, 4

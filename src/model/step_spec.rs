@@ -22,13 +22,13 @@ pub struct StepSpec {
     pub samples_at_once: usize,
     /// Micro-batches of a step, whose gradients are added up, in order, before the update. At least 1.
     pub micro_batches: usize,
-    /// Whether a step whose losses, gradients or statistics are not finite is left out, and the next one counts
-    /// again. Else the first such step is the last: neither it nor a later one changes anything.
+    /// Whether a step whose losses, gradients or statistics are not finite is left out, and the next one
+    /// counts again. Else the first such step is the last: neither it nor a later one changes anything.
     pub skip_bad_steps: bool,
-    /// How long one submission to a GPU may keep it busy, as far as whole dispatches allow: drivers take a device
-    /// for hung after some seconds, and a desktop on it stands still meanwhile. The device's speed is measured in
-    /// the second step; until it is known, every dispatch is a submission of its own. `None`: a step is one
-    /// submission per micro-batch. The CPU engine has no use for it.
+    /// How long one submission to a GPU may keep it busy, as far as whole dispatches allow: drivers take a
+    /// device for hung after some seconds, and a desktop on it stands still meanwhile. The device's speed is
+    /// measured in the second step; until it is known, every dispatch is a submission of its own. `None`: a
+    /// step is one submission per micro-batch. The CPU engine has no use for it.
     pub longest_submission: Option<Duration>,
 }
 

@@ -1,8 +1,6 @@
 //! In how many bits the network's activations and their gradients are stored between kernels.
 
-use crate::Error;
-use std::fmt;
-use std::str::FromStr;
+use crate::model::choice::choice;
 
 /// The factor of g = ∂L/∂(an activation's argument) where it is stored in 16 bits. It is a power of two, so
 /// that it rounds nothing.
@@ -13,31 +11,21 @@ use std::str::FromStr;
 /// 16, the largest 16-bit float is 63 times as large as the former, and g keeps all its bits down to 4e-6.
 pub const GRADIENT_SCALE: f32 = 16.0;
 
-/// How every convolution's output z and the gradients g are stored. Arithmetic, weights, statistics,
-/// parameter gradients and Adam have 32 bits in any case (docs/numerics.md).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// 32 bits: z and g as they are.
-    #[default]
-    F32,
-    /// 16 bits: z minus a pivot per channel, g times [`GRADIENT_SCALE`]. This takes half the memory and
-    /// traffic, and a GPU with 16-bit floats in shaders.
-    F16,
+choice! {
+    /// How every convolution's output z and the gradients g are stored. Arithmetic, weights, statistics,
+    /// parameter gradients and Adam have 32 bits in any case (docs/numerics.md).
+    #[derive(Default)]
+    pub enum Storage {
+        /// 32 bits: z and g as they are.
+        #[default]
+        F32 = "f32",
+        /// 16 bits: z minus a pivot per channel, g times [`GRADIENT_SCALE`]. This takes half the memory and
+        /// traffic, and a GPU with 16-bit floats in shaders.
+        F16 = "f16",
+    }
 }
 
 impl Storage {
-    /// Both storages.
-    pub const ALL: [Self; 2] = [Self::F32, Self::F16];
-
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
-    }
-
     /// The suffix of kernels' names: none for 32 bits.
     pub fn suffix(self) -> &'static str {
         match self {
@@ -51,24 +39,6 @@ impl Storage {
         match self {
             Self::F32 => 4,
             Self::F16 => 2,
-        }
-    }
-}
-
-impl fmt::Display for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Storage {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            other => Err(Error::usage(format!("activations '{other}': must be f32 or f16"))),
         }
     }
 }

@@ -12,8 +12,8 @@ pub const FILE: &str = "checkpoint.safetensors";
 /// The one before, kept for the case that the last cannot be read.
 pub const PREVIOUS: &str = "checkpoint.previous.safetensors";
 
-/// Writes a checkpoint, and keeps the one before it, provided that it can be read: a damaged one never takes a good
-/// one's place. Whenever the process is killed, one of the two is whole.
+/// Writes a checkpoint, and keeps the one before it, provided that it can be read: a damaged one never takes
+/// a good one's place. Whenever the process is killed, one of the two is whole.
 pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let (last, previous) = (folder.join(FILE), folder.join(PREVIOUS));
     if checkpoint::read(&last).is_ok() {
@@ -37,7 +37,8 @@ pub fn drop_previous(folder: &Path) -> Result<()> {
     }
 }
 
-/// The last checkpoint; where it cannot be read, the one before it, with a warning in the log; none if there is none.
+/// The last checkpoint; where it cannot be read, the one before it, with a warning in the log; none if there
+/// is none.
 ///
 /// # Errors
 /// [`Error::Io`] and [`Error::File`] when there is something, and none of it can be read.

@@ -68,8 +68,8 @@ impl Data {
         self.take(&indices, [Purpose::Rectangles, Purpose::Crops, Purpose::Noise], step)
     }
 
-    /// x* and noise of the pictures at the end: rectangles or pieces of pictures that no step has seen, or the file's first
-    /// fields.
+    /// x* and noise of the pictures at the end: rectangles or pieces of pictures that no step has seen, or
+    /// the file's first fields.
     pub fn examples(&mut self) -> Batch {
         let indices: Vec<usize> = match &self.truth {
             Source::Drawn | Source::Pictures(_) => Vec::new(),
@@ -156,8 +156,8 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// All fields of a file, or `count` pieces of pictures or rectangle fields that are the same for every run; with noise of this standard
-    /// deviation, that is the same for every run too.
+    /// All fields of a file, or `count` pieces of pictures or rectangle fields that are the same for every
+    /// run; with noise of this standard deviation, that is the same for every run too.
     ///
     /// # Errors
     /// Those of reading the file.

@@ -33,8 +33,8 @@ pub fn curves(path: &Path, config: &TrainConfig, rows: &[MetricsRow]) -> Result<
     curves::curves(path, &title, &panels)
 }
 
-/// Draws `reconstruction.png`: truth (where it is known), observation and prediction of the first two examples, on one
-/// colour scale.
+/// Draws `reconstruction.png`: truth (where it is known), observation and prediction of the first two
+/// examples, on one colour scale.
 pub fn reconstruction(path: &Path, config: &TrainConfig, fields: &[Vec<f32>; 3]) -> Result<()> {
     let (nx, ny) = (config.size.nx, config.size.ny);
     let unknown = usize::from(config.observations.is_some());

@@ -28,7 +28,8 @@ pub(crate) struct MetricsLog {
     /// The step that ended training, since its losses were not finite.
     pub(crate) failed: Option<u64>,
     on_nan: OnNan,
-    /// Steps whose losses have come from the engine, which after [`MetricsLog::rewind`] are fewer than the rows.
+    /// Steps whose losses have come from the engine, which after [`MetricsLog::rewind`] are fewer than the
+    /// rows.
     arrived: u64,
 }
 
@@ -45,8 +46,8 @@ impl MetricsLog {
         Ok(Self { file, json, rows, steps, start, before, blind, last, failed: None, on_nan, arrived: done })
     }
 
-    /// Stops for good at the first step whose losses are not finite, or at the last of too many that were skipped. With
-    /// `all`, waits for every submitted step.
+    /// Stops for good at the first step whose losses are not finite, or at the last of too many that were
+    /// skipped. With `all`, waits for every submitted step.
     pub(crate) fn add(
         &mut self,
         trainer: &mut Trainer,

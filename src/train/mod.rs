@@ -21,7 +21,6 @@ mod validation;
 pub use config::TrainConfig;
 pub use config::on_nan::OnNan;
 pub use config::size::Size;
-pub use config::switch::Switch;
 pub use data::Data;
 pub use plan::Plan;
 pub use preview::Preview;

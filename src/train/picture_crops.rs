@@ -27,8 +27,8 @@ impl Pictures {
     /// Reads a picture, or all pictures of a folder, each at least `nx` × `ny` pixels large.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is none;
-    /// [`Error::File`] for all of them in a build without the feature `pictures`.
+    /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is
+    /// none; [`Error::File`] for all of them in a build without the feature `pictures`.
     pub fn read(path: &Path, nx: usize, ny: usize) -> Result<Self> {
         let mut planes = Vec::new();
         for file in files(path)? {
@@ -39,7 +39,8 @@ impl Pictures {
                 return Err(Error::file(
                     &file,
                     format!(
-                        "{width}x{height} pixels are fewer than the fields of {nx}x{ny}; choose a smaller --size"
+                        "{width}x{height} pixels are fewer than the fields of {nx}x{ny}; choose a smaller \
+                         --size"
                     ),
                 ));
             }
@@ -48,8 +49,8 @@ impl Pictures {
         Ok(Self { planes })
     }
 
-    /// A random piece of `nx` × `ny` pixels, mirrored or not along either axis. Every channel of every picture is as
-    /// likely; the stream is keyed by (purpose, seed, step, sample).
+    /// A random piece of `nx` × `ny` pixels, mirrored or not along either axis. Every channel of every
+    /// picture is as likely; the stream is keyed by (purpose, seed, step, sample).
     pub fn crop(
         &self,
         purpose: Purpose,
@@ -71,8 +72,8 @@ impl Pictures {
         })
     }
 
-    /// The pictures as they are, `[count, nx, ny]`: for observations, of which a piece would lack what its surroundings
-    /// have given it.
+    /// The pictures as they are, `[count, nx, ny]`: for observations, of which a piece would lack what its
+    /// surroundings have given it.
     ///
     /// # Errors
     /// [`Error::File`] when a picture has another size.
@@ -83,7 +84,8 @@ impl Pictures {
             return Err(Error::file(
                 path,
                 format!(
-                    "observed pictures must be as large as the fields, {nx}x{ny}; found {width}x{height}: choose another --size"
+                    "observed pictures must be as large as the fields, {nx}x{ny}; found {width}x{height}: \
+                     choose another --size"
                 ),
             ));
         }

@@ -16,19 +16,21 @@ pub trait Progress {
     /// The network was tried on the held-out fields.
     fn validated(&mut self, _: &validation::ValidationRow) {}
 
-    /// Whether to show what the network makes of an example now. Asked after every step; training waits meanwhile.
+    /// Whether to show what the network makes of an example now. Asked after every step; training waits
+    /// meanwhile.
     fn wants_preview(&mut self) -> bool {
         false
     }
 
-    /// What was asked for.
+    /// What the network makes of an example, where [`Progress::wants_preview`] has asked for it.
     fn preview(&mut self, _: &Preview) {}
 
-    /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had happened.
+    /// The device failed, and was opened anew; training goes on after step `step`, as if nothing had
+    /// happened.
     fn recovered(&mut self, _error: &str, _step: u64, _compute: &Device) {}
 
-    /// A kernel of a layer takes about this long at a time, more than --max-dispatch-ms: drivers may take the device for
-    /// hung.
+    /// A kernel of a layer takes about this long at a time, more than --max-dispatch-ms: drivers may take the
+    /// device for hung.
     fn too_long(&mut self, _dispatch: &str, _time: Duration) {}
 
     /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.

@@ -1,4 +1,5 @@
-//! The way back when a device fails in the middle of a run: open it anew, return to the last state on the host.
+//! The way back when a device fails in the middle of a run: open it anew, return to the last state on the
+//! host.
 
 use crate::blocking::block_on;
 use crate::engine::Device;
@@ -10,8 +11,9 @@ use std::time::{Duration, Instant};
 /// Failures without a newer state between them that are one too many.
 const LIMIT: u32 = 3;
 
-/// The state comes to the host at least this often, so that a failure costs no more than that. The copy waits for the
-/// steps in flight and moves five arrays as long as the parameters: by time, not by steps, it is a small part of any run.
+/// The state comes to the host at least this often, so that a failure costs no more than that. The copy waits
+/// for the steps in flight and moves five arrays as long as the parameters: by time, not by steps, it is a
+/// small part of any run.
 const INTERVAL: Duration = Duration::from_secs(10);
 
 /// A driver that has reset its device is asked again after this, times the failures so far.
@@ -32,7 +34,8 @@ impl Recovery {
         Self { step, snapshot, taken: Instant::now(), failures: 0 }
     }
 
-    /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not share.
+    /// Whether the state should be taken once more. On the CPU nothing is lost that the process does not
+    /// share.
     pub(crate) fn is_due(&self, device: &Device) -> bool {
         matches!(device, Device::Gpu(_)) && self.taken.elapsed() > INTERVAL
     }
@@ -45,7 +48,8 @@ impl Recovery {
         self.taken = Instant::now();
     }
 
-    /// Opens the device of `compute` anew after `error`, as often as it may fail, and lets `build` build on it.
+    /// Opens the device of `compute` anew after `error`, as often as it may fail, and lets `build` build on
+    /// it.
     ///
     /// # Errors
     /// `error` itself, where another device would not help; after too many failures the last of them.

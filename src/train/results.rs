@@ -12,7 +12,8 @@ pub fn config(path: &Path, config: &TrainConfig, device: &str) -> Result<()> {
     let text = toml::to_string(config).map_err(|e| Error::file(path, e.to_string()))?;
     let version = env!("CARGO_PKG_VERSION");
     let note = format!(
-        "# Settings of this run, named like the flags of `unheat train`.\n# unheat {version} on {device}\n{text}"
+        "# Settings of this run, named like the flags of `unheat train`.\n\
+         # unheat {version} on {device}\n{text}"
     );
     atomic::write(path, |file| file.write_all(note.as_bytes()))
 }

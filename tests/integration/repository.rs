@@ -151,11 +151,11 @@ fn rooms_use_only_those_below() {
         ("gpu", "model"),
         ("blocking", "gpu"),
         ("io", "model"),
-        ("engine", "io blocking gpu cpu model"),
+        ("engine", "blocking cpu gpu io model"),
         ("restore", "engine model"),
-        ("cases", "blocking gpu cpu model"),
-        ("train", "restore engine io blocking model cpu gpu"),
-        ("bench", "train engine io gpu model"),
+        ("cases", "cpu gpu model"),
+        ("train", "blocking cpu engine io model restore"),
+        ("bench", "engine gpu io model train"),
         ("cli", "bench train restore engine cases io blocking gpu cpu model"),
     ];
     let mut wrong = Vec::new();

@@ -1,7 +1,7 @@
 //! The training data of a step: rectangles to fields x* to observations y* (method §0 to §2).
 //!
-//! x* and y* are made in 64 bits whatever the precision of the physics: an error of 1e-7 in the network's input
-//! decides on which side of zero some ReLU's argument falls, and 64 bits cost 2 % of a step.
+//! x* and y* are made in 64 bits whatever the precision of the physics: an error of 1e-7 in the network's
+//! input decides on which side of zero some ReLU's argument falls, and 64 bits cost 2 % of a step.
 
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;

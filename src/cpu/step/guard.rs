@@ -1,5 +1,5 @@
-//! The guard of the weights: a step with a number that is not finite changes nothing, and the last good weights are
-//! at hand (method §6).
+//! The guard of the weights: a step with a number that is not finite changes nothing, and the last good
+//! weights are at hand (method §6).
 
 use crate::cpu::Real;
 use crate::model::Losses;
@@ -21,8 +21,8 @@ impl<N: Real> Guard<N> {
         Self { skips, frozen: false, last_good_params: params.to_vec(), last_good_running: running.to_vec() }
     }
 
-    /// Freezes if a loss of the step, its gradients or a running statistic was not finite, marks its losses where
-    /// training is frozen, and returns whether the update may take place.
+    /// Freezes if a loss of the step, its gradients or a running statistic was not finite, marks its losses
+    /// where training is frozen, and returns whether the update may take place.
     pub(super) fn check(&mut self, losses: &mut Losses, running: &[N]) -> bool {
         losses.frozen |= !is_finite(running);
         self.frozen = !losses.is_finite() || self.frozen && !self.skips;
@@ -30,8 +30,8 @@ impl<N: Real> Guard<N> {
         !self.frozen
     }
 
-    /// Copies parameters and running statistics to the last good ones; if frozen, copies the last good statistics
-    /// back instead.
+    /// Copies parameters and running statistics to the last good ones; if frozen, copies the last good
+    /// statistics back instead.
     pub(super) fn keep_last_good(&mut self, params: &[N], running: &mut [N]) {
         if self.frozen {
             running.copy_from_slice(&self.last_good_running);

@@ -1,6 +1,6 @@
 //! One training step on the CPU, top to bottom like the picture in the README. The network computes in N, the
-//! physics in P; the reference system has N = f32 and P = f64 (method §0). The training signal has its Fourier form in
-//! both precisions: in 64 bits it equals the literal one (method §3b).
+//! physics in P; the reference system has N = f32 and P = f64 (method §0). The training signal has its
+//! Fourier form in both precisions: in 64 bits it equals the literal one (method §3b).
 
 pub mod adam;
 mod data;
@@ -100,7 +100,8 @@ impl<N: Real, P: Real> Step<N, P> {
         }
     }
 
-    /// Runs one step and returns its losses. If a loss, a gradient or a statistic is not finite, it changes nothing.
+    /// Runs one step and returns its losses. If a loss, a gradient or a statistic is not finite, it changes
+    /// nothing.
     pub fn run(&mut self, batch: &Batch) -> Losses {
         self.run_parts(batch, |_| {})
     }

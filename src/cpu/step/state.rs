@@ -44,8 +44,8 @@ impl<P: Real> Step<f32, P> {
         self.submitted = *updates;
     }
 
-    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
-    /// statistics see this batch too, as in the reference system; parameters do not change.
+    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The
+    /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3] {
         let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
         let mut all = [const { Vec::new() }; 3];

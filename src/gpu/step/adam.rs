@@ -33,7 +33,8 @@ impl Optimiser {
         gpu.write(&self.schedule, &[self.settings.step_size(t) as f32, self.settings.root_scale(t) as f32]);
     }
 
-    /// Updates `weights` from `gradients`, unless [`Guard::frozen`](crate::gpu::step::guard::Guard::frozen) is set.
+    /// Updates `weights` from `gradients`, unless [`Guard::frozen`](crate::gpu::step::guard::Guard::frozen)
+    /// is set.
     pub fn update(
         &self,
         recorder: &mut Recorder,

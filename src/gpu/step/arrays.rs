@@ -22,8 +22,8 @@ pub(super) struct Arrays {
     pub(super) fields: Fields,
 }
 
-/// The arrays of a step between network and physics, `[batch, nx, ny]` unless said. Error, signal and energy have
-/// the physics' precision, the others 32 bits (method §0).
+/// The arrays of a step between network and physics, `[batch, nx, ny]` unless said. Error, signal and energy
+/// have the physics' precision, the others 32 bits (method §0).
 pub(super) struct Fields {
     pub(super) output: Tensor,
     pub(super) prediction: Tensor,

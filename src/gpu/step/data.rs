@@ -1,8 +1,9 @@
 //! The training data of a step: rectangles to fields x* to observations y* (method §0 to §2).
 //!
-//! They are made in 64 bits wherever the adapter can, whatever the precision of the physics behind the network:
-//! in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after which gradients
-//! differ from the reference's in the third digit (docs/numerics.md). Elsewhere it is 32 bits throughout.
+//! They are made in 64 bits wherever the adapter can, whatever the precision of the physics behind the
+//! network: in 32 bits y* is off by 1e-7, enough to flip the sign of a ReLU's argument here and there, after
+//! which gradients differ from the reference's in the third digit (docs/numerics.md). Elsewhere it is 32 bits
+//! throughout.
 
 use crate::gpu::heat::add_noise::add_noise;
 use crate::gpu::heat::fft;

@@ -41,12 +41,7 @@ impl Guard {
         buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
             &KernelSpec::new("step/guard"),
-            &[
-                ("losses", losses.len().into()),
-                ("x_l2", x_l2.len().into()),
-                ("gradients", gradients.len().into()),
-                ("running", running.len().into()),
-            ],
+            &arrays.map(|(name, tensor)| (name, tensor.len().into())),
             &buffers,
             flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
         )

@@ -40,7 +40,8 @@ impl MeanShift<'_> {
     }
 }
 
-/// `signal` ∂L/∂x to `output_gradient` ∂L/∂o, both `[batch, cells]`; loss and y_l2 into `losses` `[2, batch]`.
+/// `signal` ∂L/∂x to `output_gradient` ∂L/∂o, both `[batch, cells]`; loss and y_l2 into `losses`
+/// `[2, batch]`.
 pub fn backward(
     recorder: &mut Recorder,
     method: Method,

@@ -69,8 +69,8 @@ impl Step {
         Ok(all)
     }
 
-    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The running
-    /// statistics see this batch too, as in the reference system; parameters do not change.
+    /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The
+    /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub async fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         let mut all = [const { Vec::new() }; 3];
         for part in batch.parts(self.micro_batches, self.cells) {

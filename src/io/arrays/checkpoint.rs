@@ -73,15 +73,15 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the last good
-/// ones).
+/// The tensors: parameters, running statistics, Adam's moments, the parameters before the last update (the
+/// last good ones).
 const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "second_moments", "kept_params"];
 
 /// Reads what [`write()`] has written.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not exactly what was written, or is of
-/// another version's format.
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not exactly what was written, or is
+/// of another version's format.
 pub fn read(path: &Path) -> Result<Checkpoint> {
     let (tensors, metadata) = tensors::read(path)?;
     let damaged = |what: &str| Error::file(path, format!("{what}: this checkpoint is damaged"));
@@ -141,8 +141,8 @@ mod tests {
         assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
     }
 
-    /// Every bit of the file, one after the other. What is accepted must be exactly what was written: only a bit
-    /// that means nothing, such as a blank after the header, may pass.
+    /// Every bit of the file, one after the other. What is accepted must be exactly what was written: only a
+    /// bit that means nothing, such as a blank after the header, may pass.
     #[test]
     fn no_changed_bit_passes_for_another_checkpoint() {
         let folder = tempfile::tempdir().unwrap();

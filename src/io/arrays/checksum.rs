@@ -1,9 +1,10 @@
 //! The checksum that safetensors files of unheat carry, so that any changed bit of what counts is noticed.
 //!
-//! It is a number called `checksum` in the JSON text that stands in the file's metadata: under the key `unheat` in files
-//! of weights, gradients and rectangles, under `unheat checkpoint` in checkpoints. It is the CRC-32 of a text about the
-//! file and then, tensor by tensor in the order of their names, of each one's name, shape, type and little-endian bytes.
-//! For the key `unheat` that text is the JSON itself without `checksum`.
+//! It is a number called `checksum` in the JSON text that stands in the file's metadata: under the key
+//! `unheat` in files of weights, gradients and rectangles, under `unheat checkpoint` in checkpoints. It is
+//! the CRC-32 of a text about the file and then, tensor by tensor in the order of their names, of each one's
+//! name, shape, type and little-endian bytes. For the key `unheat` that text is the JSON itself without
+//! `checksum`.
 
 use crate::io::arrays::tensors::Tensor;
 use crate::{Error, Result};
@@ -31,8 +32,8 @@ pub(crate) fn check(path: &Path, metadata: &HashMap<String, String>, tensors: &[
     if text.is_none_or(|text| holds(text, tensors)) {
         return Ok(());
     }
-    let what = "the checksum is wrong: this file is damaged, or was changed by a program that kept the metadata; write \
-                it anew";
+    let what = "the checksum is wrong: this file is damaged, or was changed by a program that kept the \
+                metadata; write it anew";
     Err(Error::file(path, what))
 }
 

@@ -34,14 +34,14 @@ impl FieldData {
     }
 }
 
-/// Reads fields of 32- or 64-bit floats: rank 2 `[x, y]` or rank 3 `[batch, x, y]`, little or big endian, C or
-/// Fortran order, versions 1 to 3 of the format.
+/// Reads fields of 32- or 64-bit floats: rank 2 `[x, y]` or rank 3 `[batch, x, y]`, little or big endian, C
+/// or Fortran order, versions 1 to 3 of the format.
 ///
 /// # Errors
-/// [`Error::Io`](crate::Error::Io) when the file cannot be read; [`Error::File`](crate::Error::File) when it is not a
-/// .npy file, holds another type or rank, has an empty axis, is shorter or longer than its header says, or holds a NaN or
-/// an infinity (the first one is named by its index), and for every file in a build without the feature `npy`. The size
-/// is compared with the length of the file before memory is asked for.
+/// [`Error::Io`](crate::Error::Io) when the file cannot be read; [`Error::File`](crate::Error::File) when it
+/// is not a .npy file, holds another type or rank, has an empty axis, is shorter or longer than its header
+/// says, or holds a NaN or an infinity (the first one is named by its index), and for every file in a build
+/// without the feature `npy`. The size is compared with the length of the file before memory is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
     npy_file::read(path)
 }
@@ -57,8 +57,8 @@ pub fn shape(path: &Path) -> Result<[usize; 3]> {
 /// Writes fields atomically, little endian, in C order; rank 2 if `fields.rank2`.
 ///
 /// # Errors
-/// [`Error::Usage`](crate::Error::Usage) when the shape does not match the amount of data, or `rank2` is set for a batch
-/// other than 1; [`Error::Io`](crate::Error::Io) when the file cannot be written;
+/// [`Error::Usage`](crate::Error::Usage) when the shape does not match the amount of data, or `rank2` is set
+/// for a batch other than 1; [`Error::Io`](crate::Error::Io) when the file cannot be written;
 /// [`Error::File`](crate::Error::File) in a build without the feature `npy`.
 pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     npy_file::write(path, fields)
@@ -68,6 +68,7 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
 mod tests {
     use super::*;
     use crate::Error;
+    use crate::model::rng::{Purpose, Random};
     use std::path::PathBuf;
 
     fn place() -> (PathBuf, tempfile::TempDir) {
@@ -201,6 +202,8 @@ mod tests {
             (header("'<f4'", "(0xffffffffffffffff, 0Xffffffffffffffff)"), "not that of a plain array"),
             (header("'<f4'", "(999999999, 999999999)"), "does not match"),
             (header("'<f4'", "(99999999999999999999, 1)"), "not that of a plain array"),
+            (header("'é'", "(2, 2)"), "not that of a plain array"),
+            (header("'\\xe9'", "(2, 2)"), "not that of a plain array"),
             ("{'descr': '<f4', 'shape': (1, 4)}".into(), "'fortran_order'"),
             ("{'descr': '<f4', 'fortran_order': 1, 'shape': (1, 4)}".into(), "not a bool"),
             ("[".repeat(9000), "not that of a plain array"),
@@ -213,6 +216,63 @@ mod tests {
         assert!(complaint(&path, b"\x93NUMPY\x02\x00\xff\xff\xff\xff").contains("4294967295 bytes"));
         assert!(complaint(&path, b"\x93NUMPY\x09\x00\x01\x00 ").contains("version 9"));
         assert!(complaint(&path, b"PK\x03\x04 a zip file").contains("not a .npy file"));
+    }
+
+    /// Pieces of headers in random order: a reader that trusts them too much panics.
+    #[test]
+    fn nonsense_is_refused_in_one_line() {
+        const PIECES: [&str; 32] = [
+            "{",
+            "}",
+            "(",
+            ")",
+            "[",
+            "]",
+            "'",
+            "\"",
+            ",",
+            ":",
+            " ",
+            "'descr'",
+            "'<f4'",
+            "'<f8'",
+            "'fortran_order'",
+            "True",
+            "False",
+            "None",
+            "'shape'",
+            "(2, 2)",
+            "(1, 2, 2)",
+            "2",
+            "99999999999",
+            "1e5",
+            "-1",
+            "0x7f",
+            "1j",
+            "'|O'",
+            "'<U9'",
+            "b'x'",
+            "\\",
+            "é",
+        ];
+        let (path, _folder) = place();
+        let mut random = Random::new(Purpose::Cases, 9, 0, 0);
+        let mut below = |n: usize| (random.uniform() * n as f64) as usize;
+        for round in 0..3000 {
+            // Half of them are a good header with something in the place of a value.
+            let nonsense: String = (0..1 + below(12)).map(|_| PIECES[below(PIECES.len())]).collect();
+            let header = match round % 6 {
+                0 => format!("{{'descr': {nonsense}, 'fortran_order': False, 'shape': (2, 2), }}"),
+                1 => format!("{{'descr': '<f4', 'fortran_order': {nonsense}, 'shape': (2, 2), }}"),
+                2 => format!("{{'descr': '<f4', 'fortran_order': False, 'shape': {nonsense}, }}"),
+                _ => nonsense,
+            };
+            std::fs::write(&path, file(&header, &[0; 16])).unwrap();
+            if let Err(error) = read(&path) {
+                assert!(matches!(error, Error::File { .. }), "{error}");
+                assert!(!error.to_string().contains('\n'), "{error}");
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,7 @@
-//! NumPy's format through npyz. That takes a header at its word: it asks for all the memory that a header claims, nests
-//! calls as deep as the header nests brackets, and multiplies the axes without looking for an overflow. So every header
-//! is looked at before npyz reads it.
+//! NumPy's format through npyz. That takes a header at its word: it asks for all the memory that a header
+//! claims, nests calls as deep as the header nests brackets, multiplies the axes without looking for an
+//! overflow, and panics at a type of one letter that is not ASCII. So every header is looked at before npyz
+//! reads it.
 
 use crate::io::arrays::npy::{FieldData, Fields};
 use crate::io::atomic;
@@ -186,13 +187,17 @@ fn header_bytes(file: &mut impl Read) -> Checked<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a header nests little and its axes cannot overflow 64 bits: decimal numbers of 19 digits together have a
-/// product below 10^19. A plain array has two brackets, and all its digits stand in the type and the shape.
+/// Whether a header nests little, holds nothing but ASCII, and has axes that cannot overflow 64 bits: decimal
+/// numbers of 19 digits together have a product below 10^19. A plain array has two brackets, no escape
+/// sequence, and digits in its type and its shape alone.
 fn is_plain(text: &[u8]) -> bool {
-    let brackets = text.iter().filter(|byte| b"([{".contains(byte)).count();
-    let digits = text.iter().filter(|byte| byte.is_ascii_digit()).count();
+    let count = |wanted: fn(&u8) -> bool| text.iter().filter(|byte| wanted(byte)).count();
     let is_decimal = !text.windows(2).any(|pair| pair[0] == b'0' && b"xXoObB".contains(&pair[1]));
-    brackets <= 20 && digits <= 19 && is_decimal
+    text.is_ascii()
+        && !text.contains(&b'\\')
+        && count(|byte| b"([{".contains(byte)) <= 20
+        && count(u8::is_ascii_digit) <= 19
+        && is_decimal
 }
 
 /// The number of elements, if they fill exactly the `available` bytes after the header.
@@ -202,8 +207,8 @@ fn checked_count(shape: [u64; 3], is_wide: bool, available: u64) -> Checked<usiz
     let fits = |&count: &u64| count.checked_mul(width) == Some(available);
     count.filter(fits).and_then(|count| usize::try_from(count).ok()).ok_or_else(|| {
         format!(
-            "its shape {shape:?} with {width} bytes a number does not match the {available} bytes of data that follow; \
-             the file is cut short or damaged"
+            "its shape {shape:?} with {width} bytes a number does not match the {available} bytes of data that \
+             follow; the file is cut short or damaged"
         )
     })
 }

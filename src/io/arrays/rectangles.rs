@@ -26,8 +26,8 @@ impl Rectangles {
 /// Reads 32- or 64-bit floats; other tensors in the file are left alone.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::File`] as in [`tensors::read`]; also for a missing tensor, one of another shape or
-/// type, a number that is not finite, and a negative half size.
+/// [`Error::Io`] and [`Error::File`] as in [`tensors::read`]; also for a missing tensor, one of another shape
+/// or type, a number that is not finite, and a negative half size.
 pub fn read(path: &Path) -> Result<Rectangles> {
     let (tensors, metadata) = tensors::read(path)?;
     checksum::check(path, &metadata, &tensors)?;

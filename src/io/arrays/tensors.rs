@@ -64,8 +64,8 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) ->
 /// Reads a safetensors file: its tensors sorted by name, and its metadata.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is cut short, its header is not that of
-/// a safetensors file or disagrees with its length, or a tensor is neither F32, F64, I32 nor I64. No more
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is cut short, its header is not that
+/// of a safetensors file or disagrees with its length, or a tensor is neither F32, F64, I32 nor I64. No more
 /// memory is used than about twice the length of the file.
 pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
     let bytes = read_bytes(path)?;

@@ -28,8 +28,9 @@ fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
 
 const KEY: &str = checksum::METADATA;
 
-/// Writes every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the activation if it
-/// is not ReLU, the filters, and a checksum. The bytes depend on weights and architecture alone.
+/// Writes every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
+/// activation if it is not ReLU, the filters, and a checksum. The bytes depend on weights and architecture
+/// alone.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -52,7 +53,8 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// Writes the flat `gradients`, one tensor for each parameter and named like it, with a checksum in the metadata.
+/// Writes the flat `gradients`, one tensor for each parameter and named like it, with a checksum in the
+/// metadata.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -71,16 +73,16 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and whether there is
-/// batch norm. The padding and the activation are in the metadata that [`write()`] leaves; a file without it is taken to
-/// have circular padding and ReLU.
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and
+/// whether there is batch norm. The padding and the activation are in the metadata that [`write()`] leaves; a
+/// file without it is taken to have circular padding and ReLU.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, is not the state dict of a
-/// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or holds a
-/// number that is not finite, or when its checksum is wrong. The error names the tensor.
+/// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or
+/// holds a number that is not finite, or when its checksum is wrong. The error names the tensor.
 pub fn read(path: &Path) -> Result<(UNet, State)> {
     let (tensors, metadata) = tensors::read(path)?;
     // Without its key the metadata would pass for that of others, and zero padding for circular.

@@ -1,8 +1,9 @@
 //! Pictures from files, for the heat equation to work on, and back in the same bit depth.
 //!
-//! Intensities are 0 to 1 for the full range of 8 or 16 bits, as stored: no gamma curve is undone. Every colour channel
-//! is a field of its own, in the orientation of all fields here: x to the right, y upward. Alpha and the colour profile
-//! are carried along untouched; a camera's orientation is applied, since the tag that tells it is not kept.
+//! Intensities are 0 to 1 for the full range of 8 or 16 bits, as stored: no gamma curve is undone. Every
+//! colour channel is a field of its own, in the orientation of all fields here: x to the right, y upward.
+//! Alpha and the colour profile are carried along untouched; a camera's orientation is applied, since the tag
+//! that tells it is not kept.
 
 use crate::io::atomic;
 use crate::io::images::decode::{Checked, decode};
@@ -59,12 +60,12 @@ pub struct Photo {
     profile: Option<Vec<u8>>,
 }
 
-/// Reads a PNG, JPEG or TIFF picture of 8 or 16 bits, grey or colour, with or without alpha; fewer bits and palettes
-/// become 8 bits.
+/// Reads a PNG, JPEG or TIFF picture of 8 or 16 bits, grey or colour, with or without alpha; fewer bits and
+/// palettes become 8 bits.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, of another format, animated, holds
-/// several pages, floating point samples or no pixel.
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, of another format,
+/// animated, holds several pages, floating point samples or no pixel.
 pub fn read(path: &Path) -> Result<Photo> {
     let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if !facts.is_file() {
@@ -122,8 +123,8 @@ impl Photo {
         self.planes.len() / (self.nx * self.ny)
     }
 
-    /// This picture with other intensities, `[planes, nx, ny]`, cut off below 0 and above 1 and rounded to its depth, so
-    /// that they are what a file of it holds.
+    /// This picture with other intensities, `[planes, nx, ny]`, cut off below 0 and above 1 and rounded to
+    /// its depth, so that they are what a file of it holds.
     pub fn with_planes(&self, planes: &[f64]) -> Self {
         assert_eq!(planes.len(), self.planes.len(), "as many intensities as before");
         let white = self.depth.white();

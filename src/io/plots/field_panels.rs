@@ -1,5 +1,5 @@
-//! Fields as images. The first axis, x, points to the right and the second, y, upward; so the cell (0, 0) is at
-//! the bottom left. Colours are those of inferno: dark is low, bright is high, grey is not a number.
+//! Fields as images. The first axis, x, points to the right and the second, y, upward; so the cell (0, 0) is
+//! at the bottom left. Colours are those of inferno: dark is low, bright is high, grey is not a number.
 
 use std::path::Path;
 

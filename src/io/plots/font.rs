@@ -6,7 +6,8 @@ use std::sync::LazyLock;
 /// The height of capitals and digits over the font size.
 const CAP_HEIGHT: f32 = 0.73;
 
-/// The first letter starts this many pixels from the mask's left edge, so that what it has left of its origin shows.
+/// The first letter starts this many pixels from the mask's left edge, so that what it has left of its origin
+/// shows.
 const LEFT: f32 = 1.0;
 
 static SANS: LazyLock<FontRef<'static>> =

@@ -1,5 +1,5 @@
-//! What a reconstruction did, as one picture: observation, reconstruction, what would be observed of it, and the
-//! residual between the two, side by side with their numbers.
+//! What a reconstruction did, as one picture: observation, reconstruction, what would be observed of it, and
+//! the residual between the two, side by side with their numbers.
 
 use crate::io::plots::canvas::{Align, BLACK, Canvas, Colour};
 use crate::io::plots::field_panels::{
@@ -18,7 +18,8 @@ const LINE: usize = 26;
 pub enum Palette {
     /// Fields of any values, in inferno between the least and the largest of them.
     Field,
-    /// Pictures of one grey plane or of red, green and blue: themselves, 0 to 1. The residual is shown around grey.
+    /// Pictures of one grey plane or of red, green and blue: themselves, 0 to 1. The residual is shown around
+    /// grey.
     Picture,
 }
 
@@ -45,7 +46,8 @@ pub struct RestorationRow {
 /// Draws rows of panels of `nx` × `ny` cells as a PNG file. All rows share the two scales.
 ///
 /// # Errors
-/// [`Error::Usage`] for nothing to draw, or panels of other sizes; [`Error::Io`] when the file cannot be written.
+/// [`Error::Usage`] for nothing to draw, or panels of other sizes; [`Error::Io`] when the file cannot be
+/// written.
 pub fn draw(path: &Path, rows: &[RestorationRow], nx: usize, ny: usize, palette: Palette) -> Result<()> {
     let all = || rows.iter().flat_map(|row| row.panels.iter().chain([&row.residual]));
     let fits = |panel: &RestorationPanel| [nx * ny, 3 * nx * ny].contains(&panel.planes.len());

@@ -16,8 +16,8 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Writes `rows`, and takes more. A file already there is replaced: `metrics.csv` alone says what has been done,
-    /// so that a run which goes on has each step once, whatever an interruption has left here.
+    /// Writes `rows`, and takes more. A file already there is replaced: `metrics.csv` alone says what has
+    /// been done, so that a run which goes on has each step once, whatever an interruption has left here.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written; [`Error::File`] when a folder is in its place.
@@ -27,7 +27,8 @@ impl JsonLines {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole
+    /// lines.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.

@@ -70,17 +70,19 @@ impl MetricsFile {
         Table::create(path, HEADER).map(Self)
     }
 
-    /// Opens the file to go on with step `step`, and returns the rows before it. Those from it on are dropped.
+    /// Opens the file to go on with step `step`, and returns the rows before it. Those from it on are
+    /// dropped.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row before `step` is missing or damaged. The file is as it
-    /// was then.
+    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row before `step` is missing or damaged. The file
+    /// is as it was then.
     pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<MetricsRow>)> {
         let (table, lines) = Table::resume(path, HEADER, 0..step)?;
         Ok((Self(table), lines.into_iter().map(MetricsRow::of).collect()))
     }
 
-    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole
+    /// lines.
     ///
     /// # Errors
     /// [`crate::Error::Io`] when the file cannot be written.
@@ -97,8 +99,8 @@ impl MetricsFile {
 /// Reads the rows of a metrics file; their numbers are exactly those that were written.
 ///
 /// # Errors
-/// [`crate::Error::Io`] when the file cannot be read; [`crate::Error::File`], naming the line, when the header is
-/// another one, a line does not hold eight numbers, or the last line was cut short.
+/// [`crate::Error::Io`] when the file cannot be read; [`crate::Error::File`], naming the line, when the
+/// header is another one, a line does not hold eight numbers, or the last line was cut short.
 pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
     Ok(csv::read(path, HEADER)?.into_iter().map(MetricsRow::of).collect())
 }

@@ -28,12 +28,12 @@ fn of((step, [x_l2_mean, y_l2_mean]): Line<2>) -> ValidationRow {
 pub struct ValidationFile(Table);
 
 impl ValidationFile {
-    /// Opens the file to go on after update `step`, with a row every `every` updates, and returns the rows up to it.
-    /// Those beyond are dropped; from step 0 on a new file is made.
+    /// Opens the file to go on after update `step`, with a row every `every` updates, and returns the rows up
+    /// to it. Those beyond are dropped; from step 0 on a new file is made.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row up to `step` is missing or damaged. The file is as it
-    /// was then.
+    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row up to `step` is missing or damaged. The file
+    /// is as it was then.
     pub fn resume(path: &Path, step: u64, every: u64) -> Result<(Self, Vec<ValidationRow>)> {
         let steps = (1..=step / every).map(|i| i * every);
         let (table, lines) = Table::resume(path, HEADER, steps)?;

@@ -6,7 +6,7 @@ pub mod init;
 pub mod layout;
 mod table;
 
-pub use crate::model::unet::config::{MAX_BATCH, Padding, UNetConfig};
+pub use crate::model::unet::config::{LEVELS, MAX_BATCH, Padding, UNetConfig};
 pub use crate::model::unet::layout::{BatchNorm, Conv, Entry, Input, Node, Place, ResBlock};
 use crate::model::unet::table::Table;
 

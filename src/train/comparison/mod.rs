@@ -1,5 +1,5 @@
-//! Several methods side by side: trained on the same data from the same weights, tried on the same fields, beside the
-//! classical ones that need no training.
+//! Several methods side by side: trained on the same data from the same weights, tried on the same fields,
+//! beside the classical ones that need no training.
 
 #[cfg(feature = "pictures")]
 pub mod report;
@@ -56,8 +56,8 @@ pub struct Score {
 }
 
 impl Trial {
-    /// The run's validation data; else random rectangles that no training step sees; else, where a run trains on a file,
-    /// the first fields of that.
+    /// The run's validation data; else random rectangles that no training step sees; else, where a run trains
+    /// on a file, the first fields of that.
     ///
     /// # Errors
     /// Those of reading files.

@@ -1,5 +1,5 @@
-//! What `unheat compare` leaves besides the runs: curves, reconstructions, and a report as Markdown and as one HTML
-//! file with the pictures in it.
+//! What `unheat compare` leaves besides the runs: curves, reconstructions, and a report as Markdown and as
+//! one HTML file with the pictures in it.
 
 use crate::io::plots::curves::{self, CurvePanel, Series};
 use crate::io::plots::field_panels::{self, FieldPanel};

@@ -5,6 +5,7 @@ use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
 use unheat::io::tables::metrics::MetricsRow;
+use unheat::model::UNetConfig;
 use unheat::train::{Preview, Progress, Size, TrainConfig, train};
 
 /// Asks for a preview after every step, or never.
@@ -34,7 +35,7 @@ fn trained(device: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker
         batch: 2,
         size: Size { nx: 16, ny: 8 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         ..TrainConfig::default()
     };
     let mut onlooker = Onlooker { curious, seen: Vec::new(), truth: None };

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::tables::metrics::MetricsRow;
-use unheat::model::Storage;
+use unheat::model::{Storage, UNetConfig};
 use unheat::train::{Progress, Size, TrainConfig, train};
 
 fn trained(folder: &Path, flags: &str, environment: &[(&str, &str)]) {
@@ -74,7 +74,7 @@ fn whoever_watches_changes_nothing() {
             batch: 2,
             size: Size { nx: 16, ny: 16 },
             levels: 2,
-            filters: vec![8],
+            net: UNetConfig { filters: vec![8], ..Default::default() },
             seed: 3,
             jsonl: true,
             device: device.clone(),

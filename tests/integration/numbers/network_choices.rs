@@ -233,8 +233,10 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
 #[test]
 fn sums_of_residual_blocks_are_not_stored_in_sixteen_bits() {
     let activations = Storage::F16;
-    let config = TrainConfig { res_blocks: true, activations, ..TrainConfig::default() };
+    let mut config = TrainConfig { activations, ..TrainConfig::default() };
+    config.net.res_blocks = true;
     let refused = config.plan().err().expect("a refusal").to_string();
     assert!(refused.contains("activations f16") && refused.contains("--res-blocks"), "{refused}");
-    assert!(TrainConfig { res_blocks: false, ..config }.plan().is_ok());
+    config.net.res_blocks = false;
+    assert!(config.plan().is_ok());
 }

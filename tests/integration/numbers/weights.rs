@@ -397,7 +397,7 @@ fn a_run_starts_from_a_file_with_its_architecture_and_leaves_its_settings() {
     assert!(desk.path("second/reconstruction.png").is_file());
     let settings = std::fs::read_to_string(desk.path("second/config.toml")).unwrap();
     let config: unheat::train::TrainConfig = toml::from_str(&settings).unwrap();
-    assert_eq!((config.levels, config.filters, config.padding), (2, vec![8, 16], Padding::Zero));
+    assert_eq!((config.levels, config.net.filters, config.net.padding), (2, vec![8, 16], Padding::Zero));
     assert_eq!(config.size.to_string(), "16x32");
     assert_eq!(config.data, Some(PathBuf::from("x.npy")));
     assert!(config.shuffle && settings.contains("weights = \"first/weights.safetensors\""));

@@ -10,6 +10,7 @@ use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::checkpoint;
 use unheat::io::tables::metrics::MetricsRow;
+use unheat::model::UNetConfig;
 use unheat::train::{Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
 
@@ -48,7 +49,7 @@ fn config() -> TrainConfig {
         batch: 2,
         size: Size { nx: 16, ny: 16 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         checkpoint_every: 7,
         validate_every: 5,
         jsonl: true,

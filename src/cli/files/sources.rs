@@ -1,8 +1,8 @@
 //! What `--input` names: an array, a picture, or a folder of pictures; and where their results go.
 
-use crate::cli::arrays;
-use crate::cli::messages::note;
-use crate::cli::progress::Counter;
+use crate::cli::files::arrays;
+use crate::cli::terminal::messages::note;
+use crate::cli::terminal::progress::Counter;
 use crate::io::images::format::{has_picture_name, is_lossy, list};
 use crate::io::images::photo::{self, Photo};
 use crate::{Error, Result};
@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     Array,
     Picture,
     Folder,
 }
 
 /// Finds out by looking into the file, and by its name where it holds nothing that is known.
-pub(super) fn kind(path: &Path) -> Result<Kind> {
+pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
     let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if facts.is_dir() {
         return Ok(Kind::Folder);
@@ -36,13 +36,14 @@ pub(super) fn kind(path: &Path) -> Result<Kind> {
     } else {
         Err(Error::file(
             path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of pictures",
+            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
+             pictures",
         ))
     }
 }
 
 /// Refuses the name of a picture for an array's result.
-pub(super) fn check_array_output(output: &Path) -> Result<()> {
+pub(in crate::cli) fn check_array_output(output: &Path) -> Result<()> {
     if has_picture_name(output) {
         return Err(Error::file(output, "cannot write: the input is an array, so name a .npy file"));
     }
@@ -51,16 +52,16 @@ pub(super) fn check_array_output(output: &Path) -> Result<()> {
 
 /// One picture to work on. Files that the user did not ask for are `None`.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Job {
-    pub(super) input: PathBuf,
-    pub(super) output: PathBuf,
-    pub(super) report: Option<PathBuf>,
-    pub(super) truth: Option<PathBuf>,
+pub(in crate::cli) struct Job {
+    pub(in crate::cli) input: PathBuf,
+    pub(in crate::cli) output: PathBuf,
+    pub(in crate::cli) report: Option<PathBuf>,
+    pub(in crate::cli) truth: Option<PathBuf>,
 }
 
-/// The files of a picture or of a folder of them. With a folder, `output`, `report` and `truth` are folders too; those
-/// to be written are made if they are missing.
-pub(super) fn jobs(
+/// The files of a picture or of a folder of them. With a folder, `output`, `report` and `truth` are folders
+/// too; those to be written are made if they are missing.
+pub(in crate::cli) fn jobs(
     kind: Kind,
     input: &Path,
     output: &Path,
@@ -121,9 +122,9 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
     Ok(jobs)
 }
 
-/// Works through the pictures. In a folder a bad file does not stop the others: its error is told, and counts at the
-/// end.
-pub(super) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>) -> Result<()> {
+/// Works through the pictures. In a folder a bad file does not stop the others: its error is told, and counts
+/// at the end.
+pub(in crate::cli) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>) -> Result<()> {
     let mut one = |job: &Job| {
         let photo = photo::read(&job.input)?;
         photo.check_name(&job.output)?;
@@ -156,6 +157,6 @@ pub(super) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>
 }
 
 /// "1 picture", "3 pictures".
-pub(super) fn counted(jobs: &[Job]) -> String {
+pub(in crate::cli) fn counted(jobs: &[Job]) -> String {
     format!("{} picture{}", jobs.len(), if jobs.len() == 1 { "" } else { "s" })
 }

@@ -12,7 +12,7 @@ pub(crate) fn line(text: Arguments) {
 
 /// `println!`, but see [`line`].
 macro_rules! say {
-    ($($text:tt)*) => { crate::cli::messages::line(format_args!($($text)*)) };
+    ($($text:tt)*) => { crate::cli::terminal::messages::line(format_args!($($text)*)) };
 }
 pub(crate) use say;
 
@@ -23,6 +23,6 @@ pub(crate) fn note_line(text: Arguments) {
 
 /// `eprintln!`, but without its panic.
 macro_rules! note {
-    ($($text:tt)*) => { crate::cli::messages::note_line(format_args!($($text)*)) };
+    ($($text:tt)*) => { crate::cli::terminal::messages::note_line(format_args!($($text)*)) };
 }
 pub(crate) use note;

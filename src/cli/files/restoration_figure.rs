@@ -59,7 +59,8 @@ pub(crate) fn draw(path: &Path, diffusion: &Diffusion, seen: &Seen, palette: Pal
     restoration::draw(path, &rows, nx, ny, palette)
 }
 
-/// PSNR over all planes and the mean SSIM of the planes; the data range is 1 for pictures, else that of the truth.
+/// PSNR over all planes and the mean SSIM of the planes; the data range is 1 for pictures, else that of the
+/// truth.
 fn quality_of(x: &[f64], truth: &[f64], nx: usize, ny: usize, palette: Palette) -> Vec<String> {
     let range = match palette {
         Palette::Field => quality::range(truth),

@@ -1,24 +1,16 @@
-//! What the commands on arrays share: device, reading fields, writing them back in the same dtype and rank.
+//! What the commands on arrays share: reading fields, writing them back in the same dtype and rank.
 
-use crate::cli::messages::note;
-use crate::engine::{Device, DeviceChoice, operators};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::{HeatEquation, Precision};
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Opens what `--device` says; where that cannot compute in `precision`, the CPU twins, with a line that says so.
-pub(super) fn open(device: &str, precision: Precision) -> Result<Device> {
-    let Ok(choice) = device.parse::<DeviceChoice>();
-    let (device, note) = operators::device_for(Device::open(&choice)?, precision);
-    if let Some(note) = note {
-        note!("{note}");
-    }
-    Ok(device)
-}
+/// What to do about arrays, which do not tell their noise, where a method has to know it.
+pub(in crate::cli) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
+    standard deviation in a cell (0 if there is none)";
 
 /// Reads fields and checks that their grid can be diffused by `amount`.
-pub(super) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
+pub(in crate::cli) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
     let fields = npy::read(path)?;
     let [_, nx, ny] = fields.shape;
     HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
@@ -26,7 +18,7 @@ pub(super) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
 }
 
 /// The numbers in 64 bits.
-pub(super) fn widen(data: &FieldData) -> Vec<f64> {
+pub(in crate::cli) fn widen(data: &FieldData) -> Vec<f64> {
     match data {
         FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
         FieldData::F64(values) => values.clone(),
@@ -34,7 +26,7 @@ pub(super) fn widen(data: &FieldData) -> Vec<f64> {
 }
 
 /// The width of the numbers in a file.
-pub(super) fn precision(data: &FieldData) -> Precision {
+pub(in crate::cli) fn precision(data: &FieldData) -> Precision {
     match data {
         FieldData::F32(_) => Precision::F32,
         FieldData::F64(_) => Precision::F64,
@@ -42,7 +34,7 @@ pub(super) fn precision(data: &FieldData) -> Precision {
 }
 
 /// Refuses an output that cannot be written, before anything is computed or another file is written.
-pub(super) fn check_output(path: &Path) -> Result<()> {
+pub(in crate::cli) fn check_output(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Error::file(path, format!("cannot write: there is no folder {}", folder.display())));
@@ -54,7 +46,7 @@ pub(super) fn check_output(path: &Path) -> Result<()> {
 }
 
 /// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
-pub(super) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<FieldData> {
+pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<FieldData> {
     let data = match dtype {
         Precision::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
         Precision::F64 => FieldData::F64(values),
@@ -73,7 +65,7 @@ pub(super) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<
 }
 
 /// Writes `values` in the dtype, shape and rank of `like`.
-pub(super) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
+pub(in crate::cli) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
     let data = narrow(path, values, precision(&like.data))?;
     npy::write(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
 }

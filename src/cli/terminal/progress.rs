@@ -1,9 +1,10 @@
-//! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a terminal, plain
-//! lines elsewhere.
+//! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a
+//! terminal, plain lines elsewhere.
 
 use crate::Result;
-use crate::cli::messages::note;
-use crate::cli::view::{View, loss};
+use crate::cli::terminal::messages::note;
+use crate::cli::terminal::scene::loss;
+use crate::cli::terminal::view::View;
 use crate::engine::Device;
 use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;
@@ -18,7 +19,7 @@ use std::time::Duration;
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
 
-pub(super) struct Display {
+pub(in crate::cli) struct Display {
     screen: Screen,
     interrupted: Arc<AtomicBool>,
 }
@@ -30,18 +31,18 @@ enum Screen {
 }
 
 /// A run that is watched.
-pub(super) struct Watched {
+pub(in crate::cli) struct Watched {
     /// What is trained, and where: the title of the live view; none: no such view.
-    pub(super) view: Option<String>,
+    pub(in crate::cli) view: Option<String>,
     /// Steps done before.
-    pub(super) done: u64,
+    pub(in crate::cli) done: u64,
     /// Steps in all.
-    pub(super) steps: u64,
+    pub(in crate::cli) steps: u64,
 }
 
 impl Display {
     /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
-    pub(super) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
+    pub(in crate::cli) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
         let Watched { view, done, steps } = run;
         let screen = match view.filter(|_| View::is_possible()) {
             Some(title) => Screen::View(Box::new(View::open(&title, steps)?)),
@@ -74,7 +75,7 @@ impl Display {
     }
 
     /// Gives the terminal back.
-    pub(super) fn finish(self) {
+    pub(in crate::cli) fn finish(self) {
         if let Screen::Bar(bar) = &self.screen {
             bar.finish_and_clear();
         }
@@ -124,8 +125,8 @@ impl Progress for Display {
 
     fn too_long(&mut self, dispatch: &str, time: Duration) {
         self.say(format!(
-            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the device, make it \
-             shorter with --micro-batch",
+            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the \
+             device, make it shorter with --micro-batch",
             time.as_millis()
         ));
     }
@@ -139,7 +140,7 @@ impl Progress for Display {
 }
 
 /// Counts what is done one by one: a bar on a terminal, a few plain lines elsewhere.
-pub(super) struct Counter {
+pub(in crate::cli) struct Counter {
     bar: Option<ProgressBar>,
     what: &'static str,
     done: Cell<u64>,
@@ -147,7 +148,7 @@ pub(super) struct Counter {
 }
 
 impl Counter {
-    pub(super) fn new(what: &'static str, total: u64) -> Self {
+    pub(in crate::cli) fn new(what: &'static str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
             let template = format!("{{bar:20}} {what} {{pos}}/{{len}} {{msg}} {{eta}} left");
@@ -158,7 +159,7 @@ impl Counter {
     }
 
     /// One more is done; `message` says which.
-    pub(super) fn advance(&self, message: &str) {
+    pub(in crate::cli) fn advance(&self, message: &str) {
         let (what, total) = (self.what, self.total);
         let done = self.done.get() + 1;
         self.done.set(done);
@@ -176,14 +177,14 @@ impl Counter {
     }
 
     /// Lets `print` write lines that the bar does not overwrite.
-    pub(super) fn above(&self, print: impl FnOnce()) {
+    pub(in crate::cli) fn above(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
     }
 
-    pub(super) fn finish(&self) {
+    pub(in crate::cli) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

@@ -1,22 +1,19 @@
 //! The training loop: takes data, keeps the engine busy, writes what arrives.
 
+mod finish;
+
 use crate::engine::device::Device;
 use crate::engine::trainer::Trainer;
-use crate::io::arrays::checkpoint::Checkpoint;
-use crate::io::arrays::weights;
 use crate::io::atomic;
 use crate::io::run_folder::{self, Lock};
 use crate::model::Snapshot;
 use crate::train::config::TrainConfig;
-use crate::train::config::on_nan::OnNan;
-#[cfg(feature = "pictures")]
-use crate::train::drawings;
 use crate::train::metrics_log::MetricsLog;
 use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
 use crate::train::progress::{Outcome, Progress};
 use crate::train::recovery::Recovery;
-use crate::train::resume::{Resumed, lasting};
+use crate::train::resume::Resumed;
 use crate::train::validation::Validation;
 use crate::train::{checkpoint, results};
 use crate::{Error, Result};
@@ -40,15 +37,15 @@ const FILES: [&str; 10] = [
 /// Losses are asked for at least this often, so that slow devices show progress too.
 const REFRESH: Duration = Duration::from_millis(250);
 
-/// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a new one
-/// in `runs/`). Without the crate's feature `pictures` the folder holds no `curves.png` and no `reconstruction.png`; all
-/// else is the same byte for byte.
+/// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a
+/// new one in `runs/`). Without the crate's feature `pictures` the folder holds no `curves.png` and no
+/// `reconstruction.png`; all else is the same byte for byte.
 ///
 /// # Errors
-/// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way or
-/// missing. [`Error::NonFinite`] when a loss is not finite: the folder then holds the metrics so far and the last
-/// good weights. [`Error::Stopped`] when a file cannot be written or the device fails again and again: [`resume`] can
-/// go on once that is mended.
+/// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way
+/// or missing. [`Error::NonFinite`] when a loss is not finite: the folder then holds the metrics so far and
+/// the last good weights. [`Error::Stopped`] when a file cannot be written or the device fails again and
+/// again: [`resume`] can go on once that is mended.
 pub fn train(
     config: &TrainConfig,
     plan: Plan,
@@ -64,7 +61,8 @@ pub fn train(
     })?;
     let lock = run_folder::lock(&folder)?;
     let start = Snapshot::before(plan.start.clone());
-    Run::new(config, plan, device, folder, lock, Recovery::new(0, start))?.train_on(trainer, progress)
+    let recovery = Recovery::new(0, start);
+    Run::new(config, plan, device, folder, lock, recovery, progress)?.train_on(trainer)
 }
 
 /// Goes on with a run, bit for bit as if it had never stopped. `config` is the run's own but for
@@ -88,7 +86,8 @@ pub fn resume(
     };
     trainer.restore(&start);
     let recovery = Recovery::new(done, start);
-    Run::new(config, plan, device, resumed.folder, resumed.lock, recovery)?.train_on(trainer, progress)
+    let Resumed { folder, lock, .. } = resumed;
+    Run::new(config, plan, device, folder, lock, recovery, progress)?.train_on(trainer)
 }
 
 /// Refuses a file for the gradients that could not be written at the end.
@@ -106,7 +105,7 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
 }
 
 /// A run in its folder, after `done` steps. Its engine is passed along, since it may have to be replaced.
-struct Run {
+struct Run<'a> {
     config: TrainConfig,
     plan: Plan,
     device: Device,
@@ -117,6 +116,7 @@ struct Run {
     /// Made when first wanted.
     previewer: Option<Previewer>,
     recovery: Recovery,
+    progress: &'a mut dyn Progress,
     /// Steps done when this process began.
     first: u64,
     done: u64,
@@ -124,7 +124,7 @@ struct Run {
     saved: u64,
 }
 
-impl Run {
+impl<'a> Run<'a> {
     fn new(
         config: &TrainConfig,
         plan: Plan,
@@ -132,6 +132,7 @@ impl Run {
         folder: PathBuf,
         lock: Lock,
         recovery: Recovery,
+        progress: &'a mut dyn Progress,
     ) -> Result<Self> {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
         let metrics = MetricsLog::resume(&folder, done, &config)?;
@@ -148,25 +149,26 @@ impl Run {
             validation,
             previewer: None,
             recovery,
+            progress,
             first,
             done,
             saved,
         })
     }
 
-    fn train_on(mut self, mut trainer: Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn train_on(mut self, mut trainer: Trainer) -> Result<Outcome> {
         loop {
-            let error = match self.steps(&mut trainer, progress) {
+            let error = match self.steps(&mut trainer) {
                 Err(error) => error,
                 outcome => return outcome,
             };
             drop(trainer); // its memory first
-            trainer = self.recover(error, progress).map_err(|error| self.stopped(error))?;
+            trainer = self.recover(error).map_err(|error| self.stopped(error))?;
         }
     }
 
     /// Returns to the last state on the host, on a device opened anew.
-    fn recover(&mut self, error: Error, progress: &mut dyn Progress) -> Result<Trainer> {
+    fn recover(&mut self, error: Error) -> Result<Trainer> {
         let what = error.to_string();
         let build = |device: &Device| self.plan.trainer(device);
         let (device, mut trainer) = self.recovery.restart(error, &self.device, build)?;
@@ -178,7 +180,7 @@ impl Run {
         self.previewer = None; // of the device that failed
         self.done = self.recovery.step;
         self.metrics.rewind(self.done);
-        progress.recovered(&what, self.done, &self.device);
+        self.progress.recovered(&what, self.done, &self.device);
         Ok(trainer)
     }
 
@@ -194,15 +196,15 @@ impl Run {
         }
     }
 
-    fn steps(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
+    fn steps(&mut self, trainer: &mut Trainer) -> Result<Outcome> {
         let mut last_request = Instant::now();
         loop {
-            self.look_and_save(trainer, progress)?;
+            self.look_and_save(trainer)?;
             if self.done == self.config.steps || self.metrics.failed.is_some() {
-                return self.finish(trainer, progress);
+                return self.finish(trainer);
             }
-            if progress.interrupted() {
-                return self.pause(trainer, progress);
+            if self.progress.interrupted() {
+                return self.pause(trainer);
             }
             trainer.submit(&self.plan.data.batch(self.done))?;
             self.done += 1;
@@ -210,35 +212,36 @@ impl Run {
                 trainer.request_losses()?;
                 last_request = Instant::now();
             }
-            self.metrics.add(trainer, false, progress)?;
+            self.metrics.add(trainer, false, self.progress)?;
             if let Some((dispatch, time)) = trainer.too_long() {
-                progress.too_long(&dispatch, time);
+                self.progress.too_long(&dispatch, time);
             }
         }
     }
 
     /// What is due after the steps so far, unless it was done before the device failed.
-    fn look_and_save(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
+    fn look_and_save(&mut self, trainer: &mut Trainer) -> Result<()> {
         if self.validation.as_ref().is_some_and(|validation| validation.is_due(self.done)) {
-            self.validate(trainer, progress)?;
+            self.validate(trainer)?;
         }
         let every = self.config.checkpoint_every;
         let is_due = every > 0 && self.done.is_multiple_of(every);
         if is_due && self.done > self.saved && self.done < self.config.steps {
-            self.save(trainer, progress)?;
+            self.save(trainer)?;
         }
-        if self.done > self.first && progress.wants_preview() {
-            self.preview(trainer, progress)?;
+        if self.done > self.first && self.progress.wants_preview() {
+            self.preview(trainer)?;
         }
         if self.recovery.is_due(&self.device) {
-            self.settle(trainer, progress)?;
+            self.settle(trainer)?;
         }
         Ok(())
     }
 
-    /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not finite.
-    fn settle(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Option<Snapshot>> {
-        self.metrics.add(trainer, true, progress)?;
+    /// Waits for the steps so far and returns the state after them, unless a number in it or a loss is not
+    /// finite.
+    fn settle(&mut self, trainer: &mut Trainer) -> Result<Option<Snapshot>> {
+        self.metrics.add(trainer, true, self.progress)?;
         if !self.metrics.is_complete(self.done) {
             return Err(Error::Device("the losses of some steps never came".to_owned()));
         }
@@ -252,90 +255,22 @@ impl Run {
         Ok(snapshot)
     }
 
-    fn validate(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let (Some(snapshot), Some(validation)) = (self.settle(trainer, progress)?, &mut self.validation)
-        else {
+    fn validate(&mut self, trainer: &mut Trainer) -> Result<()> {
+        let (Some(snapshot), Some(validation)) = (self.settle(trainer)?, &mut self.validation) else {
             return Ok(());
         };
-        progress.validated(&validation.look(self.done, &snapshot.state)?);
+        self.progress.validated(&validation.look(self.done, &snapshot.state)?);
         Ok(())
     }
 
-    fn preview(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(trainer, progress)? else { return Ok(()) };
+    fn preview(&mut self, trainer: &mut Trainer) -> Result<()> {
+        let Some(snapshot) = self.settle(trainer)? else { return Ok(()) };
         if self.previewer.is_none() {
             self.previewer = Some(Previewer::new(&self.config, &mut self.plan, &self.device)?);
         }
         if let Some(previewer) = &self.previewer {
-            progress.preview(&previewer.look(&snapshot.state)?);
+            self.progress.preview(&previewer.look(&snapshot.state)?);
         }
         Ok(())
-    }
-
-    /// Writes a checkpoint, unless training has failed: then the last good one stays.
-    fn save(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<()> {
-        let Some(snapshot) = self.settle(trainer, progress)? else { return Ok(()) };
-        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
-        self.saved = self.done;
-        Ok(())
-    }
-
-    /// Tables reach the disk before the checkpoint that says how far they are.
-    fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
-        self.metrics.sync()?;
-        self.validation.as_ref().map_or(Ok(()), Validation::sync)?;
-        let settings = lasting(&self.config)?.to_string();
-        Ok(Checkpoint { step: self.done, settings, snapshot })
-    }
-
-    /// Stops before the end, such that [`resume`] goes on here.
-    fn pause(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
-        weights::write(&self.folder.join("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
-        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
-        Ok(self.outcome())
-    }
-
-    /// Writes what a run leaves. The last checkpoint is the last file: where it is, the others are.
-    fn finish(&mut self, trainer: &mut Trainer, progress: &mut dyn Progress) -> Result<Outcome> {
-        let Some(snapshot) = self.settle(trainer, progress)? else { return Err(self.fail(trainer)?) };
-        let file = |name: &str| self.folder.join(name);
-        weights::write(&file("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
-        if let Some(path) = &self.config.save_gradients {
-            weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
-        }
-        #[cfg(feature = "pictures")]
-        {
-            let examples = trainer.predict(&self.plan.data.examples())?;
-            drawings::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
-            drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
-        }
-        checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
-        checkpoint::drop_previous(&self.folder)?;
-        Ok(self.outcome())
-    }
-
-    /// Writes the last good weights, and returns what to say.
-    fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
-        let path = self.folder.join("weights.safetensors");
-        weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
-        #[cfg(feature = "pictures")]
-        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
-        let before = match (self.config.on_nan, self.metrics.failed) {
-            (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
-            _ => String::new(),
-        };
-        let hint = format!("{before}the last good weights are in {}; try a smaller --lr", path.display());
-        Ok(Error::NonFinite { step: self.metrics.failed.unwrap_or(self.done), hint })
-    }
-
-    fn outcome(&self) -> Outcome {
-        Outcome {
-            folder: self.folder.clone(),
-            steps: self.done,
-            skipped: self.metrics.skipped(),
-            x_l2: self.metrics.last,
-            seconds: self.metrics.seconds(),
-        }
     }
 }

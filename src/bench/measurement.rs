@@ -1,24 +1,24 @@
 //! What a benchmark found, as it is written to and read from JSON.
 
-use crate::bench::Ceilings;
+use crate::bench::ceilings::Ceilings;
 use crate::gpu::Timing;
-use crate::model::{Activation, Method, Padding, Precision, Storage, UNet};
-use crate::train::{Size, Switch, TrainConfig};
+use crate::model::choice::choice;
+use crate::train::TrainConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// Everything that was measured on one device for one setting.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Report {
+pub struct Measurement {
     /// The version that measured.
     pub unheat: String,
     /// Name and driver.
     pub device: String,
     /// What kind of device it is.
     pub kind: Kind,
-    /// What was trained.
-    pub settings: Settings,
+    /// The settings of the training, with the filters of every level.
+    pub settings: TrainConfig,
     /// How the stages were timed; none on the CPU engine, whose parts are timed by the host's clock.
     pub timing: Option<Timing>,
     /// The device's limits; none on the CPU engine.
@@ -43,37 +43,6 @@ pub enum Kind {
     Cpu,
 }
 
-/// The settings that decide on the work of a step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The training signal.
-    pub method: Method,
-    /// Samples per step.
-    pub batch: usize,
-    /// The grid.
-    pub size: Size,
-    /// Levels of the U-Net.
-    pub levels: usize,
-    /// Filters per level, the finest first.
-    pub filters: Vec<usize>,
-    /// What convolutions read beyond the border.
-    pub padding: Padding,
-    /// The first activation of double convolutions.
-    #[serde(default)]
-    pub activation: Activation,
-    /// Whether there are batch norms.
-    #[serde(default = "on")]
-    pub batch_norm: Switch,
-    /// Whether there are residual blocks.
-    #[serde(default)]
-    pub res_blocks: bool,
-    /// The precision of the physics.
-    pub physics: Precision,
-    /// How activations and their gradients are stored.
-    #[serde(default)]
-    pub activations: Storage,
-}
-
 /// Whole training steps, several in flight. Times are wall-clock milliseconds per step.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct StepTime {
@@ -85,10 +54,11 @@ pub struct StepTime {
     pub slowest_ms: f64,
     /// Steps timed.
     pub timed: usize,
-    /// The host's time to upload, encode and submit a step; none on the CPU engine. A software adapter may compute
-    /// in the meantime.
+    /// The host's time to upload, encode and submit a step; none on the CPU engine. A software adapter may
+    /// compute in the meantime.
     pub submit_ms: Option<f64>,
-    /// The host's share of that which is the same on every device, wgpu's and the driver's: to encode the dispatches.
+    /// The host's share of that which is the same on every device, wgpu's and the driver's: to encode the
+    /// dispatches.
     #[serde(default)]
     pub encode_ms: Option<f64>,
     /// Dispatches per step; none are needed on the CPU engine.
@@ -125,22 +95,23 @@ pub struct Stage {
     pub bytes: u64,
 }
 
-/// What the rows of a table are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum By {
-    /// All dispatches of a kernel together, the slowest first.
-    #[default]
-    Kernel,
-    /// All dispatches of a layer in one part of the step together, in the step's order.
-    Layer,
-    /// Each dispatch by itself, in the step's order.
-    Dispatch,
+choice! {
+    /// What the rows of a table are.
+    #[derive(Default)]
+    pub enum By {
+        /// All dispatches of a kernel together, the slowest first.
+        #[default]
+        Kernel = "kernel",
+        /// All dispatches of a layer in one part of the step together, in the step's order.
+        Layer = "layer",
+        /// Each dispatch by itself, in the step's order.
+        Dispatch = "dispatch",
+    }
 }
 
-/// Some dispatches together.
+/// Some dispatches together: a row of the table.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Row {
+pub struct DispatchGroup {
     /// What they have in common.
     pub name: String,
     /// How many.
@@ -155,28 +126,6 @@ pub struct Row {
     pub least_ms: Option<f64>,
 }
 
-fn on() -> Switch {
-    Switch::On // in reports from before the choice
-}
-
-impl Settings {
-    pub(super) fn of(config: &TrainConfig, net: &UNet) -> Self {
-        Self {
-            method: config.method,
-            batch: config.batch,
-            size: config.size,
-            levels: net.config.levels(),
-            filters: net.config.filters.clone(),
-            padding: config.padding,
-            activation: config.activation,
-            batch_norm: config.batch_norm,
-            res_blocks: config.res_blocks,
-            physics: config.physics,
-            activations: config.activations,
-        }
-    }
-}
-
 impl Stage {
     fn name(&self, by: By) -> String {
         let words: [&str; 3] = match by {
@@ -189,7 +138,7 @@ impl Stage {
     }
 }
 
-impl Row {
+impl DispatchGroup {
     fn add(&mut self, stage: &Stage, ceilings: Option<&Ceilings>) {
         self.count += 1;
         self.ms += stage.ms;
@@ -209,38 +158,38 @@ impl Row {
         1e-6 * self.bytes as f64 / self.ms
     }
 
-    /// How much of the roofline is reached: each dispatch's larger fraction of the two ceilings, weighted by its
-    /// time. Above 1 where data come from a cache.
+    /// How much of the roofline is reached: each dispatch's larger fraction of the two ceilings, weighted by
+    /// its time. Above 1 where data come from a cache.
     pub fn roofline(&self) -> Option<f64> {
         self.least_ms.map(|least| least / self.ms)
     }
 }
 
-impl Report {
-    /// The table's rows.
-    pub fn rows(&self, by: By) -> Vec<Row> {
-        let mut rows: Vec<Row> = Vec::new();
+impl Measurement {
+    /// The dispatches, grouped as the rows of the table.
+    pub fn groups(&self, by: By) -> Vec<DispatchGroup> {
+        let mut groups: Vec<DispatchGroup> = Vec::new();
         for stage in &self.stages {
             let name = stage.name(by);
             let known = match by {
                 By::Dispatch => None,
-                _ => rows.iter().position(|row| row.name == name),
+                _ => groups.iter().position(|group| group.name == name),
             };
             let place = known.unwrap_or_else(|| {
-                rows.push(Row { name, ..Row::default() });
-                rows.len() - 1
+                groups.push(DispatchGroup { name, ..DispatchGroup::default() });
+                groups.len() - 1
             });
-            rows[place].add(stage, self.ceilings.as_ref());
+            groups[place].add(stage, self.ceilings.as_ref());
         }
         if by == By::Kernel {
-            rows.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+            groups.sort_by(|a, b| b.ms.total_cmp(&a.ms));
         }
-        rows
+        groups
     }
 
-    /// All dispatches in one row.
-    pub fn total(&self) -> Row {
-        let mut total = Row { name: "together".to_owned(), ..Row::default() };
+    /// All dispatches in one group.
+    pub fn total(&self) -> DispatchGroup {
+        let mut total = DispatchGroup { name: "together".to_owned(), ..DispatchGroup::default() };
         self.stages.iter().for_each(|stage| total.add(stage, self.ceilings.as_ref()));
         total
     }
@@ -253,5 +202,45 @@ impl Report {
         let text = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
         serde_json::from_slice(&text)
             .map_err(|e| Error::file(path, format!("not what `unheat bench --json` prints: {e}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Activation, Storage};
+
+    /// What a version wrote that knew neither activations nor batch norm nor residual blocks as choices.
+    const EARLIER: &str = r#"{
+        "unheat": "0.1.0", "device": "CPU", "kind": "cpu", "timing": null, "ceilings": null,
+        "memory": [], "stages": [],
+        "settings": {
+            "method": "gd", "batch": 8, "size": "32x64", "levels": 2, "filters": [8, 16], "padding": "zero",
+            "physics": "f64"
+        },
+        "step": {
+            "ms": 1.5, "fastest_ms": 1.0, "slowest_ms": 2.0, "timed": 3, "submit_ms": null, "dispatches": 0,
+            "flops": 7, "bytes": 0
+        }
+    }"#;
+
+    #[test]
+    fn the_files_of_earlier_versions_can_be_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("earlier.json");
+        std::fs::write(&path, EARLIER).unwrap();
+        let settings = Measurement::read(&path).unwrap().settings;
+        assert_eq!((settings.batch, settings.levels, &settings.net.filters[..]), (8, 2, &[8, 16][..]));
+        let net = &settings.net;
+        assert_eq!((net.activation, net.batch_norm, net.res_blocks), (Activation::Relu, true, false));
+        assert_eq!(settings.activations, Storage::F32);
+    }
+
+    #[test]
+    fn what_is_written_can_be_read() {
+        let measured: Measurement = serde_json::from_str(EARLIER).unwrap();
+        let text = serde_json::to_string(&measured).unwrap();
+        assert!(text.contains("\"batch_norm\":\"on\"") && text.contains("\"filters\":[8,16]"), "{text}");
+        assert_eq!(serde_json::from_str::<Measurement>(&text).unwrap(), measured);
     }
 }
