@@ -2,7 +2,7 @@
 
 use crate::gpu::runtime::checks::{self, Checks, one_line};
 use crate::gpu::runtime::kernel::Kernel;
-use crate::gpu::runtime::memory::Ledger;
+use crate::gpu::runtime::memory::{Ledger, MemoryUse};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::Variants;
 use crate::model::{Precision, Storage};
@@ -230,6 +230,16 @@ impl Gpu {
     /// have, or that does not fit the device, is passed over.
     pub fn set_variants(&self, variants: Variants) {
         *self.variants.lock().unwrap() = variants;
+    }
+
+    /// Runs `make`; the tensors that it makes are for `memory_use`, unless it says otherwise itself.
+    pub fn allocate_for<R>(&self, memory_use: MemoryUse, make: impl FnOnce() -> R) -> R {
+        self.ledger.allocate_for(memory_use, make)
+    }
+
+    /// Bytes of the tensors and readback buffers that are alive now and are for `memory_use`.
+    pub fn memory(&self, memory_use: MemoryUse) -> u64 {
+        self.ledger.bytes(memory_use)
     }
 
     /// The specs of all kernels built so far.

@@ -2,7 +2,7 @@
 
 use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::reflect::Binding;
-use crate::gpu::runtime::uniform::{self, Scalar};
+use crate::gpu::runtime::uniform::{self, Scalar, Uniform};
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -52,7 +52,7 @@ impl Dispatch {
         check_workgroups(workgroups).map_err(fail)?;
         let traffic = buffers.iter().map(|buffer| traffic(kernel, buffer));
         let traffic = traffic.collect::<std::result::Result<_, _>>().map_err(fail)?;
-        let declared = kernel.bindings().iter().find_map(|binding| binding.uniform.as_ref());
+        let declared = declared_uniform(kernel).map_err(fail)?;
         let uniform = uniform_buffer(gpu, kernel, &uniform::bytes(declared, params).map_err(fail)?);
         let bound = bind(kernel, &uniform, buffers).map_err(fail)?;
         check_aliases(&bound).map_err(fail)?;
@@ -92,6 +92,15 @@ fn traffic(kernel: &Kernel, (name, tensor, len): &Buffer) -> std::result::Result
     }
     let bytes_per_element = tensor.element().bytes() * binding.passes as usize;
     Ok(Traffic { name: (*name).to_owned(), elements: *len, bytes_per_element })
+}
+
+/// The uniform of a kernel that has one.
+fn declared_uniform(kernel: &Kernel) -> std::result::Result<Option<&Uniform>, String> {
+    let uniforms: Vec<_> = kernel.bindings().iter().filter_map(|binding| binding.uniform.as_ref()).collect();
+    match uniforms.len() {
+        0 | 1 => Ok(uniforms.first().copied()),
+        count => Err(format!("has {count} uniforms; put all parameters into one")),
+    }
 }
 
 /// Four bytes where there is no uniform, which nothing binds: a buffer must not be empty.
@@ -156,4 +165,65 @@ fn bind_group(gpu: &Gpu, kernel: &Kernel, group: u32, bound: &[Bound]) -> wgpu::
         layout: &kernel.pipeline().get_bind_group_layout(group),
         entries: &entries,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gpu::{Checks, Recorder};
+
+    const SCALE: &str = "
+        struct Params { count: u32, rate: f32 }
+        @group(0) @binding(0) var<uniform> params: Params;
+        @group(0) @binding(1) var<storage, read_write> field: array<f32>;
+        @compute @workgroup_size(WORKGROUP)
+        fn main(@builtin(local_invocation_index) i: u32) {
+            if i < params.count { field[i] *= params.rate; }
+        }";
+
+    const BARE: &str = "
+        @group(0) @binding(0) var<storage, read_write> field: array<f32>;
+        @compute @workgroup_size(1) fn main() { field[0] = 1.0; }";
+
+    const TWO: &str = "
+        struct Params { count: u32 }
+        @group(0) @binding(0) var<uniform> params: Params;
+        @group(0) @binding(1) var<uniform> more: Params;
+        @group(0) @binding(2) var<storage, read_write> field: array<f32>;
+        @compute @workgroup_size(1) fn main() { field[params.count] = f32(more.count); }";
+
+    fn gpu() -> Gpu {
+        let (device, queue) = wgpu::Device::noop(&Default::default());
+        let info = device.adapter_info();
+        Gpu::from_device(device, queue, info, Checks::Checked)
+    }
+
+    #[test]
+    fn a_call_that_does_not_fit_is_refused_by_name() {
+        let gpu = gpu();
+        let (field, wide) = (gpu.tensor("u", 8).unwrap(), gpu.tensor_in("v", 8, crate::gpu::Element::F64));
+        let (count, rate, wide) = (("count", 8_usize.into()), ("rate", 0.5.into()), wide.unwrap());
+        let call = |wgsl, params: &[(&str, Scalar)], buffers: &[Buffer], groups| {
+            Recorder::new(&gpu).call_source("scale", wgsl, params, buffers, groups)
+        };
+        let (both, bound) = ([count, rate], [("field", &field, 8)]);
+        call(SCALE, &both, &bound, [1; 3]).unwrap();
+        call(BARE, &[], &bound, [1; 3]).unwrap();
+        let refused = |wgsl, params: &[(&str, Scalar)], buffers: &[Buffer], groups, expected: &str| {
+            let message = call(wgsl, params, buffers, groups).unwrap_err().to_string();
+            assert!(message.contains("kernel scale: ") && message.contains(expected), "{message}");
+        };
+        refused(SCALE, &[count], &bound, [1; 3], "parameter rate is not given");
+        refused(SCALE, &[count, rate, count], &bound, [1; 3], "parameter count is given twice");
+        refused(SCALE, &[count, rate, ("height", 1.0.into())], &bound, [1; 3], "has no parameter height");
+        refused(SCALE, &[count, ("rate", 1_u32.into())], &bound, [1; 3], "parameter rate is of type f32");
+        refused(SCALE, &[rate, ("count", (1_usize << 32).into())], &bound, [1; 3], "4294967296 is no u32");
+        refused(BARE, &[count], &bound, [1; 3], "has no parameter count");
+        refused(TWO, &[count], &bound, [1; 3], "has 2 uniforms");
+        refused(SCALE, &both, &[], [1; 3], "field is not bound");
+        refused(SCALE, &both, &[("u", &field, 8)], [1; 3], "has no binding u");
+        refused(SCALE, &both, &[("field", &field, 9)], [1; 3], "field needs 9 elements, u has 8");
+        refused(SCALE, &both, &[("field", &wide, 8)], [1; 3], "v holds numbers of 8 bytes");
+        refused(SCALE, &both, &bound, [1, 0, 1], "[1, 0, 1] workgroups");
+    }
 }

@@ -1,6 +1,5 @@
 //! What the tensors of a device are for, and how much of its memory each use takes.
 
-use crate::gpu::Gpu;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
@@ -59,6 +58,21 @@ pub(crate) struct Ledger {
     current: AtomicUsize,
 }
 
+impl Ledger {
+    /// Runs `make`; the buffers that it makes are for `memory_use`, unless it says otherwise itself.
+    pub(crate) fn allocate_for<R>(&self, memory_use: MemoryUse, make: impl FnOnce() -> R) -> R {
+        let before = self.current.swap(memory_use as usize, Relaxed);
+        let made = make();
+        self.current.store(before, Relaxed);
+        made
+    }
+
+    /// Bytes of the buffers that are alive now and are for `memory_use`.
+    pub(crate) fn bytes(&self, memory_use: MemoryUse) -> u64 {
+        self.bytes[memory_use as usize].load(Relaxed)
+    }
+}
+
 /// One buffer's line in the [`Ledger`], struck out when the last clone is dropped.
 #[derive(Debug)]
 pub(crate) struct Allocation {
@@ -79,20 +93,5 @@ impl Allocation {
 impl Drop for Allocation {
     fn drop(&mut self) {
         self.ledger.bytes[self.place].fetch_sub(self.bytes, Relaxed);
-    }
-}
-
-impl Gpu {
-    /// Runs `make`; the tensors that it makes are for `memory_use`, unless it says otherwise itself.
-    pub fn allocate_for<R>(&self, memory_use: MemoryUse, make: impl FnOnce() -> R) -> R {
-        let before = self.ledger.current.swap(memory_use as usize, Relaxed);
-        let made = make();
-        self.ledger.current.store(before, Relaxed);
-        made
-    }
-
-    /// Bytes of the tensors and readback buffers that are alive now and are for `memory_use`.
-    pub fn memory(&self, memory_use: MemoryUse) -> u64 {
-        self.ledger.bytes[memory_use as usize].load(Relaxed)
     }
 }
