@@ -4,7 +4,7 @@
 struct Channel {
     forward: vec4<f32>,
     backward: vec4<f32>,
-    part: u32, // of the source
+    part: u32, // of the input
 }
 
 // The activation's argument. The mean is subtracted first: scale·z + (β - scale·mean) would cancel where

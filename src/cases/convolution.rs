@@ -8,12 +8,11 @@ use crate::cpu::nn::batch_norm::{Moments, Norm};
 use crate::cpu::nn::conv3x3::flip_weights;
 use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
-use crate::gpu::layer::epilogue::{Pool, Sink, Target};
-use crate::gpu::layer::input::Source;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, NORM_LEN};
+use crate::gpu::layer::epilogue::{Epilogue, Pool, Target};
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::batch_norm;
-use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
+use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
 use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Padding, Storage};
@@ -122,12 +121,12 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
     let gamma = bias + c_out;
     let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
     flat[gamma + 1] = 0.0;
-    let sink_name = match pooled {
+    let epilogue_name = match pooled {
         Pooled::No => "",
         Pooled::ByGamma => "/pooled",
         Pooled::ByZ => "/pooled_by_z",
     };
-    let name = format!("conv3x3/{}{sink_name}", input.name());
+    let name = format!("conv3x3/{}{epilogue_name}", input.name());
     let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
@@ -135,16 +134,16 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
         let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
         let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, taps: 9, padding, pivot };
-        let arrangement = arrange(r, weights, &params, &means)?;
+        let packing = pack(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
         let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
         let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
-        on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
+        on_gpu.with_conv_input(r.gpu, &norm_table(r.gpu)?, |conv_input| {
             let gamma = (pooled == Pooled::ByGamma).then_some(gamma);
             let pool =
                 (pooled != Pooled::No).then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
-            let sink = Sink::Moments { z: &z, moments: &moments, pool };
-            conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
+            let epilogue = Epilogue::Moments { z: &z, moments: &moments, pool };
+            conv3x3::conv3x3(r, shape, conv_input, packing.forward(0), epilogue)
         })?;
         Ok(if pooled == Pooled::No { vec![z] } else { vec![z, pooled_z] })
     };
@@ -188,17 +187,12 @@ fn plain_weights(offset: usize, c_out: usize, c_in: usize, padding: Padding) -> 
     Weights { offset, c_out, c_in, taps: 9, padding, pivot: None }
 }
 
-pub(super) fn arrange(
-    r: &mut Recorder,
-    weights: Weights,
-    params: &[f32],
-    running: &[f32],
-) -> Result<Arrangement> {
+pub(super) fn pack(r: &mut Recorder, weights: Weights, params: &[f32], running: &[f32]) -> Result<Packing> {
     let params = r.gpu.tensor_from("weights", params)?;
     let running = r.gpu.tensor_from("running", running)?;
-    let arrangement = Arrangement::new(r.gpu, &[weights])?;
-    arrangement.record(r, &params, &running)?;
-    Ok(arrangement)
+    let packing = Packing::new(r.gpu, &[weights])?;
+    packing.record(r, &params, &running)?;
+    Ok(packing)
 }
 
 fn reference_conv3x3(
@@ -234,10 +228,10 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
         let partial = garbage(r.gpu, "partial", conv3x3_weight_gradient::partial_len(shape, c_in, c_out))?;
         let weights = plain_weights(0, c_out, c_in, padding);
         let table = norm_table(r.gpu)?;
-        on_gpu.with_source(r.gpu, &table, |source| {
+        on_gpu.with_conv_input(r.gpu, &table, |conv_input| {
             g.with(r.gpu, &table, |gradient| {
                 conv3x3_weight_gradient::conv3x3_weight_gradient(
-                    r, shape, source, gradient, weights, &partial,
+                    r, shape, conv_input, gradient, weights, &partial,
                 )?
                 .add_up(r, &out, 0)
             })
@@ -281,10 +275,10 @@ fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
         let layer = on_gpu.layer(r.gpu, &table)?;
         let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
-        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Activation(Target { layer: &layer, g: &out, sums: &sums });
+        let packing = pack(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
+        let epilogue = Epilogue::Activation(Target { layer: &layer, g: &out, sums: &sums });
         g.with(r.gpu, &table, |gradient| {
-            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+            conv3x3::conv3x3(r, shape, ConvInput::Gradient(gradient), packing.adjoint(0), epilogue)
         })?;
         let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
         on_gpu.outputs(r, layer, vec![out], statistics)
@@ -316,11 +310,11 @@ fn adjoint_split_case(
         let out = garbage_in(r.gpu, "g", shape.stored(split), storage)?;
         let rest = garbage_in(r.gpu, "rest", shape.stored(c_in - split), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, split))?;
-        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
+        let packing = pack(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
         let skip = Target { layer: &layer, g: &out, sums: &sums };
-        let sink = Sink::Split { skip, rest: (&rest, c_in - split) };
+        let epilogue = Epilogue::Split { skip, rest: (&rest, c_in - split) };
         g.with(r.gpu, &table, |gradient| {
-            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+            conv3x3::conv3x3(r, shape, ConvInput::Gradient(gradient), packing.adjoint(0), epilogue)
         })?;
         let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
         on_gpu.outputs(r, layer, vec![out, rest], statistics)
@@ -352,7 +346,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let field = r.gpu.tensor_from("field", &store(shape, &on_gpu))?;
         let mut flat = vec![0.0; 9 * channels];
         (0..channels).for_each(|c| flat[9 * c + 4] = factor(c));
-        let arrangement = arrange(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
+        let packing = pack(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
         let layer = Layer {
             z: garbage(r.gpu, "z", shape.stored(channels))?,
             norms: garbage(r.gpu, "norms", NORM_LEN * channels)?,
@@ -361,9 +355,9 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
             activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
-        let source = Source::Plain { field: &field, channels: 1 };
-        conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)?;
+        let epilogue = Epilogue::Moments { z: &layer.z, moments: &moments, pool: None };
+        let conv_input = ConvInput::Plain { field: &field, channels: 1 };
+        conv3x3::conv3x3(r, shape, conv_input, packing.forward(0), epilogue)?;
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };

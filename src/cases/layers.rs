@@ -4,7 +4,7 @@ use crate::Result;
 use crate::cases::{Case, garbage, noise, widen};
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::{activation, upsample as reference_upsample};
-use crate::gpu::layer::input::Source;
+use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::{Layer, NORM_LEN};
 use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
@@ -108,12 +108,12 @@ impl Input {
         planes
     }
 
-    /// Calls `f` with this input as the source of a convolution on `gpu`, whose norms are in `table`.
-    pub(super) fn with_source<R>(
+    /// Calls `f` with this input as what a convolution reads on `gpu`, whose norms are in `table`.
+    pub(super) fn with_conv_input<R>(
         &self,
         gpu: &Gpu,
         table: &Tensor,
-        f: impl FnOnce(Source) -> Result<R>,
+        f: impl FnOnce(ConvInput) -> Result<R>,
     ) -> Result<R> {
         let grid = |l: usize| match (self.kind, l) {
             (Kind::SkipUp, 1) => self.shape.coarser(),
@@ -127,14 +127,14 @@ impl Input {
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
-                f(Source::Plain { field: &field, channels: self.channels[0] })
+                f(ConvInput::Plain { field: &field, channels: self.channels[0] })
             }
-            Kind::Activation => f(Source::Activation(&layer(0)?)),
-            Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
+            Kind::Activation => f(ConvInput::Activation(&layer(0)?)),
+            Kind::SkipUp => f(ConvInput::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
         }
     }
 
-    /// The source's name, as kernels have it.
+    /// The input's name, as kernels have it.
     pub(super) fn name(&self) -> String {
         match (self.kind, self.activation) {
             (kind, Activation::Relu) => format!("{kind:?}").to_lowercase(),

@@ -95,5 +95,7 @@ fn keep_case() -> Case {
         guard.keep_last_good(r, &weights?, &running?)?;
         Ok(vec![guard.last_good_params, guard.last_good_running])
     };
-    recorded("keep", format!("{}", lens[0]), 0.0, prepare, move || lens.map(|n| widen(&values(n))).to_vec())
+    recorded("last_good", format!("{}", lens[0]), 0.0, prepare, move || {
+        lens.map(|n| widen(&values(n))).to_vec()
+    })
 }

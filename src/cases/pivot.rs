@@ -1,13 +1,12 @@
 //! z in 16 bits where its mean is large beside its spread, which is what the pivot is for.
 
-use crate::cases::convolution::arrange;
+use crate::cases::convolution::pack;
 use crate::cases::layers::lone_norm;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm, update_running};
-use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::Source;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, NORM_LEN};
+use crate::gpu::layer::epilogue::Epilogue;
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::conv3x3;
 use crate::gpu::nn::pack_weights::{Pivot, Weights};
@@ -57,7 +56,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let pivot = Some(Pivot::RunningMean { bias: 2 * CHANNELS, running_mean: 0 });
         let (offset, padding) = (3 * CHANNELS, Padding::Circular);
         let weights = Weights { offset, c_out: CHANNELS, c_in: 1, taps: 9, padding, pivot };
-        let arrangement = arrange(r, weights, &flat, &start)?;
+        let packing = pack(r, weights, &flat, &start)?;
         let layer = Layer {
             z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
             norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
@@ -66,9 +65,9 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
             activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
-        let source = Source::Plain { field: &x, channels: 1 };
-        conv3x3::conv3x3(r, SHAPE, source, arrangement.forward(0), sink)?;
+        let epilogue = Epilogue::Moments { z: &layer.z, moments: &moments, pool: None };
+        let conv_input = ConvInput::Plain { field: &x, channels: 1 };
+        conv3x3::conv3x3(r, SHAPE, conv_input, packing.forward(0), epilogue)?;
         let weights = r.gpu.tensor_from("weights", &flat)?;
         let running = r.gpu.tensor_from("running", &start)?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(SHAPE) };

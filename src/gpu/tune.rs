@@ -1,14 +1,16 @@
 //! The autotune: which variant of the convolutions is fastest on this device, for the work of one network.
 //!
-//! The network is recorded as a training step records it, on a smaller batch where one dispatch would take long, and
-//! every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each gets its share of
-//! the time; what it leaves is for those after it. The search climbs: from the usual variant, or the one chosen for the
-//! same kernel at another level, and the other usual ones it times the neighbours (one number doubled or halved) of the best so
-//! far, and stops where none is faster. Results do not depend on any of this: variants never change the partition or the order of a sum.
+//! The network is recorded as a training step records it, on a smaller batch where one dispatch would take
+//! long, and every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each
+//! gets its share of the time; what it leaves is for those after it. The search climbs: from the usual
+//! variant, or the one chosen for the same kernel at another level, and the other usual ones it times the
+//! neighbours (one number doubled or halved) of the best so far, and stops where none is faster. Results do
+//! not depend on any of this: variants never change the partition or the order of a sum.
 //!
-//! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to expensive;
-//! a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as large along both
-//! axes is tried. Nothing is begun when what is left is shorter than the longest trial so far.
+//! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to
+//! expensive; a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as
+//! large along both axes is tried. Nothing is begun when what is left is shorter than the longest trial so
+//! far.
 
 use crate::Result;
 use crate::gpu::nn::conv3x3::TILE_SIDE;
@@ -70,8 +72,8 @@ pub struct Outcome {
     pub timed: usize,
 }
 
-/// Times the variants for this work, for about `limit` at most, and puts the fastest in force. Work that has a choice
-/// already keeps it.
+/// Times the variants for this work, for about `limit` at most, and puts the fastest in force. Work that has
+/// a choice already keeps it.
 ///
 /// # Errors
 /// [`Error`](crate::Error) where the network does not fit the device, or the device fails.
@@ -118,8 +120,8 @@ struct Family {
     slow: Vec<Variant>,
 }
 
-/// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the keys are
-/// those of the whole batch and grid.
+/// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the
+/// keys are those of the whole batch and grid.
 fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> {
     let Workload { net, storage, batch, nx, ny } = smaller(gpu, work);
     let scale = ((work.batch * work.nx * work.ny) as f64 / (batch * nx * ny) as f64).max(1.0);
@@ -145,8 +147,8 @@ fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> 
     Ok(kinds)
 }
 
-/// The work with a batch and a grid such that no dispatch does more than some milliseconds of arithmetic, but with
-/// the same tiles.
+/// The work with a batch and a grid such that no dispatch does more than some milliseconds of arithmetic, but
+/// with the same tiles.
 fn smaller<'a>(gpu: &Gpu, work: &Workload<'a>) -> Workload<'a> {
     let most = if gpu.is_software() { 3e8 } else { 1e10 };
     let flops = |w: &Workload| -> f64 {
@@ -176,9 +178,9 @@ struct Trial {
     compilation: Duration,
 }
 
-/// The fastest of the `possible` variants that a climb from `usual` meets, or from one of the `others`, which are timed first.
-/// `slow` holds variants that took too long
-/// to compile and gets more of them. `time` returns nothing for a variant that fails, or when the time is up.
+/// The fastest of the `possible` variants that a climb from `usual` meets, or from one of the `others`, which
+/// are timed first. `slow` holds variants that took too long to compile and gets more of them. `time` returns
+/// nothing for a variant that fails, or when the time is up.
 async fn search(
     usual: Variant,
     others: &[Variant],
@@ -319,7 +321,8 @@ mod tests {
 
     const OTHERS: [Variant; 1] = [Variant::Direct { patch: 2 }];
 
-    /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was timed.
+    /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was
+    /// timed.
     fn climb(
         usual: Variant,
         seconds: impl Fn(Variant) -> f64,

@@ -11,16 +11,16 @@ struct Params {
     ny: u32,
     c_in: u32,
     c_out: u32,
-    skip_channels: u32, // of the source skip_up
-    split: u32, // channels of the layer whose g the sinks activation and split make
+    skip_channels: u32, // of the input skip_up
+    split: u32, // channels of the layer whose g the epilogues activation and split make
     weight_offset: u32, // in vectors
     weight_inputs: u32, // c_in with its padding
-    pivot_offset: u32, // in vectors, of the sink moments
-    gamma_offset: u32, // of the sink pooled by gamma
-    source_norms: u32, // where the channels of the source's layer start among all norms
-    low_norms: u32, // of the source skip_up
+    pivot_offset: u32, // in vectors, of the epilogue moments
+    gamma_offset: u32, // of the epilogue pooled by gamma
+    input_norms: u32, // where the channels of the input's layer start among all norms
+    low_norms: u32, // of the input skip_up
     gradient_norms: u32,
-    target_norms: u32, // of the layer whose g the sinks activation and split make
+    target_norms: u32, // of the layer whose g the epilogues activation and split make
 }
 
 @group(0) @binding(0) var<uniform> params: Params;

@@ -7,7 +7,7 @@ fn cell_or_zero(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if ZERO_PADDING == 1u && (x - params.nx >= params.nx || y - params.ny >= params.ny) {
         return vec4(0.0);
     }
-    return source_quad(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
+    return input_quad(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
 }
 
 // Rows of fewer than four cells (NARROW is 1) wrap around inside their one quad.
@@ -31,7 +31,7 @@ fn padded_row(n: u32, c: u32, x0: u32, y0: u32, row: u32, j: u32, channel: Chann
         return Row(narrow_quad(n, c, x, 4u * j, channel), narrow_quad(n, c, x, 4u * j + 4u, channel).xy);
     }
     let y = y0 + 4u * j;
-    let cells = source_row(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
+    let cells = input_row(n, c, x & (params.nx - 1u), y & (params.ny - 1u), channel);
     if ZERO_PADDING == 0u {
         return cells;
     }

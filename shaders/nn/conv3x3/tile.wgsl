@@ -17,7 +17,7 @@ const SPAN: u32 = WORKGROUP / ABREAST;
 // branch, so that they unroll them and the loads of all rounds are in flight at once.
 fn stage(n0: u32, i0: u32, x0: u32, y0: u32, local: u32) {
     // CHANNELS divides the channels of the first part, so that all belong to the same.
-    if SOURCE_PARTS == 2u && i0 >= params.skip_channels {
+    if INPUT_PARTS == 2u && i0 >= params.skip_channels {
         stage_part(n0, i0, x0, y0, local, 1u);
     } else {
         stage_part(n0, i0, x0, y0, local, 0u);
@@ -32,7 +32,7 @@ fn stage_part(n0: u32, i0: u32, x0: u32, y0: u32, local: u32, part: u32) {
         for (var round = 0u; round < CHANNELS / ABREAST; round++) {
             let slot = round * ABREAST + local / SPAN;
             let c = min(i0 + slot, params.c_in - 1u);
-            let cells = padded_row(known_n, c, x0, y0, row, own % ROW_QUADS, source_channel(c, part));
+            let cells = padded_row(known_n, c, x0, y0, row, own % ROW_QUADS, input_channel(c, part));
             let exists = n < params.batch && i0 + slot < params.c_in;
             tile[slot * PLANE + own] = select(vec4(0.0), cells.left, exists);
         }

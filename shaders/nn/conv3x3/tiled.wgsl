@@ -1,15 +1,15 @@
 //! needs nn/conv3x3/convolution nn/conv3x3/tile
 
-// 3×3 convolution (lib/convolution), no bias. With weights arranged for it the same kernel is the adjoint.
-// The input comes from a source, the output goes to a sink.
+// 3×3 convolution (lib/convolution), no bias. With weights packed for it the same kernel is the adjoint.
+// The input comes from a file in input/, the output goes to one in epilogue/.
 //
 // A workgroup computes 4·BLOCK_QUADS output channels of one tile. An invocation owns one patch and four of
 // those channels in registers. Input arrives in workgroup memory, CHANNELS channels at a time.
 
 const WORKGROUP: u32 = PATCHES * BLOCK_QUADS;
 
-// First the tile [CHANNELS, PLANE], later whatever the sink keeps.
-var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, SINK_LEN)>;
+// First the tile [CHANNELS, PLANE], later whatever the epilogue keeps.
+var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, EPILOGUE_LEN)>;
 var<workgroup> taps: array<vec4<f32>, CHANNELS * TAPS>;
 
 // As `stage`: rounds without a branch but for the last.
@@ -60,7 +60,7 @@ fn main(
         }
     }
 
-    workgroupBarrier(); // the tile has been read; a sink may use its memory
+    workgroupBarrier(); // the tile has been read; an epilogue may use its memory
     let strip = first_strip(own);
     begin(place, strip, quad, sums[0]);
     workgroupBarrier();

@@ -1,7 +1,8 @@
 //! needs lib/norm lib/quads
 
 // What conv3x3_weight_gradient and conv3x3_weight_gradient_direct share: dw[o,i,kx,ky] = Σ_{n,x,y}
-// g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1] with g = ∂L/∂z from a file in gradient/ and the input from a source.
+// g[n,o,x,y]·in[n,i,x+kx-1,y+ky-1] with g = ∂L/∂z from a file in gradient/ and the input from a file in
+// input/.
 //
 // A workgroup takes 4·BLOCK_QUADS output and CHANNELS input channels and one chunk of tiles. An invocation
 // owns one input channel, 4·QUADS output channels, all nine taps, and the runs congruent to its phase modulo
@@ -16,12 +17,12 @@ struct Params {
     ny: u32,
     c_in: u32,
     c_out: u32,
-    skip_channels: u32, // of the source skip_up
+    skip_channels: u32, // of the input skip_up
     tiles: u32, // in all: ceil(batch/TILE_N)·tiles per sample
     tiles_per_chunk: u32,
     input_blocks: u32, // ceil(c_in/CHANNELS)
-    source_norms: u32, // where the channels of the source's layer start among all norms
-    low_norms: u32, // of the source skip_up
+    input_norms: u32, // where the channels of the input's layer start among all norms
+    low_norms: u32, // of the input skip_up
     gradient_norms: u32,
 }
 

@@ -36,9 +36,9 @@ fn last_four(g: vec4<f32>) -> mat4x4<f32> {
     ));
 }
 
-// Adds one tile; all input channels are of the same part of the source.
+// Adds one tile; all input channels are of the same part of the input.
 fn add_tile(sums: ptr<function, Sums>, own: Own, at: Place, part: u32) {
-    let channel = source_channel(own.channel, part);
+    let channel = input_channel(own.channel, part);
     for (var round = 0u; round < STRIPS / RUN / PHASES; round++) {
         let run = round * PHASES + own.phase;
         let n = run / (STRIPS_Y * RUNS_X);
@@ -83,7 +83,7 @@ fn main(
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
         let at = place_of(t);
-        if SOURCE_PARTS == 2u && workgroup.y % params.input_blocks * CHANNELS >= params.skip_channels {
+        if INPUT_PARTS == 2u && workgroup.y % params.input_blocks * CHANNELS >= params.skip_channels {
             add_tile(&sums, own, at, 1u);
         } else {
             add_tile(&sums, own, at, 0u);

@@ -1,15 +1,15 @@
 //! needs lib/quads nn/epilogue/statistics
 
-// Sink of the forward convolution: z, and count, mean and m2 = Σ(z - mean)² of every channel of the tile for
-// the batch norm (method §5). They are those of the values as stored, so that normalised values have a mean
-// of zero whatever the rounding, and relative to the channel's pivot where there is one (lib/stored16). Means
-// are subtracted before anything is squared, and are taken relative to the tile's first value: where mean² ≫
-// variance, Σz² would lose every digit and rounded means some.
+// Epilogue of the forward convolution: z, and count, mean and m2 = Σ(z - mean)² of every channel of the tile
+// for the batch norm (method §5). They are those of the values as stored, so that normalised values have a
+// mean of zero whatever the rounding, and relative to the channel's pivot where there is one (lib/stored16).
+// Means are subtracted before anything is squared, and are taken relative to the tile's first value: where
+// mean² ≫ variance, Σz² would lose every digit and rounded means some.
 
 @group(3) @binding(0) var<storage, read_write> z: array<stored4>; // [batch, c_out, nx, row/4]
 @group(3) @binding(1) var<storage, read_write> moments: array<f32>; // [c_out, chunks, 3]: count, mean, m2
 
-const SINK_LEN: u32 = STATISTICS_LEN + BLOCK_QUADS; // statistics, then [BLOCK_QUADS] first values
+const EPILOGUE_LEN: u32 = STATISTICS_LEN + BLOCK_QUADS; // statistics, then [BLOCK_QUADS] first values
 
 // z as its readers will find it, from the convolution's sums of four pixels.
 fn as_stored(place: Tile, quad: u32, sum: mat4x4<f32>) -> mat4x4<f32> {

@@ -1,10 +1,10 @@
 //! needs nn/epilogue/moments
 
-// The sink moments of a layer that is pooled 2×2 too (method §5): of every four z the one whose activation is
-// the maximum. Batch norm and ReLU are monotone, so it is the largest z, or the smallest where the scale
-// γ·rstd is negative, which is known before the statistics are; with γ = 0 all activations are equal, and the
-// first in row-major order stands for them. Needs an even PATCH: the strip and the one below it are an
-// invocation's own.
+// The epilogue moments of a layer that is pooled 2×2 too (method §5): of every four z the one whose
+// activation is the maximum. Batch norm and ReLU are monotone, so it is the largest z, or the smallest where
+// the scale γ·rstd is negative, which is known before the statistics are; with γ = 0 all activations are
+// equal, and the first in row-major order stands for them. Needs an even PATCH: the strip and the one below
+// it are an invocation's own.
 
 // [batch, c_out, nx/2, coarse row/2]
 @group(3) @binding(2) var<storage, read_write> pooled_z: array<vec2<stored>>;

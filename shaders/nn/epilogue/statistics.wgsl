@@ -1,8 +1,8 @@
 //! needs nn/conv3x3/strips
 
 // Statistics of the outputs of one tile: every strip leaves two numbers per channel in workgroup memory, four
-// channels at once, and a tree of fixed shape combines them: groups of eight strips, then all groups. A sink
-// that uses this file defines combine() and write_statistics().
+// channels at once, and a tree of fixed shape combines them: groups of eight strips, then all groups. An
+// epilogue that uses this file defines combine() and write_statistics().
 
 const GROUP: u32 = 8u;
 const STATISTICS_LEN: u32 = 2u * STRIPS * BLOCK_QUADS;

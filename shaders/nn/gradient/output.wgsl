@@ -25,7 +25,7 @@ fn gradient_of(output: vec4<f32>, z: vec4<f32>, channel: Channel) -> vec4<f32> {
     return fma(vec4(k.x), g, fma(vec4(k.w), z - k.y, vec4(k.z)));
 }
 
-// As input/plain says of source_row, for the convolution that reads this gradient.
+// As input/plain says of input_row, for the convolution that reads this gradient.
 fn gradient_row(plane: u32, x: u32, y: u32, channel: Channel) -> Row {
     let n = plane / GRADIENT_CHANNELS;
     let y_before = (y + params.ny - 4u) & (params.ny - 1u);

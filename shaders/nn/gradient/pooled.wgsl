@@ -2,8 +2,8 @@
 
 // ∂L/∂z of a layer that is pooled 2×2 and a skip connection: g is the skip connection's share, and in the
 // cell of every four whose activation was the maximum, the first in row-major order on ties (method §5), that
-// of the pooled value. The rest is as in gradient/stored. The maximum is found as sink/pooled.wgsl has found
-// it: by z and the sign of the scale.
+// of the pooled value. The rest is as in gradient/stored. The maximum is found as epilogue/pooled.wgsl has
+// found it: by z and the sign of the scale.
 
 @group(2) @binding(0) var<storage, read> gradient_g: array<stored4>; // [batch, channels, nx, row/4]
 @group(2) @binding(1) var<storage, read> gradient_z: array<stored4>; // likewise
@@ -50,7 +50,7 @@ fn gradient_of_pairs(
     return fma(vec4(k.x), all, fma(vec4(k.w), value - k.y, vec4(k.z)));
 }
 
-// As input/plain says of source_row, for the convolution that reads this gradient: the pair of cells before
+// As input/plain says of input_row, for the convolution that reads this gradient: the pair of cells before
 // the quad and the one after it are as much work as one quad.
 fn gradient_row(plane: u32, x: u32, y: u32, channel: Channel) -> Row {
     let y_before = (y + params.ny - 4u) & (params.ny - 1u);

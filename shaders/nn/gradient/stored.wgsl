@@ -21,7 +21,7 @@ fn gradient_of(g: stored4, z: stored4, k: vec4<f32>) -> vec4<f32> {
     return fma(vec4(k.x), unpack_gradient(g), fma(vec4(k.w), unpack(z) - k.y, vec4(k.z)));
 }
 
-// As input/plain says of source_row, for the convolution that reads this gradient.
+// As input/plain says of input_row, for the convolution that reads this gradient.
 fn gradient_row(plane: u32, x: u32, y: u32, channel: Channel) -> Row {
     let here = quad_at(plane, x, y, params.nx, params.ny);
     let before = quad_at(plane, x, (y + params.ny - 4u) & (params.ny - 1u), params.nx, params.ny);

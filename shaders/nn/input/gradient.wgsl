@@ -1,17 +1,17 @@
 //! needs lib/norm lib/quads
 
-// Source of the adjoint convolution: ∂L/∂z of the layer behind it, made by the file in gradient/.
+// Input of the adjoint convolution: ∂L/∂z of the layer behind it, made by the file in gradient/.
 
-const SOURCE_PARTS: u32 = 1u;
+const INPUT_PARTS: u32 = 1u;
 
-fn source_channel(c: u32, part: u32) -> Channel {
+fn input_channel(c: u32, part: u32) -> Channel {
     return gradient_channel(c);
 }
 
-fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+fn input_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return gradient_quad(n * params.c_in + c, x, y, channel);
 }
 
-fn source_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
+fn input_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
     return gradient_row(n * params.c_in + c, x, y, channel);
 }

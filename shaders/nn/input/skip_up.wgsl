@@ -1,6 +1,6 @@
 //! needs lib/norm lib/norms lib/quads nn/input/activated
 
-// Source of two parts: the activation of the skip connection's layer (channels below params.skip_channels),
+// Input of two parts: the activation of the skip connection's layer (channels below params.skip_channels),
 // followed by the activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No
 // concatenated copy.
 
@@ -8,11 +8,11 @@
 // [batch, c_in - skip_channels, nx/2, coarse row]
 @group(1) @binding(1) var<storage, read> low_z: array<stored>;
 
-const SOURCE_PARTS: u32 = 2u;
+const INPUT_PARTS: u32 = 2u;
 
-fn source_channel(c: u32, part: u32) -> Channel {
+fn input_channel(c: u32, part: u32) -> Channel {
     if part == 0u {
-        return Channel(forward_norm(params.source_norms + c), vec4(0.0), part);
+        return Channel(forward_norm(params.input_norms + c), vec4(0.0), part);
     }
     return Channel(forward_norm(params.low_norms + c - params.skip_channels), vec4(0.0), part);
 }
@@ -37,7 +37,7 @@ fn coarse_rows(n: u32, c: u32, x: u32) -> vec2<u32> {
     return (vec2(cell, neighbour) + first_row) * row_cells(params.ny / 2u);
 }
 
-fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+fn input_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if channel.part == 0u {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
         return activate(pre_activation(unpack(skip_z[at]), channel.forward));
@@ -50,7 +50,7 @@ fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return 0.75 * column.yyzz + 0.25 * column.xzyw;
 }
 
-fn source_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
+fn input_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
     if channel.part == 0u {
         let plane = n * params.skip_channels + c;
         let own = skip_z[quad_at(plane, x, y, params.nx, params.ny)];

@@ -1,4 +1,5 @@
-//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes ([`Store`]).
+//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes
+//! ([`Store`]).
 //!
 //! # Normalisation
 //! Forward has no factor, inverse divides by N = nx·ny.
@@ -110,7 +111,8 @@ impl<'a> Load<'a> {
     }
 }
 
-/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group 2.
+/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group
+/// 2.
 #[derive(Clone, Copy)]
 pub enum Store<'a> {
     /// Complex fields as they stand, `[fields, nx, ny]`.
@@ -168,8 +170,8 @@ pub struct Fft {
 }
 
 impl Fft {
-    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both sides are
-    /// powers of two from 8 to 2048.
+    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both
+    /// sides are powers of two from 8 to 2048.
     pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: Precision) -> Result<Self> {
         let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
         Ok(Self {
@@ -272,8 +274,9 @@ pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
     bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
 }
 
-/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if that is
-/// more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at most 12 KiB.
+/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if
+/// that is more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at
+/// most 12 KiB.
 fn lines_per_workgroup(length: usize, precision: Precision) -> usize {
     let numbers = 4 * WORKGROUP as usize * Precision::F32.bytes() / precision.bytes();
     (numbers / length).max(1)

@@ -1,4 +1,4 @@
-//! The damped inverse of a given residual on the GPU (SPEC 3).
+//! The damped inverse of a given residual on the GPU (method §3).
 
 use crate::Result;
 use crate::gpu::heat::fft::{Fft, Load, Store};
@@ -20,7 +20,8 @@ pub struct Inverse {
     scratch: Tensor,
     /// In: σ = ε·‖r‖ of every sample, `[batch]`.
     pub sigma: Tensor,
-    /// In: the residual; out: dx. Complex with a zero (out: meaningless) imaginary part, `[batch, nx, ny, 2]`.
+    /// In: the residual; out: dx. Complex with a zero (out: meaningless) imaginary part, `[batch, nx, ny,
+    /// 2]`.
     pub field: Tensor,
     /// Out: |Â|, p and κ, `[3, batch, nx, ny]`.
     pub diagnostics: Tensor,

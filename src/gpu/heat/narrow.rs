@@ -1,4 +1,4 @@
-//! From the physics' precision to the network's 32 bits (SPEC 0).
+//! From the physics' precision to the network's 32 bits (method §0).
 
 use crate::Result;
 use crate::gpu::Tensor;

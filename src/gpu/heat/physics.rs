@@ -1,4 +1,4 @@
-//! Diffusion and the training signal on the GPU (SPEC 2 and 3b): FFT, a filter, inverse FFT.
+//! Diffusion and the training signal on the GPU (method §2 and §3b): FFT, a filter, inverse FFT.
 
 use crate::Result;
 use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_buffer, pairs};
@@ -54,8 +54,8 @@ impl Physics {
         self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, store)
     }
 
-    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in `energy`
-    /// `[2·pairs]`.
+    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in
+    /// `energy` `[2·pairs]`.
     pub fn training_signal(
         &self,
         recorder: &mut Recorder,

@@ -1,4 +1,4 @@
-//! Rectangles to fields on the GPU (SPEC 1).
+//! Rectangles to fields on the GPU (method §1).
 
 use crate::Result;
 use crate::gpu::Tensor;

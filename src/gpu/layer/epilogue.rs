@@ -1,5 +1,5 @@
-//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their buffers,
-//! group 3.
+//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their
+//! buffers, group 3.
 
 use crate::gpu::layer::layers::{Buffers, Layer};
 use crate::gpu::{Shape, Tensor};
@@ -7,7 +7,7 @@ use crate::model::Storage;
 
 /// The output of a convolution.
 #[derive(Clone, Copy)]
-pub enum Sink<'a> {
+pub enum Epilogue<'a> {
     /// Forward: z, with count, mean and m2 per channel and chunk.
     Moments {
         /// `[batch, channels, nx, row]`.
@@ -35,7 +35,8 @@ pub struct Pool<'a> {
     pub z: &'a Tensor,
     /// The flat parameters.
     pub parameters: &'a Tensor,
-    /// Where the layer's γ, whose sign decides between maximum and minimum, start there; none without batch norm.
+    /// Where the layer's γ, whose sign decides between maximum and minimum, start there; none without batch
+    /// norm.
     pub gamma: Option<usize>,
 }
 
@@ -50,7 +51,7 @@ pub struct Target<'a> {
     pub sums: &'a Tensor,
 }
 
-impl<'a> Sink<'a> {
+impl<'a> Epilogue<'a> {
     /// The variant's name, that of its shader file or of the layer's activation.
     pub fn name(&self) -> &'static str {
         match self {
@@ -112,7 +113,8 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the norms.
+    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the
+    /// norms.
     pub fn buffers(&self, shape: Shape, channels: usize, chunks: usize) -> Buffers<'a> {
         match *self {
             Self::Moments { z, moments, pool } => {

@@ -1,4 +1,5 @@
-//! What a convolution reads: WGSL files that define `source_quad` and `source_row`, and the buffers they bind as group 1.
+//! What a convolution reads: WGSL files that define `input_quad` and `input_row`, and the buffers they bind
+//! as group 1.
 
 use crate::gpu::layer::gradient::Gradient;
 use crate::gpu::layer::layers::{Buffers, Layer};
@@ -7,7 +8,7 @@ use crate::model::Activation;
 
 /// The input of a convolution.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub enum ConvInput<'a> {
     /// An array as it stands, `[batch, channels, nx, row]`.
     Plain {
         /// The array.
@@ -17,7 +18,8 @@ pub enum Source<'a> {
     },
     /// A layer's activation. With pooled z: the 2×2 max-pooled one.
     Activation(&'a Layer),
-    /// A layer's activation, then the upsampled activation of a layer one level coarser, of the same function.
+    /// A layer's activation, then the upsampled activation of a layer one level coarser, of the same
+    /// function.
     SkipUp {
         /// At the same level.
         skip: &'a Layer,
@@ -28,9 +30,9 @@ pub enum Source<'a> {
     Gradient(Gradient<'a>),
 }
 
-impl<'a> Source<'a> {
-    /// How many channels may be staged together at most: a power of two that divides the channels of the first of two
-    /// parts, so that what is staged together is of one part.
+impl<'a> ConvInput<'a> {
+    /// How many channels may be staged together at most: a power of two that divides the channels of the
+    /// first of two parts, so that what is staged together is of one part.
     pub(crate) fn most_abreast(&self) -> usize {
         match self {
             Self::SkipUp { skip, .. } => 1 << skip.channels.trailing_zeros(),
@@ -59,7 +61,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Channels of the skip connection, 0 for the other sources.
+    /// Channels of the skip connection, 0 for the other inputs.
     pub fn skip_channels(&self) -> usize {
         match self {
             Self::SkipUp { skip, .. } => skip.channels,
@@ -67,7 +69,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The WGSL files of `source_quad` and `source_row`.
+    /// The WGSL files of `input_quad` and `input_row`.
     pub(crate) fn files(&self) -> Vec<String> {
         match self {
             Self::Plain { .. } => vec!["nn/input/plain".into()],
@@ -96,8 +98,8 @@ impl<'a> Source<'a> {
     /// Buffers for a convolution on `shape`, but for the norms.
     pub fn buffers(&self, shape: Shape) -> Buffers<'a> {
         match *self {
-            Self::Plain { field, channels } => vec![("source_field", field, shape.stored(channels))],
-            Self::Activation(layer) => vec![("source_z", &layer.z, shape.stored(layer.channels))],
+            Self::Plain { field, channels } => vec![("input_field", field, shape.stored(channels))],
+            Self::Activation(layer) => vec![("input_z", &layer.z, shape.stored(layer.channels))],
             Self::SkipUp { skip, low } => vec![
                 ("skip_z", &skip.z, shape.stored(skip.channels)),
                 ("low_z", &low.z, shape.coarser().stored(low.channels)),

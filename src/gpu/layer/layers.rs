@@ -7,10 +7,11 @@ use crate::{Error, Result};
 /// A layer's convolution output and its batch norm, from which readers make the activation.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its pivot.
+    /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its
+    /// pivot.
     pub z: Tensor,
-    /// Of all layers, per channel (mean of z as stored, rstd, scale, shift), then what the backward pass needs,
-    /// `[all channels, 2, 4]`.
+    /// Of all layers, per channel (mean of z as stored, rstd, scale, shift), then what the backward pass
+    /// needs, `[all channels, 2, 4]`.
     pub norms: Tensor,
     /// Where this layer's channels start there.
     pub first_norm: usize,
@@ -41,11 +42,11 @@ pub(crate) const IDENTITY: [f32; NORM_LEN] = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0,
 /// Names, tensors and element counts of a kernel call.
 pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
 
-/// The layers that a kernel meets, and their batch norms: one file and one buffer for all of them.
+/// The batch norms of the layers that a kernel reads: one buffer holds them all.
 pub(crate) struct Norms<'a>(Vec<&'a Layer>);
 
 impl<'a> Norms<'a> {
-    /// Of `layers`.
+    /// The norms of `layers`.
     ///
     /// # Errors
     /// [`Error::Device`] where they do not share a table.
@@ -61,7 +62,7 @@ impl<'a> Norms<'a> {
         }
     }
 
-    /// The table.
+    /// The table of norms as a kernel binds it; nothing where there are no layers.
     pub(crate) fn buffers(&self) -> impl Iterator<Item = (&'static str, &'a Tensor, usize)> + use<'a> {
         let end = |layer: &&Layer| NORM_LEN * (layer.first_norm + layer.channels);
         let len = self.0.iter().map(end).max().unwrap_or(0);

@@ -1,4 +1,5 @@
-//! What a layer of the network is to a kernel: its shape, its arrays, what a convolution reads and where its output goes.
+//! What a layer of the network is to a kernel: its shape, its arrays, what a convolution reads and where its
+//! output goes.
 
 pub mod epilogue;
 pub mod gradient;

@@ -1,10 +1,9 @@
-//! The activation functions on the GPU: WGSL files that define `activate` and `activate_backward`. They are made where a
-//! layer is read and where its gradient is stored; for residual blocks, whose gradient comes through a sum, there is a
-//! kernel.
+//! The activation functions on the GPU: WGSL files that define `activate` and `activate_backward`. They are
+//! made where a layer is read and where its gradient is stored; for residual blocks, whose gradient comes
+//! through a sum, there is a kernel.
 
 use crate::Result;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, Norms};
+use crate::gpu::layer::layers::{Layer, Norms, Statistics};
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
@@ -17,8 +16,8 @@ pub fn chunks(shape: Shape) -> usize {
     (shape.stored(1) / 4).div_ceil(CHUNK)
 }
 
-/// `incoming` = ∂L/∂activation of `layer`, `[batch, channels, nx, row]`, to its g in `gradient`, with Σg and Σg·ẑ in
-/// `sums`, `[channels, chunks, 2]`.
+/// `incoming` = ∂L/∂activation of `layer`, `[batch, channels, nx, row]`, to its g in `gradient`, with Σg and
+/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
 pub fn activation_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,

@@ -1,6 +1,6 @@
-//! Batch normalisation on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
-//! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`crate::gpu::layer::input`],
-//! [`crate::gpu::layer::gradient`]).
+//! Batch normalisation on the GPU (method §5): from the statistics that other kernels gather while they
+//! write, the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them
+//! ([`crate::gpu::layer::input`], [`crate::gpu::layer::gradient`]).
 
 use crate::Result;
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
@@ -12,8 +12,8 @@ use crate::model::unet::{BatchNorm, NORM_EPSILON, NORM_MOMENTUM};
 /// What the shaders take for no weight of a 1×1 convolution in the place of its offset.
 pub(crate) const NO_WEIGHT: usize = u32::MAX as usize;
 
-/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the offset of the
-/// convolution's.
+/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the
+/// offset of the convolution's.
 pub fn batch_norm(
     recorder: &mut Recorder,
     norm: &BatchNorm,
@@ -49,8 +49,9 @@ pub fn batch_norm(
     recorder.declare_touched("running", 2 * layer.channels)
 }
 
-/// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is pooled; ∂L/∂γ
-/// and ∂L/∂β into `gradients`. The last layer's g lacks the weights of the 1×1 convolution, which lie at `output_weight` of the parameters `weights`.
+/// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is
+/// pooled; ∂L/∂γ and ∂L/∂β into `gradients`. The last layer's g lacks the weights of the 1×1 convolution,
+/// which lie at `output_weight` of the parameters `weights`.
 pub fn batch_norm_backward(
     recorder: &mut Recorder,
     shape: Shape,

@@ -2,8 +2,7 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, NORM_LEN};
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::NO_WEIGHT;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
@@ -25,9 +24,9 @@ pub fn bias(recorder: &mut Recorder, offset: usize, layer: &Layer, weights: &Ten
     recorder.declare_touched("norms", NORM_LEN / 2 * channels)
 }
 
-/// The backward half of `layer`'s norms, and ∂L/∂bias into `gradients` at `offset`, from the sums over g, and over g of
-/// its pooled values if it is pooled. The last layer's g lacks the weights of the 1×1 convolution, which lie at
-/// `output_weight` of the parameters `weights`.
+/// The backward half of `layer`'s norms, and ∂L/∂bias into `gradients` at `offset`, from the sums over g, and
+/// over g of its pooled values if it is pooled. The last layer's g lacks the weights of the 1×1 convolution,
+/// which lie at `output_weight` of the parameters `weights`.
 pub fn bias_backward(
     recorder: &mut Recorder,
     offset: usize,

@@ -1,9 +1,8 @@
-//! The final 1×1 convolution on the GPU, forward and backward (SPEC 5).
+//! The final 1×1 convolution on the GPU, forward and backward (method §5).
 
 use crate::Result;
-use crate::gpu::layer::input::Source;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, Norms};
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, Norms, Statistics};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
@@ -26,7 +25,7 @@ pub fn conv1x1(
     weights: Weights,
     output: &Tensor,
 ) -> Result<()> {
-    let (source, norms) = (Source::Activation(layer), Norms::of([layer])?);
+    let (input, norms) = (ConvInput::Activation(layer), Norms::of([layer])?);
     let params = [
         ("batch", shape.batch.into()),
         ("nx", shape.nx.into()),
@@ -34,12 +33,12 @@ pub fn conv1x1(
         ("c_in", layer.channels.into()),
         ("weight_offset", weights.offset.into()),
         ("bias_offset", (weights.offset + layer.channels).into()),
-        ("source_norms", layer.first_norm.into()),
+        ("input_norms", layer.first_norm.into()),
     ];
-    let mut buffers = source.buffers(shape);
+    let mut buffers = input.buffers(shape);
     buffers.extend([("weights", weights.buffer, weights.buffer.len()), ("output", output, shape.stored(1))]);
     buffers.extend(norms.buffers());
-    let spec = KernelSpec::stored("nn/conv1x1", layer.storage()).with(source.files());
+    let spec = KernelSpec::stored("nn/conv1x1", layer.storage()).with(input.files());
     recorder.call(&spec, &params, &buffers, flat_workgroups(shape.stored(1) / 4))?;
     recorder.declare_touched("weights", layer.channels + 1)?;
     norms.declare_touched(recorder)?;
@@ -47,9 +46,9 @@ pub fn conv1x1(
     Ok(())
 }
 
-/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias into `gradients`; Σg and Σg·ẑ for the layer's
-/// batch norm, without the factor w, into `sums` `[channels, batch, 2]`. `shares` is scratch of at least
-/// batch·(channels + 1) elements.
+/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias into
+/// `gradients`; Σg and Σg·ẑ for the layer's batch norm, without the factor w, into `sums` `[channels, batch,
+/// 2]`. `shares` is scratch of at least batch·(channels + 1) elements.
 pub fn conv1x1_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,

@@ -1,10 +1,10 @@
-//! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (SPEC 5).
+//! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (method §5).
 
-use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::Source;
+use crate::gpu::layer::epilogue::Epilogue;
+use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
-use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
+use crate::gpu::nn::pack_weights::{INPUT_MULTIPLE, Packed};
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
@@ -27,7 +27,8 @@ fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) 
     tiled.chain(direct).collect()
 }
 
-/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than `most`.
+/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than
+/// `most`.
 pub(crate) fn hands_round(gpu: &Gpu, most: usize) -> bool {
     gpu.subgroup_sizes().is_some_and(|[least, largest]| least >= 8 && largest as usize <= most)
 }
@@ -65,18 +66,19 @@ pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) ->
     }
 }
 
-/// out = w ∗ source into `sink`; for the adjoint the source is a gradient and the weights are arranged for it.
+/// out = w ∗ input into `epilogue`; for the adjoint the input is a gradient and the weights are packed for
+/// it.
 pub fn conv3x3(
     recorder: &mut Recorder,
     shape: Shape,
-    source: Source,
-    weights: Arranged,
-    sink: Sink,
+    input: ConvInput,
+    weights: Packed,
+    epilogue: Epilogue,
 ) -> Result<()> {
-    check_channels(source.channels(), weights.c_in)?;
-    let norms = Norms::of(source.layers().into_iter().chain(sink.layer()))?;
-    let [source_norms, low_norms] = source.first_norms();
-    if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
+    check_channels(input.channels(), weights.c_in)?;
+    let norms = Norms::of(input.layers().into_iter().chain(epilogue.layer()))?;
+    let [input_norms, low_norms] = input.first_norms();
+    if let (Epilogue::Moments { .. }, Storage::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
@@ -86,41 +88,41 @@ pub fn conv3x3(
         ("ny", shape.ny.into()),
         ("c_in", weights.c_in.into()),
         ("c_out", weights.c_out.into()),
-        ("skip_channels", source.skip_channels().into()),
-        ("split", sink.layer().map_or(0, |layer| layer.channels).into()),
+        ("skip_channels", input.skip_channels().into()),
+        ("split", epilogue.layer().map_or(0, |layer| layer.channels).into()),
         ("weight_offset", (weights.offset / 4).into()),
         ("weight_inputs", weights.inputs().into()),
         ("pivot_offset", (weights.pivots.unwrap_or(0) / 4).into()),
-        ("gamma_offset", sink.gamma().unwrap_or(0).into()),
-        ("source_norms", source_norms.into()),
+        ("gamma_offset", epilogue.gamma().unwrap_or(0).into()),
+        ("input_norms", input_norms.into()),
         ("low_norms", low_norms.into()),
-        ("gradient_norms", source_norms.into()),
-        ("target_norms", sink.layer().map_or(0, |layer| layer.first_norm).into()),
+        ("gradient_norms", input_norms.into()),
+        ("target_norms", epilogue.layer().map_or(0, |layer| layer.first_norm).into()),
     ];
     let chunks = chunks(shape);
-    let mut buffers = source.buffers(shape);
+    let mut buffers = input.buffers(shape);
     buffers.push(("weights", weights.buffer, weights.buffer.len()));
-    buffers.extend(sink.buffers(shape, weights.c_out, chunks));
+    buffers.extend(epilogue.buffers(shape, weights.c_out, chunks));
     buffers.extend(norms.buffers());
 
-    let mut files = source.files();
-    files.extend(sink.files());
+    let mut files = input.files();
+    files.extend(epilogue.files());
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.push(("BLOCK_QUADS", weights.block_quads()));
-    constants.extend(sink.constants());
-    if let Source::Gradient(gradient) = source {
+    constants.extend(epilogue.constants());
+    if let ConvInput::Gradient(gradient) = input {
         constants.extend(gradient.constants());
     }
-    let name = format!("conv3x3/{}/{}{}", source.name(), sink.name(), sink.storage().suffix());
+    let name = format!("conv3x3/{}/{}{}", input.name(), epilogue.name(), epilogue.storage().suffix());
     let workgroups = [
         tile.per_sample(shape),
         shape.batch.div_ceil(tile.n),
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
-    let most = [tile.x, most_channels(tile, weights).min(source.most_abreast())];
+    let most = [tile.x, most_channels(tile, weights).min(input.most_abreast())];
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
-        possible: convolution_variants(recorder.gpu, tile, most[1], sink.least_patch()),
+        possible: convolution_variants(recorder.gpu, tile, most[1], epilogue.least_patch()),
         usual: usual(recorder.gpu, 2, [4, 8], [4, 4], most),
         spec: &|variant| {
             let (file, own) = match variant {
@@ -130,13 +132,13 @@ pub fn conv3x3(
                 Variant::Direct { patch } => ("nn/conv3x3/direct", vec![("PATCH", patch as usize)]),
             };
             let constants = [&constants[..], &own].concat();
-            conv_spec(file, &name, &files, constants, sink.storage(), variant.is_direct())
+            conv_spec(file, &name, &files, constants, epilogue.storage(), variant.is_direct())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
     norms.declare_touched(recorder)?;
-    if sink.gamma().is_some() {
+    if epilogue.gamma().is_some() {
         recorder.declare_touched("affine", weights.c_out)?;
     }
     recorder.declare_flops(2 * weights.taps * weights.c_in * weights.c_out * shape.values());
@@ -144,7 +146,7 @@ pub fn conv3x3(
 }
 
 /// Input channels whose tiles and taps fit into the workgroup memory that every device has: a power of two.
-fn most_channels(tile: Tile, weights: Arranged) -> usize {
+fn most_channels(tile: Tile, weights: Packed) -> usize {
     let memory = wgpu::Limits::default().max_compute_workgroup_storage_size as usize;
     let vectors = tile.padded_quads() + 9 * weights.block_quads();
     let fitting = (memory / (16 * vectors)).max(1);

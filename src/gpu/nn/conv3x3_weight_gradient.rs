@@ -1,8 +1,8 @@
-//! Weight gradient of the 3×3 convolution on the GPU (SPEC 5).
+//! Weight gradient of the 3×3 convolution on the GPU (method §5).
 
 use crate::Result;
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::Source;
+use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::conv3x3::{check_channels, conv_spec, hands_round, key, powers, tile_constants, usual};
@@ -20,21 +20,21 @@ fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
     tiled.chain(hands_round(gpu, plan.channels).then_some(direct)).collect()
 }
 
-/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `source`, as partial sums in `partial`, scratch of at least
-/// [`partial_len`] elements.
+/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `input`, as partial sums in `partial`, scratch of at
+/// least [`partial_len`] elements.
 pub fn conv3x3_weight_gradient<'a>(
     recorder: &mut Recorder,
     shape: Shape,
-    source: Source,
+    input: ConvInput,
     gradient: Gradient,
     weights: Weights,
     partial: &'a Tensor,
 ) -> Result<PartialSums<'a>> {
-    check_channels(source.channels(), weights.c_in)?;
+    check_channels(input.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
-    let norms = Norms::of(source.layers().into_iter().chain([gradient.layer()]))?;
-    let [source_norms, low_norms] = source.first_norms();
-    let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, source.most_abreast());
+    let norms = Norms::of(input.layers().into_iter().chain([gradient.layer()]))?;
+    let [input_norms, low_norms] = input.first_norms();
+    let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, input.most_abreast());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
     let params = [
         ("batch", shape.batch.into()),
@@ -42,19 +42,19 @@ pub fn conv3x3_weight_gradient<'a>(
         ("ny", shape.ny.into()),
         ("c_in", weights.c_in.into()),
         ("c_out", weights.c_out.into()),
-        ("skip_channels", source.skip_channels().into()),
+        ("skip_channels", input.skip_channels().into()),
         ("tiles", plan.tiles.into()),
         ("tiles_per_chunk", plan.tiles_per_chunk.into()),
         ("input_blocks", input_blocks.into()),
-        ("source_norms", source_norms.into()),
+        ("input_norms", input_norms.into()),
         ("low_norms", low_norms.into()),
         ("gradient_norms", gradient.layer().first_norm.into()),
     ];
-    let mut buffers = source.buffers(shape);
+    let mut buffers = input.buffers(shape);
     buffers.extend(gradient.buffers(shape));
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
-    let mut files = source.files();
+    let mut files = input.files();
     files.push(gradient.file());
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
@@ -64,7 +64,7 @@ pub fn conv3x3_weight_gradient<'a>(
     ]);
     constants.extend(gradient.constants());
     let storage = gradient.layer().storage();
-    let name = format!("conv3x3_weight_gradient/{}/{}{}", source.name(), gradient.name(), storage.suffix());
+    let name = format!("conv3x3_weight_gradient/{}/{}{}", input.name(), gradient.name(), storage.suffix());
     let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
     let choices = Choices {
@@ -107,13 +107,14 @@ struct GradientPlan {
 
 impl GradientPlan {
     fn new(shape: Shape, c_in: usize, c_out: usize, most_abreast: usize) -> Self {
-        /// Chunks, if there are tiles for them: enough for a large GPU. More write more partial sums, so there are up to twice
-        /// as many only where each has [`TILES`] all the same: then two or three share a GPU's core, and while one waits for
-        /// its tile another computes.
+        /// Chunks, if there are tiles for them: enough for a large GPU. More write more partial sums, so
+        /// there are up to twice as many only where each has [`TILES`] all the same: then two or three share
+        /// a GPU's core, and while one waits for its tile another computes.
         const CHUNKS: usize = 128;
         /// See [`CHUNKS`].
         const TILES: usize = 32;
-        /// Invocations per workgroup that each own four output channels; less if the tile has not as many strips.
+        /// Invocations per workgroup that each own four output channels; less if the tile has not as many
+        /// strips.
         const INVOCATIONS: usize = 256;
         /// Most scratch elements, 16 MiB.
         const SCRATCH: usize = 4 << 20;

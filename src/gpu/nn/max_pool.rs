@@ -1,5 +1,5 @@
-//! 2×2 max-pooling of stored arrays on the GPU, and its adjoint (SPEC 5): of the sums of residual blocks. Other layers
-//! are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
+//! 2×2 max-pooling of stored arrays on the GPU, and its adjoint (method §5): of the sums of residual blocks.
+//! Other layers are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
 
 use crate::Result;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
@@ -23,8 +23,8 @@ pub fn max_pool(
     )
 }
 
-/// Adds `pooled_gradient` on the grid of `shape` to `gradient` `[batch, channels, 2·nx, fine row]` where `fine` has its
-/// maxima.
+/// Adds `pooled_gradient` on the grid of `shape` to `gradient` `[batch, channels, 2·nx, fine row]` where
+/// `fine` has its maxima.
 pub fn max_pool_backward(
     recorder: &mut Recorder,
     shape: Shape,

@@ -6,14 +6,14 @@ use crate::gpu::{KernelSpec, Recorder, Tensor};
 /// Which columns of the rows are added up: every `step`-th from `first` on.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
-    /// From one to the next.
+    /// The distance from one wanted column to the next.
     pub step: usize,
-    /// The first.
+    /// The first wanted column.
     pub first: usize,
 }
 
 impl Columns {
-    /// Every one.
+    /// Every column.
     pub const ALL: Self = Self { step: 1, first: 0 };
 }
 
@@ -22,11 +22,11 @@ impl Columns {
 pub struct PartialSums<'a> {
     /// At least `count`·`columns`·step elements.
     pub rows: &'a Tensor,
-    /// Rows.
+    /// The number of rows.
     pub count: usize,
-    /// Wanted columns.
+    /// The number of wanted columns.
     pub columns: usize,
-    /// Which of those of a row they are.
+    /// Which columns of a row are wanted.
     pub wanted: Columns,
 }
 

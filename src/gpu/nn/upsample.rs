@@ -1,8 +1,7 @@
-//! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
+//! Adjoint of bilinear ×2 upsampling on the GPU (method §5); forward is part of the input `skip_up`.
 
 use crate::Result;
-use crate::gpu::layer::layers::Statistics;
-use crate::gpu::layer::layers::{Layer, Norms};
+use crate::gpu::layer::layers::{Layer, Norms, Statistics};
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
@@ -15,8 +14,8 @@ pub fn chunks(shape: Shape) -> usize {
     (shape.stored(1) / 4).div_ceil(CHUNK)
 }
 
-/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg and
-/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
+/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg
+/// and Σg·ẑ in `sums`, `[channels, chunks, 2]`.
 pub fn upsample_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,

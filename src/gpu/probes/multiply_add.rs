@@ -20,8 +20,8 @@ pub const FACTOR: f32 = -0.999;
 /// Added in each iteration.
 pub const OFFSET: f32 = 1.0;
 
-/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers `rounds`·[`ITERATIONS`]
-/// times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
+/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers
+/// `rounds`·[`ITERATIONS`] times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
 pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds: usize) -> Result<()> {
     let rounds = rounds.min(MAX_ROUNDS);
     recorder.call(

@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 pub enum Checks {
     /// Every access is checked: for tests and for finding out what is wrong.
     Checked,
-    /// None: as fast as written. The shaders' own conditions keep every access inside, and [`Checks::Checked`] runs of
-    /// the same cases show it.
+    /// None: as fast as written. The shaders' own conditions keep every access inside, and
+    /// [`Checks::Checked`] runs of the same cases show it.
     Trusted,
 }
 
@@ -22,11 +22,11 @@ impl Default for Checks {
     }
 }
 
-/// Runs `create` in error scopes of `device`, so that a failure is returned with the name of the adapter and of what
-/// failed.
+/// Runs `create` in error scopes of `device`, so that a failure is returned with the name of the adapter and
+/// of what failed.
 ///
-/// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is one that
-/// no scope caught, which whatever is fetched next returns.
+/// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is
+/// one that no scope caught, which whatever is fetched next returns.
 pub(crate) fn scoped<R>(
     device: &wgpu::Device,
     adapter: &str,

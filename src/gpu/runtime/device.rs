@@ -18,7 +18,8 @@ const BACKENDS: wgpu::Backends =
 pub async fn adapters() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
-    // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1 asks for them.
+    // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1
+    // asks for them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
@@ -44,8 +45,9 @@ pub struct Gpu {
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
-    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
-    /// every WebGPU device has, and nothing else, to try that on any adapter (docs/reliability.md).
+    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in
+    /// the environment: with what every WebGPU device has, and nothing else, to try that on any adapter
+    /// (docs/reliability.md).
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter refuses.
@@ -94,7 +96,8 @@ impl Gpu {
         Ok(Self::from_device(device, queue, info, checks))
     }
 
-    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be lost.
+    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be
+    /// lost.
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter is gone or refuses.
@@ -223,8 +226,8 @@ impl Gpu {
         self.variants.lock().unwrap().clone()
     }
 
-    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not have, or
-    /// that does not fit the device, is passed over.
+    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not
+    /// have, or that does not fit the device, is passed over.
     pub fn set_variants(&self, variants: Variants) {
         *self.variants.lock().unwrap() = variants;
     }
@@ -240,8 +243,8 @@ impl Gpu {
         checks::scoped(&self.device, self.name(), what, create)
     }
 
-    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
-    /// Returns the first error that no scope caught.
+    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs`
+    /// does). Returns the first error that no scope caught.
     pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
         let outcome = self.device.poll(poll_type);
         if let Some(failure) = self.failure.lock().unwrap().as_ref() {

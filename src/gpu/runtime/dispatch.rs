@@ -39,8 +39,8 @@ impl Dispatch {
     /// Fills the uniform from `params` and makes the bind groups.
     ///
     /// # Errors
-    /// [`Error::Device`] with the kernel's name where parameters or buffers are missing, unknown or do not fit, where
-    /// one buffer is bound twice and written, or where there are too many workgroups.
+    /// [`Error::Device`] with the kernel's name where parameters or buffers are missing, unknown or do not
+    /// fit, where one buffer is bound twice and written, or where there are too many workgroups.
     pub(crate) fn new(
         gpu: &Gpu,
         kernel: &Arc<Kernel>,

@@ -1,5 +1,5 @@
-//! A compiled kernel. It is declared once, in WGSL: bindings, access modes, parameters and workgroup size are read
-//! from the shader.
+//! A compiled kernel. It is declared once, in WGSL: bindings, access modes, parameters and workgroup size are
+//! read from the shader.
 
 use crate::Result;
 use crate::gpu::runtime::checks::{self, Checks};
@@ -18,8 +18,8 @@ pub struct Kernel {
 }
 
 impl Kernel {
-    /// Parses, validates and compiles for `device`, a device of `adapter`; an error names the kernel and holds the
-    /// compiler's message.
+    /// Parses, validates and compiles for `device`, a device of `adapter`; an error names the kernel and
+    /// holds the compiler's message.
     pub(crate) fn new(
         device: &wgpu::Device,
         adapter: &str,
@@ -73,10 +73,10 @@ fn shader_module(device: &wgpu::Device, checks: Checks, name: &str, source: &str
         Checks::Checked => device.create_shader_module(descriptor),
         // SAFETY: the sources are this crate's own; those that come from outside are always checked
         // (`Recorder::call_source`), and no one outside can call a kernel of the crate. Each invocation's
-        // indices are bounded by the sizes in its parameters; the stages' functions derive these and the lengths
-        // that `Dispatch::new` compares with the bound buffers from the same shape. Loops run over bounded counters,
-        // divisors are sizes of at least 1. The same cases run with every access checked (`unheat check`; in tests/cases.rs
-        // one shape of each).
+        // indices are bounded by the sizes in its parameters; the stages' functions derive these and the
+        // lengths that `Dispatch::new` compares with the bound buffers from the same shape. Loops run over
+        // bounded counters, divisors are sizes of at least 1. The same cases run with every access checked
+        // (`unheat check`; in tests/cases.rs one shape of each).
         Checks::Trusted => unsafe {
             device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },

@@ -1,4 +1,5 @@
-//! What runs kernels and knows none of them: the device, compiled kernels, tensors, recordings and their timing.
+//! What runs kernels and knows none of them: the device, compiled kernels, tensors, recordings and their
+//! timing.
 
 pub(crate) mod checks;
 pub mod device;

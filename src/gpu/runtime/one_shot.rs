@@ -6,8 +6,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// The end that is awaited: a value once it was sent, or none where it never will be. A device that is gone drops its
-/// callbacks and the senders in them.
+/// The end that is awaited: a value once it was sent, or none where it never will be. A device that is gone
+/// drops its callbacks and the senders in them.
 pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
 
 /// The end that is moved into the callback.

@@ -78,14 +78,14 @@ impl<'a> Recorder<'a> {
         Self { tunables: Some(Vec::new()), ..Self::new(gpu) }
     }
 
-    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The tables
-    /// of `unheat bench` show it.
+    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The
+    /// tables of `unheat bench` show it.
     pub fn label(&mut self, label: &str) {
         self.label = label.into();
     }
 
-    /// Appends one call: the kernel, a value for every field of its uniform, its buffers by their names in the shader
-    /// with the elements that the call touches, and the workgroups.
+    /// Appends one call: the kernel, a value for every field of its uniform, its buffers by their names in
+    /// the shader with the elements that the call touches, and the workgroups.
     ///
     /// # Errors
     /// [`Error::Device`] when the kernel cannot be built, or as [`Dispatch::new`].
@@ -100,13 +100,14 @@ impl<'a> Recorder<'a> {
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    /// Appends one call of a kernel of your own: its name; its WGSL with an entry point `main`, which may use the constant
-    /// [`WORKGROUP`] and begin with the files of this crate that it needs (`//! needs lib/grid`); its parameters; every
-    /// storage buffer by its name in the shader, with the elements that it must hold; and the workgroups. The shader runs
-    /// with wgpu's checks, in release builds too.
+    /// Appends one call of a kernel of your own: its name; its WGSL with an entry point `main`, which may use
+    /// the constant [`WORKGROUP`] and begin with the files of this crate that it needs (`//! needs
+    /// lib/grid`); its parameters; every storage buffer by its name in the shader, with the elements that it
+    /// must hold; and the workgroups. The shader runs with wgpu's checks, in release builds too.
     ///
     /// # Errors
-    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
+    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do
+    /// not fit it.
     pub fn call_source(
         &mut self,
         name: &str,
@@ -184,16 +185,16 @@ impl<'a> Recorder<'a> {
         all.map(|t| Tunable { flops: flops(&t), ..t }).collect()
     }
 
-    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and
-    /// address arithmetic count nothing. What a stage does not declare is 0.
+    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads
+    /// and address arithmetic count nothing. What a stage does not declare is 0.
     pub fn declare_flops(&mut self, flops: usize) {
         if let Some(entry) = self.entries.last_mut() {
             entry.flops = flops as u64;
         }
     }
 
-    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it must
-    /// hold, as for one layer's weights among all parameters.
+    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it
+    /// must hold, as for one layer's weights among all parameters.
     pub(crate) fn declare_touched(&mut self, name: &str, elements: usize) -> Result<()> {
         let of_last = self.entries.last_mut().map(|entry| &mut entry.dispatch.traffic);
         match of_last.and_then(|traffic| traffic.iter_mut().find(|t| t.name == name)) {

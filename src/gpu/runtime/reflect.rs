@@ -1,4 +1,5 @@
-//! What a shader declares: names, places, access and layout of its resources, read by naga and never retyped here.
+//! What a shader declares: names, places, access and layout of its resources, read by naga and never retyped
+//! here.
 
 use crate::gpu::runtime::uniform::{Field, Uniform};
 use crate::{Error, Result};
@@ -13,8 +14,8 @@ pub(crate) struct Binding {
     pub(crate) binding: u32,
     /// Whether it is declared `read_write`.
     pub(crate) writable: bool,
-    /// How often each element crosses the memory bus: once if `main` reads it, once more if it writes it. WGSL
-    /// cannot declare a storage buffer that is only written, so this comes from the statements.
+    /// How often each element crosses the memory bus: once if `main` reads it, once more if it writes it.
+    /// WGSL cannot declare a storage buffer that is only written, so this comes from the statements.
     pub(crate) passes: u32,
     /// Bytes of one number in a storage array.
     pub(crate) width: Option<u8>,
@@ -32,11 +33,12 @@ pub(crate) fn bindings(module: &naga::Module, info: &ModuleInfo) -> Vec<Binding>
             used.intersects(GlobalUse::READ | GlobalUse::ATOMIC),
             used.intersects(GlobalUse::WRITE | GlobalUse::ATOMIC),
         );
+        let is_stored = |access: StorageAccess| access.contains(StorageAccess::STORE);
         bindings.push(Binding {
             name: variable.name.clone().unwrap_or_default(),
             group: place.group,
             binding: place.binding,
-            writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            writable: matches!(variable.space, AddressSpace::Storage { access } if is_stored(access)),
             passes: u32::from(reads) + u32::from(writes),
             width: width(module, variable.ty),
             uniform: uniform(module, variable),

@@ -1,8 +1,10 @@
-//! The WGSL files under `shaders/`, embedded in the program, and the source that several of them make together.
+//! The WGSL files under `shaders/`, embedded in the program, and the source that several of them make
+//! together.
 //!
-//! A file is named by its path without the ending, such as `step/adam`. It says in its first lines which others it
-//! cannot do without: `//! needs lib/grid lib/complex`. Where several files implement the same function (`activate`,
-//! `input_quad`, `emit`, `load`, the scalar `real`), the host names the one that it wants, and no file needs it.
+//! A file is named by its path without the ending, such as `step/adam`. It says in its first lines which
+//! others it cannot do without: `//! needs lib/grid lib/complex`. Where several files implement the same
+//! function (`activate`, `input_quad`, `emit`, `load`, the scalar `real`), the host names the one that it
+//! wants, and no file needs it.
 
 use include_dir::{Dir, include_dir};
 use std::collections::HashSet;
@@ -46,8 +48,8 @@ impl Source {
     }
 }
 
-/// Puts `constants`, the shader files called `names` and, if there is one, a text from outside (its name, its WGSL) into
-/// one source: every file once, and before it those that it needs.
+/// Puts `constants`, the shader files called `names` and, if there is one, a text from outside (its name, its
+/// WGSL) into one source: every file once, and before it those that it needs.
 ///
 /// # Errors
 /// A line that says which file is unknown, or which files need each other in a circle.

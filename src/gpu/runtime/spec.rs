@@ -7,11 +7,12 @@ use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
-/// Invocations per workgroup of the element-wise and reducing kernels: the constant `WORKGROUP` of their shaders.
+/// Invocations per workgroup of the element-wise and reducing kernels: the constant `WORKGROUP` of their
+/// shaders.
 pub const WORKGROUP: u32 = 256;
 
-/// What a kernel is made of: constants, the scalar `real`, how activations are `stored`, and the names of WGSL files
-/// under `shaders/`, which bring along what they need. The entry point is `main`.
+/// What a kernel is made of: constants, the scalar `real`, how activations are `stored`, and the names of
+/// WGSL files under `shaders/`, which bring along what they need. The entry point is `main`.
 ///
 /// Constants become `const NAME: u32 = value;` lines. (Not pipeline overrides: those cannot size an array in
 /// registers, and wgpu does not check the limits of what they resolve to.)

@@ -1,5 +1,5 @@
-//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for it, or f16
-//! where activations and their gradients are kept in less memory.
+//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for
+//! it, or f16 where activations and their gradients are kept in less memory.
 
 use crate::gpu::Gpu;
 use crate::gpu::runtime::memory::{Allocation, MemoryUse};
@@ -120,7 +120,8 @@ impl Gpu {
         let bytes = (element.bytes() * len) as u64;
         if bytes > self.max_tensor_bytes() {
             return Err(Error::Device(format!(
-                "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
+                "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller \
+                 batch or size",
                 self.name(),
                 self.max_tensor_bytes()
             )));
@@ -174,7 +175,8 @@ impl Gpu {
         match tensor.element {
             Element::F16 => {
                 let mut halves: Vec<f16> = values.iter().map(|&v| f16::from_f64(v)).collect();
-                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // copies take four bytes at a time
+                // Copies take four bytes at a time.
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
                 self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(&halves));
             }
             Element::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
@@ -187,7 +189,8 @@ impl Gpu {
         self.write_at(tensor, 0, values);
     }
 
-    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next submission runs.
+    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next
+    /// submission runs.
     pub fn write_at(&self, tensor: &Tensor, first: usize, values: &[f32]) {
         assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
         self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));

@@ -1,4 +1,5 @@
-//! A kernel's uniform, filled by name: the shader alone says which fields there are, where they lie and of which type.
+//! A kernel's uniform, filled by name: the shader alone says which fields there are, where they lie and of
+//! which type.
 
 use bytemuck::bytes_of;
 
@@ -61,7 +62,8 @@ pub(crate) struct Field {
     pub(crate) kind: String,
 }
 
-/// The bytes of `uniform`, none where a kernel has no uniform, with each of its fields set to the value of that name.
+/// The bytes of `uniform`, none where a kernel has no uniform, with each of its fields set to the value of
+/// that name.
 ///
 /// # Errors
 /// A line that names the field that is missing, unknown, given twice, or of another type than its value.

@@ -1,7 +1,7 @@
 //! How the tuned kernels are cut into invocations, and which cut is in force for which work.
 //!
-//! A variant decides what an invocation owns, never the partition or the order of a sum: whatever is chosen, results
-//! are equal bit by bit (`tests/variants.rs`).
+//! A variant decides what an invocation owns, never the partition or the order of a sum: whatever is chosen,
+//! results are equal bit by bit (`tests/variants.rs`).
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -94,8 +94,8 @@ impl TryFrom<String> for Variant {
     }
 }
 
-/// The work that a variant is chosen for. What reads and writes is in the kernel's name; the tile decides how much
-/// workgroup memory is taken, and their number whether the device is full.
+/// The work that a variant is chosen for. What reads and writes is in the kernel's name; the tile decides how
+/// much workgroup memory is taken, and their number whether the device is full.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Key {
     /// The kernel's name.
@@ -109,8 +109,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// How unlike the work of two keys of the same kernel is: a tile or block that differs outweighs any number of
-    /// tiles.
+    /// How unlike the work of two keys of the same kernel is: a tile or block that differs outweighs any
+    /// number of tiles.
     fn distance(&self, other: &Self) -> (bool, bool, u32) {
         let doublings = |key: &Self| key.tiles.max(1).ilog2();
         (
@@ -151,15 +151,16 @@ impl Variants {
         self.0.insert(key, variant);
     }
 
-    /// The choice for this work, or for the most similar work of the same kernel, among those that are `possible`.
+    /// The choice for this work, or for the most similar work of the same kernel, among those that are
+    /// `possible`.
     pub fn nearest(&self, key: &Key, possible: &[Variant]) -> Option<Variant> {
         let same_kernel = self.iter().filter(|(other, _)| other.kernel == key.kernel);
         let usable = same_kernel.filter(|(_, variant)| possible.contains(variant));
         usable.min_by_key(|(other, _)| key.distance(other)).map(|(_, variant)| variant)
     }
 
-    /// Sets of choices that between them put every chosen variant of every kernel in force for all its work, so that
-    /// a list of small cases meets each of them.
+    /// Sets of choices that between them put every chosen variant of every kernel in force for all its work,
+    /// so that a list of small cases meets each of them.
     pub fn rounds(&self) -> Vec<Self> {
         let mut kernels: BTreeMap<&str, BTreeSet<Variant>> = BTreeMap::new();
         for (key, variant) in self.iter() {

@@ -58,8 +58,8 @@ impl Guard {
                 ("frozen", &self.frozen, 1),
                 ("weights", params, weights),
                 ("running", running, statistics),
-                ("kept_weights", &self.last_good_params, weights),
-                ("kept_running", &self.last_good_running, statistics),
+                ("last_good_weights", &self.last_good_params, weights),
+                ("last_good_running", &self.last_good_running, statistics),
             ],
             flat_workgroups(weights.max(statistics)),
         )

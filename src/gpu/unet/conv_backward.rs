@@ -1,9 +1,9 @@
 //! The backward pass of one convolution of the U-Net with its batch norm (method §5).
 
 use crate::Result;
-use crate::gpu::layer::epilogue::{Sink, Target};
+use crate::gpu::layer::epilogue::{Epilogue, Target};
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::Source;
+use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::Statistics;
 use crate::gpu::nn::activation::activation_backward;
 use crate::gpu::nn::batch_norm::batch_norm_backward;
@@ -107,33 +107,33 @@ impl Network {
             Input::Block(b) => self.block_input_gradient(recorder, b, i, gradient)?,
             Input::Activation(j) => {
                 let target = Target { layer: &self.layers[j], g: &self.layer_gradients[j], sums };
-                self.adjoint(recorder, i, gradient, Sink::Activation(target))?;
+                self.adjoint(recorder, i, gradient, Epilogue::Activation(target))?;
             }
             Input::Pool(j) => {
                 let target = Target { layer: &self.pooled[&j], g: scattered, sums };
-                self.adjoint(recorder, i, gradient, Sink::Activation(target))?;
+                self.adjoint(recorder, i, gradient, Epilogue::Activation(target))?;
             }
             Input::SkipUp { skip, low } => {
                 let g = &self.layer_gradients[skip];
                 let target = Target { layer: &self.layers[skip], g, sums: &self.skip_statistics[&skip] };
                 let (low, g_low) = (&self.layers[low], &self.layer_gradients[low]);
-                let sink = Sink::Split { skip: target, rest: (scattered, low.channels) };
-                self.adjoint(recorder, i, gradient, sink)?;
+                let epilogue = Epilogue::Split { skip: target, rest: (scattered, low.channels) };
+                self.adjoint(recorder, i, gradient, epilogue)?;
                 return upsample_backward(recorder, shape.coarser(), low, scattered, g_low, sums);
             }
         }
         Ok(self.statistics_in(sums, shape))
     }
 
-    /// The adjoint of convolution `i`, from ∂L/∂z to `sink`.
+    /// The adjoint of convolution `i`, from ∂L/∂z to `epilogue`.
     pub(crate) fn adjoint(
         &self,
         recorder: &mut Recorder,
         i: usize,
         gradient: Gradient,
-        sink: Sink,
+        epilogue: Epilogue,
     ) -> Result<()> {
         let shape = self.shape(self.net.convs[i].level);
-        conv3x3(recorder, shape, Source::Gradient(gradient), self.arrangement.adjoint(i), sink)
+        conv3x3(recorder, shape, ConvInput::Gradient(gradient), self.packing.adjoint(i), epilogue)
     }
 }

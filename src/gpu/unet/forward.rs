@@ -1,7 +1,7 @@
 //! The U-Net's forward pass on the GPU, node after node (method §5).
 
 use crate::Result;
-use crate::gpu::layer::epilogue::{Pool, Sink};
+use crate::gpu::layer::epilogue::{Epilogue, Pool};
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::bias::bias;
@@ -37,7 +37,7 @@ impl Network {
         set_norms: impl Fn(&mut Recorder, usize, Statistics) -> Result<()>,
     ) -> Result<()> {
         recorder.label("weights");
-        self.arrangement.record(recorder, &self.params, &self.running)?;
+        self.packing.record(recorder, &self.params, &self.running)?;
         for node in &self.net.nodes {
             match *node {
                 Node::BlockInput(b) => self.block_input(recorder, b)?,
@@ -66,8 +66,8 @@ impl Network {
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
         let gamma = self.net.convs[i].norm.map(|norm| norm.gamma);
         let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, parameters: &self.params, gamma });
-        let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
-        conv3x3(recorder, shape, self.conv_input(i, input), self.arrangement.forward(i), sink)?;
+        let epilogue = Epilogue::Moments { z: &layer.z, moments: &self.statistics, pool };
+        conv3x3(recorder, shape, self.conv_input(i, input), self.packing.forward(i), epilogue)?;
         Ok(self.statistics_in(&self.statistics, shape))
     }
 

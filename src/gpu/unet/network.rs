@@ -1,7 +1,7 @@
 //! The tensors of a network on the GPU, for one batch.
 
 use crate::gpu::layer::layers::{IDENTITY, Layer, NORM_LEN, Statistics};
-use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
+use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
 use crate::gpu::nn::{activation, conv3x3, conv3x3_weight_gradient, upsample};
 use crate::gpu::{Gpu, MemoryUse, Shape, Tensor};
 use crate::model::unet::{Conv, Input, ResBlock};
@@ -22,7 +22,7 @@ pub struct Network {
     /// Flat running means and variances.
     pub running: Tensor,
     pub(crate) weights: Vec<Weights>,
-    pub(crate) arrangement: Arrangement,
+    pub(crate) packing: Packing,
     pub(crate) layers: Vec<Layer>,
     /// The arrays of the residual blocks, if the network has them.
     pub(crate) blocks: Vec<Block>,
@@ -176,7 +176,7 @@ impl Network {
             params: tensor(parameters, "parameters", net.param_count)?,
             gradients: tensor(MemoryUse::Gradients, "no parameter gradients", 1)?,
             running: tensor(parameters, "running statistics", net.buffer_count)?,
-            arrangement: gpu.allocate_for(parameters, || Arrangement::new(gpu, &weights))?,
+            packing: gpu.allocate_for(parameters, || Packing::new(gpu, &weights))?,
             weights,
             layers,
             blocks,

@@ -1,7 +1,7 @@
 //! What happens around the convolutions of residual blocks on the GPU (docs/network.md).
 
 use crate::gpu::Recorder;
-use crate::gpu::layer::epilogue::{Sink, Target};
+use crate::gpu::layer::epilogue::{Epilogue, Target};
 use crate::gpu::layer::gradient::Gradient;
 use crate::gpu::nn::max_pool::{max_pool, max_pool_backward};
 use crate::gpu::nn::res_sum::res_sum;
@@ -55,11 +55,11 @@ impl Network {
                 let g = to_skip.ok_or_else(missing)?;
                 let skip = Target { layer: &self.blocks[skip].output, g, sums };
                 let rest = (scattered, self.blocks[low].output.channels);
-                self.adjoint(recorder, i, gradient, Sink::Split { skip, rest })
+                self.adjoint(recorder, i, gradient, Epilogue::Split { skip, rest })
             }
             (Input::Pool(_), Some(layer)) => {
                 let target = Target { layer, g: scattered, sums };
-                self.adjoint(recorder, i, gradient, Sink::Activation(target))
+                self.adjoint(recorder, i, gradient, Epilogue::Activation(target))
             }
             _ => Ok(()), // the network's input
         }
