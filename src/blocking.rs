@@ -103,8 +103,8 @@ mod tests {
     use super::*;
     use crate::engine::device::NO_ADAPTER;
     use crate::gpu::probes::multiply_add::multiply_add;
-    use crate::gpu::{Checks, Element, Recorder};
-    use crate::model::{Precision, Storage};
+    use crate::gpu::{Checks, Recorder};
+    use crate::model::DType;
 
     fn gpus() -> Vec<Gpu> {
         let adapters = adapters();
@@ -132,9 +132,9 @@ mod tests {
             assert!(polled_once(gpu.fetch(&tensor)).is_pending(), "fetching does not wait");
             assert_eq!(bits(&looking_in(&gpu, gpu.fetch(&tensor))), bits(&values));
             assert_eq!(bits(&gpu.read(&tensor).unwrap()), bits(&values));
-            let mut elements = vec![Element::F32];
-            elements.extend(gpu.stores_in(Storage::F16).then_some(Element::F16));
-            elements.extend(gpu.computes_in(Precision::F64).then_some(Element::F64));
+            let mut elements = vec![DType::F32];
+            elements.extend(gpu.stores_in(DType::F16).then_some(DType::F16));
+            elements.extend(gpu.computes_in(DType::F64).then_some(DType::F64));
             for element in elements {
                 let tensor = gpu.table("values", &wide, element).unwrap();
                 let fetched = looking_in(&gpu, gpu.fetch_f64(&tensor));

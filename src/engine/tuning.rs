@@ -253,19 +253,19 @@ mod tests {
 
     #[test]
     fn work_is_known_by_everything_that_changes_its_kernels() {
-        use crate::model::{Padding, Storage, UNet};
+        use crate::model::{DType, Padding, UNet};
         let net = |filters| UNet::new(&UNetConfig::new(4, &[filters], Padding::Circular).unwrap());
         let [small, large] = [net(8), net(16)];
         let silu = UNet::new(&UNetConfig { activation: Activation::Silu, ..small.config.clone() });
         let plain = UNet::new(&UNetConfig { batch_norm: false, ..small.config.clone() });
         let residual = UNet::new(&UNetConfig { res_blocks: true, ..small.config.clone() });
-        let one = Workload { net: &small, storage: Storage::F32, batch: 16, nx: 64, ny: 32 };
+        let one = Workload { net: &small, storage: DType::F32, batch: 16, nx: 64, ny: 32 };
         for other in [
             Workload { net: &large, ..one },
             Workload { net: &silu, ..one },
             Workload { net: &plain, ..one },
             Workload { net: &residual, ..one },
-            Workload { storage: Storage::F16, ..one },
+            Workload { storage: DType::F16, ..one },
             Workload { batch: 17, ..one },
             Workload { nx: 32, ..one },
             Workload { ny: 64, ..one },

@@ -23,7 +23,7 @@ use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::gpu::stopwatch::Stopwatch;
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::{Storage, UNet};
+use crate::model::{DType, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct Workload<'a> {
     /// The network.
     pub net: &'a UNet,
     /// What its activations are stored in.
-    pub storage: Storage,
+    pub storage: DType,
     /// Samples per step.
     pub batch: usize,
     /// Cells along x.

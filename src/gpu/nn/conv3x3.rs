@@ -9,7 +9,7 @@ use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{DType, Padding};
 use crate::{Error, Result};
 
 /// The variants of the convolution that are possible on this device.
@@ -78,7 +78,7 @@ pub fn conv3x3(
     check_channels(input.channels(), weights.c_in)?;
     let norms = Norms::of(input.layers().into_iter().chain(epilogue.layer()))?;
     let [input_norms, low_norms] = input.first_norms();
-    if let (Epilogue::Moments { .. }, Storage::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
+    if let (Epilogue::Moments { .. }, DType::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
@@ -189,7 +189,7 @@ pub(crate) fn conv_spec(
     name: &str,
     files: &[String],
     constants: Vec<(&'static str, usize)>,
-    storage: Storage,
+    storage: DType,
     subgroups: bool,
 ) -> KernelSpec {
     KernelSpec {

@@ -16,7 +16,7 @@ use unheat::gpu::runtime::variants::{Key, Variant, Variants};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
+use unheat::model::{Activation, DType, Padding, UNet, UNetConfig};
 
 /// The first adapter; not on every one, for this is about the shaders.
 fn gpu() -> Arc<Gpu> {
@@ -319,7 +319,7 @@ fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
     let gpu = gpu();
     let net =
         UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular, ..Default::default() });
-    let work = Workload { net: &net, storage: Storage::F32, batch: 64, nx: 32, ny: 32 };
+    let work = Workload { net: &net, storage: DType::F32, batch: 64, nx: 32, ny: 32 };
     let outcome = gpu.block_on(tune(&gpu, &work, Duration::ZERO)).unwrap();
     assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");
     assert!(outcome.kinds > 8 && gpu.variants().iter().count() == outcome.kinds);
