@@ -63,8 +63,8 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
     a.iter().zip(b).map(|(a, b)| a - b).collect()
 }
 
-/// Errors of the five ways, in the table's order, against the literal form of method §3 in 64 bits: the median
-/// over the samples of ‖dx - dx_ref‖/‖dx_ref‖.
+/// Errors of the five ways, in the table's order, against the literal form of method §3 in 64 bits: the
+/// median over the samples of ‖dx - dx_ref‖/‖dx_ref‖.
 fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (DType::F32, DType::F64);
     let diffuse = |precision, x: &[f64]| operators::diffuse(device, precision, heat, x);

@@ -39,8 +39,9 @@ fn drive<R, E>(
     }
 }
 
-/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`.
-/// What an open device runs never ends this way, since the device is not polled: use [`Gpu::block_on`] for it.
+/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter,
+/// checks))`. What an open device runs never ends this way, since the device is not polled: use
+/// [`Gpu::block_on`] for it.
 pub use pollster::block_on;
 
 /// Every adapter, as of [`device::adapters`].

@@ -191,8 +191,8 @@ impl Contents {
         contents.devices.retain(|other| !device.replaces(other));
         contents.devices.push(device);
         let text = toml::to_string(&contents).map_err(|e| Error::file(path, e.to_string()))?;
-        let note = "# The fastest variants of unheat's convolutions on this machine. Delete this file to have them \
-                    measured again.\n";
+        let note = "# The fastest variants of unheat's convolutions on this machine. \
+                    Delete this file to have them measured again.\n";
         cache::write(path, &format!("{note}{text}"))
     }
 }

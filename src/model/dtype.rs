@@ -17,8 +17,8 @@ choice! {
     #[derive(Default)]
     pub enum DType {
         /// 16 bits. Only activations are stored in it: z minus a pivot per channel, and gradients times
-        /// [`GRADIENT_SCALE`]. Kernels compute with 32 bits. This takes half the memory and traffic, and a GPU
-        /// with 16-bit floats in shaders.
+        /// [`GRADIENT_SCALE`]. Kernels compute with 32 bits. This takes half the memory and traffic, and a
+        /// GPU with 16-bit floats in shaders.
         F16 = "f16",
         /// 32 bits, on any GPU.
         #[default]
@@ -29,8 +29,8 @@ choice! {
 }
 
 impl DType {
-    /// What the physics can be computed in. Training needs no more than 32 bits: its Fourier form (method §3b)
-    /// subtracts nothing that cancels.
+    /// What the physics can be computed in. Training needs no more than 32 bits: its Fourier form (method
+    /// §3b) subtracts nothing that cancels.
     pub const PHYSICS: [Self; 2] = [Self::F32, Self::F64];
 
     /// How every convolution's output z and the gradients g can be stored. Arithmetic, weights, statistics,

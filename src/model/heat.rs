@@ -54,7 +54,8 @@ impl HeatEquation {
                 let (below, above) = (1 << inside.ilog2(), inside.next_power_of_two());
                 let nearest = if below == above { format!("{below}") } else { format!("{below} or {above}") };
                 return Err(Error::usage(format!(
-                    "size {nx}x{ny}: each side must be a power of two from {} to {}; {nearest} would do for {n}",
+                    "size {nx}x{ny}: each side must be a power of two from {} to {}; \
+                     {nearest} would do for {n}",
                     AXIS_RANGE.start(),
                     AXIS_RANGE.end()
                 )));

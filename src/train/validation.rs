@@ -67,7 +67,8 @@ impl Validation {
         self.device = device.clone();
     }
 
-    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
+    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are
+    /// the best.
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };

@@ -38,9 +38,9 @@ pub(crate) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
     (0..=most.ilog2()).map(|doublings| 1 << doublings)
 }
 
-/// Variants that are good on most adapters, best first: on a GPU many small invocations; on a software adapter, where
-/// every load is made lane by lane, the direct kernel with this patch, or as much arithmetic per load as registers hold.
-/// Tiled ones are `[patch, channels]`, cut to `most`.
+/// Variants that are good on most adapters, best first: on a GPU many small invocations; on a software
+/// adapter, where every load is made lane by lane, the direct kernel with this patch, or as much arithmetic
+/// per load as registers hold. Tiled ones are `[patch, channels]`, cut to `most`.
 pub(crate) fn usual(
     gpu: &Gpu,
     direct: usize,

@@ -12,8 +12,8 @@ use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
 use crate::gpu::{Gpu, Shape, Tensor};
 
-/// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel has all output
-/// channels, and the invocations of its subgroups must differ in their input channels alone.
+/// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel
+/// has all output channels, and the invocations of its subgroups must differ in their input channels alone.
 fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
     let tiled = powers(plan.block_quads).map(|patch| Variant::Tiled { patch, channels: 1 });
     let direct = Variant::Direct { patch: plan.block_quads as u32 };

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// What an invocation of a tuned kernel owns. Its numbers are powers of two; a file keeps it as `tiled 4x8` or `direct 2`.
+/// What an invocation of a tuned kernel owns. Its numbers are powers of two; a file keeps it as `tiled 4x8`
+/// or `direct 2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub enum Variant {
@@ -26,8 +27,8 @@ pub enum Variant {
 }
 
 impl Variant {
-    /// How much code it makes, on a scale of its own: compilers unroll both loops, and in a direct kernel an invocation has
-    /// all output channels.
+    /// How much code it makes, on a scale of its own: compilers unroll both loops, and in a direct kernel an
+    /// invocation has all output channels.
     pub fn cost(self) -> u32 {
         match self {
             Self::Tiled { patch, channels } => patch.saturating_mul(channels),
@@ -40,7 +41,8 @@ impl Variant {
         matches!(self, Self::Direct { .. })
     }
 
-    /// Whether it is `other`, or the same kernel with a larger number and no smaller one, so that it compiles no faster.
+    /// Whether it is `other`, or the same kernel with a larger number and no smaller one, so that it compiles
+    /// no faster.
     pub fn is_no_smaller_than(self, other: Self) -> bool {
         match (self, other) {
             (Self::Tiled { patch, channels }, Self::Tiled { patch: p, channels: c }) => {

@@ -111,7 +111,7 @@ fn shaders_restore_what_the_twins_restore() {
 }
 
 /// 64 is a power of two, 70 is not, and 1100 takes two tiles: the same stripes and noise in each of them. The
-/// long side is x, by which alone SPEC 3 judges how strong a signal can be.
+/// long side is x, by which alone method §3 judges how strong a signal can be.
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {

@@ -277,7 +277,8 @@ fn flag_in(text: &str) -> Option<&str> {
     text[at..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next()
 }
 
-/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the flag.
+/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the
+/// flag.
 #[test]
 fn no_flag_is_named_where_things_are_computed() {
     for (file, text) in texts(&["gpu", "cpu", "model"]) {
