@@ -48,7 +48,7 @@
 //!
 //! struct Quiet;
 //! impl Progress for Quiet {
-//!     fn step(&mut self, _: &unheat::io::metrics::Row, _: u64) {}
+//!     fn step(&mut self, _: &unheat::io::tables::metrics::Row, _: u64) {}
 //! }
 //!
 //! let folder = tempfile::tempdir().unwrap();
