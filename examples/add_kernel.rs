@@ -1,18 +1,15 @@
-//! How a stage is added: a shader (`explicit_step.wgsl`), its host function, its CPU twin, and the case that holds the one
-//! against the other.
+//! How a stage is added: a shader (`explicit_step.wgsl`), its host function, its CPU twin, and the case that
+//! holds the one against the other.
 //!
 //! `cargo run --release --example add_kernel`
 
 use unheat::cases::{garbage, noise, recorded, widen};
 use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::{Recorder, Tensor, flat_workgroups};
-use unheat::{Error, Result, params};
+use unheat::{Error, Result};
 
-params! {
-    struct StepParams { count: u32, nx: u32, ny: u32, rate: f32 }
-}
-
-/// The host function: which kernel, on which buffers, with how many workgroups. Names and types are checked against WGSL.
+/// The host function: which kernel, on which buffers, with how many workgroups. Names and types are checked
+/// against WGSL.
 fn explicit_step(
     recorder: &mut Recorder,
     field: &Tensor,
@@ -20,10 +17,10 @@ fn explicit_step(
     [nx, ny]: [usize; 2],
     rate: f32,
 ) -> Result<()> {
-    let files = [include_str!("../shaders/lib/grid.wgsl"), include_str!("explicit_step.wgsl")];
-    let params = StepParams { count: field.len() as u32, nx: nx as u32, ny: ny as u32, rate };
+    let wgsl = include_str!("explicit_step.wgsl"); // it says that it needs lib/grid
+    let params = [("count", field.len().into()), ("nx", nx.into()), ("ny", ny.into()), ("rate", rate.into())];
     let buffers = [("field", field, field.len()), ("next", next, field.len())];
-    recorder.call_source("explicit_step", &files, &params, &buffers, flat_workgroups(field.len()))?;
+    recorder.call_source("explicit_step", wgsl, &params, &buffers, flat_workgroups(field.len()))?;
     recorder.declare_flops(6 * field.len()); // for `unheat bench`
     Ok(())
 }
@@ -51,7 +48,8 @@ fn main() -> Result<()> {
         Ok(vec![next])
     };
     let reference = move || vec![twin(&widen(&field()), sides, f64::from(rate))];
-    // In the crate this line would stand in src/cases, and tests, `unheat check` and `unheat bench` would all run it.
+    // In the crate this line would stand in src/cases, and tests, `unheat check` and `unheat bench` would all
+    // run it.
     let case = recorded("explicit_step", "3 x 16 x 24".to_owned(), 1e-6, prepare, reference);
 
     let (error, spoiled) = (case.error(&gpu, false)?, case.error(&gpu, true)?);

@@ -5,8 +5,8 @@
 //! Runs of one label share a colour.
 
 use std::path::Path;
-use unheat::io::plots::curves::{Panel, Series, curves};
-use unheat::io::tables::metrics::{self, Row};
+use unheat::io::plots::curves::{CurvePanel, Series, curves};
+use unheat::io::tables::metrics::{self, MetricsRow};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {
@@ -20,7 +20,7 @@ fn main() -> Result<()> {
         };
         runs.push((label.to_owned(), metrics::read(&Path::new(folder).join("metrics.csv"))?));
     }
-    let panel = |title: &str, y_label: &str, pick: fn(&Row) -> f64| Panel {
+    let panel = |title: &str, y_label: &str, pick: fn(&MetricsRow) -> f64| CurvePanel {
         title: title.to_owned(),
         x_label: "step".to_owned(),
         y_label: y_label.to_owned(),

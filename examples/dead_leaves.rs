@@ -1,6 +1,6 @@
-//! Draws pictures to train on where there are no photographs: "dead leaves", discs of all sizes that lie on one another,
-//! each with a grey, a shading and a grain of its own. Their edges and their many scales are those of natural images
-//! (Lee, Mumford, Huang 2001).
+//! Draws pictures to train on where there are no photographs: "dead leaves", discs of all sizes that lie on
+//! one another, each with a grey, a shading and a grain of its own. Their edges and their many scales are
+//! those of natural images (Lee, Mumford, Huang 2001).
 //!
 //! `cargo run --release --example dead_leaves -- FOLDER 64` draws 64 pictures of 256x256 pixels.
 

@@ -1,4 +1,7 @@
-// One explicit step of the heat equation on a periodic grid: next = u + rate·(u_left + u_right + u_below + u_above - 4·u).
+//! needs lib/grid
+
+// One explicit step of the heat equation on a periodic grid: next = u + rate·(u_left + u_right + u_below +
+// u_above - 4·u).
 
 struct Params {
     count: u32, // cells in all
@@ -29,5 +32,6 @@ fn main(
     let right = sample + (x + 1u) % params.nx * params.ny + y;
     let below = row + (y + params.ny - 1u) % params.ny;
     let above = row + (y + 1u) % params.ny;
-    next[i] = field[i] + params.rate * (field[left] + field[right] + field[below] + field[above] - 4.0 * field[i]);
+    let neighbours = field[left] + field[right] + field[below] + field[above];
+    next[i] = field[i] + params.rate * (neighbours - 4.0 * field[i]);
 }

@@ -29,7 +29,8 @@ fn main() -> unheat::Result<()> {
     let heat = HeatEquation::new(size, size, 8.0)?;
     println!("{}, batch {batch}, {size}x{size}, scale {GRADIENT_SCALE}", gpu.name());
     println!(
-        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   array of the largest"
+        "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   \
+         array of the largest"
     );
     for method in [Method::Sip, Method::Gd] {
         let state = State::new(&net, 0);

@@ -2,7 +2,8 @@
 
     python examples/load_weights.py runs/sip-001/weights.safetensors y.npy x.npy
 
-builds the module from the file, predicts from the observations in y.npy, and compares with x.npy, the output of
+builds the module from the file, predicts from the observations in y.npy, and compares with x.npy, the output
+of
 
     unheat reconstruct --weights runs/sip-001/weights.safetensors -i y.npy -o x.npy [--norm running]
 
@@ -52,7 +53,10 @@ class DoubleConv(nn.Module):
 
 
 class ResBlock(nn.Module):
-    """activation(norm(conv2(activation(norm(conv1(x)))))) + x, or + norm(1x1 convolution(x)) where the channels change."""
+    """activation(norm(conv2(activation(norm(conv1(x)))))) + x.
+
+    Where the number of channels changes, norm(1x1 convolution(x)) takes the place of the last x.
+    """
 
     def __init__(self, c_in, _, c_out, choices):
         super().__init__()

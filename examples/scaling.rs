@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 use std::path::Path;
-use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::io::plots::curves::{CurvePanel, Series, curves};
 use unheat::train::Size;
 use unheat::{Error, Result};
 
@@ -39,7 +39,7 @@ fn main() -> Result<()> {
             last.steps.push(x(point));
             last.values.push(point.per_cell());
         }
-        Panel {
+        CurvePanel {
             title: title.to_owned(),
             x_label: x_label.to_owned(),
             y_label: "µs per step, sample and cell".to_owned(),

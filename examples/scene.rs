@@ -1,5 +1,6 @@
-//! Draws `assets/scene.png`, a photograph that nobody owns: spheres and a column on a tiled floor, under a cloudy sky,
-//! with soft shadows, gloss and grain. Run it with `cargo run --release --example scene assets/scene.png`.
+//! Draws `assets/scene.png`, a photograph that nobody owns: spheres and a column on a tiled floor, under a
+//! cloudy sky, with soft shadows, gloss and grain. Run it with `cargo run --release --example scene
+//! assets/scene.png`.
 
 use unheat::io::images::photo::{Depth, Photo};
 

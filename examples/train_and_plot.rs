@@ -5,7 +5,8 @@
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::plots::curves::{Panel, Series, curves};
+use unheat::io::plots::curves::{CurvePanel, Series, curves};
+use unheat::model::UNetConfig;
 use unheat::train::{Size, TrainConfig};
 use unheat::{Error, Result};
 
@@ -20,7 +21,7 @@ fn main() -> Result<()> {
         batch: 8,
         size: Size { nx: 32, ny: 32 },
         levels: 3,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         ..TrainConfig::default()
     };
     // Every value is checked and every file read before a device is opened.
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
 
     let series =
         Series { label: "SIP".into(), steps: (0..config.steps).collect(), values: losses, band: None };
-    let panel = Panel {
+    let panel = CurvePanel {
         title: "x loss".into(),
         x_label: "step".into(),
         y_label: "½‖x* − x‖²".into(),

@@ -1,10 +1,10 @@
-//! The side that waits. In [`gpu`](crate::gpu) nothing does: what takes its time there is a future, and a browser's event
-//! loop drives it. Here a thread does so, for programs and tests; there is no such thing in a browser, and no such module.
+//! Functions that wait. Nothing in [`gpu`](crate::gpu) waits: what takes time there is a future, which a
+//! browser's event loop can drive. Here a thread drives it, for programs and tests. A browser must not block,
+//! so that this module is not built for it.
 
 use crate::gpu::runtime::device;
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
-use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,10 +12,10 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
-/// A device that has nothing left to do, and for so long has not called back, never will.
+/// How long to wait for a call back from a device that has nothing left to do. After that it never comes.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
 
-/// Wakes a thread that parks.
+/// Wakes a parked thread.
 struct Unpark(Thread);
 
 impl Wake for Unpark {
@@ -24,7 +24,7 @@ impl Wake for Unpark {
     }
 }
 
-/// Polls `future` until it is ready, with an `interlude` wherever it is not.
+/// Polls `future` until it is ready, and calls `interlude` each time that it is not.
 fn drive<R, E>(
     future: impl Future<Output = R>,
     mut interlude: impl FnMut() -> std::result::Result<(), E>,
@@ -39,23 +39,17 @@ fn drive<R, E>(
     }
 }
 
-/// Waits for what needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`. What a device
-/// runs never comes this way, since nobody asks the device: that is [`Gpu::block_on`]'s.
-pub fn block_on<R>(future: impl Future<Output = R>) -> R {
-    let Ok(output) = drive(future, || {
-        thread::park();
-        Ok::<_, Infallible>(())
-    });
-    output
-}
+/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`.
+/// What an open device runs never ends this way, since the device is not polled: use [`Gpu::block_on`] for it.
+pub use pollster::block_on;
 
-/// Every adapter, as [`device::adapters`].
+/// Every adapter, as of [`device::adapters`].
 pub fn adapters() -> Vec<wgpu::Adapter> {
     block_on(device::adapters())
 }
 
 impl Gpu {
-    /// Waits for what this device runs: `gpu.block_on(step.losses(true))`.
+    /// Waits for a future of what this device runs, such as `gpu.block_on(step.losses(true))`.
     ///
     /// # Errors
     /// Those of `future`; [`Error::Device`] where the device is lost or has reported an error.
@@ -68,7 +62,8 @@ impl Gpu {
         })?
     }
 
-    /// Waiting has called back already, unless another thread that waits for the same device is about to.
+    /// Waits for the call back. It has come already, unless another thread that waits for the same device is
+    /// about to make it.
     fn expect_call(&self) -> Result<()> {
         let start = Instant::now();
         thread::park_timeout(PATIENCE);
@@ -94,7 +89,7 @@ impl Gpu {
         self.block_on(self.fetch(tensor))
     }
 
-    /// Waits for everything submitted so far and returns the contents, whatever their type.
+    /// Waits for everything submitted so far and returns the contents of a tensor of any type.
     ///
     /// # Errors
     /// As [`Gpu::fetch_f64`].
@@ -121,7 +116,7 @@ mod tests {
         pin!(future).poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    /// Looks in now and then, as an event loop does, and never waits.
+    /// Polls again and again, as an event loop does, and never waits.
     fn looking_in<R>(gpu: &Gpu, future: impl Future<Output = Result<R>>) -> R {
         drive(future, || gpu.poll(wgpu::PollType::Poll)).unwrap().unwrap()
     }
@@ -169,7 +164,8 @@ mod tests {
         }
     }
 
-    /// Of two submissions the first is waited for alone, else the device would run dry between steps.
+    /// Waiting for the first of two submissions does not wait for the second: else the device would be idle
+    /// between steps.
     #[test]
     fn later_submissions_are_not_waited_for() {
         for gpu in gpus() {
@@ -187,7 +183,7 @@ mod tests {
                 gpu.wait().unwrap();
                 alone
             };
-            // A busy machine may come too late.
+            // On a busy machine the second may have run before it is polled.
             assert!((0..20).any(is_first_alone), "{}", gpu.name());
         }
     }

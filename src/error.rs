@@ -56,14 +56,14 @@ pub enum Error {
     BatchTooLarge {
         /// What was asked for.
         batch: usize,
-        /// What is too small, such as a binding or the memory.
+        /// What is too small for it, such as a binding or the memory.
         why: String,
-        /// The largest that does.
+        /// The largest batch that fits.
         fits: usize,
     },
     /// A device has not enough memory for what was asked.
     OutOfMemory(String),
-    /// Training ended before its end, and can go on.
+    /// Training has ended early, and can be resumed.
     Stopped {
         /// What ended it.
         cause: Box<Error>,
@@ -79,7 +79,7 @@ pub enum Error {
     },
 }
 
-/// The system's reason, in plain words where it is the commonest.
+/// The system's reason, in plain words where it is the most common one.
 fn reason(source: &std::io::Error) -> String {
     match source.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".to_owned(),
@@ -104,7 +104,7 @@ impl fmt::Display for Error {
                 format!("a loss or gradient at step {step} is not finite; {hint}")
             }
         };
-        // Names and values from files and flags stand in messages, with line breaks and terminals' control
+        // Messages quote names and values from files and flags, which may hold line breaks and control
         // sequences.
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}');
         f.write_str(&text.replace(breaks, " "))

@@ -6,11 +6,19 @@
 //! update (SIP), a noise-aware inverse of the diffusion (Holl, Koltun, Thuerey: *Scale-invariant Learning by
 //! Physics Inversion*).
 //!
+//! # Usage
+//!
+//! ```toml
+//! [dependencies]
+//! unheat = { version = "0.1", default-features = false, features = ["npy"] }
+//! ```
+//!
 //! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and
 //! the [`UNet`] what the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
 //!
 //! ```
 //! use unheat::engine::{Norm, Trained};
+//! use unheat::model::UNetConfig;
 //! use unheat::train::Size;
 //! use unheat::{Device, Predictor, TrainConfig};
 //!
@@ -19,7 +27,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let mut plan = config.plan()?; // every value checked, every file read
@@ -43,12 +51,14 @@
 //! [`train::train`] does what `unheat train` does, with its folder of results, checkpoints and recovery:
 //!
 //! ```
+//! use unheat::io::tables::metrics::MetricsRow;
+//! use unheat::model::UNetConfig;
 //! use unheat::train::{Progress, Size, train};
 //! use unheat::{Device, TrainConfig};
 //!
 //! struct Quiet;
 //! impl Progress for Quiet {
-//!     fn step(&mut self, _: &unheat::io::tables::metrics::Row, _: u64) {}
+//!     fn step(&mut self, _: &MetricsRow, _: u64) {}
 //! }
 //!
 //! let folder = tempfile::tempdir().unwrap();
@@ -57,7 +67,7 @@
 //!     batch: 4,
 //!     size: Size { nx: 16, ny: 16 },
 //!     levels: 2,
-//!     filters: vec![8],
+//!     net: UNetConfig { filters: vec![8], ..Default::default() },
 //!     ..TrainConfig::default()
 //! };
 //! let outcome = train(&config, config.plan()?, &Device::Cpu, Some(&folder.path().join("run")), &mut Quiet)?;
@@ -65,20 +75,56 @@
 //! # Ok::<(), unheat::Error>(())
 //! ```
 //!
-//! `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel with its twin and
-//! its case, use nothing but the FFT.
+//! The repository's `examples/` has programs of a page: train and plot, reconstruct a picture, add a kernel
+//! with its twin and its case, use nothing but the FFT.
 //!
-//! The rooms, each using only those before it:
+//! # Features
+//!
+//! - `cli` (on by default): the program `unheat` and the module `cli`. It switches the other two on.
+//! - `npy`: fields from NumPy's `.npy` files and back ([`io::arrays::npy`]). Without it such files are
+//!   refused with an error.
+//! - `pictures`: PNG, JPEG and TIFF files as fields, plots, and HTML reports. Without it picture files are
+//!   refused with an error, and a run writes everything but its pictures.
+//!
+//! The library without features builds from at most 90 packages. Vulkan, Metal and DirectX 12 are always in;
+//! which of them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and [`gpu`] are
+//! built.
+//!
+//! # Conventions
+//!
+//! - **Arrays** are flat and in C order: a field is `[nx, ny]`, x first, y contiguous; a batch is `[batch,
+//!   nx, ny]`.
+//! - **Units**: cells are squares of side 1, and lengths are in cells. The amount of diffusion is diffusivity
+//!   × time, in cells². Temperatures have whatever unit the input has; every drawn rectangle adds between 0
+//!   and 1.
+//! - **Losses** are sums over the cells, not means: ½ Σ (x* − x)² for the x loss, ½ Σ (y − y*)² for the y
+//!   loss.
+//! - **The FFT** ([`gpu::heat::fft`], [`cpu::heat::fft`]) has no factor forward and 1/(nx·ny) backward, as
+//!   NumPy's default. Frequencies are unshifted: bin k of an axis of n holds k/n for k < n/2 and (k − n)/n
+//!   above.
+//!
+//! # Reproducibility
+//!
+//! Equal settings and an equal seed give the same bytes (weights, checkpoints, losses) on the same device
+//! with the same driver, whatever the number of threads, however often the run was interrupted, and whichever
+//! variants of the kernels are chosen. Other devices round differently. Random numbers are ChaCha with 8
+//! rounds, keyed by purpose, seed, step and sample ([`model::rng`]), so their bits are the same everywhere.
+//!
+//! # Rooms
+//!
+//! Each room uses only those before it:
 //!
 //! - [`model`]: what is computed, wherever it runs.
 //! - [`cpu`]: every stage in plain Rust: the reference, and the engine where there is no GPU.
 //! - [`gpu`]: every stage as a WGSL kernel.
-//! - [`blocking`]: a thread that waits for what [`gpu`] promises; there nothing waits.
+//! - [`blocking`]: a thread that waits for the futures of [`gpu`], where nothing waits.
 //! - [`cases`]: the one list of comparisons between the two.
 //! - [`io`]: arrays, weights, pictures, tables.
+//! - [`engine`]: what trains and predicts, on the CPU or a GPU.
+//! - [`restore`]: how fields and pictures are restored.
 //! - [`train`]: the loop that drives either engine.
 //! - [`mod@bench`]: how fast it does, and how fast it could.
-//! - [`cli`]: the command line.
+//! - `cli`: the command line.
 
 #[cfg(not(target_family = "wasm"))]
 pub mod bench;

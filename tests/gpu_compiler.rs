@@ -12,7 +12,7 @@ use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::sync::{Arc, LazyLock};
-use unheat::gpu::runtime::kernel::validate;
+use unheat::gpu::runtime::spec::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
 use unheat::model::unet::init::State;
 use unheat::model::{HeatEquation, Method, StepSpec, Storage, UNet, UNetConfig};
@@ -77,7 +77,7 @@ fn specs() -> Vec<KernelSpec> {
     let mut specs = BTreeMap::new();
     for device_type in [DiscreteGpu, Cpu] {
         for spec in specs_on(device_type) {
-            specs.insert((spec.name.clone(), spec.subgroups(), spec.source()), spec);
+            specs.insert((spec.name.clone(), spec.subgroups(), spec.source().unwrap()), spec);
         }
     }
     specs.into_values().collect()

@@ -9,6 +9,7 @@ use unheat::blocking::block_on;
 use unheat::engine::Device;
 use unheat::gpu::runtime::memory::MemoryUse;
 use unheat::gpu::{Checks, Gpu};
+use unheat::model::UNetConfig;
 use unheat::train::{Size, TrainConfig};
 
 /// Resident memory of this process in KiB; none where the system does not tell.
@@ -27,7 +28,7 @@ fn config() -> TrainConfig {
         batch: 2,
         size: Size { nx: 16, ny: 16 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         ..TrainConfig::default()
     }
 }

@@ -1,5 +1,5 @@
-//! What befalls a run from outside: it is killed, the disk is full, its folder is read-only or gone. Nothing is lost but the
-//! steps since the last checkpoint, and those are computed again, byte for byte.
+//! What befalls a run from outside: it is killed, the disk is full, its folder is read-only or gone. Nothing
+//! is lost but the steps since the last checkpoint, and those are computed again, byte for byte.
 //!
 //! Short versions; `scripts/torture` asks for long ones through the variables named below.
 
@@ -20,7 +20,8 @@ fn count(variable: &str, usual: u64) -> u64 {
     std::env::var(variable).map_or(usual, |text| text.parse().expect("a number"))
 }
 
-/// Kills runs at random moments until there were `kills`; whoever has a folder goes on, who has none starts again.
+/// Kills runs at random moments until there were `kills`; whoever has a folder goes on, who has none starts
+/// again.
 fn killed_at_random(device: &str, steps: u64, kills: u64) {
     let root = tempdir().unwrap();
     let whole = root.path().join("whole");
@@ -65,8 +66,8 @@ fn killed_at_random(device: &str, steps: u64, kills: u64) {
         std::fs::remove_dir_all(&folder).unwrap();
     }
     println!(
-        "torture: {device}: {kills} kills in {runs} runs of {steps} steps ({without_folder} before there was a folder): \
-         {read} checkpoints read, 0 unreadable, final files byte-identical"
+        "torture: {device}: {kills} kills in {runs} runs of {steps} steps \
+         ({without_folder} before there was a folder): {read} checkpoints read, 0 unreadable, final files byte-identical"
     );
 }
 
@@ -80,7 +81,8 @@ fn kills_at_random_moments_cost_nothing_on_a_gpu() {
     killed_at_random("0", count("UNHEAT_KILL_STEPS", 40), count("UNHEAT_KILLS_GPU", 2));
 }
 
-/// One line that says what and, where the folder is still there, how to go on; exit code 1; and a good checkpoint.
+/// One line that says what and, where the folder is still there, how to go on; exit code 1; and a good
+/// checkpoint.
 #[track_caller]
 fn assert_stopped(output: &Output, folder: &Path, step: Option<u64>, expected: &str) {
     let said = said(output);
@@ -214,8 +216,8 @@ fn resident(id: u32) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
-/// Memory after a tenth of the run and at its end; and what a step takes in the second and the last tenth: the lower quartile,
-/// which other work on the machine changes least.
+/// Memory after a tenth of the run and at its end; and what a step takes in the second and the last tenth:
+/// the lower quartile, which other work on the machine changes least.
 #[cfg(target_os = "linux")]
 fn long_run(device: &str, steps: u64) {
     let root = tempdir().unwrap();

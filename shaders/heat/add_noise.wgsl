@@ -1,3 +1,5 @@
+//! needs lib/grid
+
 // y* = P(x*) + n, in the network's 32 bits. One invocation per number.
 
 struct Params {

@@ -1,6 +1,8 @@
-// The middle of diffusion, P(x) = F⁻¹(K·F(x)) (SPEC 2): from the transform along y, along x to the spectrum, times K,
-// and back along x. K is real and even, so it acts on both fields of a packed pair. The lines stay in workgroup
-// memory (fft/lines.wgsl).
+//! needs heat/fft/lines
+
+// The middle of diffusion, P(x) = F⁻¹(K·F(x)) (method §2): from the transform along y, along x to the
+// spectrum, times K, and back along x. K is real and even, so it acts on both fields of a packed pair. The
+// lines stay in workgroup memory (fft/lines.wgsl).
 
 @group(0) @binding(2) var<storage, read> kernel: array<real>; // K [nx, ny]
 
@@ -9,7 +11,8 @@ fn filtered(first_line: u32, line: u32, element: u32) -> real2 {
     return kernel[mode.x * params.ny + mode.y] * swapped(lines[slot(line, element)], true);
 }
 
-// Times K, and to the order that `transform` expects. One invocation swaps the two elements that trade places.
+// Times K, and to the order that `transform` expects. One invocation swaps the two elements that trade
+// places.
 fn filter_lines(first_line: u32, local: u32) {
     workgroupBarrier();
     for (var i = local; i < LENGTH * LINES; i += WORKGROUP) {

@@ -1,9 +1,11 @@
-// The damped inverse of a residual whose truth is unknown (SPEC 3): Â becomes Â·κ, κ = exp(Λ·q), in place.
+//! needs lib/complex lib/grid
+
+// The damped inverse of a residual whose truth is unknown (method §3): Â becomes Â·κ, κ = exp(Λ·q), in place.
 //
 // E = nx·exp(-Λ) is the amplitude expected of a signal, σ that of the noise. The reference's s/(s + n) is
 // written as the logistic function of z_n - z_s, which equals it and underflows in no precision; where the
-// reference's 64-bit s or n underflows, p is 0 or 1 as there. Samples are not packed in pairs here: the rounding
-// of a large one would be taken for the signal of a small one. One invocation per mode of a sample.
+// reference's 64-bit s or n underflows, p is 0 or 1 as there. Samples are not packed in pairs here: the
+// rounding of a large one would be taken for the signal of a small one. One invocation per mode of a sample.
 
 struct Params {
     modes: u32, // of all samples together

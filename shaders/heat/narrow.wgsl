@@ -1,4 +1,6 @@
-// A field of the physics rounded to the network's 32 bits (SPEC 0). One invocation per number.
+//! needs lib/grid
+
+// A field of the physics rounded to the network's 32 bits (method §0). One invocation per number.
 
 struct Params {
     count: u32,

@@ -1,6 +1,8 @@
-// Rectangles to fields x* (SPEC 1): x* = Σ_i strength_i·min(m_x, m_y), m = clip(½ - (|g - c| - h)/ρ, 0, 1).
-// One invocation per patch of 4 × 4 cells, whose profiles it works out once per row and column; overlaps add, rectangles
-// do not wrap around.
+//! needs lib/grid
+
+// Rectangles to fields x* (method §1): x* = Σ_i strength_i·min(m_x, m_y), m = clip(½ - (|g - c| - h)/ρ, 0,
+// 1). One invocation per patch of 4 × 4 cells, whose profiles it works out once per row and column; overlaps
+// add, rectangles do not wrap around.
 
 struct Params {
     batch: u32,
@@ -10,7 +12,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> rectangles: array<real>; // [batch, rectangles, 5]: cx, cy, hx, hy, strength
+// [batch, rectangles, 5]: cx, cy, hx, hy, strength
+@group(0) @binding(1) var<storage, read> rectangles: array<real>;
 @group(0) @binding(2) var<storage, read_write> field: array<real4>; // [batch, nx, ny / 4]
 
 const INVERSE_EDGE_WIDTH: real = 1.4142135623730950488; // 1/ρ = √2

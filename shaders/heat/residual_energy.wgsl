@@ -1,4 +1,6 @@
-// Σ|Â|² = Σ|K·Ê + N̂|² over all modes of each sample: by Parseval N·‖P(x* - x) + n‖² (SPEC 3b).
+//! needs heat/fft/noise lib/complex lib/reduce
+
+// Σ|Â|² = Σ|K·Ê + N̂|² over all modes of each sample: by Parseval N·‖P(x* - x) + n‖² (method §3b).
 // One workgroup per pair of packed samples; the order of the sum is fixed.
 
 struct Params {

@@ -1,8 +1,9 @@
-// exp(x) in 64 bits, which SPIR-V does not have: GLSL.std.450's Exp stops at 32 bits, though naga lets it pass.
+// exp(x) in 64 bits, which SPIR-V does not have: GLSL.std.450's Exp stops at 32 bits, though naga lets it
+// pass.
 //
 // x = n·ln 2 + r with |r| ≤ ½ ln 2, so exp(x) = 2ⁿ·exp(r). ln 2 comes in two parts, the first so short that
-// n·EXP_LN2_HIGH is exact; exp(r) is its Taylor series to r¹³/13!, whose remainder is below 5e-18.
-// Error: at most 2e-15 relative on [-708, 709]. Results below 2.3e-308 may come out as 0, since many GPUs flush
+// n·EXP_LN2_HIGH is exact; exp(r) is its Taylor series to r¹³/13!, whose remainder is below 5e-18. Error: at
+// most 2e-15 relative on [-708, 709]. Results below 2.3e-308 may come out as 0, since many GPUs flush
 // subnormal numbers; below -745.2 the result is 0. Above 709.7 it stays at exp(709.7): never infinite.
 
 const EXP_LN2_HIGH: f64 = 0.693147180369123816490;

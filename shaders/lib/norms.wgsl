@@ -1,5 +1,5 @@
-// The batch norms of all layers in one table, so that a kernel that meets three layers binds one buffer for them. A
-// layer's channels start where the parameters say.
+// The batch norms of all layers in one table, so that a kernel that meets three layers binds one buffer for
+// them. A layer's channels start where the parameters say.
 
 @group(0) @binding(8) var<storage, read> norms: array<vec4<f32>>; // [all channels, 2]: forward, backward
 

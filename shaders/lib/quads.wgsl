@@ -1,11 +1,12 @@
-// Layers are stored as [batch, channels, nx, row/4] quads of four cells along y, row = max(ny, 4): rows of the
-// narrowest grids are padded, what lies in the padding has no meaning.
+// Layers are stored as [batch, channels, nx, row/4] quads of four cells along y, row = max(ny, 4): rows of
+// the narrowest grids are padded, what lies in the padding has no meaning.
 
 fn row_cells(ny: u32) -> u32 {
     return max(ny, 4u);
 }
 
-// Index of the quad that holds cell y of row x: the plane by itself, so that one place in many planes is worked out once.
+// Index of the quad that holds cell y of row x: the plane by itself, so that one place in many planes is
+// worked out once.
 fn quad_at(plane: u32, x: u32, y: u32, nx: u32, ny: u32) -> u32 {
     let row_quads = row_cells(ny) / 4u;
     return plane * (nx * row_quads) + (x * row_quads + y / 4u);

@@ -1,8 +1,9 @@
-// How z (a convolution's output) and g (gradients of activations) are stored: in 16 bits, which is a matter of loads
-// and stores alone: nothing is computed in them. `stored32.wgsl` is the 32-bit twin.
+// How z (a convolution's output) and g (gradients of activations) are stored: in 16 bits, which is a matter
+// of loads and stores alone: nothing is computed in them. `stored32.wgsl` is the 32-bit twin.
 //
-// A half has 11 significant bits, and numbers from 6e-5 (6e-8 with fewer bits, where a GPU does not flush them) to
-// 65504. What lies beyond is stored as ±65504: an infinity would spread to a whole channel through its statistics.
+// A half has 11 significant bits, and numbers from 6e-5 (6e-8 with fewer bits, where a GPU does not flush
+// them) to 65504. What lies beyond is stored as ±65504: an infinity would spread to a whole channel through
+// its statistics.
 
 alias stored = f16;
 alias stored4 = vec4<f16>;

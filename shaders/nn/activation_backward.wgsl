@@ -1,5 +1,7 @@
-// ∂L/∂activation of a layer to g = ∂L/∂(the activation's argument), with Σg and Σg·ẑ of one chunk for its batch norm.
-// One workgroup per (chunk, channel); an invocation owns a quad.
+//! needs lib/norm lib/norms lib/quads lib/reduce
+
+// ∂L/∂activation of a layer to g = ∂L/∂(the activation's argument), with Σg and Σg·ẑ of one chunk for its
+// batch norm. One workgroup per (chunk, channel); an invocation owns a quad.
 
 struct Params {
     batch: u32,

@@ -1,13 +1,16 @@
-// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ = Σg·ẑ, and
-// ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). Two kernels make g of a layer
-// that is pooled and a skip connection. One workgroup per channel.
+//! needs lib/reduce
+
+// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg, ∂L/∂γ =
+// Σg·ẑ, and ∂L/∂z = scale·(g - Σg/n - ẑ·Σgẑ/n) as one vector for those who make it (gradient/). Two kernels
+// make g of a layer that is pooled and a skip connection. One workgroup per channel.
 
 struct Params {
     chunks: u32,
     pooled_chunks: u32, // 0: the layer is not pooled
     gamma_offset: u32,
     beta_offset: u32,
-    output_weight: u32, // offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
+    // Offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
+    output_weight: u32,
     count: f32, // values per channel: batch·cells
     first_norm: u32,
 }
@@ -17,7 +20,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> pooled_sums: array<vec2<f32>>; // [channels, pooled_chunks]
 @group(0) @binding(3) var<storage, read> weights: array<f32>; // the flat parameters
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
-@group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the second is written
+// [all channels, 2], the second is written
+@group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>;
 
 const ABREAST = 4u; // chunks whose loads are in flight at once
 

@@ -1,5 +1,6 @@
-// Batch norm: merges the moments that the convolution left by Chan's formula in a fixed tree, makes the channel's
-// normalisation, and blends the batch into the running statistics (SPEC 5). One workgroup per channel.
+// Batch norm: merges the moments that the convolution left by Chan's formula in a fixed tree, makes the
+// channel's normalisation, and blends the batch into the running statistics (method §5). One workgroup per
+// channel.
 
 struct Params {
     chunks: u32,
@@ -16,7 +17,8 @@ struct Params {
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> moments: array<f32>; // [channels, chunks, 3]
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(3) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the first: mean, rstd, scale, shift
+// [all channels, 2], the first: mean, rstd, scale, shift
+@group(0) @binding(3) var<storage, read_write> norms: array<vec4<f32>>;
 @group(0) @binding(4) var<storage, read_write> running: array<f32>; // the flat running statistics
 
 const ABREAST = 4u; // chunks whose loads are in flight at once
@@ -61,14 +63,15 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let all = shared_moments[0];
         let rstd = 1.0 / sqrt(all.z / all.x + params.epsilon);
         let scale = weights[params.gamma_offset + channel] * rstd;
-        norms[2u * (params.first_norm + channel)] = vec4(all.y, rstd, scale, weights[params.beta_offset + channel]);
+        let shift = weights[params.beta_offset + channel];
+        norms[2u * (params.first_norm + channel)] = vec4(all.y, rstd, scale, shift);
 
         let mean_at = params.running_mean_offset + channel;
         let var_at = params.running_var_offset + channel;
         let bias = weights[params.bias_offset + channel];
         var mean = all.y + bias;
         if PIVOTED {
-            mean = all.y + (running[mean_at] - bias) + bias; // z is stored minus the pivot of arrange.wgsl
+            mean = all.y + (running[mean_at] - bias) + bias; // z is stored minus the pivot of pack_weights.wgsl
         }
         running[mean_at] += params.momentum * (mean - running[mean_at]);
         running[var_at] += params.momentum * (all.z / (all.x - 1.0) - running[var_at]);

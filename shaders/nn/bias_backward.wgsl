@@ -1,20 +1,25 @@
-// Backward of a layer without batch norm: ∂L/∂b = Σg from the sums that whoever made g has left, and ∂L/∂z = g as the
-// vector that gradient/ reads. The twin of batch_norm_backward_merge. One workgroup per channel.
+//! needs lib/reduce
+
+// Backward of a layer without batch norm: ∂L/∂b = Σg from the sums that whoever made g has left, and ∂L/∂z =
+// g as the vector that gradient/ reads. The twin of batch_norm_backward_merge. One workgroup per channel.
 
 struct Params {
     chunks: u32,
     pooled_chunks: u32, // 0: the layer is not pooled
     bias_offset: u32,
-    output_weight: u32, // offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
+    // Offset of the 1×1 convolution's weights, which the last layer's g lacks; 0xffffffff: none
+    output_weight: u32,
     first_norm: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>; // [channels, chunks]: Σg, and Σg·z, which nobody needs
+// [channels, chunks]: Σg, and Σg·z, which has no use here
+@group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>;
 @group(0) @binding(2) var<storage, read> pooled_sums: array<vec2<f32>>; // [channels, pooled_chunks]
 @group(0) @binding(3) var<storage, read> weights: array<f32>; // the flat parameters
 @group(0) @binding(4) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
-@group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>; // [all channels, 2], the second is written
+// [all channels, 2], the second is written
+@group(0) @binding(5) var<storage, read_write> norms: array<vec4<f32>>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_index) local: u32) {

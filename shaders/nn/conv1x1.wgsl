@@ -1,4 +1,6 @@
-// The final 1×1 convolution: o[n,p] = b + Σ_c w_c·a[n,c,p] with the last layer's activations a (SPEC 5).
+//! needs lib/grid lib/quads
+
+// The final 1×1 convolution: o[n,p] = b + Σ_c w_c·a[n,c,p] with the last layer's activations a (method §5).
 // One invocation per quad of pixels.
 
 struct Params {
@@ -8,7 +10,7 @@ struct Params {
     c_in: u32,
     weight_offset: u32,
     bias_offset: u32,
-    source_norms: u32,
+    input_norms: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -35,7 +37,7 @@ fn main(
     for (var start = 0u; start < params.c_in; start += ABREAST) {
         for (var k = 0u; k < ABREAST; k++) {
             let c = min(start + k, params.c_in - 1u);
-            let share = weights[params.weight_offset + c] * source_quad(n, c, x, y, source_channel(c, 0u));
+            let share = weights[params.weight_offset + c] * input_quad(n, c, x, y, input_channel(c, 0u));
             sum += select(vec4(0.0), share, start + k < params.c_in);
         }
     }

@@ -1,6 +1,9 @@
-// Backward of o = b + Σ_c w_c·a_c with a_c = activation(batch norm(z_c)), from g = ∂L/∂o: one sample's share of
-// ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g, and for the batch norm Σg and Σg·ẑ behind the activation, still without the factor
-// w_c. The activation is ReLU or the identity: g·a(x) is ∂L/∂x·x for these. One workgroup per (sample, channel); those of the channel after the last add up the bias.
+//! needs lib/norm lib/norms lib/quads lib/reduce
+
+// Backward of o = b + Σ_c w_c·a_c with a_c = activation(batch norm(z_c)), from g = ∂L/∂o: one sample's share
+// of ∂L/∂w_c = Σ g·a_c and ∂L/∂b = Σ g, and for the batch norm Σg and Σg·ẑ behind the activation, still
+// without the factor w_c. The activation is ReLU or the identity: g·a(x) is ∂L/∂x·x for these. One workgroup
+// per (sample, channel); those of the channel after the last add up the bias.
 
 struct Params {
     batch: u32,

@@ -1,4 +1,6 @@
-// 2×2 max-pooling of the sums of residual blocks (SPEC 5). One invocation per quad of pooled cells.
+//! needs lib/grid lib/quads
+
+// 2×2 max-pooling of the sums of residual blocks (method §5). One invocation per quad of pooled cells.
 
 struct Params {
     planes: u32, // samples and channels

@@ -1,5 +1,7 @@
-// Adjoint of 2×2 max-pooling: adds each pooled gradient where the maximum was, the first in row-major order on ties
-// (SPEC 5). One invocation per quad of fine cells.
+//! needs lib/grid lib/quads
+
+// Adjoint of 2×2 max-pooling: adds each pooled gradient where the maximum was, the first in row-major order
+// on ties (method §5). One invocation per quad of fine cells.
 
 struct Params {
     planes: u32, // samples and channels

@@ -1,4 +1,7 @@
-// ∂L/∂a_c = w_c·g of what the 1×1 convolution o = b + Σ_c w_c·a_c has read, from g = ∂L/∂o. One invocation per quad.
+//! needs lib/grid lib/quads
+
+// ∂L/∂a_c = w_c·g of what the 1×1 convolution o = b + Σ_c w_c·a_c has read, from g = ∂L/∂o. One invocation
+// per quad.
 
 struct Params {
     batch: u32,

@@ -1,5 +1,7 @@
-// The sum of a residual block: activate(norm(z)) + shortcut, where the shortcut is the norm of its 1×1 convolution's z, or
-// the block's input behind the norm that changes nothing. One invocation per quad.
+//! needs lib/grid lib/norm lib/norms lib/quads
+
+// The sum of a residual block: activate(norm(z)) + shortcut, where the shortcut is the norm of its 1×1
+// convolution's z, or the block's input behind the norm that changes nothing. One invocation per quad.
 
 struct Params {
     planes: u32, // samples and channels

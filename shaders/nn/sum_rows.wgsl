@@ -1,5 +1,6 @@
-// total[offset + j] = Σ_i rows[i, step·j + first], in a fixed order. One invocation per column and stripe: a workgroup takes
-// COLUMNS columns, its STRIPES invocations of a column add every STRIPES-th row, then one adds the stripes.
+// total[offset + j] = Σ_i rows[i, step·j + first], in a fixed order. One invocation per column and stripe: a
+// workgroup takes COLUMNS columns, its STRIPES invocations of a column add every STRIPES-th row, then one
+// adds the stripes.
 
 struct Params {
     rows: u32,

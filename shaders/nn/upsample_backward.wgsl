@@ -1,7 +1,9 @@
-// Adjoint of bilinear ×2 upsampling with clamped border (SPEC 5). Along each axis coarse cell i fed the fine cells
-// 2i-1, 2i, 2i+1, 2i+2 with weights ¼, ¾, ¾, ¼; those beyond the border fall on it. What passes the coarse
-// layer's activation is stored, with Σg and Σg·ẑ of one chunk for its batch norm.
-// One workgroup per (chunk, channel); an invocation owns a coarse quad.
+//! needs lib/norm lib/norms lib/quads lib/reduce
+
+// Adjoint of bilinear ×2 upsampling with clamped border (method §5). Along each axis coarse cell i fed the
+// fine cells 2i-1, 2i, 2i+1, 2i+2 with weights ¼, ¾, ¾, ¼; those beyond the border fall on it. What passes
+// the coarse layer's activation is stored, with Σg and Σg·ẑ of one chunk for its batch norm. One workgroup
+// per (chunk, channel); an invocation owns a coarse quad.
 
 struct Params {
     batch: u32,
@@ -26,12 +28,14 @@ fn fine_rows(x: u32) -> vec4<u32> {
 
 const WEIGHTS: vec4<f32> = vec4(0.25, 0.75, 0.75, 0.25);
 
-// The coarse quad (x, y) of a plane of fine gradients: along x its four rows become one, ten cells of it along y four.
+// The coarse quad (x, y) of a plane of fine gradients: along x its four rows become one, ten cells of it
+// along y four.
 fn coarse_quad(plane: u32, x: u32, y: u32) -> vec4<f32> {
     let nx = 2u * params.nx;
     let ny = 2u * params.ny;
     let rows = fine_rows(x);
-    // Beyond the border the nearest cell; what a row of fewer than eight cells makes of the second quad is mended below.
+    // Beyond the border the nearest cell; what a row of fewer than eight cells makes of the second quad is
+    // mended below.
     let last = row_cells(ny) - 4u;
     let second_y = min(2u * y + 4u, last);
     let y_before = max(2u * y, 4u) - 4u;
@@ -41,8 +45,10 @@ fn coarse_quad(plane: u32, x: u32, y: u32) -> vec4<f32> {
     var ends = vec4(0.0);
     for (var k = 0u; k < 4u; k++) {
         let row = rows[k];
-        first = fma(vec4(WEIGHTS[k]), unpack_gradient(fine_gradient[quad_at(plane, row, 2u * y, nx, ny)]), first);
-        second = fma(vec4(WEIGHTS[k]), unpack_gradient(fine_gradient[quad_at(plane, row, second_y, nx, ny)]), second);
+        let near = unpack_gradient(fine_gradient[quad_at(plane, row, 2u * y, nx, ny)]);
+        first = fma(vec4(WEIGHTS[k]), near, first);
+        let far = unpack_gradient(fine_gradient[quad_at(plane, row, second_y, nx, ny)]);
+        second = fma(vec4(WEIGHTS[k]), far, second);
         let before = fine_gradient[quad_at(plane, row, y_before, nx, ny)].w;
         let after = fine_gradient[quad_at(plane, row, y_after, nx, ny)].x;
         ends = fma(vec4(WEIGHTS[k]), unpack_gradient(stored4(before, before, after, after)), ends);

@@ -1,3 +1,5 @@
+//! needs lib/grid
+
 // Copies as fast as a shader can: what memory gives at most (`unheat bench`). One invocation per vector.
 
 struct Params {

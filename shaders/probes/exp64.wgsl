@@ -1,3 +1,5 @@
+//! needs lib/exp64 lib/grid
+
 // exp64 of an array: it exists to be tested. One invocation per number.
 
 struct Params {

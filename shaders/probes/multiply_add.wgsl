@@ -1,5 +1,8 @@
-// Multiplies and adds in registers, nothing else: the most arithmetic that an adapter does (`unheat bench`). Each
-// invocation iterates x <- factor·x + offset on twelve numbers side by side, which hides the latency of one.
+//! needs lib/grid
+
+// Multiplies and adds in registers, nothing else: the most arithmetic that an adapter does (`unheat bench`).
+// Each invocation iterates x <- factor·x + offset on twelve numbers side by side, which hides the latency of
+// one.
 
 struct Params {
     count: u32, // invocations

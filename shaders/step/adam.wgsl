@@ -1,4 +1,6 @@
-// Adam over the flat buffers (SPEC 6):
+//! needs lib/grid
+
+// Adam over the flat buffers (method §6):
 // m ← β1·m + (1-β1)·g, v ← β2·v + (1-β2)·g², θ ← θ - step_size·m/(√v·root_scale + ε).
 // Does nothing once the guard has seen a loss that is not finite. One invocation per parameter.
 

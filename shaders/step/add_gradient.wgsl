@@ -1,3 +1,5 @@
+//! needs lib/grid
+
 // total += share, of gradients with respect to what two have read. One invocation per quad.
 
 struct Params {

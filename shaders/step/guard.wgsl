@@ -1,7 +1,8 @@
-// Freezes training once a loss, a gradient or a running statistic is infinite or not a number, so that the last good
-// weights survive.
-// WGSL promises nothing about NaN in arithmetic: the exponent bits are tested instead. One invocation per number of
-// the longest array; whichever finds a bad one writes the same 1.
+//! needs lib/grid
+
+// Freezes training once a loss, a gradient or a running statistic is infinite or not a number, so that the
+// last good weights survive. WGSL promises nothing about NaN in arithmetic: the exponent bits are tested
+// instead. One invocation per number of the longest array; whichever finds a bad one writes the same 1.
 
 struct Params {
     losses: u32, // numbers in each array
@@ -15,7 +16,8 @@ struct Params {
 @group(0) @binding(2) var<storage, read> x_l2: array<u32>;
 @group(0) @binding(3) var<storage, read> gradients: array<u32>;
 @group(0) @binding(4) var<storage, read> running: array<u32>;
-@group(0) @binding(5) var<storage, read_write> frozen: array<atomic<u32>>; // [1], stays 1 once set, unless the host clears it
+// [1], stays 1 once set, unless the host clears it
+@group(0) @binding(5) var<storage, read_write> frozen: array<atomic<u32>>;
 
 fn check(bits: u32) {
     if (bits & 0x7f800000u) == 0x7f800000u {

@@ -1,6 +1,8 @@
-// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. Where it was not,
-// the running statistics go back to those kept: no update follows, and what the step has made of them is poisoned. One
-// invocation per number of the longer array.
+//! needs lib/grid
+
+// Keeps a copy of parameters and running statistics whose loss was finite, just before the update. Where it
+// was not, the running statistics go back to those kept: no update follows, and what the step has made of
+// them is poisoned. One invocation per number of the longer array.
 
 struct Params {
     weights: u32, // numbers in each array
@@ -11,8 +13,8 @@ struct Params {
 @group(0) @binding(1) var<storage, read> frozen: array<u32>; // [1]
 @group(0) @binding(2) var<storage, read> weights: array<f32>;
 @group(0) @binding(3) var<storage, read_write> running: array<f32>;
-@group(0) @binding(4) var<storage, read_write> kept_weights: array<f32>;
-@group(0) @binding(5) var<storage, read_write> kept_running: array<f32>;
+@group(0) @binding(4) var<storage, read_write> last_good_weights: array<f32>;
+@group(0) @binding(5) var<storage, read_write> last_good_running: array<f32>;
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -23,14 +25,14 @@ fn main(
     let i = flat_index(workgroup, workgroups, local, WORKGROUP);
     if frozen[0] != 0u {
         if i < params.running {
-            running[i] = kept_running[i];
+            running[i] = last_good_running[i];
         }
         return;
     }
     if i < params.weights {
-        kept_weights[i] = weights[i];
+        last_good_weights[i] = weights[i];
     }
     if i < params.running {
-        kept_running[i] = running[i];
+        last_good_running[i] = running[i];
     }
 }

@@ -1,5 +1,8 @@
-// The prediction takes over the truth's mean: x = o + (mean(x*) - mean(o)) (SPEC 4); the error e = x* - x and
-// x_l2 = ½‖e‖² come along. The network's side is f32, the physics' side `real` (SPEC 0). One workgroup per sample.
+//! needs lib/reduce
+
+// The prediction takes over the truth's mean: x = o + (mean(x*) - mean(o)) (method §4); the error e = x* - x
+// and x_l2 = ½‖e‖² come along. The network's side is f32, the physics' side `real` (method §0). One workgroup
+// per sample.
 
 struct Params {
     batch: u32,

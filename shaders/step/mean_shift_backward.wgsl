@@ -1,5 +1,8 @@
-// Adjoint of the mean shift: ∂L/∂o = g - mean(g) for g = ∂L/∂x (SPEC 4); the losses come along:
-// y_l2 = ½·Σ|Â|²/N, and the loss is ½‖g‖² for SIP (where g = -dx) and supervised training, y_l2 for GD. One workgroup per sample.
+//! needs lib/reduce
+
+// Adjoint of the mean shift: ∂L/∂o = g - mean(g) for g = ∂L/∂x (method §4); the losses come along: y_l2 =
+// ½·Σ|Â|²/N, and the loss is ½‖g‖² for SIP (where g = -dx) and supervised training, y_l2 for GD. One
+// workgroup per sample.
 
 struct Params {
     batch: u32,

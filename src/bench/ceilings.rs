@@ -96,7 +96,8 @@ fn copy_buffers(gpu: &Gpu) -> Result<(Tensor, Tensor)> {
     }
 }
 
-/// Seconds per repetition of what `encode(n, …)` writes for about n repetitions, at most `most`; it returns how many.
+/// Seconds per repetition of what `encode(n, …)` writes for about n repetitions, at most `most`; it returns
+/// how many.
 fn fastest(
     gpu: &Gpu,
     most: usize,

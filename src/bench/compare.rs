@@ -1,7 +1,10 @@
 //! Two benchmarks side by side.
 
-use crate::bench::report::{By, Report, Settings};
+use crate::Result;
+use crate::bench::measurement::{By, Measurement};
+use crate::train::config::file;
 use serde::Serialize;
+use toml::Table;
 
 /// How times have changed since an earlier benchmark.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -39,52 +42,37 @@ impl Change {
 
 impl Comparison {
     /// Compares row by row.
-    pub fn new(before: &Report, now: &Report, by: By) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for settings that no run can have.
+    pub fn new(before: &Measurement, now: &Measurement, by: By) -> Result<Self> {
         let mut old: Vec<(String, Option<f64>)> =
-            before.rows(by).into_iter().map(|row| (row.name, Some(row.ms))).collect();
+            before.groups(by).into_iter().map(|group| (group.name, Some(group.ms))).collect();
         let mut rows = Vec::new();
-        for row in now.rows(by) {
+        for group in now.groups(by) {
             // Names of single dispatches repeat: the first that is left belongs to this one.
-            let place = old.iter().position(|(name, _)| *name == row.name);
+            let place = old.iter().position(|(name, _)| *name == group.name);
             let before_ms = place.and_then(|place| old.remove(place).1);
-            rows.push(Change::new(row.name, before_ms, Some(row.ms)));
+            rows.push(Change::new(group.name, before_ms, Some(group.ms)));
         }
         rows.extend(old.into_iter().map(|(name, before_ms)| Change::new(name, before_ms, None)));
         let step = Change::new("whole step".to_owned(), Some(before.step.ms), Some(now.step.ms));
-        Self { by, differences: differences(before, now), step, rows }
+        Ok(Self { by, differences: differences(before, now)?, step, rows })
     }
 }
 
-fn differences(before: &Report, now: &Report) -> Vec<String> {
-    let words = |report: &Report| -> [(&'static str, String); 9] {
-        let Settings {
-            method,
-            batch,
-            size,
-            filters,
-            padding,
-            activation,
-            batch_norm,
-            res_blocks,
-            physics,
-            activations,
-            ..
-        } = &report.settings;
-        [
-            ("device", report.device.clone()),
-            ("method", method.name().to_owned()),
-            ("batch", batch.to_string()),
-            ("size", size.to_string()),
-            ("filters", format!("{filters:?}")),
-            ("residual blocks", res_blocks.to_string()),
-            ("activation, batch norm", format!("{activation}, {batch_norm}")),
-            ("padding, physics", format!("{padding}, {physics}")),
-            ("activations", activations.to_string()),
-        ]
+fn differences(before: &Measurement, now: &Measurement) -> Result<Vec<String>> {
+    let described = |measured: &Measurement| -> Result<Table> {
+        let mut table = file::table(&measured.settings)?;
+        table.insert("device".to_owned(), measured.device.clone().into());
+        Ok(table)
     };
-    let pairs = words(before).into_iter().zip(words(now));
-    pairs
-        .filter(|((_, before), (_, now))| before != now)
-        .map(|((what, before), (_, now))| format!("{what}: {before} before, {now} now"))
-        .collect()
+    let (before, now) = (described(before)?, described(now)?);
+    let different = file::keys().filter(|key| before.get(*key) != now.get(*key));
+    Ok(different
+        .map(|key| {
+            let (before, now) = (file::words(before.get(key)), file::words(now.get(key)));
+            format!("{}: {before} before, {now} now", key.replace('_', "-"))
+        })
+        .collect())
 }

@@ -1,15 +1,16 @@
 //! Benchmarks as text for people.
 
 use crate::bench::compare::{Change, Comparison};
-use crate::bench::report::{By, Kind, Report, Row, Settings};
+use crate::bench::measurement::{By, DispatchGroup, Kind, Measurement};
+use crate::train::TrainConfig;
 
 /// The table, then a summary of the step and its memory.
-pub fn report(report: &Report, by: By) -> String {
-    let mut lines = vec![title(report)];
-    if let Some(c) = &report.ceilings {
+pub fn measurement(measured: &Measurement, by: By) -> String {
+    let mut lines = vec![title(measured)];
+    if let Some(c) = &measured.ceilings {
         lines.push(format!(
-            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s (copy: {} by a shader, {} by the driver); \
-             both meet at {} FLOP per byte",
+            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s (copy: {} by a shader, {} by the \
+             driver); both meet at {} FLOP per byte",
             number(c.gflops),
             number(c.gbytes_per_second),
             number(c.copy_kernel),
@@ -17,12 +18,12 @@ pub fn report(report: &Report, by: By) -> String {
             number(c.ridge())
         ));
     }
-    let (rows, total) = (report.rows(by), report.total());
+    let (rows, total) = (measured.groups(by), measured.total());
     let width = width(rows.iter().map(|row| row.name.as_str()));
     lines.push(String::new());
     lines.push(format!(
         "{:<width$} {:>5} {:>10} {:>7} {:>9} {:>9} {:>9}",
-        heading(by),
+        by.name(),
         "count",
         "ms",
         "share",
@@ -32,7 +33,7 @@ pub fn report(report: &Report, by: By) -> String {
     ));
     lines.extend(rows.iter().chain([&total]).map(|row| line(row, &total, width)));
     lines.push(String::new());
-    lines.extend(summary(report));
+    lines.extend(summary(measured));
     lines.join("\n")
 }
 
@@ -42,7 +43,7 @@ pub fn comparison(comparison: &Comparison) -> String {
     let width = width(comparison.rows.iter().map(|row| row.name.as_str()));
     lines.push(format!(
         "{:<width$} {:>10} {:>10} {:>9}",
-        heading(comparison.by),
+        comparison.by.name(),
         "ms before",
         "ms now",
         "speed-up"
@@ -57,8 +58,9 @@ pub fn comparison(comparison: &Comparison) -> String {
     lines.join("\n")
 }
 
-fn title(report: &Report) -> String {
-    let Settings { method, batch, size, filters, physics, activations, levels, .. } = &report.settings;
+fn title(measured: &Measurement) -> String {
+    let TrainConfig { method, batch, size, net, physics, activations, levels, .. } = &measured.settings;
+    let filters = &net.filters;
     let filters = match filters.iter().all(|f| *f == filters[0]) {
         true => format!("{levels} levels of {} filters", filters[0]),
         false => format!("filters {}", filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",")),
@@ -66,16 +68,8 @@ fn title(report: &Report) -> String {
     let method = method.name().to_uppercase();
     format!(
         "{}: {method}, batch {batch}, {size}, {filters}, physics in {physics}, activations in {activations}",
-        report.device
+        measured.device
     )
-}
-
-fn heading(by: By) -> &'static str {
-    match by {
-        By::Kernel => "kernel",
-        By::Layer => "layer",
-        By::Dispatch => "dispatch",
-    }
 }
 
 /// The first column's width: the longest name, but the last row's too.
@@ -83,7 +77,7 @@ fn width<'a>(names: impl Iterator<Item = &'a str>) -> usize {
     names.map(|name| name.chars().count()).fold("together".len(), usize::max)
 }
 
-fn line(row: &Row, total: &Row, width: usize) -> String {
+fn line(row: &DispatchGroup, total: &DispatchGroup, width: usize) -> String {
     let known = |amount: u64, rate: f64| match amount {
         0 => "-".to_owned(),
         _ => number(rate),
@@ -101,9 +95,9 @@ fn line(row: &Row, total: &Row, width: usize) -> String {
     )
 }
 
-fn summary(report: &Report) -> Vec<String> {
-    let step = &report.step;
-    let per_second = 1e3 * report.settings.batch as f64 / step.ms;
+fn summary(measured: &Measurement) -> Vec<String> {
+    let step = &measured.step;
+    let per_second = 1e3 * measured.settings.batch as f64 / step.ms;
     let mut lines = vec![format!(
         "whole step   {} ms, median of {} steps ({} to {}); {} samples/s",
         number(step.ms),
@@ -127,17 +121,20 @@ fn summary(report: &Report) -> Vec<String> {
         lines.push(format!("host         {encode} ms to encode the {dispatches} dispatches of a step"));
     }
     if let Some(submit) = step.submit_ms {
-        let note = match report.kind {
+        let note = match measured.kind {
             Kind::Software => " (a software adapter may compute in the meantime)",
             Kind::Gpu | Kind::Cpu => "",
         };
         lines.push(format!("             {} ms to upload, encode and submit a step{note}", number(submit)));
     }
-    if !report.memory.is_empty() {
+    if !measured.memory.is_empty() {
         let mib = |bytes: u64| format!("{} MiB", number(bytes as f64 / f64::from(1 << 20)));
-        let all: u64 = report.memory.iter().map(|memory| memory.bytes).sum();
-        let parts: Vec<String> =
-            report.memory.iter().map(|memory| format!("{} {}", memory.used_for, mib(memory.bytes))).collect();
+        let all: u64 = measured.memory.iter().map(|memory| memory.bytes).sum();
+        let parts: Vec<String> = measured
+            .memory
+            .iter()
+            .map(|memory| format!("{} {}", memory.used_for, mib(memory.bytes)))
+            .collect();
         lines.push(format!("memory       {}: {}", mib(all), parts.join(", ")));
     }
     lines

@@ -1,8 +1,8 @@
-//! Layers without batch norm: their biases as normalisations, and the gradients of these.
+//! Layers without batch norm: their biases as normalisations, and the gradients of the biases.
 
 use crate::cases::layers::{half_of, lone_layer};
 use crate::cases::{Case, garbage, noise, recorded, widen};
-use crate::gpu::nn::batch_norm::Statistics;
+use crate::gpu::layer::layers::Statistics;
 use crate::gpu::nn::bias::{bias, bias_backward};
 use crate::gpu::{Recorder, Shape};
 
@@ -17,7 +17,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// Where the biases are among the parameters, behind the weights of an output.
+/// Where the biases are among the parameters, behind the weights of the last convolution.
 const BIAS: usize = CHANNELS + 3;
 
 fn forward_case() -> Case {
@@ -37,7 +37,8 @@ fn forward_case() -> Case {
     case.split_by(|outputs| vec![half_of(&outputs[0], 0)])
 }
 
-/// `pooled` are the chunks of the pooled values' sums; `output` says whether the weights of an output are lacking.
+/// `pooled` is the number of chunks of the pooled values' sums; with `output`, the weights of the last
+/// convolution are still to be multiplied in.
 fn backward_case(chunks: usize, pooled: Option<usize>, output: bool) -> Case {
     let (sums, pooled_sums) =
         (noise(71, 2 * CHANNELS * chunks), noise(72, 2 * CHANNELS * pooled.unwrap_or(1)));

@@ -4,7 +4,7 @@ use crate::cases::{Case, garbage, noise, recorded, widen};
 use crate::gpu::Recorder;
 use crate::gpu::probes::copy::copy;
 use crate::gpu::probes::multiply_add::{CHAINS, FACTOR, ITERATIONS, OFFSET, multiply_add};
-use crate::gpu::runtime::recording::WORKGROUP;
+use crate::gpu::runtime::spec::WORKGROUP;
 
 pub(super) fn cases() -> Vec<Case> {
     vec![copy_case(), multiply_add_case()]

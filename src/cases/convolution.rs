@@ -5,12 +5,14 @@ use crate::cases::gradients::*;
 use crate::cases::layers::*;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm};
-use crate::cpu::nn::conv3x3::{flip_weights, pad};
+use crate::cpu::nn::conv3x3::flip_weights;
+use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::{batch_norm as reference_norm, conv3x3 as reference_conv, max_pool as reference_pool};
-use crate::gpu::layer::epilogue::{Pool, Sink, Target};
-use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
-use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
+use crate::gpu::layer::epilogue::{Epilogue, Pool, Target};
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::batch_norm::batch_norm;
+use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
 use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Padding, Storage};
@@ -32,15 +34,16 @@ pub(super) fn cases() -> Vec<Case> {
                 continue;
             }
             let shape = Shape { batch, nx, ny };
-            // The border is the same code for every source, 16 bits are the same code but for loads and stores: a wide
-            // and a narrow grid will do.
+            // Every input has the same code for the border, and 16 bits have the same code but for loads and
+            // stores: a wide and a narrow grid are enough.
             let some = [(16, 32), (4, 2)].contains(&(nx, ny)) && channels != [20, 0];
             for (storage, padding) in storages(some) {
                 if padding == Padding::Zero && !some {
                     continue;
                 }
                 let input = Input::new(kind, channels, shape, storage);
-                // Layers that are pooled have 8 inputs here, and both kinds of gradients of the others take turns.
+                // Here, layers with 8 inputs are pooled, and the others have one of two kinds of gradients in
+                // turn.
                 let pooled = channels == [8, 0] && nx >= 2 && ny >= 2;
                 let of = match padding {
                     _ if pooled => Of::Pooled,
@@ -66,7 +69,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
         }
     }
-    // More chunks than a merging workgroup has invocations.
+    // There are more chunks here than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
     cases.push(adjoint_case(Below::new(many, 8, Storage::F32), 8, Padding::Circular, Of::Stored));
     cases.push(norm_case(many, 4, 10.0, 1.0));
@@ -76,7 +79,7 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(norm_case(shape, 12, offset, spread));
         }
     }
-    // Several tiles per workgroup, and a last workgroup with fewer.
+    // Here a workgroup has several tiles, and the last one fewer.
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
         let input = Input::new(Activation, [16, 0], shape, Storage::F32);
@@ -86,7 +89,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// The other activations, where a layer's readers and its gradient meet them.
+/// The activations other than ReLU, in the kernels that read a layer and in those that make its gradient.
 fn activation_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let (wide, narrow) = (Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 3, nx: 4, ny: 2 });
@@ -102,7 +105,7 @@ fn activation_cases() -> Vec<Case> {
     cases
 }
 
-/// Whether a layer is pooled, and what decides on the largest activation.
+/// Whether a layer is pooled, and what decides which activation is the largest.
 #[derive(Clone, Copy, PartialEq)]
 enum Pooled {
     No,
@@ -110,7 +113,7 @@ enum Pooled {
     ByZ,
 }
 
-/// z, where it is `pooled` also what is kept of every 2×2 of them.
+/// z, and where it is `pooled`, the one of every 2×2 cells that is kept.
 fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     // The biases follow the weights, then come the γ, of which one is zero.
@@ -118,12 +121,12 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
     let gamma = bias + c_out;
     let (mut flat, running) = (noise(30, gamma + c_out), noise(48, c_out));
     flat[gamma + 1] = 0.0;
-    let sink_name = match pooled {
+    let epilogue_name = match pooled {
         Pooled::No => "",
         Pooled::ByGamma => "/pooled",
         Pooled::ByZ => "/pooled_by_z",
     };
-    let name = format!("conv3x3/{}{sink_name}", input.name());
+    let name = format!("conv3x3/{}{epilogue_name}", input.name());
     let described = input.text(c_out, padding);
     let (on_gpu, params, means) = (input.clone(), flat.clone(), running.clone());
     let prepare = move |r: &mut Recorder| {
@@ -131,15 +134,16 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
         let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
         let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, taps: 9, padding, pivot };
-        let arrangement = arrange(r, weights, &params, &means)?;
+        let packing = pack(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
         let coarse = if pooled == Pooled::No { 1 } else { shape.coarser().stored(c_out) };
         let pooled_z = garbage_in(r.gpu, "pooled", coarse, storage)?;
-        on_gpu.with_source(r.gpu, &norm_table(r.gpu)?, |source| {
-            let gamma = (pooled == Pooled::ByGamma).then_some((&parameters, gamma));
-            let pool = (pooled != Pooled::No).then_some(Pool { z: &pooled_z, gamma });
-            let sink = Sink::Moments { z: &z, moments: &moments, pool };
-            conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)
+        on_gpu.with_conv_input(r.gpu, &norm_table(r.gpu)?, |conv_input| {
+            let gamma = (pooled == Pooled::ByGamma).then_some(gamma);
+            let pool =
+                (pooled != Pooled::No).then_some(Pool { z: &pooled_z, parameters: &parameters, gamma });
+            let epilogue = Epilogue::Moments { z: &z, moments: &moments, pool };
+            conv3x3::conv3x3(r, shape, conv_input, packing.forward(0), epilogue)
         })?;
         Ok(if pooled == Pooled::No { vec![z] } else { vec![z, pooled_z] })
     };
@@ -155,7 +159,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         if pooled == Pooled::No {
             return vec![z];
         }
-        // The activation is γ·z but for what neither changes an order: the largest decides.
+        // Which activation is the largest depends on γ·z alone: what else the norm does keeps the order.
         let mut highest = vec![0.0; z.len() / 4];
         let planes = z.chunks_exact(shape.cells()).zip(highest.chunks_exact_mut(shape.cells() / 4));
         for (plane, (z, highest)) in planes.enumerate() {
@@ -170,7 +174,8 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
         }
         vec![z, highest]
     };
-    let case = recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage);
+    let case =
+        recorded(&name, described, tolerance(storage), prepare, reference).stored_in(storage).tunable();
     case.split_by(move |outputs| {
         let grids = [shape, shape.coarser()];
         outputs.iter().zip(grids).map(|(values, grid)| unstore(grid, c_out, values)).collect()
@@ -182,17 +187,12 @@ fn plain_weights(offset: usize, c_out: usize, c_in: usize, padding: Padding) -> 
     Weights { offset, c_out, c_in, taps: 9, padding, pivot: None }
 }
 
-pub(super) fn arrange(
-    r: &mut Recorder,
-    weights: Weights,
-    params: &[f32],
-    running: &[f32],
-) -> Result<Arrangement> {
+pub(super) fn pack(r: &mut Recorder, weights: Weights, params: &[f32], running: &[f32]) -> Result<Packing> {
     let params = r.gpu.tensor_from("weights", params)?;
     let running = r.gpu.tensor_from("running", running)?;
-    let arrangement = Arrangement::new(r.gpu, &[weights])?;
-    arrangement.record(r, &params, &running)?;
-    Ok(arrangement)
+    let packing = Packing::new(r.gpu, &[weights])?;
+    packing.record(r, &params, &running)?;
+    Ok(packing)
 }
 
 fn reference_conv3x3(
@@ -228,10 +228,10 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
         let partial = garbage(r.gpu, "partial", conv3x3_weight_gradient::partial_len(shape, c_in, c_out))?;
         let weights = plain_weights(0, c_out, c_in, padding);
         let table = norm_table(r.gpu)?;
-        on_gpu.with_source(r.gpu, &table, |source| {
+        on_gpu.with_conv_input(r.gpu, &table, |conv_input| {
             g.with(r.gpu, &table, |gradient| {
                 conv3x3_weight_gradient::conv3x3_weight_gradient(
-                    r, shape, source, gradient, weights, &partial,
+                    r, shape, conv_input, gradient, weights, &partial,
                 )?
                 .add_up(r, &out, 0)
             })
@@ -250,8 +250,8 @@ fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) ->
         }
         vec![total]
     };
-    // What it reads is exact, what it writes has 32 bits.
-    recorded(&name, described, 1e-5, prepare, reference).stored_in(storage)
+    // What the kernel reads is exact on both sides, and what it writes has 32 bits.
+    recorded(&name, described, 1e-5, prepare, reference).stored_in(storage).tunable()
 }
 
 /// ∂L/∂input of a convolution `c_in` -> `c_out`.
@@ -264,7 +264,7 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: O
     format!("{} {c_in}<-{c_out} {padding} {of:?}", text(shape)).to_lowercase()
 }
 
-/// What a convolution leaves that read an activation.
+/// The adjoint of a convolution that has read an activation.
 fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     let Below { shape, channels: c_in, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
@@ -275,10 +275,10 @@ fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
         let layer = on_gpu.layer(r.gpu, &table)?;
         let out = garbage_in(r.gpu, "g", shape.stored(c_in), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, c_in))?;
-        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
-        let sink = Sink::Activation(Target { layer: &layer, g: &out, sums: &sums });
+        let packing = pack(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
+        let epilogue = Epilogue::Activation(Target { layer: &layer, g: &out, sums: &sums });
         g.with(r.gpu, &table, |gradient| {
-            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+            conv3x3::conv3x3(r, shape, ConvInput::Gradient(gradient), packing.adjoint(0), epilogue)
         })?;
         let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
         on_gpu.outputs(r, layer, vec![out], statistics)
@@ -287,10 +287,11 @@ fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     let described = adjoint_text(c_in, c_out, shape, padding, of);
     let name = format!("conv3x3_adjoint/{activation}");
     let case = recorded(&name, described, tolerance(storage), prepare, reference);
-    below_stored(case, shape, &[c_in], storage)
+    below_stored(case.tunable(), shape, &[c_in], storage)
 }
 
-/// What a convolution leaves that read a skip connection's activation of `split` channels, and something else.
+/// The adjoint of a convolution that has read a skip connection's activation of `split` channels, and
+/// something else.
 fn adjoint_split_case(
     c_in: usize,
     c_out: usize,
@@ -309,11 +310,11 @@ fn adjoint_split_case(
         let out = garbage_in(r.gpu, "g", shape.stored(split), storage)?;
         let rest = garbage_in(r.gpu, "rest", shape.stored(c_in - split), storage)?;
         let sums = garbage(r.gpu, "sums", conv3x3::statistics_len(shape, split))?;
-        let arrangement = arrange(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
+        let packing = pack(r, plain_weights(WEIGHT_OFFSET, c_out, c_in, padding), &params, &[0.0])?;
         let skip = Target { layer: &layer, g: &out, sums: &sums };
-        let sink = Sink::Split { skip, rest: (&rest, c_in - split) };
+        let epilogue = Epilogue::Split { skip, rest: (&rest, c_in - split) };
         g.with(r.gpu, &table, |gradient| {
-            conv3x3::conv3x3(r, shape, Source::Gradient(gradient), arrangement.adjoint(0), sink)
+            conv3x3::conv3x3(r, shape, ConvInput::Gradient(gradient), packing.adjoint(0), epilogue)
         })?;
         let statistics = Statistics { buffer: &sums, chunks: conv3x3::chunks(shape) };
         on_gpu.outputs(r, layer, vec![out, rest], statistics)
@@ -332,7 +333,7 @@ fn adjoint_split_case(
     };
     let described = adjoint_text(c_in, c_out, shape, padding, Of::Stored);
     let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
-    below_stored(case, shape, &[split, c_in - split], storage)
+    below_stored(case.tunable(), shape, &[split, c_in - split], storage)
 }
 
 /// Batch norm of a convolution that only multiplies: z = ±2^k·field, without rounding.
@@ -345,7 +346,7 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
         let field = r.gpu.tensor_from("field", &store(shape, &on_gpu))?;
         let mut flat = vec![0.0; 9 * channels];
         (0..channels).for_each(|c| flat[9 * c + 4] = factor(c));
-        let arrangement = arrange(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
+        let packing = pack(r, plain_weights(0, channels, 1, Padding::Circular), &flat, &[0.0])?;
         let layer = Layer {
             z: garbage(r.gpu, "z", shape.stored(channels))?,
             norms: garbage(r.gpu, "norms", NORM_LEN * channels)?,
@@ -354,9 +355,9 @@ fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
             activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, channels))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
-        let source = Source::Plain { field: &field, channels: 1 };
-        conv3x3::conv3x3(r, shape, source, arrangement.forward(0), sink)?;
+        let epilogue = Epilogue::Moments { z: &layer.z, moments: &moments, pool: None };
+        let conv_input = ConvInput::Plain { field: &field, channels: 1 };
+        conv3x3::conv3x3(r, shape, conv_input, packing.forward(0), epilogue)?;
         let weights = r.gpu.tensor_from("weights", &affine)?;
         let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };

@@ -1,4 +1,5 @@
-//! What the cases of the backward pass share: the gradient that comes in, and the layer that it reaches.
+//! What the cases of the backward pass share: the gradient that a kernel reads, and the layer that it
+//! reaches.
 
 use crate::Result;
 use crate::cases::layers::*;
@@ -6,8 +7,8 @@ use crate::cases::{Case, garbage, noise, widen};
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::{activation, batch_norm as reference_norm, max_pool as reference_pool};
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm_backward};
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::{Gpu, Recorder, Shape, Tensor};
 use crate::model::{Activation, Storage};
 
@@ -49,7 +50,7 @@ impl LayerGradient {
             for plane in gradient.z.chunks_exact_mut(shape.cells()).step_by(2) {
                 plane.iter_mut().for_each(|z| *z = (2.0 * *z).round() / 2.0);
             }
-            // As the ReLU of the pooled values leaves it.
+            // g is zero where the ReLU of the pooled values is.
             let mut pooled = stored_noise(35, len / 4, storage);
             for (plane, pooled) in pooled.chunks_exact_mut(shape.cells() / 4).enumerate() {
                 let mut highest = vec![0.0; pooled.len()];
@@ -70,7 +71,7 @@ impl LayerGradient {
         all
     }
 
-    /// Of sample and channel `plane`.
+    /// The activation of one plane, the number of its sample times the channels plus that of its channel.
     fn activation(&self, plane: usize) -> Vec<f64> {
         let norm = widen_norm(self.norms()[plane % self.channels]);
         let cells = self.shape.cells();
@@ -128,8 +129,8 @@ impl LayerGradient {
     }
 }
 
-/// A layer that a gradient reaches through its activation, with what its batch norm makes of it: on both sides g, the
-/// gradients of γ and β, and the second half of its norm.
+/// A layer that a gradient reaches through its activation. Both sides compute g, the gradients of γ and β,
+/// and the second half of the layer's norms.
 #[derive(Clone)]
 pub(super) struct Below {
     pub(super) shape: Shape,
@@ -154,7 +155,7 @@ impl Below {
         Ok(Layer { activation: self.activation, ..layer })
     }
 
-    /// After what the stage has stored, the gradients of γ and β, and the norms.
+    /// What a stage has `stored`, followed by the gradients of γ and β and the norms.
     pub(super) fn outputs(
         &self,
         r: &mut Recorder,
@@ -169,7 +170,7 @@ impl Below {
         Ok(stored)
     }
 
-    /// From ∂L/∂activation.
+    /// The same outputs in f64, from ∂L/∂activation.
     pub(super) fn reference(&self, incoming: Vec<f64>) -> Vec<Vec<f64>> {
         let (cells, count) = (self.shape.cells(), self.shape.values() as f64);
         let (mut g, mut gradients, mut norm_rows) = (incoming, vec![0.0; 2 * self.channels], Vec::new());
@@ -200,9 +201,9 @@ impl Below {
     }
 }
 
-/// For the outputs of a [`Below`]: cuts the padding off the first ones, which are stored gradients of as many
-/// `channels`, the first of the layer itself. Each number of a channel is compared by itself, since the small ones would
-/// hide behind the large.
+/// Splits the outputs of a [`Below`]. The first ones are stored gradients with as many `channels`, the very
+/// first that of the layer itself: their padding is cut off. Each of the numbers that a norm has is compared
+/// by itself, since errors in small ones would hide behind large ones.
 pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage: Storage) -> Case {
     let case = case.stored_in(storage).scaled(gradient_scale(storage), channels.len());
     let channels = channels.to_vec();
@@ -220,7 +221,8 @@ pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage
     })
 }
 
-/// The norms of a [`Below`] from the table of its kernel; those that are by themselves as they are.
+/// The norms of a [`Below`] out of the table that its kernel has; norms that are no such table stay as they
+/// are.
 pub(super) fn own_norms(norms: &[f64], channels: usize) -> Vec<f64> {
     let len = NORM_LEN * channels;
     if norms.len() == len { norms.to_vec() } else { norms[NORM_LEN * TARGET..][..len].to_vec() }

@@ -1,26 +1,27 @@
-//! What the cases of the network share: layers filled with noise, on both sides.
+//! What the cases of the network share: layers filled with noise, the same on both sides.
 
 use crate::Result;
 use crate::cases::{Case, garbage, noise, widen};
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::{activation, upsample as reference_upsample};
-use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, NORM_LEN};
 use crate::gpu::{Gpu, Shape, Tensor};
 use crate::model::storage::GRADIENT_SCALE;
 use crate::model::unet::BatchNorm;
 use crate::model::{Activation, Padding, Storage};
 use half::f16;
 
-/// Both paddings in 32 bits, and `some` in 16: the code is the same but for loads and stores.
+/// Both paddings in 32 bits, and for `some` cases one in 16: the code is the same but for loads and stores.
 pub(super) fn storages(some: bool) -> Vec<(Storage, Padding)> {
     let mut all = vec![(Storage::F32, Padding::Circular), (Storage::F32, Padding::Zero)];
     all.extend(some.then_some((Storage::F16, Padding::Circular)));
     all
 }
 
-/// Largest error of one stage. Inputs are the same on both sides, rounded to 16 bits where they are stored in 16; then
-/// a kernel's one rounding of 11-bit mantissas is at most 2⁻¹⁰ = 9.8e-4 of every value, even on GPUs that cut off
-/// instead of rounding, and less in sums.
+/// The largest error of one stage. Inputs are the same on both sides, rounded to 16 bits where they are
+/// stored in 16. Then a kernel rounds every value once, to a mantissa of 11 bits. That changes it by at most
+/// 2⁻¹⁰ = 9.8e-4 of its size, even on GPUs that cut off instead of rounding, and changes sums by less.
 pub(super) fn tolerance(storage: Storage) -> f64 {
     match storage {
         Storage::F32 => 1e-5,
@@ -28,7 +29,7 @@ pub(super) fn tolerance(storage: Storage) -> f64 {
     }
 }
 
-/// What g is multiplied by where it is stored.
+/// The factor of g where it is stored.
 pub(super) fn gradient_scale(storage: Storage) -> f64 {
     match storage {
         Storage::F32 => 1.0,
@@ -36,7 +37,7 @@ pub(super) fn gradient_scale(storage: Storage) -> f64 {
     }
 }
 
-/// [`noise`] that survives the storage.
+/// [`noise`] that the storage holds exactly.
 pub(super) fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32> {
     let mut values = noise(stream, len);
     if storage == Storage::F16 {
@@ -107,12 +108,12 @@ impl Input {
         planes
     }
 
-    /// Calls `f` with this input as the source of a convolution on `gpu`, whose norms are in `table`.
-    pub(super) fn with_source<R>(
+    /// Calls `f` with this input as what a convolution reads on `gpu`, whose norms are in `table`.
+    pub(super) fn with_conv_input<R>(
         &self,
         gpu: &Gpu,
         table: &Tensor,
-        f: impl FnOnce(Source) -> Result<R>,
+        f: impl FnOnce(ConvInput) -> Result<R>,
     ) -> Result<R> {
         let grid = |l: usize| match (self.kind, l) {
             (Kind::SkipUp, 1) => self.shape.coarser(),
@@ -126,14 +127,14 @@ impl Input {
         match self.kind {
             Kind::Plain => {
                 let field = gpu.tensor_from("field", &store(self.shape, &self.z[0]))?;
-                f(Source::Plain { field: &field, channels: self.channels[0] })
+                f(ConvInput::Plain { field: &field, channels: self.channels[0] })
             }
-            Kind::Activation => f(Source::Activation(&layer(0)?)),
-            Kind::SkipUp => f(Source::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
+            Kind::Activation => f(ConvInput::Activation(&layer(0)?)),
+            Kind::SkipUp => f(ConvInput::SkipUp { skip: &layer(0)?, low: &layer(1)? }),
         }
     }
 
-    /// The source's name, as kernels have it.
+    /// The input's name, as kernels have it.
     pub(super) fn name(&self) -> String {
         match (self.kind, self.activation) {
             (kind, Activation::Relu) => format!("{kind:?}").to_lowercase(),
@@ -173,7 +174,7 @@ pub(super) fn store(shape: Shape, values: &[f32]) -> Vec<f32> {
     values.chunks_exact(shape.ny).flat_map(|row| [row, &garbage].concat()).collect()
 }
 
-/// The cells of stored rows; values that are not stored like that as they are.
+/// The cells of stored rows without the padding; values that are not stored in rows stay as they are.
 pub(super) fn unstore(shape: Shape, channels: usize, values: &[f64]) -> Vec<f64> {
     if values.len() != shape.stored(channels) {
         return values.to_vec();
@@ -181,7 +182,8 @@ pub(super) fn unstore(shape: Shape, channels: usize, values: &[f64]) -> Vec<f64>
     values.chunks_exact(shape.row()).flat_map(|row| row[..shape.ny].to_vec()).collect()
 }
 
-/// Cuts the padding off the first output `[batch, channels, nx, row]`, which the GPU has multiplied by `scale`.
+/// Cuts the padding off the first output `[batch, channels, nx, row]`, which the GPU has multiplied by
+/// `scale`.
 pub(super) fn first_stored(case: Case, shape: Shape, channels: usize, scale: f64) -> Case {
     case.split_by(move |mut outputs| {
         outputs[0] = unstore(shape, channels, &outputs[0]);
@@ -190,7 +192,8 @@ pub(super) fn first_stored(case: Case, shape: Shape, channels: usize, scale: f64
     .scaled(scale, 1)
 }
 
-/// Rows as the kernels store them, times `scale`; in 16 bits garbage must be finite, as everything there is.
+/// Rows as the kernels store them, times `scale`. In 16 bits the garbage is clamped, since kernels find only
+/// finite numbers there.
 pub(super) fn stored(
     gpu: &Gpu,
     label: &str,

@@ -32,13 +32,16 @@ pub struct Case {
     pub precision: Precision,
     /// How the kernels store activations; adapters without 16-bit floats skip the cases that need them.
     pub storage: Storage,
+    /// Whether the kernel exists in variants that are tuned.
+    pub tunable: bool,
     /// Cuts the outputs of both sides into the parts that are compared one by one.
     split: Split,
     run: Run,
     reference: LazyCell<Vec<Vec<f64>>, Reference>,
 }
 
-/// Small numbers next to large ones would hide in one norm over both.
+/// Splits outputs into parts, since an error in small numbers would hide in one norm over them and large
+/// ones.
 type Split = Box<dyn Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>>>;
 
 /// Computes the outputs on the CPU in f64, at most once.
@@ -48,6 +51,28 @@ type Reference = Box<dyn FnOnce() -> Vec<Vec<f64>>>;
 type Run = Box<dyn Fn(&Arc<Gpu>) -> Result<Vec<Vec<f64>>>>;
 
 impl Case {
+    /// A case in 32 bits that compares whole outputs: `run` computes them on a GPU, `reference` on the CPU in
+    /// f64.
+    fn new(
+        name: &str,
+        shape: String,
+        tolerance: f64,
+        run: impl Fn(&Arc<Gpu>) -> Result<Vec<Vec<f64>>> + 'static,
+        reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
+    ) -> Self {
+        Self {
+            name: name.to_owned(),
+            shape,
+            tolerance,
+            precision: Precision::F32,
+            storage: Storage::F32,
+            tunable: false,
+            split: Box::new(|outputs| outputs),
+            run: Box::new(run),
+            reference: LazyCell::new(Box::new(reference)),
+        }
+    }
+
     /// Runs both sides and returns the largest relative error over the outputs. `perturb` spoils the first
     /// number of each output, to show that the comparison notices.
     pub fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
@@ -60,7 +85,7 @@ impl Case {
                 output[0] += 1e-2 * (1.0 + norm(reference));
             }
             let error = relative_error(output, reference);
-            // Not max(): a NaN must win.
+            // Not max(), which would drop a NaN.
             if error.is_nan() || error > worst {
                 worst = error;
             }
@@ -97,12 +122,27 @@ impl Case {
         }
     }
 
-    /// The same case as one of this storage, which has a suffix to its name unless it is the usual one.
+    /// The same case with this storage of activations; 16 bits add a suffix to the name.
     fn stored_in(mut self, storage: Storage) -> Self {
         self.storage = storage;
         if storage == Storage::F16 {
             self.name += "/f16";
         }
+        self
+    }
+
+    /// The same case computed in this precision; 64 bits add a suffix to the name.
+    fn computed_in(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        if precision == Precision::F64 {
+            self.name += "/f64";
+        }
+        self
+    }
+
+    /// The same case, of a kernel that exists in variants that are tuned.
+    fn tunable(mut self) -> Self {
+        self.tunable = true;
         self
     }
 
@@ -159,19 +199,10 @@ pub fn recorded(
         recording.submit(gpu);
         outputs.iter().map(|tensor| gpu.read_f64(tensor)).collect()
     };
-    Case {
-        name: name.to_owned(),
-        shape,
-        tolerance,
-        precision: Precision::F32,
-        storage: Storage::F32,
-        split: Box::new(|outputs| outputs),
-        run: Box::new(run),
-        reference: LazyCell::new(Box::new(reference)),
-    }
+    Case::new(name, shape, tolerance, run, reference)
 }
 
-/// [`recorded`] for a stage that exists in both precisions; 64 bits add a suffix to the name.
+/// [`recorded`] for a stage that exists in both precisions, with a tolerance for 32 and one for 64 bits.
 fn recorded_in(
     precision: Precision,
     name: &str,
@@ -180,14 +211,14 @@ fn recorded_in(
     prepare: impl Fn(&mut Recorder) -> Result<Vec<Tensor>> + 'static,
     reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
 ) -> Case {
-    let (name, tolerance) = match precision {
-        Precision::F32 => (name.to_owned(), tolerance[0]),
-        Precision::F64 => (format!("{name}/f64"), tolerance[1]),
+    let tolerance = match precision {
+        Precision::F32 => tolerance[0],
+        Precision::F64 => tolerance[1],
     };
-    Case { precision, ..recorded(&name, shape, tolerance, prepare, reference) }
+    recorded(name, shape, tolerance, prepare, reference).computed_in(precision)
 }
 
-/// [`garbage`] of a type; in 16 bits it is infinite.
+/// [`garbage`] of this type; in 16 bits it is infinite.
 fn garbage_in(gpu: &Gpu, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
     gpu.table(label, &vec![-1.2345e6; len], element)
 }
@@ -203,7 +234,7 @@ pub fn widen(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&v| f64::from(v)).collect()
 }
 
-/// An output full of garbage, so that an element nobody writes shows.
+/// An output full of garbage, so that an element that the kernel does not write shows.
 pub fn garbage(gpu: &Gpu, label: &str, len: usize) -> Result<Tensor> {
     gpu.tensor_from(label, &vec![-1.2345e6; len])
 }

@@ -6,7 +6,7 @@ use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu;
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::upsample as reference_upsample;
-use crate::gpu::layer::input::NORM_LEN;
+use crate::gpu::layer::layers::NORM_LEN;
 use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::nn::conv1x1::{self, conv1x1, conv1x1_backward};
 use crate::gpu::nn::upsample;
@@ -28,7 +28,7 @@ pub(super) fn cases() -> Vec<Case> {
     for (filters, batch, nx, ny) in
         [(vec![8], 2, 8, 16), (vec![8, 16, 24], 3, 16, 32), (vec![16; 4], 2, 32, 32), (vec![8; 6], 2, 32, 64)]
     {
-        // Every variant of every kernel has its cases above; here one network shows that they fit together.
+        // Every variant of every kernel has cases of its own; here one network shows that they fit together.
         let all = filters.len() == 3;
         for (storage, padding) in
             storages(all).into_iter().filter(|&(_, padding)| all || padding == Padding::Circular)
@@ -57,7 +57,8 @@ pub(super) fn cases() -> Vec<Case> {
     }
     cases
 }
-/// As [`tolerance`], for stages of a few additions.
+
+/// The largest error of a stage of a few additions; else as [`tolerance`].
 fn exact(storage: Storage) -> f64 {
     match storage {
         Storage::F32 => 1e-6,
@@ -153,7 +154,7 @@ fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
         let mut sums = vec![0.0; channels + 1];
         cpu::reduce::sum_rows(&shares, &mut sums);
         let [_, affine, mut norm_rows] = below.reference(gradient).try_into().expect("three outputs");
-        // The factor of ∂L/∂output holds the weight.
+        // The factor of ∂L/∂output contains the weight.
         (0..channels).for_each(|c| norm_rows[NORM_LEN * c + 4] *= weights[c]);
         vec![sums, affine, norm_rows]
     };
@@ -166,7 +167,7 @@ fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
     })
 }
 
-/// [`noise`] that changes once in a sample of 16×32 cells: most of the cells that are pooled have equal neighbours.
+/// [`noise`] of one value for every 256 cells: most of the cells that are pooled have equal neighbours.
 fn blocks(stream: u64, len: usize) -> Vec<f32> {
     noise(stream, len.div_ceil(256)).into_iter().flat_map(|value| [value; 256]).take(len).collect()
 }
@@ -205,7 +206,7 @@ fn network_case(
         network.backward(&params, &widen(&input), &widen(&gradient), &mut gradients, None);
         vec![output, running, gradients]
     };
-    // The gradients of biases before a batch norm are an exact zero; what else is dead is rounding noise.
+    // The gradients of biases before a batch norm are an exact zero. Other dead gradients are rounding noise.
     let is_noise =
         |entry: &Entry| entry.dead && entry.name.contains("sample") && !entry.name.ends_with("input.bias");
     let ranges: Vec<_> = entries
@@ -216,9 +217,10 @@ fn network_case(
             _ => None,
         })
         .collect();
-    // In 16 bits: roundings by up to 2⁻¹¹ put about 1e-4 of the ReLUs' arguments on the other side of zero, which
-    // changes the gradients of a layer by √1e-4 = 1e-2. Layers add up, and at deep levels with few values per channel
-    // batch norm multiplies it: networks of four levels and more are compared by their losses (cases/step.rs).
+    // In 16 bits, roundings by up to 2⁻¹¹ put about 1e-4 of the ReLUs' arguments on the other side of zero,
+    // which changes the gradients of a layer by √1e-4 = 1e-2. The errors of the layers add up, and batch
+    // norms multiply them on coarse levels with few values per channel: networks of four levels and more are
+    // compared by their losses (cases/step.rs).
     let tolerance = match storage {
         Storage::F32 => 1e-4,
         Storage::F16 => 1e-1,

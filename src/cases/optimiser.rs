@@ -5,9 +5,8 @@ use crate::cpu;
 use crate::gpu::step::adam::Optimiser;
 use crate::gpu::step::guard::Guard;
 use crate::gpu::{Gpu, Recorder};
+use crate::model::Adam;
 use crate::model::unet::init::State;
-use crate::model::{Adam, Precision, Storage};
-use std::cell::LazyCell;
 use std::sync::Arc;
 
 const UPDATES: u64 = 5;
@@ -29,8 +28,8 @@ enum BadPlace {
     Running,
 }
 
-/// Gradients from 1e-9 to 1e3 for five updates; a `bad` number in update 3 must leave the state as it was
-/// then, and running statistics as they were.
+/// Five updates with gradients from 1e-9 to 1e3. A `bad` number in update 3 must leave the state as it is
+/// before that update.
 fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
@@ -77,16 +76,7 @@ fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         vec![params, m, v, last_good, widen(&running()), widen(&running())]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
-    Case {
-        name,
-        shape: format!("{len}"),
-        tolerance: 1e-6,
-        precision: Precision::F32,
-        storage: Storage::F32,
-        split: Box::new(|outputs| outputs),
-        run: Box::new(run),
-        reference: LazyCell::new(Box::new(reference)),
-    }
+    Case::new(&name, format!("{len}"), 1e-6, run, reference)
 }
 
 /// A guard whose last good parameters and statistics are these.
@@ -94,7 +84,7 @@ fn good(gpu: &Gpu, params: Vec<f32>, buffers: Vec<f32>) -> crate::Result<Guard> 
     Guard::new(gpu, &State { params, buffers, batches_tracked: 0 })
 }
 
-/// More elements than one row of workgroups holds.
+/// Copies more elements than one row of workgroups holds.
 fn keep_case() -> Case {
     let lens = [(1 << 23) + 300, 500];
     let values = |len: usize| -> Vec<f32> { (0..len).map(|i| i as f32).collect() };
@@ -105,5 +95,7 @@ fn keep_case() -> Case {
         guard.keep_last_good(r, &weights?, &running?)?;
         Ok(vec![guard.last_good_params, guard.last_good_running])
     };
-    recorded("keep", format!("{}", lens[0]), 0.0, prepare, move || lens.map(|n| widen(&values(n))).to_vec())
+    recorded("last_good", format!("{}", lens[0]), 0.0, prepare, move || {
+        lens.map(|n| widen(&values(n))).to_vec()
+    })
 }

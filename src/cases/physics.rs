@@ -2,18 +2,18 @@
 
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
-use crate::gpu::Recorder;
 use crate::gpu::heat::fft::{Fft, Load, Store, pairs};
 use crate::gpu::heat::inverse::Inverse;
 use crate::gpu::heat::rasterise::{flatten, rasterise};
 use crate::gpu::probes::exp64::exp64;
 use crate::gpu::step::mean_shift::{self, MeanShift};
+use crate::gpu::{Gpu, Recorder};
 use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Method, Objective, Precision, Rectangle, Storage};
+use crate::model::{HeatEquation, Method, Objective, Precision, Rectangle};
 use num_complex::Complex;
-use std::cell::LazyCell;
+use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -66,28 +66,21 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// exp64(x)·exp(-x) is 1 over the whole range of normal results, so that no magnitude hides another.
+/// Compares exp64(x)·exp(-x) with 1 over the whole range of normal results, so that small ones do not hide
+/// behind large ones.
 fn exp64_case() -> Case {
     let x = |i: usize| -708.0 + 1417.0 * i as f64 / 9999.0;
-    let name = "exp64".to_owned();
-    Case {
-        name,
-        shape: "10000".to_owned(),
-        tolerance: 1e-15,
-        precision: Precision::F64,
-        storage: Storage::F32,
-        split: Box::new(|outputs| outputs),
-        run: Box::new(move |gpu| {
-            let list: Vec<f64> = (0..10_000).map(x).collect();
-            let input = gpu.table("x", &list, Precision::F64)?;
-            let output = garbage_in(gpu, "y", list.len(), Precision::F64)?;
-            let mut recorder = Recorder::new(gpu);
-            exp64(&mut recorder, &input, &output, list.len())?;
-            recorder.finish().submit(gpu);
-            Ok(vec![gpu.read_f64(&output)?.iter().zip(&list).map(|(y, x)| y / x.exp()).collect()])
-        }),
-        reference: LazyCell::new(Box::new(|| vec![vec![1.0; 10_000]])),
-    }
+    let run = move |gpu: &Arc<Gpu>| {
+        let list: Vec<f64> = (0..10_000).map(x).collect();
+        let input = gpu.table("x", &list, Precision::F64)?;
+        let output = garbage_in(gpu, "y", list.len(), Precision::F64)?;
+        let mut recorder = Recorder::new(gpu);
+        exp64(&mut recorder, &input, &output, list.len())?;
+        recorder.finish().submit(gpu);
+        Ok(vec![gpu.read_f64(&output)?.iter().zip(&list).map(|(y, x)| y / x.exp()).collect()])
+    };
+    let reference = || vec![vec![1.0; 10_000]];
+    Case { precision: Precision::F64, ..Case::new("exp64", "10000".to_owned(), 1e-15, run, reference) }
 }
 
 fn rectangles(batch: usize, nx: usize, ny: usize) -> Vec<Rectangle> {
@@ -160,7 +153,7 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precis
     recorded_in(precision, name, format!("{count}x{nx}x{ny}"), [1e-5, 1e-14], prepare, reference)
 }
 
-/// Computed in `precision`, stored in `stored`.
+/// A diffusion that is computed in `precision` and stored in `stored`.
 fn diffuse_case(
     batch: usize,
     nx: usize,
@@ -236,8 +229,8 @@ fn signal_case(
     recorded_in(precision, &name, format!("{batch}x{nx}x{ny} a={amount}"), [1e-5, 1e-11], prepare, reference)
 }
 
-/// The literal inverse of a residual that is strong at low frequencies. In 32 bits the residual's own rounding is
-/// what the noise floor of 1e-6 lets pass, hence the tolerance.
+/// The literal inverse of a residual that is strong at low frequencies. In 32 bits the rounding errors of the
+/// residual itself exceed the noise floor of 1e-6 and are inverted, hence the tolerance.
 fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Precision) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let residual = move || {
@@ -255,7 +248,7 @@ fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Prec
             residual.chunks_exact(nx * ny).map(|r| cpu::heat::inverse::sigma(r, UNCERTAINTY)).collect();
         r.gpu.write_f64(&inverse.sigma, &sigma);
         inverse.record(r)?;
-        // The imaginary part is rounding noise, small beside the real one.
+        // The imaginary part is rounding noise, which is small beside the real part.
         Ok(vec![inverse.field.clone()])
     };
     let reference = move || {

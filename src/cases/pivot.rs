@@ -1,12 +1,13 @@
-//! z in 16 bits where its mean is large beside its spread: what the pivot is for.
+//! z in 16 bits where its mean is large beside its spread, which is what the pivot is for.
 
-use crate::cases::convolution::arrange;
+use crate::cases::convolution::pack;
 use crate::cases::layers::lone_norm;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm, update_running};
-use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::{Layer, NORM_LEN, Source};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
+use crate::gpu::layer::epilogue::Epilogue;
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::conv3x3;
 use crate::gpu::nn::pack_weights::{Pivot, Weights};
 use crate::gpu::{Recorder, Shape};
@@ -15,7 +16,7 @@ use crate::model::{Activation, Padding, Storage};
 const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
 const CHANNELS: usize = 12;
 
-/// Mean and half spread of the convolutions' input, and how far the running mean is behind.
+/// Mean and half spread of the convolutions' input, and how far the running mean lags behind that mean.
 const OFFSET: f32 = 100.0;
 const SPREAD: f32 = 1.0;
 const LAG: f32 = 0.5;
@@ -27,7 +28,7 @@ const TOLERANCE: f64 = 2e-3;
 enum Part {
     /// ẑ, and the running statistics.
     Values,
-    /// The mean of ẑ, which must be zero as of values stored in 32 bits.
+    /// The mean of ẑ, which must be as near to zero as that of values stored in 32 bits.
     Mean,
 }
 
@@ -35,12 +36,12 @@ pub(super) fn cases() -> Vec<Case> {
     vec![case(Part::Values, TOLERANCE, true), case(Part::Mean, 1e-5, true)]
 }
 
-/// The batch norm of convolutions that only multiply by ±2^k. With `near`, the running means are near the means of z;
-/// else the pivots are zero.
+/// The batch norm of convolutions that only multiply by ±2^k. With `near`, the running means are near the
+/// means of z; if not, the pivots are zero.
 fn case(part: Part, tolerance: f64, near: bool) -> Case {
     let field: Vec<f32> = noise(32, SHAPE.values()).iter().map(|v| OFFSET + SPREAD * v).collect();
     let factor = |c: usize| if c % 3 == 2 { -1.0 } else { 1.0 } * (1 << (c % 4)) as f32;
-    // γ, β, biases, then weights.
+    // The parameters are γ, β, the biases, and the weights.
     let mut params = noise(33, 3 * CHANNELS);
     params.resize(12 * CHANNELS, 0.0);
     (0..CHANNELS).for_each(|c| params[3 * CHANNELS + 9 * c + 4] = factor(c));
@@ -55,7 +56,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let pivot = Some(Pivot::RunningMean { bias: 2 * CHANNELS, running_mean: 0 });
         let (offset, padding) = (3 * CHANNELS, Padding::Circular);
         let weights = Weights { offset, c_out: CHANNELS, c_in: 1, taps: 9, padding, pivot };
-        let arrangement = arrange(r, weights, &flat, &start)?;
+        let packing = pack(r, weights, &flat, &start)?;
         let layer = Layer {
             z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
             norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
@@ -64,9 +65,9 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
             activation: Activation::Relu,
         };
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(SHAPE, CHANNELS))?;
-        let sink = Sink::Moments { z: &layer.z, moments: &moments, pool: None };
-        let source = Source::Plain { field: &x, channels: 1 };
-        conv3x3::conv3x3(r, SHAPE, source, arrangement.forward(0), sink)?;
+        let epilogue = Epilogue::Moments { z: &layer.z, moments: &moments, pool: None };
+        let conv_input = ConvInput::Plain { field: &x, channels: 1 };
+        conv3x3::conv3x3(r, SHAPE, conv_input, packing.forward(0), epilogue)?;
         let weights = r.gpu.tensor_from("weights", &flat)?;
         let running = r.gpu.tensor_from("running", &start)?;
         let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(SHAPE) };

@@ -4,8 +4,7 @@ use crate::cases::gradients::*;
 use crate::cases::layers::*;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::Norm;
-use crate::cpu::nn::max_pool as reference_pool;
-use crate::cpu::unet::res_block as reference;
+use crate::cpu::nn::{max_pool as reference_pool, res_sum as reference_sum};
 use crate::gpu::nn::activation::{self, activation_backward};
 use crate::gpu::nn::conv1x1::{self, output_gradient};
 use crate::gpu::nn::max_pool::{max_pool, max_pool_backward};
@@ -14,7 +13,7 @@ use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, Storage};
 
-/// Of every layer here.
+/// The channels of every layer in these cases.
 const CHANNELS: usize = 10;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -78,7 +77,7 @@ fn sum_case(shape: Shape, activation: Activation, storage: Storage) -> Case {
         for (plane, (out, (z, x))) in out.chunks_exact_mut(shape.cells()).zip(planes).enumerate() {
             let [norm, other]: [Norm<f64>; 2] =
                 [&own.norms(), &shortcut_norms].map(|norms| widen_norm(norms[plane % CHANNELS]));
-            reference::res_sum(activation, norm, z, other, x, out);
+            reference_sum::res_sum(activation, norm, z, other, x, out);
         }
         vec![out]
     };
@@ -87,7 +86,7 @@ fn sum_case(shape: Shape, activation: Activation, storage: Storage) -> Case {
     first_stored(case.stored_in(storage), shape, CHANNELS, 1.0)
 }
 
-/// Numbers of which some of four neighbours are equal.
+/// Noise of few different values, so that some of four neighbours are equal.
 fn tied(stream: u64, len: usize) -> Vec<f32> {
     noise(stream, len).into_iter().map(|v| (4.0 * v).round() / 4.0).collect()
 }

@@ -1,4 +1,4 @@
-//! The whole training step in lockstep with the f64 reference: losses, gradients, weights after two updates.
+//! The whole training step beside the f64 reference: losses, gradients, and weights after two updates.
 
 use crate::cases::{Case, widen};
 use crate::cpu;
@@ -9,7 +9,6 @@ use crate::model::unet::init::State;
 use crate::model::{
     Batch, HeatEquation, Losses, Method, Objective, Precision, StepSpec, Storage, UNet, UNetConfig, noise,
 };
-use std::cell::LazyCell;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -27,12 +26,12 @@ pub(super) fn cases() -> Vec<Case> {
             let heat = HeatEquation { nx, ny, amount: 8.0 };
             let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
             if !usual && filters != [8, 16] {
-                continue; // what differs is the signal alone
+                continue; // only the signal is different
             }
             let lockstep = Lockstep { objective, precision, storage, filters, batch, heat };
-            // In 16 bits, losses by the roundings of 11-bit mantissas in some ten layers; gradients by the
-            // ReLUs whose argument changes sign (network.rs); weights by two steps of 1e-3 in a direction of
-            // that accuracy.
+            // In 16 bits, the losses differ by the roundings of 11-bit mantissas in some ten layers, the
+            // gradients by the ReLUs whose argument changes sign (network.rs), and the weights by two steps
+            // of 1e-3 in a direction of that accuracy.
             let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
                 (Storage::F32, _) => &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)],
                 (Storage::F16, ..4) => {
@@ -54,8 +53,8 @@ enum Part {
     Losses,
     /// Gradients of the first step.
     Gradients,
-    /// Parameters after the second update; Adam's first update divides every gradient by its own size, so
-    /// dead parameters are left out.
+    /// Parameters after the second update. Adam's first update divides every gradient by its own size, so
+    /// that dead parameters would be noise: they are left out.
     Weights,
 }
 
@@ -137,22 +136,15 @@ impl Lockstep {
 
     fn name(&self, part: Part) -> String {
         let noise = if self.objective.noise > 0.0 { "/noise" } else { "" };
-        let precision = if self.precision == Precision::F64 { "/f64" } else { "" };
-        format!("step/{}{noise}/{part:?}{precision}", self.objective.method.name())
+        format!("step/{}{noise}/{part:?}", self.objective.method.name()).to_lowercase()
     }
 
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
-        Case {
-            name: self.name(part).to_lowercase(),
-            precision: self.precision,
-            storage: Storage::F32,
-            shape: format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters),
-            tolerance,
-            split: Box::new(|outputs| outputs),
-            run: Box::new(move |gpu| on_gpu.on_gpu(gpu, part)),
-            reference: LazyCell::new(Box::new(move || on_cpu.on_cpu(part))),
-        }
-        .stored_in(self.storage)
+        let shape = format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters);
+        let run = move |gpu: &Arc<Gpu>| on_gpu.on_gpu(gpu, part);
+        let reference = move || on_cpu.on_cpu(part);
+        let case = Case::new(&self.name(part), shape, tolerance, run, reference);
+        case.computed_in(self.precision).stored_in(self.storage)
     }
 }

@@ -1,15 +1,15 @@
 //! `unheat bench`.
 
-use crate::bench::{self, By, Comparison, Options, Report, figure, table};
-use crate::cli::Outcome;
-use crate::cli::messages::{note, say};
-use crate::cli::settings::Settings;
-use crate::cli::tune::Tuning;
+use crate::bench::{self, By, Comparison, Measurement, Options, figure, table};
+use crate::cli::flags::settings::StepSettings;
+use crate::cli::flags::tuning::Tuning;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::{note, say};
 use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;
 use crate::io::atomic;
-use crate::train::TrainConfig;
 use crate::{Error, Result};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use serde::Serialize;
 use std::path::PathBuf;
@@ -18,18 +18,18 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    settings: Settings,
+    settings: StepSettings,
     #[command(flatten)]
     tuning: Tuning,
     /// Rows of the table: a kernel, a layer, or each dispatch
-    #[arg(long, value_enum, default_value_t = ByName::Kernel)]
-    by: ByName,
+    #[arg(long, value_enum, default_value_t = By::Kernel)]
+    by: By,
     /// Steps to time [default: as many as take 3 seconds]
     #[arg(long)]
     steps: Option<usize>,
     /// Time dispatches by the GPU's clock or by the host's [default: timestamps, where the adapter has them]
     #[arg(long, value_enum)]
-    timing: Option<TimingName>,
+    timing: Option<Timing>,
     /// Print everything measured as JSON, for tools and for --compare
     #[arg(long)]
     json: bool,
@@ -41,52 +41,35 @@ pub(super) struct Arguments {
     output: Option<PathBuf>,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum ByName {
-    Kernel,
-    Layer,
-    Dispatch,
-}
+impl ValueEnum for Timing {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Timestamps, Self::Submissions]
+    }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum TimingName {
-    Timestamps,
-    Submissions,
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Timestamps => "timestamps",
+            Self::Submissions => "submissions",
+        }))
+    }
 }
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Output<'a> {
     #[serde(flatten)]
-    report: &'a Report,
+    measured: &'a Measurement,
     #[serde(skip_serializing_if = "Option::is_none")]
     comparison: Option<&'a Comparison>,
 }
 
-impl Arguments {
-    fn by(&self) -> By {
-        match self.by {
-            ByName::Kernel => By::Kernel,
-            ByName::Layer => By::Layer,
-            ByName::Dispatch => By::Dispatch,
-        }
-    }
-
-    fn options(&self) -> Options {
-        let timing = self.timing.map(|timing| match timing {
-            TimingName::Timestamps => Timing::Timestamps,
-            TimingName::Submissions => Timing::Submissions,
-        });
-        Options { steps: self.steps, timing }
-    }
-}
-
 pub(super) fn run(arguments: Arguments) -> Outcome {
     // What is impossible is said before anything is measured.
-    let config = arguments.settings.config(TrainConfig::default());
+    let config = &arguments.settings.config;
     let plan = config.plan()?;
-    arguments.options().check()?;
-    let before = arguments.compare.as_deref().map(Report::read).transpose()?;
+    let options = Options { steps: arguments.steps, timing: arguments.timing };
+    options.check()?;
+    let before = arguments.compare.as_deref().map(Measurement::read).transpose()?;
     if let Some(path) = &arguments.output {
         atomic::check_folder(path)?;
         atomic::check_target(path)?;
@@ -95,20 +78,20 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let device = Device::open(&choice)?;
     check(&arguments, &device)?;
     note!("measuring {}", device.describe());
-    arguments.tuning.find(&device, &config, &plan)?;
-    let report = bench::run(&config, &device, &arguments.options(), &mut |what| note!("... {what}"))?;
+    arguments.tuning.find(&device, config, &plan)?;
+    let measured = bench::measure(config, &device, &options, &mut |what| note!("... {what}"))?;
     if let Some(path) = &arguments.output {
-        figure::roofline(path, &report)?;
+        figure::roofline(path, &measured)?;
     }
-    let comparison = before.map(|before| Comparison::new(&before, &report, arguments.by()));
+    let comparison = before.map(|before| Comparison::new(&before, &measured, arguments.by)).transpose()?;
     if arguments.json {
-        let output = Output { report: &report, comparison: comparison.as_ref() };
+        let output = Output { measured: &measured, comparison: comparison.as_ref() };
         let text = serde_json::to_string_pretty(&output)
             .map_err(|e| Error::Device(format!("the result cannot be written as JSON: {e}")))?;
         say!("{text}");
         return Ok(ExitCode::SUCCESS);
     }
-    say!("{}", table::report(&report, arguments.by()));
+    say!("{}", table::measurement(&measured, arguments.by));
     if let Some(comparison) = comparison {
         say!("\n{}", table::comparison(&comparison));
     }
@@ -127,9 +110,7 @@ fn check(arguments: &Arguments, device: &Device) -> Result<()> {
         Device::Cpu if arguments.timing.is_some() => Err(Error::usage(
             "--timing is about dispatches, and the CPU engine has none; name an adapter with --device",
         )),
-        Device::Gpu(gpu)
-            if matches!(arguments.timing, Some(TimingName::Timestamps)) && !gpu.has_timestamps() =>
-        {
+        Device::Gpu(gpu) if matches!(arguments.timing, Some(Timing::Timestamps)) && !gpu.has_timestamps() => {
             Err(Error::usage(format!("{} has no timestamps; use --timing submissions", gpu.name())))
         }
         _ => Ok(()),

@@ -2,9 +2,9 @@
 
 use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
-use crate::cli::Outcome;
-use crate::cli::messages::say;
-use crate::cli::tune::{self, Tuning};
+use crate::cli::flags::tuning::{self, Tuning};
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
 use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
 use crate::gpu::{Checks, Gpu, Variants};
@@ -16,12 +16,13 @@ use std::sync::Arc;
 
 /// What the table means.
 pub(super) const NOTES: &str = "\
-trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release build, without
-bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be within the tolerance. Where
-only trusted fails, a kernel most likely reaches beyond its data, or the driver miscompiles it.
+trusted and checked are the largest errors of the two builds of a kernel: as `train` runs it in a release
+build, without bounds checks; and with the checks that wgpu injects, as debug builds run it. Both must be
+within the tolerance. Where only trusted fails, a kernel most likely reaches beyond its data, or the driver
+miscompiles it.
 
-Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two cores, far less
-where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
+Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two
+cores, far less where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -51,7 +52,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             let Ok(choice) = device.parse::<DeviceChoice>();
             if matches!(choice, DeviceChoice::Auto | DeviceChoice::Cpu) {
                 return Err(Error::usage(format!(
-                    "device '{device}': check compares a GPU with the CPU; name an adapter, or leave --device out for all"
+                    "device '{device}': check compares a GPU with the CPU; name an adapter, or leave \
+                     --device out for all"
                 )));
             }
             vec![find(&choice)?]
@@ -80,7 +82,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
         let config = TrainConfig::default();
-        tune::find(&trusted, &config, &config.plan()?)?;
+        tuning::find(&trusted, &config, &config.plan()?)?;
     }
     let variants = trusted.variants();
     let info = trusted.info();
@@ -116,12 +118,12 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     Ok(failures)
 }
 
-/// The largest error over the variants in force; of a convolution by itself, over everything that was chosen for any
-/// work: the case's own work is smaller than that of a training step.
+/// The largest error over the variants in force; of a convolution by itself, over everything that was chosen
+/// for any work: the case's own work is smaller than that of a training step.
 fn error(case: &Case, gpu: &Arc<Gpu>, variants: &Variants, spoil: bool) -> Result<f64> {
     gpu.set_variants(variants.clone());
     let mut worst = case.error(gpu, spoil)?;
-    if !case.name.starts_with("conv3x3") {
+    if !case.tunable {
         return Ok(worst);
     }
     for round in variants.rounds() {

@@ -1,9 +1,10 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
-use crate::cli::messages::{note, say};
-use crate::cli::progress::Display;
-use crate::cli::settings::MethodName;
-use crate::cli::{Outcome, interrupt, train};
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::interrupt;
+use crate::cli::terminal::messages::{note, say};
+use crate::cli::terminal::progress::Display;
+use crate::cli::train;
 use crate::engine::Device;
 use crate::io::run_folder;
 use crate::io::tables::metrics;
@@ -13,45 +14,46 @@ use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
 use crate::train::{Resumed, TrainConfig};
 use crate::{Error, Result};
-use clap::{ArgMatches, Args};
+use clap::Args;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use toml::Table;
 
-/// Samples per step where nothing is said: three trainings take minutes even in software.
-const BATCH: usize = 32;
+/// Samples per step by default: three trainings take minutes even in software.
+pub(super) const BATCH: &str = "32";
 
 #[derive(Args)]
 #[group(skip)] // or its name would be that of train's
 pub(super) struct Arguments {
     /// The methods to train, one after the other on the same data from the same weights
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = MethodName::ALL)]
-    methods: Vec<MethodName>,
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ALL)]
+    methods: Vec<Method>,
     #[command(flatten)]
     train: train::Arguments,
 }
 
-pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
-    let said = arguments.train.said(matches)?;
-    if said.contains_key("method") {
+pub(super) fn run(mut arguments: Arguments) -> Outcome {
+    let given = arguments.train.settings.given()?;
+    if given.contains_key("method") {
         return Err(Error::usage(
             "method: compare trains several; list them with --methods sip,gd,supervised",
         ));
     }
     let mut methods: Vec<Method> = Vec::new();
-    for method in arguments.methods.iter().map(|&name| name.into()) {
+    for &method in &arguments.methods {
         if !methods.contains(&method) {
             methods.push(method);
         }
     }
     let (config, resumed) = match arguments.train.resume.take() {
-        None => (arguments.train.config(defaulted(said.clone()))?, None),
+        None => (arguments.train.config()?, None),
         Some(folder) => (settings_of(&folder, &methods)?, Some(folder)),
     };
     for &method in &methods {
-        TrainConfig { method, ..config.clone() }.plan()?; // what is impossible is said before anything is trained
+        // What is impossible is said before anything is trained.
+        TrainConfig { method, ..config.clone() }.plan()?;
     }
     let mut plan = config.plan()?;
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
@@ -68,7 +70,7 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
         let config = TrainConfig { method, ..config.clone() };
         let run = folder.join(method.name());
         note!("{}:", method.title());
-        if !train_one(&arguments.train, &config, &said, &run, &device, &caught)? {
+        if !train_one(&arguments.train, &config, &given, &run, &device, &caught)? {
             note!("stopped; to go on: unheat compare --resume {}", folder.display());
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
@@ -93,11 +95,6 @@ pub(super) fn run(mut arguments: Arguments, matches: &ArgMatches) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-fn defaulted(mut said: Table) -> Table {
-    said.entry("batch").or_insert((BATCH as i64).into());
-    said
-}
-
 /// The settings of a comparison that goes on: those of its first run, which all share but for the method.
 fn settings_of(folder: &Path, methods: &[Method]) -> Result<TrainConfig> {
     let run =
@@ -115,14 +112,14 @@ fn settings_of(folder: &Path, methods: &[Method]) -> Result<TrainConfig> {
 fn train_one(
     arguments: &train::Arguments,
     config: &TrainConfig,
-    said: &Table,
+    given: &Table,
     folder: &Path,
     device: &Device,
     caught: &Arc<AtomicBool>,
 ) -> Result<bool> {
     let outcome = if folder.exists() {
         let run = Resumed::open(folder)?;
-        let config = train::changed(&run, folder, said.clone())?;
+        let config = train::changed(&run, folder, given.clone())?;
         if run.step() == config.steps {
             return Ok(true);
         }

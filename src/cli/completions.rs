@@ -1,8 +1,8 @@
 //! `unheat completions`.
 
-use crate::cli::Outcome;
-use crate::cli::messages::say;
-use clap::Args;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
+use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use std::process::ExitCode;
 
@@ -13,9 +13,9 @@ pub(super) struct Arguments {
     shell: Shell,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, mut program: Command) -> Outcome {
     let mut script = Vec::new(); // clap's own writing to a closed pipe would panic
-    generate(arguments.shell, &mut crate::cli::command(), "unheat", &mut script);
+    generate(arguments.shell, &mut program, "unheat", &mut script);
     say!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -2,8 +2,8 @@
 
 use crate::Error;
 use crate::blocking::adapters;
-use crate::cli::Outcome;
-use crate::cli::messages::say;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
 use crate::engine::device::NO_ADAPTER;
 use clap::Args;
 use std::process::ExitCode;

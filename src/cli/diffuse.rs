@@ -1,8 +1,10 @@
 //! `unheat diffuse`.
 
-use crate::cli::messages::say;
-use crate::cli::sources::{self, Kind};
-use crate::cli::{Outcome, arrays};
+use crate::cli::files::arrays;
+use crate::cli::files::sources::{self, Kind};
+use crate::cli::flags::device::DeviceFlag;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
 use crate::engine::operators;
 use crate::model::rng::Purpose;
 use crate::model::{Precision, noise};
@@ -14,8 +16,9 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048; or a picture
-    /// of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated instead of periodic; or a folder of them
+    /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048;
+    /// or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated instead of
+    /// periodic; or a folder of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
@@ -27,15 +30,15 @@ pub(super) struct Arguments {
     /// Seed of the noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
+    /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
+    /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// Compute in 32 or 64 bits
-    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
     physics: Precision,
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceFlag,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -69,7 +72,7 @@ impl Arguments {
 fn array(arguments: &Arguments) -> Outcome {
     let (x, heat) = arrays::read(&arguments.input, arguments.amount)?;
     sources::check_array_output(&arguments.output)?;
-    let compute = arrays::open(&arguments.device, arguments.physics)?;
+    let compute = arguments.device.open_for(arguments.physics)?;
     let y = operators::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
     let y = arguments.measured(0, y, heat.cells());
     arrays::write_like(&arguments.output, y, &x)?;
@@ -79,7 +82,7 @@ fn array(arguments: &Arguments) -> Outcome {
 fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
     let Arguments { amount, physics, .. } = *arguments;
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
-    let compute = arrays::open(&arguments.device, physics)?;
+    let compute = arguments.device.open_for(physics)?;
     sources::each(&jobs, |job, photo| {
         let diffusion = Diffusion::insulated(&compute, physics, photo.nx, photo.ny, amount)?;
         let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();

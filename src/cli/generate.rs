@@ -1,7 +1,9 @@
 //! `unheat generate`.
 
-use crate::cli::messages::say;
-use crate::cli::{Outcome, arrays};
+use crate::cli::files::arrays;
+use crate::cli::flags::device::DeviceFlag;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
 use crate::engine::operators;
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::rectangles::{self, Rectangles};
@@ -14,6 +16,9 @@ use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+/// The default of `--device`: a few fields are drawn before a GPU is open.
+pub(super) const DEVICE: &str = "cpu";
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -30,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Compute in 32 or 64 bits; also the dtype of the array
-    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
     physics: Precision,
     /// The array to write, [count, x, y]; replaced if it exists
     #[arg(short, long, value_name = "FILE.npy")]
@@ -41,9 +46,8 @@ pub(super) struct Arguments {
     /// Also write every field as a picture into this folder
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "cpu", value_name = "auto|cpu|INDEX|NAME")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceFlag,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -62,7 +66,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
     };
-    let compute = arrays::open(&arguments.device, arguments.physics)?;
+    let compute = arguments.device.open_for(arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
     let data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;

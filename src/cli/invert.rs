@@ -1,7 +1,9 @@
 //! `unheat invert`.
 
-use crate::cli::messages::note;
-use crate::cli::{Outcome, arrays};
+use crate::cli::files::arrays;
+use crate::cli::flags::device::DeviceFlag;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::note;
 use crate::cpu::heat::inverse::Inverted;
 use crate::engine::operators;
 use crate::io::arrays::npy::{self, Fields};
@@ -15,7 +17,8 @@ use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The residuals y* - P(x), or with --truth the predictions x: [batch, x, y] or [x, y] in 32- or 64-bit floats
+    /// The residuals y* - P(x), or with --truth the predictions x: [batch, x, y] or [x, y] in 32- or 64-bit
+    /// floats
     #[arg(short, long, value_name = "FILE.npy")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells²
@@ -28,7 +31,7 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,
     /// Compute in 32 or 64 bits [default: f64, or f32 with --truth, where 32 bits suffice]
-    #[arg(long, value_name = "f32|f64")]
+    #[arg(long)]
     physics: Option<Precision>,
     /// Also write what the inverse found: amp, kernel, sig_prob, raw_kernel, uncertainty
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "truth")]
@@ -36,9 +39,8 @@ pub(super) struct Arguments {
     /// The true fields x*: then dx is computed in its training form, from x* and the prediction x
     #[arg(long, value_name = "FILE.npy")]
     truth: Option<PathBuf>,
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceFlag,
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -64,7 +66,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
             input.shape
         )));
     }
-    let compute = arrays::open(&arguments.device, physics)?;
+    let compute = arguments.device.open_for(physics)?;
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
     let dx = operators::sip_update(&compute, physics, heat, &truth, &prediction)?;
     arrays::write_like(&arguments.output, dx, input)?;
@@ -73,7 +75,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
 
 fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcome {
     let physics = arguments.physics.unwrap_or(Precision::F64);
-    // The reference makes a float32 of this number before it widens it (SPEC 3).
+    // The reference makes a float32 of this number before it widens it (method §3).
     let uncertainty = f64::from(arguments.uncertainty as f32);
     if !(uncertainty.is_finite() && uncertainty > 0.0) {
         let given = arguments.uncertainty;
@@ -82,10 +84,11 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
     if arguments.diagnostics.as_ref() == Some(&arguments.output) {
         return Err(Error::usage("--output and --diagnostics name the same file"));
     }
-    let compute = arrays::open(&arguments.device, physics)?;
+    let compute = arguments.device.open_for(physics)?;
     if physics == Precision::F32 {
         note!(
-            "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is inverted too"
+            "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is \
+             inverted too"
         );
     }
     let inverted = operators::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;

@@ -1,9 +1,9 @@
 //! `unheat man`.
 
 use crate::Error;
-use crate::cli::Outcome;
-use crate::cli::messages::say;
-use clap::Args;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
+use clap::{Args, Command};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -14,11 +14,10 @@ pub(super) struct Arguments {
     folder: PathBuf,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
+pub(super) fn run(arguments: Arguments, program: Command) -> Outcome {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
-    clap_mangen::generate_to(crate::cli::command(), folder)
-        .map_err(Error::io(folder, "cannot write the manual pages"))?;
+    clap_mangen::generate_to(program, folder).map_err(Error::io(folder, "cannot write the manual pages"))?;
     say!(
         "the manual pages are in {}; read one with: man -l {}",
         folder.display(),

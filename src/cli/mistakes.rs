@@ -5,20 +5,19 @@ use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::{Arg, Command};
 use std::path::Path;
 
-/// The error with a tip, where clap has none: a bare word gets the flag that it should follow, a flag without its
-/// command the commands that have it.
-pub(super) fn advised(mut error: Error) -> Error {
+/// The error with a tip, where clap has none: a bare word gets the flag that it should follow, a flag without
+/// its command the commands that have it.
+pub(super) fn advised(mut error: Error, program: &Command) -> Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return error };
     let has_tip =
         [ContextKind::SuggestedArg, ContextKind::Suggested].into_iter().any(|kind| error.get(kind).is_some());
     if error.kind() != ErrorKind::UnknownArgument || has_tip {
         return error;
     }
-    let program = crate::cli::command();
     let command = std::env::args_os().nth(1).and_then(|name| program.find_subcommand(name));
     let tip = match (command, word.starts_with('-')) {
         (Some(command), false) => flag_for(command, word).map(|flag| format!("say '--{flag} {word}'")),
-        (None, true) => commands_with(&program, word),
+        (None, true) => commands_with(program, word),
         _ => None,
     };
     if let Some(tip) = tip {

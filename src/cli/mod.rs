@@ -1,33 +1,28 @@
-//! The command line: one file per command, each turning what a person typed into library calls.
+//! The command line: one file per command, each turning what a person typed into library calls. What they
+//! share is in the rooms [`flags`], [`files`] and [`terminal`].
 
 mod advice;
-mod arrays;
 mod bench;
 mod check;
 mod compare;
 mod completions;
 mod devices;
 mod diffuse;
+mod files;
+mod flags;
 mod generate;
-mod interrupt;
 mod invert;
 mod man;
-mod messages;
 mod mistakes;
-mod numbers;
-mod progress;
+mod outcome;
 mod reconstruct;
-mod restoration_report;
 mod restore;
-mod settings;
-mod sources;
+mod terminal;
 mod train;
-mod tune;
-mod view;
 
-use crate::{Error, Result};
+use crate::cli::flags::numbers;
+use crate::cli::terminal::messages::note;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
-use messages::note;
 use std::process::ExitCode;
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
@@ -42,8 +37,8 @@ struct Cli {
 enum Command {
     /// Train a network and draw what it learned
     Train(train::Arguments),
-    /// Train several methods side by side, and report how they and the classical ones compare (batches of 32 unless
-    /// --batch says otherwise)
+    /// Train several methods side by side, and report how they and the classical ones compare
+    #[command(mut_arg("batch", |batch| batch.default_value(compare::BATCH)))]
     Compare(compare::Arguments),
     /// Undo the diffusion of observed fields or pictures with a trained network
     Reconstruct(reconstruct::Arguments),
@@ -55,6 +50,7 @@ enum Command {
     /// How fast is training here, where does the time go, and what could this device do at most?
     Bench(bench::Arguments),
     /// Write fields of hot rectangles, random or given, to a .npy file
+    #[command(mut_arg("device", |device| device.default_value(generate::DEVICE)))]
     Generate(generate::Arguments),
     /// Diffuse fields or pictures: what an observer sees of them
     Diffuse(diffuse::Arguments),
@@ -73,16 +69,16 @@ fn command() -> clap::Command {
     numbers::explained(Cli::command())
 }
 
-/// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot be
-/// met, 1 for everything else.
+/// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot
+/// be met, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
-    let matches = command().try_get_matches().unwrap_or_else(|error| mistakes::advised(error).exit());
+    let matches =
+        command().try_get_matches().unwrap_or_else(|error| mistakes::advised(error, &command()).exit());
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
-    let (_, said) = matches.subcommand().expect("clap demands a command");
-    let result = match cli.command {
-        Command::Train(arguments) => train::run(arguments, said),
-        Command::Compare(arguments) => compare::run(arguments, said),
+    let outcome = match cli.command {
+        Command::Train(arguments) => train::run(arguments),
+        Command::Compare(arguments) => compare::run(arguments),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),
@@ -91,19 +87,11 @@ pub fn main() -> ExitCode {
         Command::Diffuse(arguments) => diffuse::run(arguments),
         Command::Invert(arguments) => invert::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
-        Command::Completions(arguments) => completions::run(arguments),
-        Command::Man(arguments) => man::run(arguments),
+        Command::Completions(arguments) => completions::run(arguments, command()),
+        Command::Man(arguments) => man::run(arguments, command()),
     };
-    match result {
-        Ok(code) => code,
-        Err(error) => {
-            note!("unheat: {error}{}", advice::advice(&error));
-            let impossible =
-                matches!(error, Error::Usage(_) | Error::Unsupported { .. } | Error::BatchTooLarge { .. });
-            ExitCode::from(if impossible { 2 } else { 1 })
-        }
-    }
+    outcome.unwrap_or_else(|error| {
+        note!("unheat: {error}{}", advice::advice(&error));
+        outcome::exit_code(&error)
+    })
 }
-
-/// What a command returns.
-type Outcome = Result<ExitCode>;

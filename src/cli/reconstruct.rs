@@ -1,13 +1,14 @@
 //! `unheat reconstruct`.
 
-use crate::cli::messages::{note, say};
-use crate::cli::restoration_report::{self, Seen};
-use crate::cli::restore::NOISE_NEEDED;
-use crate::cli::sources::{self, Job, Kind};
-use crate::cli::tune::Tuning;
-use crate::cli::{Outcome, arrays};
+use crate::cli::files::arrays;
+use crate::cli::files::restoration_figure::{self, Seen};
+use crate::cli::files::sources::{self, Job, Kind};
+use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::tuning::Tuning;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::{note, say};
 use crate::engine::predictor::{check_size, predict};
-use crate::engine::{Device, DeviceChoice, Norm, Trained, operators};
+use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::{npy, weights};
 use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
@@ -18,6 +19,7 @@ use crate::restore::classical::check_noise;
 use crate::restore::refine::refine;
 use crate::restore::tiled::reconstruct_planes;
 use crate::{Error, Result};
+use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -30,61 +32,60 @@ pub(super) struct Arguments {
     /// A trained network, unheat's or PyTorch's
     #[arg(long, value_name = "FILE.safetensors")]
     weights: PathBuf,
-    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits,
-    /// each colour by itself, 0 to 1); or a folder of pictures
+    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF, 8
+    /// or 16 bits, each colour by itself, 0 to 1); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// The predictions, of the input's shape and type or bit depth; replaced if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file [default: batch
-    /// for arrays; running for pictures, so that no tile depends on another]
+    /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file
+    /// [default: batch for arrays; running for pictures, so that no tile depends on another]
     #[arg(long, value_enum)]
-    norm: Option<NormName>,
-    /// Fields (of a picture: tiles) at a time; with --norm batch each batch has its own statistics [default: all, with
+    norm: Option<Norm>,
+    /// Fields (of a picture: tiles) at a time; with --norm batch each batch has its own statistics [default:
+    /// all, with
     /// --norm batch]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
     /// Diffusivity × time between truth and observation, in cells²; what --refine and --report go by
     #[arg(long)]
     amount: Option<f64>,
-    /// Then update each prediction by up to N damped inverses of its misfit to the observation; an update that would
-    /// make the misfit worse is not made
+    /// Then update each prediction by up to N damped inverses of its misfit to the observation; an update
+    /// that would make the misfit worse is not made
     #[arg(long, value_name = "N", requires = "amount")]
     refine: Option<usize>,
-    /// Standard deviation of the observation's noise, for --refine [default for pictures: that of rounding to 8 or 16
-    /// bits, 1/255/√12 or 1/65535/√12]
+    /// Standard deviation of the observation's noise, for --refine [default for pictures: that of rounding to
+    /// 8 or 16 bits, 1/255/√12 or 1/65535/√12]
     #[arg(long, value_name = "SIGMA", requires = "refine")]
     noise: Option<f64>,
-    /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an array, the
-    /// first four fields; of a folder, one report per picture in this folder
+    /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
+    /// array, the first four fields; of a folder, one report per picture in this folder
     #[arg(long, value_name = "FILE.png|DIR", requires = "amount")]
     report: Option<PathBuf>,
-    /// What there was before diffusion, to compare with in the report; of a folder, a folder with the same names
+    /// What there was before diffusion, to compare with in the report; of a folder, a folder with the same
+    /// names
     #[arg(long, value_name = "FILE|DIR", requires = "report")]
     truth: Option<PathBuf>,
     /// Compute the physics of --refine and --report in 32 or 64 bits
-    #[arg(long, default_value_t = Precision::F32, value_name = "f32|f64")]
+    #[arg(long, value_enum, default_value_t = Precision::F32)]
     physics: Precision,
     #[command(flatten)]
     tuning: Tuning,
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceFlag,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum NormName {
-    Batch,
-    Running,
-}
+impl ValueEnum for Norm {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Batch, Self::Running]
+    }
 
-impl NormName {
-    fn norm(self) -> Norm {
-        match self {
-            Self::Batch => Norm::Batch,
-            Self::Running => Norm::Running,
-        }
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(match self {
+            Self::Batch => "batch",
+            Self::Running => "running",
+        }))
     }
 }
 
@@ -110,8 +111,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     let (net, state) = weights::read(&arguments.weights)?;
     let open = |arguments: Arguments| {
-        let Ok(choice) = arguments.device.parse::<DeviceChoice>();
-        let device = Device::open(&choice)?;
+        let device = arguments.device.open()?;
         arguments.tuning.recall(&device);
         let (physics, said) = operators::device_for(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
@@ -130,7 +130,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let [count, nx, ny] = observed.shape;
     sources::check_array_output(&arguments.output)?;
     if arguments.refine.is_some() && arguments.noise.is_none() {
-        return Err(Error::usage(NOISE_NEEDED));
+        return Err(Error::usage(arrays::NOISE_NEEDED));
     }
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     if let Some(path) = &arguments.report {
@@ -139,7 +139,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let session = open(arguments)?;
     check_size(&session.net, nx, ny).map_err(|e| Error::file(&session.arguments.input, e.to_string()))?;
     let Session { arguments, net, state, device, .. } = &session;
-    let (norm, default) = match arguments.norm.map_or(Norm::Batch, NormName::norm) {
+    let (norm, default) = match arguments.norm.unwrap_or(Norm::Batch) {
         Norm::Batch => (Norm::Batch, count),
         Norm::Running => (Norm::Running, BATCH),
     };
@@ -156,10 +156,10 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted, None)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
-        let shown = count.min(restoration_report::ROWS) * nx * ny;
+        let shown = count.min(restoration_figure::ROWS) * nx * ny;
         let truth = truth.as_ref().map(|truth| &truth[..shown]);
         let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
-        restoration_report::draw(path, diffusion, &seen, Palette::Field)?;
+        restoration_figure::draw(path, diffusion, &seen, Palette::Field)?;
     }
     say!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
@@ -200,7 +200,7 @@ impl Session {
         let Self { arguments, net, state, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
         let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
-        let norm = arguments.norm.map_or(Norm::Running, NormName::norm);
+        let norm = arguments.norm.unwrap_or(Norm::Running);
         let trained = Trained { net, state, norm };
         let predicted = reconstruct_planes(device, trained, arguments.batch, &photo.planes, nx, ny)?;
         check_finite(&job.input, &predicted, nx * ny)?;
@@ -213,7 +213,7 @@ impl Session {
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
-            restoration_report::draw(
+            restoration_figure::draw(
                 path,
                 diffusion,
                 &Seen { observation, x, truth, nx, ny },

@@ -1,9 +1,11 @@
 //! `unheat restore`.
 
-use crate::cli::messages::say;
-use crate::cli::progress::Counter;
-use crate::cli::sources::{self, Kind};
-use crate::cli::{Outcome, arrays};
+use crate::cli::files::arrays;
+use crate::cli::files::sources::{self, Kind};
+use crate::cli::flags::device::DeviceFlag;
+use crate::cli::outcome::Outcome;
+use crate::cli::terminal::messages::say;
+use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::model::Precision;
 use crate::restore::Diffusion;
@@ -18,15 +20,16 @@ pub(super) struct Arguments {
     /// How the observation is turned back
     #[arg(long, value_enum, value_name = "one-shot|iterated|tikhonov|richardson-lucy")]
     method: MethodName,
-    /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048; or a
-    /// picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated; or a folder of them
+    /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to
+    /// 2048; or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated; or a folder
+    /// of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
     #[arg(long, default_value_t = 8.0)]
     amount: f64,
-    /// Standard deviation of the noise in a cell, 0 if there is none but rounding [default for pictures: that of rounding
-    /// to 8 or 16 bits, 1/255/√12 or 1/65535/√12]
+    /// Standard deviation of the noise in a cell, 0 if there is none but rounding [default for pictures: that
+    /// of rounding to 8 or 16 bits, 1/255/√12 or 1/65535/√12]
     #[arg(long, value_name = "SIGMA")]
     noise: Option<f64>,
     /// Iterations [default: 10 for iterated, 200 for richardson-lucy]
@@ -35,16 +38,16 @@ pub(super) struct Arguments {
     /// λ of Tikhonov's filter K/(K² + λ) [default: what the noise allows, by the discrepancy principle]
     #[arg(long, value_name = "LAMBDA")]
     lambda: Option<f64>,
-    /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced if it exists
+    /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
+    /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Compute in 32 or 64 bits. The difference shows where the noise is below 1e-6 of the values: 32 bits round to 3e-7,
-    /// files of 32-bit numbers to 1e-7
-    #[arg(long, default_value_t = Precision::F64, value_name = "f32|f64")]
+    /// Compute in 32 or 64 bits. The difference shows where the noise is below 1e-6 of the values: 32 bits
+    /// round to 3e-7, files of 32-bit numbers to 1e-7
+    #[arg(long, value_enum, default_value_t = Precision::F64)]
     physics: Precision,
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
-    #[arg(long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
-    device: String,
+    #[command(flatten)]
+    device: DeviceFlag,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
@@ -99,8 +102,8 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     sources::check_array_output(&arguments.output)?;
     let noise = match (arguments.noise, classic) {
         (Some(noise), _) => noise,
-        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // of no concern to them
-        (None, _) => return Err(Error::usage(NOISE_NEEDED)),
+        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // unused
+        (None, _) => return Err(Error::usage(arrays::NOISE_NEEDED)),
     };
     let device = open(arguments)?;
     let diffusion = Diffusion::periodic(&device, arguments.physics, &heat);
@@ -129,11 +132,8 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What to do about arrays that do not tell their noise.
-pub(super) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its standard deviation in a cell (0 if there is none)";
-
 fn open(arguments: &Arguments) -> Result<Device> {
-    arrays::open(&arguments.device, arguments.physics)
+    arguments.device.open_for(arguments.physics)
 }
 
 fn restored(classic: &Classic, diffusion: &Diffusion, noise: f64, y: &[f64]) -> Result<Vec<f64>> {

@@ -1,15 +1,16 @@
-//! The scalar of the CPU engine: every stage is generic over [`Real`], f32 to be fast and f64 to be a reference.
+//! The scalar of the CPU engine: every stage is generic over [`Real`], f32 for speed and f64 for reference.
 
 use crate::model::Precision;
+use num_traits::{Float, NumAssign};
+use std::fmt::Debug;
+use std::iter::Sum;
 
 /// `f32` or `f64`.
-pub trait Real:
-    num_traits::Float + num_traits::NumAssign + std::iter::Sum + Send + Sync + Default + std::fmt::Debug + 'static
-{
-    /// Which of the two.
+pub trait Real: Float + NumAssign + Sum + Send + Sync + Default + Debug + 'static {
+    /// Which of the two types this is.
     const PRECISION: Precision;
 
-    /// The nearest value to `value`.
+    /// The value nearest to `value`.
     fn of(value: f64) -> Self;
 
     /// The same value in double precision.

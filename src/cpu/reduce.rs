@@ -1,4 +1,5 @@
-//! Sums in many independent lanes: the compiler can vectorise them, and rounding grows with the lane's length only.
+//! Sums in many independent lanes: the compiler can vectorise them, and the rounding error grows only with
+//! the length of a lane.
 
 use crate::cpu::Real;
 
@@ -27,7 +28,7 @@ pub fn sum<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
     lanes[0]
 }
 
-/// Adds `rows` of equal length element by element, first to last.
+/// Adds `rows` of the length of `out` element by element, from the first to the last; `out` is overwritten.
 pub fn sum_rows<T: Real>(rows: &[Vec<T>], out: &mut [T]) {
     out.fill(T::zero());
     for row in rows {

@@ -41,7 +41,7 @@ pub struct TunedDevice {
 /// The variant for some work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The numbers of the variant.
+    /// The variant.
     pub variant: Variant,
     /// The work.
     #[serde(flatten)]
@@ -201,9 +201,9 @@ impl Contents {
 mod tests {
     use super::*;
 
-    fn choice(kernel: &str, variant: [u32; 2]) -> Choice {
+    fn choice(kernel: &str, patch: u32, channels: u32) -> Choice {
         let key = Key { kernel: kernel.to_owned(), tile: [1, 16, 16], block_quads: 4, tiles: 2048 };
-        Choice { key, variant: Variant(variant) }
+        Choice { key, variant: Variant::Tiled { patch, channels } }
     }
 
     fn device(adapter: &str, driver_version: &str) -> TunedDevice {
@@ -214,7 +214,7 @@ mod tests {
             driver_version: driver_version.to_owned(),
             checked: false,
             measured: vec!["batch 1".to_owned()],
-            choices: vec![choice("conv3x3/a", [8, 2]), choice("conv3x3/b", [1, 1])],
+            choices: vec![choice("conv3x3/a", 8, 2), choice("conv3x3/b", 1, 1)],
         }
     }
 
@@ -286,9 +286,10 @@ mod tests {
             "not toml",
             &good[..good.len() / 2],
             &good.replace("unheat = \"", "unheat = \"0.0."),
-            &good.replace("variant = [8, 2]", "variant = [-8, 2]"),
-            &good.replace("variant = [8, 2]", "variant = [8]"),
-            &good.replace("variant = [8, 2]", "variant = [99999999999, 2]"),
+            &good.replace("tiled 8x2", "tiled -8x2"),
+            &good.replace("tiled 8x2", "tiled 8"),
+            &good.replace("tiled 8x2", "tiled 99999999999x2"),
+            &good.replace("\"tiled 8x2\"", "[8, 2]"),
             &good.replace("tiles = 2048", "tiles = 1e300"),
             &good.replace("checked = false", "checked = 3"),
         ] {

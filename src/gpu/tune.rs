@@ -1,22 +1,26 @@
 //! The autotune: which variant of the convolutions is fastest on this device, for the work of one network.
 //!
-//! The network is recorded as a training step records it, on a smaller batch where one dispatch would take long, and
-//! every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each gets its share of
-//! the time; what it leaves is for those after it. The search climbs: from the usual variant, or the one chosen for the
-//! same kernel at another level, and the other usual ones it times the neighbours (one number doubled or halved) of the best so
-//! far, and stops where none is faster. Results do not depend on any of this: variants never change the partition or the order of a sum.
+//! The network is recorded as a training step records it, on a smaller batch where one dispatch would take
+//! long, and every kind of work ([`Key`]) is timed by itself, the largest share of the arithmetic first. Each
+//! gets its share of the time; what it leaves is for those after it. The search climbs: from the usual
+//! variant, or the one chosen for the same kernel at another level, and the other usual ones it times the
+//! neighbours (one number doubled or halved) of the best so far, and stops where none is faster. Results do
+//! not depend on any of this: variants never change the partition or the order of a sum.
 //!
-//! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to expensive;
-//! a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as large along both
-//! axes is tried. Nothing is begun when what is left is shorter than the longest trial so far.
+//! Bounds: [`LIMIT`] altogether. A compilation cannot be interrupted, so neighbours are tried from cheap to
+//! expensive; a variant that took more than [`SLOW`] to compile is not chosen, and none that is at least as
+//! large along both axes is tried. Nothing is begun when what is left is shorter than the longest trial so
+//! far.
 
 use crate::Result;
 use crate::gpu::nn::conv3x3::TILE_SIDE;
-use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
+use crate::gpu::runtime::dispatch::Dispatch;
+use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::profiler::seconds;
 use crate::gpu::runtime::recording::Tunable;
-use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant, Variants};
+use crate::gpu::stopwatch::Stopwatch;
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recorder};
 use crate::model::{Storage, UNet};
@@ -68,8 +72,8 @@ pub struct Outcome {
     pub timed: usize,
 }
 
-/// Times the variants for this work, for about `limit` at most, and puts the fastest in force. Work that has a choice
-/// already keeps it.
+/// Times the variants for this work, for about `limit` at most, and puts the fastest in force. Work that has
+/// a choice already keeps it.
 ///
 /// # Errors
 /// [`Error`](crate::Error) where the network does not fit the device, or the device fails.
@@ -116,8 +120,8 @@ struct Family {
     slow: Vec<Variant>,
 }
 
-/// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the keys are
-/// those of the whole batch and grid.
+/// One call for every kind of work that has no choice yet, the largest share of the arithmetic first; the
+/// keys are those of the whole batch and grid.
 fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> {
     let Workload { net, storage, batch, nx, ny } = smaller(gpu, work);
     let scale = ((work.batch * work.nx * work.ny) as f64 / (batch * nx * ny) as f64).max(1.0);
@@ -143,8 +147,8 @@ fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> 
     Ok(kinds)
 }
 
-/// The work with a batch and a grid such that no dispatch does more than some milliseconds of arithmetic, but with
-/// the same tiles.
+/// The work with a batch and a grid such that no dispatch does more than some milliseconds of arithmetic, but
+/// with the same tiles.
 fn smaller<'a>(gpu: &Gpu, work: &Workload<'a>) -> Workload<'a> {
     let most = if gpu.is_software() { 3e8 } else { 1e10 };
     let flops = |w: &Workload| -> f64 {
@@ -174,9 +178,9 @@ struct Trial {
     compilation: Duration,
 }
 
-/// The fastest of the `possible` variants that a climb from `usual` meets, or from one of the `others`, which are timed first.
-/// `slow` holds variants that took too long
-/// to compile and gets more of them. `time` returns nothing for a variant that fails, or when the time is up.
+/// The fastest of the `possible` variants that a climb from `usual` meets, or from one of the `others`, which
+/// are timed first. `slow` holds variants that took too long to compile and gets more of them. `time` returns
+/// nothing for a variant that fails, or when the time is up.
 async fn search(
     usual: Variant,
     others: &[Variant],
@@ -294,10 +298,10 @@ fn forget_the_others(gpu: &Gpu, kinds: &[Tunable], chosen: &Variants) {
     for kind in kinds {
         for (variant, spec) in &kind.specs {
             let winners = if chosen.get(&kind.key) == Some(*variant) { &mut kept } else { &mut lost };
-            winners.insert(spec.source());
+            winners.insert(spec);
         }
     }
-    lost.retain(|source| !kept.contains(source));
+    lost.retain(|spec| !kept.contains(spec));
     gpu.forget(&lost);
 }
 
@@ -306,35 +310,43 @@ mod tests {
     use super::*;
     use crate::blocking::block_on;
 
-    fn all() -> Vec<Variant> {
-        let staged = [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| Variant([p, c])));
-        staged.chain([1, 2].map(|p| Variant([p, 0]))).collect()
+    const fn tiled(patch: u32, channels: u32) -> Variant {
+        Variant::Tiled { patch, channels }
     }
 
-    const OTHERS: [Variant; 1] = [Variant([2, 0])];
+    fn all() -> Vec<Variant> {
+        let tiles = [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| tiled(p, c)));
+        tiles.chain([1, 2].map(|patch| Variant::Direct { patch })).collect()
+    }
 
-    /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was timed.
+    const OTHERS: [Variant; 1] = [Variant::Direct { patch: 2 }];
+
+    /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was
+    /// timed.
     fn climb(
-        usual: [u32; 2],
-        seconds: impl Fn([u32; 2]) -> f64,
-        compilation: impl Fn([u32; 2]) -> f64,
+        usual: Variant,
+        seconds: impl Fn(Variant) -> f64,
+        compilation: impl Fn(Variant) -> f64,
         trials: usize,
-    ) -> (Variant, Vec<[u32; 2]>) {
+    ) -> (Variant, Vec<Variant>) {
         let mut timed = Vec::new();
-        let choice =
-            block_on(search(Variant(usual), &OTHERS, &all(), &mut Vec::new(), async |Variant(v)| {
-                if timed.len() == trials {
-                    return None;
-                }
-                timed.push(v);
-                Some(Trial { seconds: seconds(v), compilation: Duration::from_secs_f64(compilation(v)) })
-            }));
+        let choice = block_on(search(usual, &OTHERS, &all(), &mut Vec::new(), async |variant| {
+            if timed.len() == trials {
+                return None;
+            }
+            timed.push(variant);
+            let compilation = Duration::from_secs_f64(compilation(variant));
+            Some(Trial { seconds: seconds(variant), compilation })
+        }));
         (choice, timed)
     }
 
-    fn bowl(centre: [u32; 2]) -> impl Fn([u32; 2]) -> f64 {
+    fn bowl(centre: Variant) -> impl Fn(Variant) -> f64 {
         // The direct ones lie beyond a hill.
-        let axes = |v: [u32; 2]| [v[0].ilog2(), if v[1] == 0 { 20 } else { v[1].ilog2() }];
+        let axes = |variant| match variant {
+            Variant::Tiled { patch, channels } => [patch.ilog2(), channels.ilog2()],
+            Variant::Direct { patch } => [patch.ilog2(), 20],
+        };
         move |v| {
             let [a, b] = [0, 1].map(|axis| axes(v)[axis].abs_diff(axes(centre)[axis]));
             1.0 + f64::from(a + b)
@@ -345,10 +357,10 @@ mod tests {
     fn finds_the_fastest_from_anywhere() {
         // From the direct ones through the other usual one, as both are timed whatever lies between.
         for centre in all() {
-            for usual in all().into_iter().filter(|usual| usual.0[1] > 0) {
-                let (choice, timed) = climb(usual.0, bowl(centre.0), |_| 0.1, usize::MAX);
+            for usual in all().into_iter().filter(|usual| !usual.is_direct()) {
+                let (choice, timed) = climb(usual, bowl(centre), |_| 0.1, usize::MAX);
                 assert_eq!(choice, centre);
-                assert_eq!(timed[0], usual.0);
+                assert_eq!(timed[0], usual);
                 assert!(
                     timed[..timed.len() - 1].iter().all(|v| timed.iter().filter(|w| v == *w).count() <= 2)
                 );
@@ -358,40 +370,41 @@ mod tests {
 
     #[test]
     fn noise_changes_nothing() {
-        let (choice, _) = climb([4, 4], |v| if v == [4, 4] { 1.0 } else { 0.96 }, |_| 0.1, usize::MAX);
-        assert_eq!(choice, Variant([4, 4]));
+        let (choice, _) =
+            climb(tiled(4, 4), |v| if v == tiled(4, 4) { 1.0 } else { 0.96 }, |_| 0.1, usize::MAX);
+        assert_eq!(choice, tiled(4, 4));
         // The usual one was slow at first only.
         let first = std::cell::Cell::new(true);
-        let time = |v| if v == [4, 4] && first.take() { 2.0 } else { 1.0 };
-        assert_eq!(climb([4, 4], time, |_| 0.1, usize::MAX).0, Variant([4, 4]));
+        let time = |v| if v == tiled(4, 4) && first.take() { 2.0 } else { 1.0 };
+        assert_eq!(climb(tiled(4, 4), time, |_| 0.1, usize::MAX).0, tiled(4, 4));
     }
 
     #[test]
     fn what_compiles_slowly_is_neither_chosen_nor_followed() {
-        let compilation = |v: [u32; 2]| if v[0] >= 4 { 2.5 } else { 0.1 };
-        let (choice, timed) = climb([2, 2], bowl([8, 8]), compilation, usize::MAX);
-        assert_eq!(choice, Variant([2, 8]));
-        assert_eq!(timed.iter().filter(|v| v[0] >= 4).count(), 1, "{timed:?}");
+        let large = |variant: Variant| match variant {
+            Variant::Tiled { patch, .. } | Variant::Direct { patch } => patch >= 4,
+        };
+        let compilation = |variant| if large(variant) { 2.5 } else { 0.1 };
+        let (choice, timed) = climb(tiled(2, 2), bowl(tiled(8, 8)), compilation, usize::MAX);
+        assert_eq!(choice, tiled(2, 8));
+        assert_eq!(timed.iter().filter(|&&v| large(v)).count(), 1, "{timed:?}");
         // Even the usual one: its relatives are left alone, smaller ones are not.
-        let (choice, timed) = climb([4, 4], bowl([2, 4]), compilation, usize::MAX);
-        assert_eq!(choice, Variant([2, 4]));
-        assert!(
-            timed.iter().all(|&v| v == [4, 4] || !Variant(v).is_no_smaller_than(Variant([4, 4]))),
-            "{timed:?}"
-        );
+        let (choice, timed) = climb(tiled(4, 4), bowl(tiled(2, 4)), compilation, usize::MAX);
+        assert_eq!(choice, tiled(2, 4));
+        assert!(timed.iter().all(|&v| v == tiled(4, 4) || !v.is_no_smaller_than(tiled(4, 4))), "{timed:?}");
     }
 
     #[test]
     fn cheap_neighbours_come_first() {
-        let (_, timed) = climb([4, 4], |_| 1.0, |_| 0.1, usize::MAX);
-        let costs: Vec<u32> = timed[1..6].iter().map(|&v| Variant(v).cost()).collect();
+        let (_, timed) = climb(tiled(4, 4), |_| 1.0, |_| 0.1, usize::MAX);
+        let costs: Vec<u32> = timed[1..6].iter().map(|v| v.cost()).collect();
         assert_eq!(costs, [8, 8, 16, 32, 32]);
     }
 
     #[test]
     fn when_the_time_is_up_the_best_so_far_stays() {
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 0).0, Variant([4, 4]));
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 1).0, Variant([4, 4]));
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 3).0, Variant([2, 4]));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 0).0, tiled(4, 4));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 1).0, tiled(4, 4));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 3).0, tiled(2, 4));
     }
 }

@@ -1,54 +1,104 @@
-//! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final name.
+//! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final
+//! name.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::{Error, Result};
 
-/// How the names of temporary files begin.
+/// How the names of unfinished files begin.
 const PREFIX: &str = ".unheat-";
 
 /// How they end.
 const SUFFIX: &str = ".part";
 
-/// Writes `path` through a temporary file in the same folder that is renamed once its bytes are on the disk.
+/// Writes `path` through an unfinished file in the same folder that is renamed once its bytes are on the
+/// disk.
 ///
 /// A file already at `path` is replaced in one step; a reader sees the old one or the new one.
 /// `contents` writes the bytes into a buffer.
 ///
 /// # Errors
-/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not writable, the
-/// disk is full, or `contents` fails. Nothing is left behind then, and a file that was at `path` before is untouched.
+/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not
+/// writable, the disk is full, or `contents` fails. Nothing is left behind then, and a file that was at
+/// `path` before is untouched.
 pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     check_target(path)?;
     let folder = folder_of(path);
-    // From here to `persist`, dropping `file` removes the temporary file.
-    let file = temporary(|builder| builder.tempfile_in(folder), 0o666)
+    let (mut unfinished, file) = Unfinished::new(folder, File::create_new)
         .map_err(Error::io(path, "cannot write (does the folder exist, is it writable?)"))?;
-    fill(file.as_file(), contents).map_err(Error::io(path, "cannot write"))?;
-    file.persist(path)
-        .map_err(|refused| Error::io(path, "cannot move the finished file here")(refused.error))?;
+    fill(&file, contents).map_err(Error::io(path, "cannot write"))?;
+    drop(file); // some systems do not rename an open file
+    unfinished.rename(path).map_err(Error::io(path, "cannot move the finished file here"))?;
     sync_folder(folder);
     Ok(())
 }
 
-/// Removes what processes that were killed have left of unfinished files. Nobody may be writing into `folder`.
+/// A file or folder with a hidden name beside the place that it is made for. Unless it is moved there, it is
+/// removed when it is dropped. Its permissions are those of any new file, since it becomes a result to share.
+pub(crate) struct Unfinished {
+    path: PathBuf,
+    is_moved: bool,
+}
+
+impl Unfinished {
+    /// What `make` makes in `folder`. It must refuse a name that is taken, and is then asked again with
+    /// another.
+    pub(crate) fn new<T>(folder: &Path, make: impl Fn(PathBuf) -> io::Result<T>) -> io::Result<(Self, T)> {
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        loop {
+            let (process, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+            let path = folder.join(format!("{PREFIX}{process}-{number}{SUFFIX}"));
+            match make(path.clone()) {
+                // A killed process may have had the same id.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                made => return made.map(|made| (Self { path, is_moved: false }, made)),
+            }
+        }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Moves it to its place. A file that is there is replaced.
+    pub(crate) fn rename(&mut self, to: &Path) -> io::Result<()> {
+        fs::rename(&self.path, to)?;
+        self.is_moved = true;
+        Ok(())
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        // Once it has been moved, the hidden name is free for others. What cannot be removed does no harm.
+        if !self.is_moved {
+            let remove = if self.path.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+            let _ = remove(&self.path);
+        }
+    }
+}
+
+/// Removes what processes that were killed have left of unfinished files. Nobody may be writing into
+/// `folder`.
 ///
 /// # Errors
 /// [`Error::Io`] when the folder cannot be listed, or a file not be removed.
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot list the folder"))? {
+    for entry in fs::read_dir(folder).map_err(Error::io(folder, "cannot list the folder"))? {
         let entry = entry.map_err(Error::io(folder, "cannot list the folder"))?;
         let name = entry.file_name();
         if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
-            std::fs::remove_file(entry.path()).map_err(Error::io(&entry.path(), "cannot remove"))?;
+            fs::remove_file(entry.path()).map_err(Error::io(&entry.path(), "cannot remove"))?;
         }
     }
     Ok(())
 }
 
-/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a pipe.
+/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a
+/// pipe.
 pub fn check_target(path: &Path) -> Result<()> {
     match path.metadata() {
         Ok(found) if found.is_dir() => Err(Error::file(path, "cannot write: this is a folder")),
@@ -75,23 +125,6 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// A temporary file or folder as `make` makes it, with these permissions less the umask: it becomes a result to share,
-/// and tempfile lets nobody else read it by default.
-pub(crate) fn temporary<T>(
-    make: impl FnOnce(&mut tempfile::Builder) -> io::Result<T>,
-    mode: u32,
-) -> io::Result<T> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(PREFIX).suffix(SUFFIX);
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        builder.permissions(std::fs::Permissions::from_mode(mode));
-    }
-    let _ = mode; // elsewhere there are none
-    make(&mut builder)
-}
-
 fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(1 << 16, file);
     contents(&mut buffer)?;
@@ -99,8 +132,8 @@ fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) ->
     file.sync_all()
 }
 
-/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems refuse
-/// to sync them. The file is in place and whole by then, so a refusal is no error.
+/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems
+/// refuse to sync them. The file is in place and whole by then, so a refusal is no error.
 pub(crate) fn sync_folder(folder: &Path) {
     if cfg!(unix) {
         let _ = File::open(folder).and_then(|folder| folder.sync_all());

@@ -17,7 +17,20 @@ const MOST_BYTES: u64 = 1 << 20;
 pub fn folder() -> Option<PathBuf> {
     match std::env::var_os(FOLDER_VARIABLE) {
         Some(folder) if !folder.is_empty() => Some(PathBuf::from(folder)),
-        _ => dirs::cache_dir().map(|folder| folder.join("unheat")),
+        _ => system_folder().map(|folder| folder.join("unheat")),
+    }
+}
+
+/// The system's folder for files that may be deleted at any time.
+fn system_folder() -> Option<PathBuf> {
+    let variable = |name| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let home = || std::env::home_dir().filter(|path| path.is_absolute());
+    if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else if cfg!(target_vendor = "apple") {
+        home().map(|home| home.join("Library/Caches"))
+    } else {
+        variable("XDG_CACHE_HOME").or_else(|| home().map(|home| home.join(".cache")))
     }
 }
 

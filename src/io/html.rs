@@ -6,9 +6,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use std::path::Path;
 
-const STYLE: &str = "body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; padding: 0 1rem } \
+const STYLE: &str = "body { font: 16px/1.5 system-ui, sans-serif; max-width: 72rem; margin: 2rem auto; \
+                     padding: 0 1rem } \
                      table { border-collapse: collapse; display: block; overflow-x: auto } \
-                     td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; white-space: nowrap } \
+                     td, th { border: 1px solid #ccc; padding: .3rem .6rem; text-align: left; \
+                     white-space: nowrap } \
                      img { max-width: 100% } pre { background: #f4f4f4; padding: 1rem; overflow-x: auto }";
 
 /// A page while it grows, from top to bottom. All text is escaped.

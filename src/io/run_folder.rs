@@ -4,9 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use tempfile::TempDir;
-
-use crate::io::atomic;
+use crate::io::atomic::{self, Unfinished};
 use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
@@ -14,11 +12,12 @@ use crate::{Error, Result};
 /// With `requested` that folder, its parents too; otherwise `runs/<method>-001` below the working directory,
 /// or the number after the highest there is. Two processes that ask at once get two folders.
 ///
-/// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside its place.
-/// A process that is killed meanwhile leaves that.
+/// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside
+/// its place. A process that is killed meanwhile leaves that.
 ///
 /// # Errors
-/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of `fill`.
+/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of
+/// `fill`.
 pub fn create(
     requested: Option<&Path>,
     method: &str,
@@ -41,8 +40,8 @@ pub fn check_new(path: &Path) -> Result<()> {
 /// The file that is locked. It means nothing by being there.
 const LOCK: &str = ".lock";
 
-/// Held by the one process that writes into a run's folder. The system takes it back when the process ends, however
-/// it does.
+/// Held by the one process that writes into a run's folder. The system takes it back when the process ends,
+/// however it does.
 #[derive(Debug)]
 pub struct Lock {
     /// Locked as long as it is open.
@@ -52,8 +51,8 @@ pub struct Lock {
 /// Takes the lock of a run's folder.
 ///
 /// # Errors
-/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file system
-/// has no locks, a warning is logged and there is none.
+/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file
+/// system has no locks, a warning is logged and there is none.
 pub fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join(LOCK);
     let file = File::create(&path).map_err(Error::io(&path, "cannot create"))?;
@@ -75,8 +74,8 @@ fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Pat
     check_new(path)?;
     let parent = atomic::folder_of(path);
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
-    let hidden = filled(parent, path, fill)?;
-    if place(&hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
+    let mut hidden = filled(parent, path, fill)?;
+    if place(&mut hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
 }
 
 fn taken(path: &Path) -> Error {
@@ -88,18 +87,18 @@ fn create_numbered(parent: &Path, method: &str, fill: impl FnOnce(&Path) -> Resu
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
     let mut number = highest(parent, method)? + 1;
     let path = |number| parent.join(format!("{method}-{number:03}"));
-    let hidden = filled(parent, &path(number), fill)?;
+    let mut hidden = filled(parent, &path(number), fill)?;
     // Another process may have taken this number since we looked.
-    while !place(&hidden, &path(number))? {
+    while !place(&mut hidden, &path(number))? {
         number += 1;
     }
     Ok(path(number))
 }
 
-/// A folder beside `path` with what `fill` puts into it. It goes when it is dropped in its place.
-fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<TempDir> {
-    let hidden = atomic::temporary(|builder| builder.tempdir_in(parent), 0o777);
-    let hidden = hidden.map_err(Error::io(path, "cannot create the folder"))?;
+/// A hidden folder beside `path` with what `fill` puts into it.
+fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Unfinished> {
+    let hidden = Unfinished::new(parent, fs::create_dir);
+    let (hidden, ()) = hidden.map_err(Error::io(path, "cannot create the folder"))?;
     // Never empty: a rename would replace an empty folder of another process.
     let lock = hidden.path().join(LOCK);
     File::create(&lock).map_err(Error::io(&lock, "cannot create"))?;
@@ -108,11 +107,11 @@ fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) ->
 }
 
 /// Moves a folder to `path`, unless something is there; whether it did.
-fn place(hidden: &TempDir, path: &Path) -> Result<bool> {
+fn place(hidden: &mut Unfinished, path: &Path) -> Result<bool> {
     if path.symlink_metadata().is_ok() {
         return Ok(false); // the rename below would replace an empty folder
     }
-    match fs::rename(hidden.path(), path) {
+    match hidden.rename(path) {
         Ok(()) => {
             atomic::sync_folder(atomic::folder_of(path));
             Ok(true)

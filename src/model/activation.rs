@@ -1,43 +1,23 @@
-//! The nonlinearities that a network can have behind its batch norms.
+//! The activation functions of the network.
 
-use std::fmt;
+use crate::model::choice::choice;
 
-/// A function of one number, with the names of PyTorch's modules in lower case.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Activation {
-    /// max(x, 0).
-    #[default]
-    Relu,
-    /// x·σ(x), with σ the sigmoid. It falls down to -0.28 at x = -1.28, and rises from there.
-    Silu,
-    /// The hyperbolic tangent.
-    Tanh,
-    /// σ(x) = 1/(1 + exp(-x)).
-    Sigmoid,
-    /// x itself: what residual blocks have behind their shortcuts. No choice for a network.
-    #[serde(skip)]
-    Identity,
-}
-
-impl Activation {
-    /// Those that a network can have.
-    pub const ALL: [Self; 4] = [Self::Relu, Self::Silu, Self::Tanh, Self::Sigmoid];
-
-    /// The name used in files, on the command line and in kernels' names.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Relu => "relu",
-            Self::Silu => "silu",
-            Self::Tanh => "tanh",
-            Self::Sigmoid => "sigmoid",
-            Self::Identity => "identity",
-        }
+choice! {
+    /// A function of one number, named like PyTorch's module in lower case.
+    #[derive(Default)]
+    pub enum Activation {
+        /// max(x, 0).
+        #[default]
+        Relu = "relu",
+        /// x·σ(x), with σ the sigmoid. It has its minimum, -0.28, at x = -1.28.
+        Silu = "silu",
+        /// The hyperbolic tangent.
+        Tanh = "tanh",
+        /// σ(x) = 1/(1 + exp(-x)).
+        Sigmoid = "sigmoid",
     }
-}
-
-impl fmt::Display for Activation {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
+    internal {
+        /// x itself, which follows the shortcut of a residual block. A network cannot choose it.
+        Identity = "identity",
     }
 }

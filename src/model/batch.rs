@@ -4,21 +4,22 @@ use crate::model::Rectangle;
 use crate::model::rectangles::PER_SAMPLE;
 use std::borrow::Cow;
 
-/// x* of one step, and the noise of its observation.
+/// The fields x* of one step, and the noise of their observations.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// x*.
+    /// The fields x*, or what they are made from.
     pub truth: Truth,
-    /// What the observation y* = P(x*) + n has beyond P(x*), `[batch, nx, ny]`; none: nothing.
+    /// The noise n of the observation y* = P(x*) + n, `[batch, nx, ny]`; `None` where the observation is
+    /// exact.
     pub noise: Option<Vec<f64>>,
 }
 
-/// The fields x* of one step.
+/// The fields x* of one step, or what they are made from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Truth {
-    /// To be rasterised, [`PER_SAMPLE`] for each sample.
+    /// Rectangles that the engine turns into fields, [`PER_SAMPLE`] for each sample.
     Rectangles(Vec<Rectangle>),
-    /// As they are, `[batch, nx, ny]`; rounded to the precision of the physics.
+    /// The fields themselves, `[batch, nx, ny]`; the engine rounds them to the precision of the physics.
     Fields(Vec<f64>),
 }
 
@@ -33,7 +34,8 @@ impl Batch {
         Self { truth: Truth::Fields(fields), noise: None }
     }
 
-    /// The batch in `parts` of as many samples of `cells` cells each, in order; itself where that is one.
+    /// The batch cut into `parts` of equally many samples, in order; a sample has `cells` cells. The batch
+    /// itself where `parts` is 1.
     pub fn parts(&self, parts: usize, cells: usize) -> Vec<Cow<'_, Self>> {
         if parts == 1 {
             return vec![Cow::Borrowed(self)];
@@ -53,7 +55,7 @@ impl Batch {
     }
 }
 
-/// Number i of the pieces of `len` values.
+/// Piece number i of `len` values.
 fn piece<T: Clone>(values: &[T], i: usize, len: usize) -> Vec<T> {
     values[i * len..][..len].to_vec()
 }

@@ -1,4 +1,5 @@
-//! Tables of the discrete Fourier transform, computed in f64: WGSL promises no accurate sine.
+//! Tables of the discrete Fourier transform. They are computed here in f64, since WGSL promises no accurate
+//! sine.
 
 use std::f64::consts::TAU;
 
@@ -8,7 +9,7 @@ pub fn frequency(k: usize, n: usize) -> f64 {
     signed / n as f64
 }
 
-/// Twiddle factors exp(-2πi·k/n) for k < n as (real, imaginary).
+/// The twiddle factors exp(-2πi·k/n) for k < n, as `[real, imaginary]`.
 pub fn twiddles(n: usize) -> Vec<[f64; 2]> {
     let angle = |k: usize| -TAU * frequency(k, n);
     (0..n).map(|k| [angle(k).cos(), angle(k).sin()]).collect()

@@ -1,51 +1,33 @@
-//! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (SPEC 2 and 3).
+//! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (method §2 and §3).
 
 use crate::model::fourier::frequency;
 use crate::model::precision::Precision;
 use crate::{Error, Result};
 use std::f64::consts::PI;
 
-/// Relative uncertainty of an observation, as the reference system sees it: 1e-6 rounded to f32 (SPEC 3).
+/// Relative uncertainty of an observation, as the reference system has it: 1e-6 rounded to f32 (method §3).
 pub const UNCERTAINTY: f64 = 1e-6_f32 as f64;
 
-/// Below this signal probability a Fourier mode counts as noise and is damped (SPEC 3, inclusive).
+/// Up to this signal probability, inclusive, a Fourier mode counts as noise and is damped (method §3).
 pub const DAMP_BELOW: f64 = 0.5;
 
-/// From this signal probability on a Fourier mode is inverted (SPEC 3, inclusive).
+/// From this signal probability on, inclusive, a Fourier mode is inverted (method §3).
 pub const INVERT_ABOVE: f64 = 0.68;
 
-/// No mode of the noise is amplified by more than the exponential of this when it is weighed against the signal: far
-/// above any mode that is inverted (Λ < ln(nx/σ)), and its square is finite in 32 bits.
+/// When a mode of the noise is weighed against the signal, it is amplified by at most the exponential of this
+/// number. That is far more than any mode that is inverted needs (Λ < ln(nx/σ)), and its square is finite in
+/// 32 bits.
 pub const AMPLIFICATION_LIMIT: f64 = 30.0;
 
-/// exp(-x) underflows to zero in f64 beyond this x: there the reference drops the signal likelihood (SPEC 3b).
+/// Beyond this x, exp(-x) underflows to zero in f64, and the reference drops the signal likelihood
+/// (method §3b).
 pub const UNDERFLOW: f64 = 745.13;
 
-/// The largest exponent that is passed to an exponential in this precision: its result is finite, and so is that
-/// of the opposite number.
-pub fn exponent_limit(precision: Precision) -> f64 {
-    match precision {
-        Precision::F32 => 80.0,
-        Precision::F64 => 700.0,
-    }
-}
-
-/// nx·exp(-Λ): the amplitude that the reference expects of a signal in every mode of a residual, `[nx, ny]`. Only
-/// the first axis enters, also where the grid is not square (SPEC 3).
-pub fn expected_amplitude(heat: &HeatEquation) -> Vec<f64> {
-    heat.kernel().into_iter().map(|kernel| heat.nx as f64 * kernel).collect()
-}
-
-/// exp(min(Λ, 88)), the inverse of diffusion without regard to noise, `[nx, ny]` (SPEC 3, a diagnostic only).
-pub fn raw_kernel(heat: &HeatEquation) -> Vec<f64> {
-    heat.log_kernel().into_iter().map(|log_kernel| log_kernel.min(88.0).exp()).collect()
-}
-
-/// The largest amount: at a million cells² nothing but the mean of any grid is left, and Λ is still small enough
-/// for 32 bits.
+/// The largest amount of diffusion, in cells². It leaves nothing but the mean of a field on any grid, and Λ
+/// is still small enough for 32 bits.
 pub const MAX_AMOUNT: f64 = 1e6;
 
-/// The smallest and largest grid length along an axis; every power of two between them works.
+/// The smallest and the largest number of cells along an axis; every power of two between them works.
 pub const AXIS_RANGE: std::ops::RangeInclusive<usize> = 8..=2048;
 
 /// Diffusion by `amount` (diffusivity × time, in cells²) on a periodic `nx` × `ny` grid of unit cells.
@@ -60,7 +42,11 @@ pub struct HeatEquation {
 }
 
 impl HeatEquation {
-    /// Checks the ranges: powers of two in [`AXIS_RANGE`], an amount from 0 to [`MAX_AMOUNT`].
+    /// Diffusion by `amount` cells² on `nx` × `ny` cells.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless both sides are powers of two in [`AXIS_RANGE`] and the amount is from 0 to
+    /// [`MAX_AMOUNT`].
     pub fn new(nx: usize, ny: usize, amount: f64) -> Result<Self> {
         for n in [nx, ny] {
             if !n.is_power_of_two() || !AXIS_RANGE.contains(&n) {
@@ -87,7 +73,8 @@ impl HeatEquation {
         self.nx * self.ny
     }
 
-    /// Λ = (2π)²·amount·(f_x² + f_y²) ≥ 0 for every Fourier mode, `[nx, ny]` in unshifted FFT order (SPEC 2).
+    /// Λ = (2π)²·amount·(f_x² + f_y²) ≥ 0 for every Fourier mode, `[nx, ny]` in unshifted FFT order
+    /// (method §2).
     pub fn log_kernel(&self) -> Vec<f64> {
         let scale = (2.0 * PI).powi(2) * self.amount;
         let mut table = Vec::with_capacity(self.cells());
@@ -101,10 +88,31 @@ impl HeatEquation {
         table
     }
 
-    /// K = exp(-Λ), the factor by which diffusion shrinks every mode, `[nx, ny]` (SPEC 2).
+    /// K = exp(-Λ), the factor by which diffusion shrinks every mode, `[nx, ny]` (method §2).
     pub fn kernel(&self) -> Vec<f64> {
         self.log_kernel().into_iter().map(|log_kernel| (-log_kernel).exp()).collect()
     }
+}
+
+/// The largest exponent that is passed to an exponential in this precision: exp of it is finite, and exp of
+/// its negative is not zero.
+pub fn exponent_limit(precision: Precision) -> f64 {
+    match precision {
+        Precision::F32 => 80.0,
+        Precision::F64 => 700.0,
+    }
+}
+
+/// nx·exp(-Λ), the amplitude that the reference expects of a signal in every mode of a residual, `[nx, ny]`.
+/// Only the length of the first axis enters, even where the grid is not square (method §3).
+pub fn expected_amplitude(heat: &HeatEquation) -> Vec<f64> {
+    heat.kernel().into_iter().map(|kernel| heat.nx as f64 * kernel).collect()
+}
+
+/// exp(min(Λ, 88)), the inverse of diffusion without regard to noise, `[nx, ny]` (method §3). It is a
+/// diagnostic only.
+pub fn raw_kernel(heat: &HeatEquation) -> Vec<f64> {
+    heat.log_kernel().into_iter().map(|log_kernel| log_kernel.min(88.0).exp()).collect()
 }
 
 #[cfg(test)]
@@ -112,7 +120,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn log_kernel_matches_the_figures_of_the_spec() {
+    fn log_kernel_matches_the_figures_of_the_method() {
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let log_kernel = heat.log_kernel();
         assert_eq!(log_kernel[0], 0.0);

@@ -1,21 +1,21 @@
 //! What a training step measures.
 
-/// Losses before the step's update, one value per sample (method §4).
+/// The losses of a step before its update, one value per sample (method §4).
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Losses {
     /// The training loss: ½‖dx‖² for SIP, `y_l2` for GD, `x_l2` for supervised training.
     pub loss: Vec<f64>,
-    /// ½‖x* - x‖².
+    /// The x loss ½‖x* - x‖², the reconstruction error.
     pub x_l2: Vec<f64>,
-    /// ½‖y* - y‖².
+    /// The y loss ½‖y* - y‖², the data misfit.
     pub y_l2: Vec<f64>,
-    /// Whether the step's gradients or statistics, or those of a step before it where training ends at one,
-    /// were not finite: no update took place.
+    /// Whether the step made no update, since its gradients or statistics were not finite, or since an
+    /// earlier step of this kind has ended training.
     pub frozen: bool,
 }
 
 impl Losses {
-    /// Appends those of the next samples of the same step.
+    /// Appends the losses of further samples of the same step.
     pub fn append(&mut self, next: Self) {
         self.loss.extend(next.loss);
         self.x_l2.extend(next.x_l2);

@@ -1,9 +1,10 @@
-//! *What* is computed, wherever it runs: the heat equation, the random data, the network, the optimiser.
+//! *What* is computed, on whichever engine: the heat equation, the random data, the network, the optimiser.
 //! Nothing here knows of a GPU or of files.
 
 pub mod activation;
 pub mod adam;
 pub mod batch;
+pub(crate) mod choice;
 pub mod fourier;
 pub mod heat;
 pub mod losses;
@@ -14,6 +15,7 @@ pub mod quality;
 pub mod rectangles;
 pub mod rng;
 pub mod schedule;
+pub mod setting;
 pub mod snapshot;
 pub mod step_spec;
 pub mod storage;

@@ -3,13 +3,14 @@
 use crate::model::rng::{Purpose, Random};
 use std::f64::consts::TAU;
 
-/// Independent normal numbers of mean 0 and this standard deviation for the `cells` of one sample. Their stream is
-/// keyed by (purpose, seed, step, sample), so any sample can be drawn again alone. They are rounded to 32 bits, which
-/// every engine holds exactly.
+/// Independent normal numbers of mean 0 and standard deviation `std`, in units of the field, for the `cells`
+/// of one sample. Their stream is keyed by (purpose, seed, step, sample), so that any sample can be drawn
+/// again alone. They are rounded to 32 bits, which every engine holds exactly.
 pub fn draw(purpose: Purpose, seed: u64, step: u64, sample: u64, cells: usize, std: f64) -> Vec<f64> {
     let mut random = Random::new(purpose, seed, step, sample);
     let pairs = (0..cells.div_ceil(2)).flat_map(|_| {
-        // Box and Muller: two from two. 1 - u lies in (0, 1], where the logarithm is finite.
+        // Box and Muller make two normal numbers from two uniform ones. 1 - u lies in (0, 1]: its logarithm
+        // is finite.
         let radius = std * (-2.0 * (1.0 - random.uniform()).ln()).sqrt();
         let (sin, cos) = (TAU * random.uniform()).sin_cos();
         [radius * cos, radius * sin]

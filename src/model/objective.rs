@@ -1,32 +1,21 @@
 //! What training minimises, and how far it trusts the observations.
 
+use crate::model::choice::choice;
 use crate::model::heat::UNCERTAINTY;
 
-/// The training signal that is sent back through the network (SPEC 4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Method {
-    /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
-    Sip,
-    /// Plain gradient of the observation error, through the simulator.
-    Gd,
-    /// The plain distance to the truth x*, without physics.
-    Supervised,
+choice! {
+    /// The training signal that is sent back through the network (method §4).
+    pub enum Method {
+        /// Scale-invariant physics update: the noise-aware inverse of the diffusion.
+        Sip = "sip",
+        /// The gradient of the data misfit ½‖y* - y‖², through the simulator.
+        Gd = "gd",
+        /// The gradient of the distance ½‖x* - x‖² to the truth, without physics.
+        Supervised = "supervised",
+    }
 }
 
 impl Method {
-    /// Every method.
-    pub const ALL: [Self; 3] = [Self::Sip, Self::Gd, Self::Supervised];
-
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Sip => "sip",
-            Self::Gd => "gd",
-            Self::Supervised => "supervised",
-        }
-    }
-
     /// The name used in legends and tables.
     pub fn title(self) -> &'static str {
         match self {
@@ -36,27 +25,27 @@ impl Method {
         }
     }
 
-    /// Whether the loss is ½‖∂L/∂x‖²; for GD it is the observation error.
+    /// Whether the loss is ½‖∂L/∂x‖²; for GD it is the data misfit.
     pub fn loss_is_signal(self) -> bool {
         self != Self::Gd
     }
 }
 
-/// A method with the noise that it reckons with. A mode of the residual r counts as signal where it exceeds
-/// σ² = uncertainty²·‖r‖² + N·noise² (SPEC 3, where the noise is 0).
+/// A method with the noise that it assumes. A mode of the residual r counts as signal where its energy
+/// exceeds σ² = uncertainty²·‖r‖² + N·noise², with N cells (method §3 has a noise of 0).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Objective {
     /// The training signal.
     pub method: Method,
-    /// The residual's uncertainty relative to its norm, ε.
+    /// The residual's uncertainty relative to its norm, ε, at least 0.
     pub uncertainty: f64,
-    /// Standard deviation of the observation's noise in every cell, in units of the field. Where it is positive,
-    /// batches carry that noise.
+    /// Standard deviation of the observation's noise in every cell, in units of the field, at least 0. Where
+    /// it is positive, batches carry that noise.
     pub noise: f64,
 }
 
 impl From<Method> for Objective {
-    /// As the reference system: exact observations, ε = 1e-6.
+    /// As in the reference system: exact observations, ε = 1e-6.
     fn from(method: Method) -> Self {
         Self { method, uncertainty: UNCERTAINTY, noise: 0.0 }
     }

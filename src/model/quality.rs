@@ -1,8 +1,8 @@
 //! How near a field is to its truth: squared and absolute distance, PSNR and SSIM.
 //!
-//! PSNR and SSIM need the *data range*, the distance from the darkest to the brightest possible value. For pictures
-//! it is 1, since their intensities lie in 0..=1 at any bit depth. Fields of other kinds have no brightest value: there
-//! it is by convention the truth's own, [`range`].
+//! PSNR and SSIM need the *data range*, the distance from the darkest to the brightest possible value. For
+//! pictures it is 1, since their intensities lie in 0..=1 at any bit depth. Other fields have no brightest
+//! possible value; for them the data range is by convention that of the truth itself, [`range`].
 
 /// The side of SSIM's window, in cells (Wang, Bovik, Sheikh, Simoncelli 2004).
 pub const WINDOW: usize = 11;
@@ -12,7 +12,7 @@ const SIGMA: f64 = 1.5;
 const K1: f64 = 0.01;
 const K2: f64 = 0.03;
 
-/// ½Σ(x - x*)², the L2 loss of one sample (SPEC 4): a sum, not a mean.
+/// ½Σ(x - x*)², the L2 loss of one sample (method §4): a sum, not a mean.
 pub fn l2(field: &[f64], truth: &[f64]) -> f64 {
     0.5 * squares(field, truth)
 }
@@ -30,16 +30,19 @@ pub fn range(truth: &[f64]) -> f64 {
     high - low
 }
 
-/// 10·log₁₀(range²/mean (x - x*)²) in dB; infinite where the two are equal.
+/// 10·log₁₀(range²/mean (x - x*)²) in dB; infinite where field and truth are equal.
 pub fn psnr(field: &[f64], truth: &[f64], range: f64) -> f64 {
     10.0 * (range * range * truth.len() as f64 / squares(field, truth)).log10()
 }
 
 /// The mean structural similarity of two `[nx, ny]` fields, at most 1, which only equal fields reach.
 ///
-/// As Wang et al. define it: a Gaussian window of 11 × 11 cells with σ = 1.5, K1 = 0.01, K2 = 0.03, population
-/// variances, the mean over all windows that lie inside the field. `None` where not even one does, and for a range
-/// that is not positive, where the measure has no meaning.
+/// It follows Wang et al.: a Gaussian window of 11 × 11 cells with σ = 1.5, K1 = 0.01, K2 = 0.03, population
+/// variances, and the mean over all windows that lie inside the field. `None` where no window does, and for a
+/// range that is not positive, where the measure has no meaning.
+///
+/// # Panics
+/// Where field or truth have not `nx`·`ny` values.
 pub fn ssim(field: &[f64], truth: &[f64], nx: usize, ny: usize, range: f64) -> Option<f64> {
     assert!(field.len() == nx * ny && truth.len() == nx * ny, "two fields of {nx} x {ny} cells");
     let positive = range > 0.0;
@@ -72,7 +75,7 @@ fn windowed(field: &[f64], nx: usize, ny: usize) -> Vec<f64> {
     });
     let total: f64 = weights.iter().sum();
     let (rows, columns) = (nx - WINDOW + 1, ny - WINDOW + 1);
-    // One axis after the other: the window is a product.
+    // One axis after the other, since the window is a product of one factor for each.
     let mut along_y = Vec::with_capacity(nx * columns);
     for row in field.chunks_exact(ny) {
         along_y

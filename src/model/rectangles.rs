@@ -1,27 +1,27 @@
-//! Random hot rectangles, the ground truth x* of every training example (SPEC 1).
+//! Random hot rectangles, the ground truth x* of every training example (method §1).
 
 use crate::model::rng::{Purpose, Random};
 
 /// Rectangles per sample; those beyond a sample's random count have strength 0.
 pub const PER_SAMPLE: usize = 10;
 
-/// ρ = √(½² + ½²): half the diagonal of a unit cell, the width of the soft edge in cells (SPEC 1).
+/// ρ = √(½² + ½²): half the diagonal of a unit cell, the width of the soft edge in cells (method §1).
 pub const EDGE_WIDTH: f64 = std::f64::consts::FRAC_1_SQRT_2;
 
 /// One axis-parallel hot rectangle; lengths in cells, component 0 along x.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Rectangle {
-    /// Centre, in [0, size].
+    /// Centre, in [0, number of cells along the axis].
     pub center: [f64; 2],
-    /// Half the side lengths, in [0, 10).
+    /// Half the side lengths, in [0, 10) cells.
     pub half_size: [f64; 2],
-    /// Heat added inside, in [0, 1).
+    /// What is added inside, in units of the field, in [0, 1).
     pub strength: f64,
 }
 
 /// The rectangles of sample `sample` at step `step` of the run with this `seed`, on an `nx` × `ny` grid.
 ///
-/// Each call draws from its own stream, so any step can be drawn again without those before it.
+/// Each call draws from a stream of its own, so that any step can be drawn again without the steps before it.
 pub fn draw(purpose: Purpose, seed: u64, step: u64, sample: u64, nx: usize, ny: usize) -> Vec<Rectangle> {
     let mut random = Random::new(purpose, seed, step, sample);
     let size = [nx as f64, ny as f64];
@@ -33,7 +33,7 @@ pub fn draw(purpose: Purpose, seed: u64, step: u64, sample: u64, nx: usize, ny: 
             let half_size = [10.0 * random.uniform(), 10.0 * random.uniform()];
             let strength = random.uniform();
             Rectangle {
-                // The upper clip comes first: on grids below 20 cells both may be active.
+                // The upper bound comes first: on grids of fewer than 20 cells both may be active.
                 center: [0, 1].map(|a| half_size[a].max(positions[i][a].min(size[a] - half_size[a]))),
                 half_size,
                 strength: if i < count { strength } else { 0.0 },

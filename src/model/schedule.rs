@@ -1,14 +1,12 @@
-//! The learning rate of every step: a pure function of the settings and the step.
+//! The learning rate of every step, a pure function of the settings and the step.
 
-use crate::Error;
+use crate::model::choice::choice;
 use std::f64::consts::PI;
-use std::fmt;
-use std::str::FromStr;
 
 /// The factor that multiplies the learning rate in step s = 0, 1, …
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub enum Schedule {
-    /// 1.
+    /// 1 in every step.
     #[default]
     Constant,
     /// ½·(1 + cos(π·s/T)) for s below T, and 0 from then on.
@@ -37,37 +35,17 @@ impl Schedule {
     }
 }
 
-/// The name of a [`Schedule`] in files and on the command line.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum ScheduleName {
-    /// [`Schedule::Constant`].
-    #[default]
-    Constant,
-    /// [`Schedule::Cosine`].
-    Cosine,
-    /// [`Schedule::Step`].
-    Step,
-}
-
-impl fmt::Display for ScheduleName {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Constant => "constant",
-            Self::Cosine => "cosine",
-            Self::Step => "step",
-        })
-    }
-}
-
-impl FromStr for ScheduleName {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        [Self::Constant, Self::Cosine, Self::Step]
-            .into_iter()
-            .find(|name| name.to_string() == text)
-            .ok_or_else(|| Error::usage(format!("lr-schedule '{text}': must be constant, cosine or step")))
+choice! {
+    /// The name of a [`Schedule`] in files and on the command line.
+    #[derive(Default)]
+    pub enum ScheduleName {
+        /// [`Schedule::Constant`].
+        #[default]
+        Constant = "constant",
+        /// [`Schedule::Cosine`].
+        Cosine = "cosine",
+        /// [`Schedule::Step`].
+        Step = "step",
     }
 }
 
@@ -92,7 +70,7 @@ mod tests {
 
     #[test]
     fn names_read_back() {
-        for name in [ScheduleName::Constant, ScheduleName::Cosine, ScheduleName::Step] {
+        for name in ScheduleName::ALL {
             assert_eq!(name.to_string().parse::<ScheduleName>().unwrap(), name);
         }
         assert!("linear".parse::<ScheduleName>().unwrap_err().to_string().contains("cosine"));

@@ -1,4 +1,4 @@
-//! What training depends on besides its settings: with these numbers it goes on as if it had never stopped.
+//! What training depends on besides its settings: with these numbers it continues as if it had never stopped.
 
 use crate::model::unet::init::State;
 
@@ -13,12 +13,12 @@ pub struct Snapshot {
     pub second_moments: Vec<f32>,
     /// Updates that Adam has made.
     pub updates: u64,
-    /// The parameters before the last update: the last whose losses are known to be finite.
+    /// The parameters before the last update. They are the last ones whose losses are known to be finite.
     pub last_good_params: Vec<f32>,
 }
 
 impl Snapshot {
-    /// Before the first update.
+    /// The snapshot before the first update.
     pub fn before(state: State) -> Self {
         let zeros = vec![0.0; state.params.len()];
         Self {

@@ -1,43 +1,32 @@
-//! In how many bits the network's activations and their gradients are kept between kernels.
+//! In how many bits the network's activations and their gradients are stored between kernels.
 
-use crate::Error;
-use std::fmt;
-use std::str::FromStr;
+use crate::model::choice::choice;
 
-/// What g is multiplied by where it is stored in 16 bits: a power of two, so that it rounds nothing.
+/// The factor of g = ∂L/∂(an activation's argument) where it is stored in 16 bits. It is a power of two, so
+/// that it rounds nothing.
 ///
-/// The loss is a sum over cells and samples, so g does not depend on the size or the batch, but on the residual and
-/// the weights. Measured (`examples/gradient_range.rs`, docs/numerics.md): the largest is 65 in the first step of SIP
-/// and 0.2 after 50 steps of GD, half of them are above 2e-3. Times 16, halves end 63 times above the former and keep
-/// all their bits down to 4e-6.
+/// The loss is a sum over cells and samples, so that g depends on the residual and the weights, and not on
+/// the grid or the batch. As measured (`examples/gradient_range.rs`, docs/numerics.md), the largest g is 65
+/// in the first step of SIP and 0.2 after 50 steps of GD, and half of all g are above 2e-3. With a factor of
+/// 16, the largest 16-bit float is 63 times as large as the former, and g keeps all its bits down to 4e-6.
 pub const GRADIENT_SCALE: f32 = 16.0;
 
-/// How every convolution's output z and the gradients g of activations are stored. Arithmetic, weights, statistics,
-/// parameter gradients and Adam take 32 bits whatever the storage (docs/numerics.md).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Storage {
-    /// 32 bits, as they are.
-    #[default]
-    F32,
-    /// 16 bits: z minus a pivot per channel, g times [`GRADIENT_SCALE`]. Half the memory and traffic; on GPUs with
-    /// 16-bit floats in shaders.
-    F16,
+choice! {
+    /// How every convolution's output z and the gradients g are stored. Arithmetic, weights, statistics,
+    /// parameter gradients and Adam have 32 bits in any case (docs/numerics.md).
+    #[derive(Default)]
+    pub enum Storage {
+        /// 32 bits: z and g as they are.
+        #[default]
+        F32 = "f32",
+        /// 16 bits: z minus a pivot per channel, g times [`GRADIENT_SCALE`]. This takes half the memory and
+        /// traffic, and a GPU with 16-bit floats in shaders.
+        F16 = "f16",
+    }
 }
 
 impl Storage {
-    /// Both.
-    pub const ALL: [Self; 2] = [Self::F32, Self::F16];
-
-    /// The name used in files and on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::F16 => "f16",
-        }
-    }
-
-    /// What kernels' names end in: nothing for 32 bits.
+    /// The suffix of kernels' names: none for 32 bits.
     pub fn suffix(self) -> &'static str {
         match self {
             Self::F32 => "",
@@ -50,24 +39,6 @@ impl Storage {
         match self {
             Self::F32 => 4,
             Self::F16 => 2,
-        }
-    }
-}
-
-impl fmt::Display for Storage {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(self.name())
-    }
-}
-
-impl FromStr for Storage {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self, Error> {
-        match text {
-            "f32" => Ok(Self::F32),
-            "f16" => Ok(Self::F16),
-            other => Err(Error::usage(format!("activations '{other}': must be f32 or f16"))),
         }
     }
 }

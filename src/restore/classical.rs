@@ -1,48 +1,48 @@
-//! Classical restoration: what can be had without a network when the diffusion and its noise are known.
+//! Classical restoration, without a network, for known diffusion and noise.
 //!
 //! | method | what it does |
 //! |---|---|
-//! | the observation | nothing: x = y, what every method has to beat |
-//! | one-shot | the damped inverse of y (SPEC 3), σ = noise·√N |
+//! | the observation | nothing: x = y, which every method has to beat |
+//! | one-shot | the damped inverse of y (method §3), σ = noise·√N |
 //! | iterated | x += damped inverse of y - P(x), again and again |
 //! | Tikhonov | X = K·Y/(K² + λ), which is Wiener's filter for white signals |
 //! | Richardson-Lucy | x *= P(y/P(x)): diffusion is self-adjoint; for nonnegative fields |
 //!
-//! The noise is the standard deviation of what is uncertain in a cell of y, with the floor that rounding to 32 bits
-//! sets ([`Diffusion::floored`]): without it the iterated inverse diverges.
+//! The noise is the standard deviation of the uncertainty in a cell of y. Rounding sets a floor to it
+//! ([`Diffusion::floored`]); without that floor the iterated inverse diverges.
 
 use crate::restore::Diffusion;
 use crate::{Error, Result};
 
-/// A method and what it can be told.
+/// A method with its parameters.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Classic {
     /// y itself.
     Observation,
-    /// One damped inverse. SPEC 3 takes a mode of more than 38.6·nx for impossible and damps it, which costs fields with
-    /// long strong waves a little; the iterated inverse gets them back.
+    /// One damped inverse. It takes a mode of more than 38.6·nx for impossible and damps it (method §3),
+    /// which costs fields with long strong waves a little; the iterated inverse gets them back.
     OneShot,
-    /// As many damped inverses of what is left.
+    /// Repeated damped inverses of the residual that is left.
     Iterated {
         /// How many, the first one included.
         iterations: usize,
     },
     /// Tikhonov's filter.
     Tikhonov {
-        /// Its λ; `None` takes that of the discrepancy principle, for every sample its own.
+        /// The filter's λ; `None` finds one for every sample by the discrepancy principle.
         lambda: Option<f64>,
     },
     /// Richardson-Lucy, from the mean of y.
     RichardsonLucy {
-        /// How many.
+        /// How many iterations.
         iterations: usize,
     },
 }
 
 impl Classic {
-    /// Iterations of the iterated inverse where nothing else is said.
+    /// Default iterations of the iterated inverse.
     pub const ITERATIONS: usize = 10;
-    /// Iterations of Richardson-Lucy where nothing else is said.
+    /// Default iterations of Richardson-Lucy.
     pub const RICHARDSON_LUCY: usize = 200;
 
     /// The five methods with their usual settings.
@@ -54,7 +54,7 @@ impl Classic {
         Self::RichardsonLucy { iterations: Self::RICHARDSON_LUCY },
     ];
 
-    /// What tables call it.
+    /// The name in tables.
     pub fn name(&self) -> &'static str {
         match self {
             Self::Observation => "observation",
@@ -67,7 +67,7 @@ impl Classic {
 
     /// Restores observations y, `[batch, nx, ny]`, whose cells have this standard deviation of noise.
     ///
-    /// `progress` hears of every iteration.
+    /// `progress` is called after every iteration.
     ///
     /// # Errors
     /// [`Error::Usage`] for a noise or λ that is negative or not finite; [`Error::Device`].
@@ -116,7 +116,7 @@ fn add(x: &mut [f64], dx: &[f64]) {
     x.iter_mut().zip(dx).for_each(|(x, dx)| *x += dx);
 }
 
-/// Noise below zero is cut off: the method's fields and observations are counts of something.
+/// Negative observations are set to 0: the method is made for counts.
 fn richardson_lucy(
     diffusion: &Diffusion,
     y: &[f64],
@@ -129,7 +129,7 @@ fn richardson_lucy(
     let mut x: Vec<f64> = y.chunks_exact(cells).flat_map(|y| vec![mean(y); cells]).collect();
     for _ in 0..iterations {
         let seen = diffusion.apply(&x)?;
-        // Where nothing is seen, rounding may leave P(x) at zero or below: nothing to learn there.
+        // Where nothing is seen, rounding may leave P(x) at zero or below. Such cells teach nothing.
         let ratio: Vec<f64> =
             y.iter().zip(&seen).map(|(y, p)| if *p > 1e-12 { y / p } else { 1.0 }).collect();
         for (x, factor) in x.iter_mut().zip(diffusion.apply(&ratio)?) {

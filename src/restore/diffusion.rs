@@ -1,19 +1,20 @@
-//! Diffusion and what undoes it, for fields and pictures alike: periodic as the heat equation of the
-//! reference is, or with insulated edges as a picture needs it.
+//! Diffusion and its inverses for fields and pictures: on a periodic grid as in the reference system, or with
+//! the insulated edges that a picture needs.
 //!
-//! A picture is not periodic: what leaves on the right must not come back on the left. Its edges are mirrors
-//! (nothing flows through them), which a periodic grid of twice the side computes exactly: [`tiles::mirror`].
-//! Sides that are no powers of two, or too long, go in tiles that overlap by more than diffusion reaches.
+//! A picture is not periodic: what leaves on the right must not come back on the left. Nothing flows through
+//! its edges, which therefore act as mirrors. A periodic grid of twice the side computes that exactly
+//! ([`tiles::mirror`]). Sides that are no powers of two, or too long, are cut into tiles that overlap by more
+//! than diffusion reaches.
 
 use crate::Result;
 use crate::engine::{Device, operators};
 use crate::model::{HeatEquation, Precision};
 use crate::restore::tiles::{self, Rules, Tiling};
 
-/// The part of an observation's norm that rounding leaves uncertain, in a mode as in a cell: less noise than
-/// that is taken for that much. With 64-bit physics it is what 32-bit numbers in a file cost; 32-bit physics
-/// adds the rounding of its transforms (measured: with 1e-7 there the one-shot inverse is four times as far
-/// off as with 3e-7).
+/// Rounding leaves this part of an observation's norm uncertain, in a mode as in a cell; a smaller noise is
+/// raised to it. With 64-bit physics it is the rounding of 32-bit numbers in a file. 32-bit physics adds the
+/// rounding of its transforms (measured: with 1e-7 there, the one-shot inverse is four times as far off as
+/// with 3e-7).
 pub fn rounding(precision: Precision) -> f64 {
     match precision {
         Precision::F64 => 1e-7,
@@ -21,15 +22,14 @@ pub fn rounding(precision: Precision) -> f64 {
     }
 }
 
-/// Tiles reach over what is used of them by this many standard deviations of diffusion: what lies beyond does
-/// not matter to the last bit, and a fade over so many cells has no frequencies that the inverse would
-/// amplify.
+/// The guard around a tile is this many standard deviations of diffusion wide. What lies beyond then changes
+/// nothing to the last bit, and a fade over so many cells has no frequencies that the inverse would amplify.
 const REACH: f64 = 12.0;
 
-/// The longest side of a picture's tile; mirrored, it is the longest that the transforms take.
+/// The longest side of a picture's tile. Mirrored, it is as long as the transforms allow.
 const LARGEST_TILE: usize = 1024;
 
-/// Cells that are worked on at a time.
+/// Tiles are processed about this many cells at a time.
 const CHUNK: usize = 8 << 20;
 
 /// The heat equation for `[batch, nx, ny]` fields, on a device, in a precision.
@@ -48,12 +48,12 @@ enum Edges {
     Insulated { tiling: Tiling, nx: usize, ny: usize },
 }
 
-/// What becomes of a tile's rim that is not the field's own edge.
+/// What happens to a tile's rim where it is not the field's own edge.
 #[derive(Clone, Copy, PartialEq)]
 enum Rim {
-    /// Nothing; diffusion does not mind.
+    /// It stays as it is, which is right for diffusion.
     Kept,
-    /// [`Tiling::taper`], before anything is inverted.
+    /// It is faded by [`Tiling::taper`], as an inverse needs it.
     Faded,
 }
 
@@ -78,7 +78,7 @@ impl Diffusion {
         ny: usize,
         amount: f64,
     ) -> Result<Self> {
-        HeatEquation::new(8, 8, amount)?; // its range, before anything is made of it
+        HeatEquation::new(8, 8, amount)?; // refuses an amount out of range before anything is derived from it
         let guard = (REACH * (2.0 * amount).sqrt()).ceil() as usize;
         let tiling = Tiling::new(nx, ny, Rules { largest: LARGEST_TILE, guard, mirrored: true })?;
         let [tx, ty] = tiling.tile();
@@ -99,7 +99,8 @@ impl Diffusion {
         self.filter(x, Rim::Kept, &self.heat.kernel())
     }
 
-    /// The damped inverse (SPEC 3) of residuals whose cells have this standard deviation of noise, `[batch]`.
+    /// The damped inverse (method §3) of residuals whose cells have this standard deviation of noise,
+    /// `[batch]`.
     pub fn damped_inverse(&self, residual: &[f64], noise: &[f64]) -> Result<Vec<f64>> {
         let scale = (self.heat.cells() as f64).sqrt();
         self.on_grid(residual, Rim::Faded, |fields, samples| {
@@ -112,7 +113,7 @@ impl Diffusion {
     pub fn tikhonov(&self, y: &[f64], lambda: &[f64]) -> Result<Vec<f64>> {
         let kernel = self.heat.kernel();
         let mut x = Vec::with_capacity(y.len());
-        // Sample by sample: the filters differ.
+        // Each sample has a filter of its own.
         for (y, lambda) in y.chunks_exact(self.cells()).zip(lambda) {
             let filter: Vec<f64> = kernel.iter().map(|k| k / (k * k + lambda)).collect();
             x.extend(self.filter(y, Rim::Faded, &filter)?);
@@ -126,7 +127,7 @@ impl Diffusion {
         let kernel = self.heat.kernel();
         let mut lambda = Vec::with_capacity(noise.len());
         for (y, noise) in y.chunks_exact(self.cells()).zip(noise) {
-            // Σ|Ŷ|² of every mode over the sample's tiles; all of them have the same K.
+            // Σ|Ŷ|² of every mode over the sample's tiles, which all have the same K.
             let (mut energy, mut grids) = (vec![0.0; kernel.len()], 0.0);
             self.on_grid(y, Rim::Faded, |fields, samples| {
                 let sigmas = vec![1.0; samples.len()];
@@ -138,7 +139,7 @@ impl Diffusion {
                 grids += samples.len() as f64;
                 Ok(fields.to_vec())
             })?;
-            // Unnormalised transforms: Σ over modes is N times Σ over cells.
+            // The transforms are not normalised: a sum over modes is N times the sum over cells.
             let allowed = grids * (kernel.len() as f64 * noise).powi(2);
             let residual = |lambda: f64| -> f64 {
                 let left = |k: f64| (lambda / (k * k + lambda)).powi(2);
@@ -149,8 +150,8 @@ impl Diffusion {
         Ok(lambda)
     }
 
-    /// The noise that counts, `[batch]`: what is given, or what [`rounding`] leaves uncertain of each
-    /// observation if that is more.
+    /// The effective noise of each observation, `[batch]`: the given one, or what [`rounding`] leaves
+    /// uncertain if that is more.
     pub fn floored(&self, y: &[f64], noise: f64) -> Vec<f64> {
         let cells = self.cells();
         let rms = |y: &[f64]| (y.iter().map(|v| v * v).sum::<f64>() / cells as f64).sqrt();
@@ -170,8 +171,8 @@ impl Diffusion {
         })
     }
 
-    /// Hands fields of the heat equation's own grid to `f`, each with the number of the sample that it
-    /// belongs to, and puts together what it makes of them.
+    /// Hands fields on the heat equation's own grid to `f`, each with the number of its sample, and puts the
+    /// results together.
     fn on_grid(
         &self,
         samples: &[f64],
@@ -207,7 +208,7 @@ impl Diffusion {
     }
 }
 
-/// The λ at which a function that grows with it reaches `target`, or the nearest end of what 32 bits can
+/// The λ at which an increasing function reaches `target`, or the nearest end of the range that 32 bits can
 /// filter with.
 fn bisect(f: impl Fn(f64) -> f64, target: f64) -> f64 {
     let (mut low, mut high) = (1e-14f64.ln(), 1e4f64.ln());

@@ -1,4 +1,4 @@
-//! What restores and does not train: diffusion of arrays and pictures, classical inverses, refinement, tiles.
+//! Restoration without training: diffusion of arrays and pictures, classical inverses, refinement, tiles.
 
 pub mod classical;
 pub mod diffusion;

@@ -1,9 +1,9 @@
-//! Refinement of a prediction against its observation, by damped inverses that are only kept where they help.
+//! Refines a prediction against its observation by damped inverses, and keeps only those that help.
 
 use crate::Result;
 use crate::restore::Diffusion;
 
-/// A step is halved at most this often before a sample is left as it is.
+/// A step that does not help is halved at most this often; then its sample is left as it is.
 const HALVINGS: u32 = 6;
 
 /// What refinement did to every sample, `[batch]`.
@@ -19,13 +19,14 @@ pub struct Refined {
     pub updates: Vec<usize>,
 }
 
-/// Applies at most `updates` damped inverses of y - P(x) to predictions x, `[batch, nx, ny]`, given the standard
-/// deviation `noise` of a cell of y.
+/// Applies at most `updates` damped inverses of y - P(x) to predictions x, `[batch, nx, ny]`, given the
+/// standard deviation `noise` of a cell of y.
 ///
-/// Values are kept within `bounds` where some are given (of pictures: 0 and 1), those of x to begin with.
+/// Where `bounds` are given (for pictures 0 and 1), values are clamped to them: first those of x, then every
+/// update's.
 ///
-/// An update is kept if it lowers its sample's misfit ‖y - P(x)‖, else half of it is tried, and so on; a sample that
-/// no step helps is finished. So no misfit ever rises.
+/// An update is kept if it lowers its sample's misfit ‖y - P(x)‖. Otherwise half of it is tried, and so on; a
+/// sample that no step helps is finished. So no misfit ever rises.
 ///
 /// # Errors
 /// [`Error::Device`](crate::Error::Device).

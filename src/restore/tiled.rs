@@ -1,21 +1,21 @@
-//! A network on pictures of any size: in tiles with what a mirror at the edges shows, blended without seams.
+//! Applies a network to pictures of any size, in mirrored tiles that are blended without seams.
 
 use crate::Result;
 use crate::engine::device::Device;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::restore::tiles::{Rules, Tiling};
 
-/// The usual longest side of a tile. Deeper networks look farther and get longer ones.
+/// The usual longest side of a tile. Deeper networks see farther and get larger tiles.
 const LARGEST_TILE: usize = 256;
 
-/// Cells that the network takes at a time where the number of tiles does not matter to the result.
+/// The network takes about this many cells at a time where the number of tiles does not affect the result.
 const CHUNK: usize = 1 << 18;
 
-/// Predictions for `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean, so that
-/// of each plane is given to its prediction.
+/// Predicts x for observed `planes` `[planes, nx, ny]` of any size. Insulated diffusion preserves the mean,
+/// so each prediction gets the mean of its plane.
 ///
-/// With [`Norm::Running`] tiles do not know of each other; with [`Norm::Batch`] all tiles of all planes share
-/// their statistics, unless `batch` says how many tiles at a time do.
+/// With [`Norm::Running`] every tile is normalised by the same running statistics. With [`Norm::Batch`] all
+/// tiles of all planes share their batch statistics, or `batch` tiles at a time do.
 ///
 /// # Errors
 /// Those of [`predict`]; [`Error::Usage`](crate::Error::Usage) for planes without cells.

@@ -1,23 +1,24 @@
-//! Pictures of any size in tiles of one size: cut with what a mirror at the picture's edge shows, worked on one by
-//! one, and blended so that no seam is left.
+//! Cuts pictures of any size into tiles of one size and blends the results, so that no seam is left.
 //!
-//! The mirror stands on the edge itself, so that the edge cell is repeated: … c b a | a b c …. That is the insulated
-//! boundary of the heat equation, through which nothing flows.
+//! Beyond a picture's edge a tile shows its mirror image. The mirror stands on the edge itself, so that the
+//! edge cell is repeated: … c b a | a b c …. That is the insulated boundary of the heat equation: nothing
+//! flows through it.
 
 use crate::{Error, Result};
 
-/// Cells over which one tile gives way to the next.
+/// Tiles overlap by this many cells, over which one fades into the next.
 const RAMP: usize = 16;
 
-/// How large tiles may be, and how much of their rim is not to be trusted.
+/// How large tiles may be, and how wide a rim of theirs is computed but not used.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules {
     /// The longest side of a tile, a power of two.
     pub largest: usize,
-    /// Cells at a tile's rim that are computed but not used, because what lies beyond is not what should be there.
+    /// Width in cells of a tile's rim that is computed but not used, because it depends on cells beyond the
+    /// tile.
     pub guard: usize,
-    /// Whether a picture's own edge needs no guard where the side is a power of two: what is done to a tile sees a
-    /// mirror at its edge.
+    /// Whether whatever processes a tile mirrors it at its edges. Then a side of the picture that is a power
+    /// of two needs no guard: its edges are mirrors anyway.
     pub mirrored: bool,
 }
 
@@ -27,20 +28,20 @@ pub struct Tiling {
     axes: [Axis; 2],
 }
 
-/// One axis: tiles at `starts`, each with the share that it has in every cell under it.
+/// The tiles along one axis: where each starts, and which share it has in every cell that it covers.
 #[derive(Clone, Debug)]
 struct Axis {
     length: usize,
     tile: usize,
     starts: Vec<isize>,
     shares: Vec<Vec<f64>>,
-    /// How much of every cell of a tile [`Tiling::taper`] leaves.
+    /// The factor by which [`Tiling::taper`] scales each cell's distance from the tile's mean.
     taper: Vec<f64>,
 }
 
 impl Tiling {
-    /// Plans for `[nx, ny]` fields: tiles whose sides are powers of two, one if it can hold a guard all around the
-    /// field.
+    /// Plans tiles for fields `[nx, ny]`. Their sides are powers of two; one tile is enough if it can hold
+    /// the field with a guard all around.
     ///
     /// # Errors
     /// [`Error::Usage`] for a field without cells, and for a guard that leaves too little of a tile.
@@ -58,7 +59,7 @@ impl Tiling {
         self.axes[0].starts.len() * self.axes[1].starts.len()
     }
 
-    /// Tile number `index` of a field `[nx, ny]`, appended to `out`.
+    /// Appends tile number `index` of a field `[nx, ny]` to `out`.
     pub fn cut(&self, field: &[f64], index: usize, out: &mut Vec<f64>) {
         let [ax, ay] = &self.axes;
         let (sx, sy) = self.starts(index);
@@ -89,8 +90,8 @@ impl Tiling {
 
     /// Fades a tile to its mean towards its rim, where the rim is not the picture's own edge.
     ///
-    /// A second mirror put up there would leave a kink, which no diffusion leaves and which its inverse would blow up.
-    /// The fade is so gradual that it passes for diffused.
+    /// A second mirror there would make a kink. No diffused field has kinks, so the inverse of diffusion
+    /// would blow it up. The fade is so gradual that it looks like a diffused field.
     pub fn taper(&self, tile: &mut [f64]) {
         let mean = tile.iter().sum::<f64>() / tile.len() as f64;
         let [ax, ay] = &self.axes;
@@ -125,12 +126,13 @@ impl Axis {
             Ok(Self::planned(length, own, 0, 1)) // the mirror is a little too near to one of the edges
         } else {
             Err(Error::usage(format!(
-                "this much diffusion reaches {guard} pixels far: too far for a picture of more than {largest} pixels a side; use a smaller amount or picture"
+                "this much diffusion reaches {guard} pixels far: too far for a picture of more than {largest} pixels \
+                 a side; use a smaller amount or picture"
             )))
         }
     }
 
-    /// `count` tiles evenly spread, from a guard before the field to a guard behind it.
+    /// Spreads `count` tiles evenly, from a guard before the field to a guard behind it.
     fn planned(length: usize, tile: usize, guard: usize, count: usize) -> Self {
         let (length_, tile_, guard_) = (length as isize, tile as isize, guard as isize);
         let (first, last) = (-guard_, length_ + guard_ - tile_);
@@ -171,8 +173,8 @@ fn in_tile(start: isize, tile: isize, cell: isize, weight: &impl Fn(isize, isize
     if (start..start + tile).contains(&cell) { weight(start, cell) } else { 0.0 }
 }
 
-/// From 0 to 1 in this many steps, as a Gaussian's integral rises: nothing has less of high frequencies. Four standard
-/// deviations are on either side of its middle.
+/// Rises from 0 to 1 in this many steps like the integral of a Gaussian, which has the least high frequencies
+/// of all ramps. The ramp spans four standard deviations on either side of its middle.
 fn gradual(steps: usize) -> Vec<f64> {
     let slope = |i: usize| (-0.5 * (8.0 * ((i as f64 + 0.5) / steps as f64 - 0.5)).powi(2)).exp();
     let total: f64 = (0..steps).map(slope).sum();
@@ -192,8 +194,8 @@ fn reflected(cell: isize, length: usize) -> usize {
     cell.min(period - 1 - cell)
 }
 
-/// Tiles `[tx, ty]` with their mirror images, `[2·tx, 2·ty]`: what a periodic grid must hold to have insulated walls
-/// around the tile.
+/// Appends a tile `[tx, ty]` with its mirror images, `[2·tx, 2·ty]`, to `out`. On a periodic grid they act as
+/// insulated walls around the tile.
 pub fn mirror(tile: &[f64], [tx, ty]: [usize; 2], out: &mut Vec<f64>) {
     for x in (0..tx).chain((0..tx).rev()) {
         let row = &tile[x * ty..][..ty];

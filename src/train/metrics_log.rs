@@ -2,7 +2,7 @@
 
 use crate::engine::trainer::Trainer;
 use crate::io::tables::json_lines::JsonLines;
-use crate::io::tables::metrics::{MetricsFile, Row};
+use crate::io::tables::metrics::{MetricsFile, MetricsRow};
 use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
 use crate::train::progress::Progress;
@@ -16,7 +16,7 @@ pub(crate) struct MetricsLog {
     file: MetricsFile,
     /// The same rows once more, where they are asked for.
     json: Option<JsonLines>,
-    pub(crate) rows: Vec<Row>,
+    pub(crate) rows: Vec<MetricsRow>,
     steps: u64,
     start: Instant,
     /// Seconds of training before `start`.

@@ -4,6 +4,8 @@ pub mod checkpoint;
 pub mod comparison;
 pub mod config;
 pub mod data;
+#[cfg(feature = "pictures")]
+pub mod drawings;
 mod metrics_log;
 pub mod picture_crops;
 pub mod plan;
@@ -19,7 +21,6 @@ mod validation;
 pub use config::TrainConfig;
 pub use config::on_nan::OnNan;
 pub use config::size::Size;
-pub use config::switch::Switch;
 pub use data::Data;
 pub use plan::Plan;
 pub use preview::Preview;

@@ -1,7 +1,7 @@
 //! Training fields cut out of pictures.
 
 use crate::io::arrays::npy::{FieldData, Fields};
-use crate::io::images::photo;
+use crate::io::images::format::{has_picture_name, list};
 use crate::model::rng::{Purpose, Random};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ struct Plane {
 
 /// Whether a path names pictures and not an array: a folder, or a picture.
 pub fn is_pictures(path: &Path) -> bool {
-    path.is_dir() || photo::has_picture_name(path)
+    path.is_dir() || has_picture_name(path)
 }
 
 impl Pictures {
@@ -28,25 +28,23 @@ impl Pictures {
     ///
     /// # Errors
     /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is
-    /// none.
+    /// none; [`Error::File`] for all of them in a build without the feature `pictures`.
     pub fn read(path: &Path, nx: usize, ny: usize) -> Result<Self> {
         let mut planes = Vec::new();
         for file in files(path)? {
-            let picture = photo::read(&file)?;
-            if picture.nx < nx || picture.ny < ny {
-                let (width, height) = (picture.nx, picture.ny);
+            let channels = channels(&file)?;
+            if let Some(Plane { nx: width, ny: height, .. }) =
+                channels.iter().find(|plane| plane.nx < nx || plane.ny < ny)
+            {
                 return Err(Error::file(
                     &file,
                     format!(
-                        "{width}x{height} pixels are fewer than the fields of {nx}x{ny}; choose a smaller --size"
+                        "{width}x{height} pixels are fewer than the fields of {nx}x{ny}; choose a smaller \
+                         --size"
                     ),
                 ));
             }
-            planes.extend(picture.planes.chunks_exact(picture.nx * picture.ny).map(|plane| Plane {
-                nx: picture.nx,
-                ny: picture.ny,
-                values: plane.iter().map(|&v| v as f32).collect(),
-            }));
+            planes.extend(channels);
         }
         Ok(Self { planes })
     }
@@ -86,7 +84,8 @@ impl Pictures {
             return Err(Error::file(
                 path,
                 format!(
-                    "observed pictures must be as large as the fields, {nx}x{ny}; found {width}x{height}: choose another --size"
+                    "observed pictures must be as large as the fields, {nx}x{ny}; found {width}x{height}: \
+                     choose another --size"
                 ),
             ));
         }
@@ -96,11 +95,26 @@ impl Pictures {
     }
 }
 
-fn files(path: &Path) -> Result<Vec<PathBuf>> {
-    if path.is_dir() { photo::list(path) } else { Ok(vec![path.to_owned()]) }
+/// The colour channels of a picture.
+#[cfg(feature = "pictures")]
+fn channels(path: &Path) -> Result<Vec<Plane>> {
+    let picture = crate::io::images::photo::read(path)?;
+    let (nx, ny) = (picture.nx, picture.ny);
+    let narrow = |plane: &[f64]| plane.iter().map(|&v| v as f32).collect();
+    Ok(picture.planes.chunks_exact(nx * ny).map(|plane| Plane { nx, ny, values: narrow(plane) }).collect())
 }
 
-#[cfg(test)]
+#[cfg(not(feature = "pictures"))]
+fn channels(path: &Path) -> Result<Vec<Plane>> {
+    let what = "a picture, which this build of unheat cannot read; build it with the feature `pictures`";
+    Err(Error::file(path, what))
+}
+
+fn files(path: &Path) -> Result<Vec<PathBuf>> {
+    if path.is_dir() { list(path) } else { Ok(vec![path.to_owned()]) }
+}
+
+#[cfg(all(test, feature = "pictures"))]
 mod tests {
     use super::*;
     use crate::io::images::photo::{Depth, Photo};

@@ -4,18 +4,18 @@ use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
-use crate::model::{Adam, HeatEquation, Method, Objective, Precision, StepSpec, Storage, UNet, UNetConfig};
+use crate::model::{Adam, HeatEquation, Method, Objective, Precision, StepSpec, Storage, UNet};
 use crate::restore::classical::check_noise;
 use crate::restore::diffusion::rounding;
-use crate::train::config::TrainConfig;
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
-use crate::train::config::switch::Switch;
+use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
 use std::time::Duration;
+use toml::Value;
 
 /// A configuration that has passed every check, with its files read.
 pub struct Plan {
@@ -106,17 +106,11 @@ impl TrainConfig {
         net.config.check_input(self.samples_at_once(), heat.nx, heat.ny)?;
         if net.config.res_blocks && self.activations == Storage::F16 {
             return Err(Error::usage(
-                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave --activations or --res-blocks out",
+                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
+                 --activations or --res-blocks out",
             ));
         }
-        for (flag, value) in [("steps", self.steps), ("max-dispatch-ms", self.max_dispatch_ms)] {
-            if value == 0 {
-                return Err(Error::usage(format!("{flag} 0: must be at least 1")));
-            }
-        }
-        if !(self.lr.is_finite() && self.lr > 0.0) {
-            return Err(Error::usage(format!("lr {}: must be a positive number", self.lr)));
-        }
+        self.check_ranges()?;
         if self.data.is_some() && self.observations.is_some() {
             return Err(Error::usage(
                 "observations: train on these or on --data, not on both; leave one out",
@@ -129,8 +123,20 @@ impl TrainConfig {
                 "shuffle: needs fields in an order, --data FILE.npy or --observations; leave --shuffle out",
             ));
         }
-        self.check_names()?;
         Ok((heat, net, start))
+    }
+
+    /// Refuses numbers that are out of range.
+    fn check_ranges(&self) -> Result<()> {
+        let table = file::table(self)?;
+        for (name, range) in Self::RANGES {
+            match table.get(*name) {
+                Some(Value::Integer(value)) => range.check(name, *value as f64)?,
+                Some(Value::Float(value)) => range.check(name, *value)?,
+                _ => {} // not said
+            }
+        }
+        Ok(())
     }
 
     fn check_micro_batch(&self) -> Result<()> {
@@ -170,11 +176,6 @@ impl TrainConfig {
     fn objective(&self) -> Result<Objective> {
         let &Self { method, noise, uncertainty, .. } = self;
         check_noise(noise)?;
-        if !(uncertainty.is_finite() && uncertainty > 0.0) {
-            return Err(Error::usage(format!(
-                "uncertainty {uncertainty}: must be a positive number, such as 1e-6"
-            )));
-        }
         if method == Method::Supervised && self.observations.is_some() {
             return Err(Error::usage(
                 "method supervised: needs the truth, which --observations does not have; use sip or gd",
@@ -186,33 +187,24 @@ impl TrainConfig {
 
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
-            let config = UNetConfig::new(self.levels, &self.filters, self.padding)?;
-            let (activation, batch_norm) = (self.activation, self.batch_norm == Switch::On);
-            let res_blocks = self.res_blocks;
-            let net = UNet::new(&UNetConfig { activation, batch_norm, res_blocks, ..config });
+            let net = UNet::new(&self.net.clone().with_levels(self.levels)?);
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
         let (net, start) = weights::read(path)?;
-        let list = |filters: &[usize]| filters.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
-        let filters = match self.filters[..] {
-            [one] => vec![one; net.config.levels()],
-            _ => self.filters.clone(),
-        };
-        for (flag, wanted, found) in [
-            ("levels", self.levels.to_string(), net.config.levels().to_string()),
-            ("filters", list(&filters), list(&net.config.filters)),
-            ("padding", self.padding.to_string(), net.config.padding.to_string()),
-            ("activation", self.activation.to_string(), net.config.activation.to_string()),
-            ("batch-norm", self.batch_norm.to_string(), Switch::from(net.config.batch_norm).to_string()),
-            ("res-blocks", self.res_blocks.to_string(), net.config.res_blocks.to_string()),
-        ] {
-            if wanted != found {
-                let path = path.display();
-                return Err(Error::usage(format!(
-                    "{flag} {wanted}: the network in {path} has {found}; leave --{flag} out, or name another file"
-                )));
-            }
+        let mut wanted = self.net.clone();
+        if let [one] = wanted.filters[..] {
+            wanted.filters = vec![one; net.config.levels()];
+        }
+        let (mut wanted, found) = (file::architecture(&wanted)?, file::architecture(&net.config)?);
+        wanted.insert("levels".to_owned(), (self.levels as i64).into());
+        if let Some(key) = file::keys().find(|key| wanted.get(*key) != found.get(*key)) {
+            let (flag, wanted, found) =
+                (key.replace('_', "-"), file::words(wanted.get(key)), file::words(found.get(key)));
+            let path = path.display();
+            return Err(Error::usage(format!(
+                "{flag} {wanted}: the network in {path} has {found}; leave --{flag} out, or name another file"
+            )));
         }
         Ok((net, start))
     }
@@ -230,7 +222,8 @@ impl TrainConfig {
         let file = self.validation_data.as_deref();
         if file.is_none() && self.file_of_fields().is_some() {
             return Err(Error::usage(
-                "validate-every: fields that training does not see are needed; add --validation-data FILE.npy",
+                "validate-every: fields that training does not see are needed; add --validation-data \
+                 FILE.npy",
             ));
         }
         file.map_or(Ok(()), |path| self.check_size(path))?;

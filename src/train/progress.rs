@@ -1,7 +1,7 @@
 //! What a run tells while it goes on, and what it leaves.
 
 use crate::engine::device::Device;
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;
 use crate::train::preview::Preview;
 use crate::train::summary::Statistics;
@@ -11,10 +11,10 @@ use std::time::Duration;
 /// Gets told how training goes, and may end it.
 pub trait Progress {
     /// The metrics of a step have arrived, in step order.
-    fn step(&mut self, row: &Row, steps: u64);
+    fn step(&mut self, row: &MetricsRow, steps: u64);
 
     /// The network was tried on the held-out fields.
-    fn validated(&mut self, _: &validation::Row) {}
+    fn validated(&mut self, _: &validation::ValidationRow) {}
 
     /// Whether to show what the network makes of an example now. Asked after every step; training waits
     /// meanwhile.

@@ -95,7 +95,7 @@ fn check_settings(path: &Path, config: &TrainConfig, checkpoint: &Checkpoint) ->
     let damaged = || Error::file(path, "the checkpoint beside it was made by another version of unheat");
     let made_with: Table = checkpoint.settings.parse().map_err(|_| damaged())?;
     // Through the configuration, so that settings which a later version has added have their defaults.
-    let made_with: TrainConfig = made_with.try_into().map_err(|_| damaged())?;
+    let made_with = file::config(&made_with, path).map_err(|_| damaged())?;
     let (made_with, now) = (lasting(&made_with)?, lasting(config)?);
     let show = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), ToString::to_string);
     let mut keys = made_with.keys().chain(now.keys());
@@ -107,6 +107,18 @@ fn check_settings(path: &Path, config: &TrainConfig, checkpoint: &Checkpoint) ->
                 "{key} is {is}, but the checkpoint was made with {was}; put it back, or start a new run"
             );
             Err(Error::file(path, what))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_lists_name_settings() {
+        for name in CHANGEABLE.iter().chain(&FILES) {
+            assert!(file::keys().any(|key| key == *name), "{name}");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! From per-sample losses to the numbers people read.
 
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::model::Losses;
 use std::fmt;
 
@@ -36,9 +36,9 @@ impl fmt::Display for Statistics {
 }
 
 /// The row of `metrics.csv` for one step; `seconds` counts from the start of the training loop.
-pub fn row(step: u64, losses: &Losses, seconds: f64) -> Row {
+pub fn row(step: u64, losses: &Losses, seconds: f64) -> MetricsRow {
     let x_l2 = Statistics::of(&losses.x_l2);
-    Row {
+    MetricsRow {
         step,
         loss_mean: Statistics::of(&losses.loss).mean,
         x_l2_mean: x_l2.mean,

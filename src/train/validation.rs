@@ -5,7 +5,7 @@ use crate::engine::device::Device;
 use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
-use crate::io::tables::validation::{Row, ValidationFile};
+use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
 use crate::model::{HeatEquation, Precision, UNet};
 use crate::train::config::TrainConfig;
@@ -67,9 +67,8 @@ impl Validation {
         self.device = device.clone();
     }
 
-    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are
-    /// the best.
-    pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<Row> {
+    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
+    pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
@@ -79,7 +78,8 @@ impl Validation {
         let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
         let count = (self.truth.len() / self.heat.cells()) as f64;
         let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;
-        let row = Row { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
+        let row =
+            ValidationRow { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
         if row.x_l2_mean < self.best {
             self.best = row.x_l2_mean;
             weights::write(&self.best_path, &self.net, state)?;

@@ -1,7 +1,10 @@
+//! needs lib/complex
+
 // What fft.wgsl and diffuse.wgsl share: lines of LENGTH complex numbers along one axis, in workgroup memory.
 //
-// A kernel is this file, one that defines `load`, one that defines `store`, and its own. `load` and `store` see
-// complex fields [fields, nx, ny] whatever the arrays behind them are, so that no pass only moves numbers.
+// A kernel is this file, one that defines `load`, one that defines `store`, and its own. `load` and `store`
+// see complex fields [fields, nx, ny] whatever the arrays behind them are, so that no pass only moves
+// numbers.
 
 struct Params {
     fields: u32, // complex ones
@@ -62,9 +65,9 @@ fn swapped(value: real2, inverse: bool) -> real2 {
     return select(value, value.yx, inverse);
 }
 
-// Loads LINES neighbouring lines in the order that `transform` expects.
-// A line beyond the last is computed, of what the last is, and dropped: without a branch, and in rounds that compilers
-// can count (LENGTH·LINES is a multiple of WORKGROUP), the loads of all rounds are in flight at once.
+// Loads LINES neighbouring lines in the order that `transform` expects. A line beyond the last is computed,
+// of what the last is, and dropped: without a branch, and in rounds that compilers can count (LENGTH·LINES is
+// a multiple of WORKGROUP), the loads of all rounds are in flight at once.
 fn gather(first_line: u32, local: u32, inverse: bool) {
     for (var start = 0u; start < LENGTH * LINES; start += WORKGROUP) {
         let at = split(start + local);
@@ -85,8 +88,9 @@ fn scatter(first_line: u32, local: u32, inverse: bool) {
     }
 }
 
-// Forward transform of every line, from bit-reversed to natural order, without a factor. Radix 4 multiplies, and so
-// rounds, less often than radix 2 and waits half as often; an odd power of two starts with one stage of radix 2.
+// Forward transform of every line, from bit-reversed to natural order, without a factor. Radix 4 multiplies,
+// and so rounds, less often than radix 2 and waits half as often; an odd power of two starts with one stage
+// of radix 2.
 fn transform(local: u32) {
     var size = 1u; // of the transforms done so far
     if LOG2_LENGTH % 2u == 1u {

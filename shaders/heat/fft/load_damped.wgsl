@@ -1,8 +1,10 @@
-// Load: from the error's spectrum Ê the spectrum of the training signal ∂L/∂x (SPEC 3b, 4).
+//! needs heat/fft/lines heat/fft/noise lib/complex
+
+// Load: from the error's spectrum Ê the spectrum of the training signal ∂L/∂x (method §3b, §4).
 //
-// The residual is Â = K·Ê + N̂ with the observation's noise N̂ (fft/noise, or fft/no_noise).
-// SIP: -(Ê·exp(Λ(q - 1)) + N̂·exp(Λq)) with q = 2p - 1 from the signal probability p; GD: -K·Â; supervised: -Ê.
-// Exponents are at most zero or clamped, so nothing overflows. A mode of a packed pair takes the spectrum at k and -k.
+// The residual is Â = K·Ê + N̂ with the observation's noise N̂ (fft/noise). SIP: -(Ê·exp(Λ(q - 1)) +
+// N̂·exp(Λq)) with q = 2p - 1 from the signal probability p; GD: -K·Â; supervised: -Ê. Exponents are at most
+// zero or clamped, so nothing overflows. A mode of a packed pair takes the spectrum at k and -k.
 
 @group(1) @binding(0) var<storage, read> spectrum: array<real2>; // [fields, nx, ny]
 @group(1) @binding(1) var<storage, read> log_kernel: array<real>; // Λ [nx, ny]

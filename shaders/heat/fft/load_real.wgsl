@@ -1,5 +1,7 @@
-// Load: two real fields as one complex field u + i·v: half the transforms, since every filter here is real and even.
-// An odd last sample gets a zero partner.
+//! needs heat/fft/lines
+
+// Load: two real fields as one complex field u + i·v: half the transforms, since every filter here is real
+// and even. An odd last sample gets a zero partner.
 
 @group(1) @binding(0) var<storage, read> input: array<real>; // [batch, nx, ny]
 

@@ -1,3 +1,5 @@
+//! needs heat/fft/lines
+
 // FFT of complex fields along one axis, between what `load` reads and what `store` writes (fft/lines.wgsl).
 //
 // Normalisation: forward none; inverse 1/LENGTH, so both axes together give 1/N.

@@ -1,3 +1,5 @@
+//! needs heat/fft/lines
+
 // Store: complex fields as they stand.
 
 @group(2) @binding(0) var<storage, read_write> output: array<real2>; // [fields, nx, ny]

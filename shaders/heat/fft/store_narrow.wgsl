@@ -1,4 +1,6 @@
-// Store: as store_real, rounded to the network's 32 bits (SPEC 0).
+//! needs heat/fft/lines
+
+// Store: as store_real, rounded to the network's 32 bits (method §0).
 
 @group(2) @binding(0) var<storage, read_write> output: array<f32>; // [batch, nx, ny]
 

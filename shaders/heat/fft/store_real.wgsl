@@ -1,3 +1,5 @@
+//! needs heat/fft/lines
+
 // Store: one complex field u + i·v as two real fields; the partner of an odd last sample is dropped.
 
 @group(2) @binding(0) var<storage, read_write> output: array<real>; // [batch, nx, ny]

@@ -1,4 +1,5 @@
-// The hyperbolic tangent, which is ±1 in 32 bits long before ±50. Exponentials are of -|x|: nothing overflows.
+// The hyperbolic tangent, which is ±1 in 32 bits long before ±50. Exponentials are of -|x|: nothing
+// overflows.
 
 fn activate(argument: vec4<f32>) -> vec4<f32> {
     let x = clamp(argument, vec4(-50.0), vec4(50.0));

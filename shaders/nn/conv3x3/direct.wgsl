@@ -1,12 +1,16 @@
-// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup memory.
+//! needs nn/conv3x3/convolution nn/conv3x3/padded
+
+// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup
+// memory.
 //
-// An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input itself, though
-// neighbours make some of it too, and gets taps from its subgroup: each of eight neighbours loads others and hands them round, so that one
-// load brings eight. It waits for nobody. For sources that cost little: a patch of 2 × 4 pixels makes 4 × 6.
+// An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input
+// itself, though neighbours make some of it too, and gets taps from its subgroup: each of eight neighbours
+// loads others and hands them round, so that one load brings eight. It waits for nobody. For inputs that
+// cost little: a patch of 2 × 4 pixels makes 4 × 6.
 
 const WORKGROUP: u32 = PATCHES;
 
-var<workgroup> tile: array<vec4<f32>, SINK_LEN>; // whatever the sink keeps
+var<workgroup> tile: array<vec4<f32>, EPILOGUE_LEN>; // whatever the epilogue keeps
 
 // `own` holds, in neighbour t, tap t of one vector of output channels; the ninth tap is for all.
 fn add_taps(sums: Sums, own: vec4<f32>, ninth: vec4<f32>, rows: Rows) -> Sums {
@@ -17,7 +21,7 @@ fn add_taps(sums: Sums, own: vec4<f32>, ninth: vec4<f32>, rows: Rows) -> Sums {
 }
 
 fn rows_of(place: Tile, own: Patch, i: u32, part: u32) -> Rows {
-    let channel = source_channel(i, part);
+    let channel = input_channel(i, part);
     let n = min(place.n0 + own.n, params.batch - 1u);
     var rows: Rows;
     for (var row = 0u; row < PATCH + 2u; row++) {
@@ -28,7 +32,7 @@ fn rows_of(place: Tile, own: Patch, i: u32, part: u32) -> Rows {
     return rows;
 }
 
-// Adds the input channels from `start` to `end`, all of the same part of the source.
+// Adds the input channels from `start` to `end`, all of the same part of the input.
 fn add_channels(
     sums: ptr<function, array<Sums, 4>>,
     place: Tile,
@@ -65,7 +69,7 @@ fn main(
     let place = tile_of(workgroup);
     let own = patch_of(local);
     var sums: array<Sums, 4>; // BLOCK_QUADS of them are in use
-    if SOURCE_PARTS == 2u {
+    if INPUT_PARTS == 2u {
         add_channels(&sums, place, own, neighbour, workgroup.z, 0u, params.skip_channels, 0u);
         add_channels(&sums, place, own, neighbour, workgroup.z, params.skip_channels, params.c_in, 1u);
     } else {

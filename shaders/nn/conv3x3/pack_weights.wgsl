@@ -1,7 +1,10 @@
-// Copies the weights of all 3×3 convolutions into the order in which their kernels read them, with zeros where
-// channels are padded. Behind them go the pivots of the channels of z, where the storage of z has pivots: what the
-// mean of z is expected to be, the running mean (which includes the convolution's bias) minus that bias. Both are in
-// checkpoints, so a resumed run has the same pivots. One invocation per arranged number.
+//! needs lib/grid
+
+// Copies the weights of all 3×3 convolutions into the order in which their kernels read them, with zeros
+// where channels are padded. Behind them go the pivots of the channels of z, where the storage of z has
+// pivots: what the mean of z is expected to be, the running mean (which includes the convolution's bias)
+// minus that bias. Both are in checkpoints, so a resumed run has the same pivots. One invocation per packed
+// number.
 
 struct Params {
     weights: u32,
@@ -9,10 +12,11 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read> sources: array<u32>; // [weights], of biases [pivots], of means [pivots]; 0xffffffff: zero
+// [weights], of biases [pivots], of means [pivots]; 0xffffffff: zero
+@group(0) @binding(1) var<storage, read> places: array<u32>;
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
 @group(0) @binding(3) var<storage, read> running: array<f32>; // the flat running statistics
-@group(0) @binding(4) var<storage, read_write> arranged: array<f32>; // [weights + pivots]
+@group(0) @binding(4) var<storage, read_write> packed: array<f32>; // [weights + pivots]
 
 @compute @workgroup_size(WORKGROUP)
 fn main(
@@ -24,11 +28,11 @@ fn main(
     if i >= params.weights + params.pivots {
         return;
     }
-    if sources[i] == 0xffffffffu {
-        arranged[i] = 0.0;
+    if places[i] == 0xffffffffu {
+        packed[i] = 0.0;
     } else if i < params.weights {
-        arranged[i] = weights[sources[i]];
+        packed[i] = weights[places[i]];
     } else {
-        arranged[i] = running[sources[i + params.pivots]] - weights[sources[i]];
+        packed[i] = running[places[i + params.pivots]] - weights[places[i]];
     }
 }

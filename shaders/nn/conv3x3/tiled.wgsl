@@ -1,13 +1,15 @@
-// 3×3 convolution (lib/convolution), no bias. With weights arranged for it the same kernel is the adjoint. The input
-// comes from a source, the output goes to a sink.
+//! needs nn/conv3x3/convolution nn/conv3x3/tile
+
+// 3×3 convolution (lib/convolution), no bias. With weights packed for it the same kernel is the adjoint.
+// The input comes from a file in input/, the output goes to one in epilogue/.
 //
-// A workgroup computes 4·BLOCK_QUADS output channels of one tile. An invocation owns one patch and four of those channels
-// in registers. Input arrives in workgroup memory, CHANNELS channels at a time.
+// A workgroup computes 4·BLOCK_QUADS output channels of one tile. An invocation owns one patch and four of
+// those channels in registers. Input arrives in workgroup memory, CHANNELS channels at a time.
 
 const WORKGROUP: u32 = PATCHES * BLOCK_QUADS;
 
-// First the tile [CHANNELS, PLANE], later whatever the sink keeps.
-var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, SINK_LEN)>;
+// First the tile [CHANNELS, PLANE], later whatever the epilogue keeps.
+var<workgroup> tile: array<vec4<f32>, max(CHANNELS * PLANE, EPILOGUE_LEN)>;
 var<workgroup> taps: array<vec4<f32>, CHANNELS * TAPS>;
 
 // As `stage`: rounds without a branch but for the last.
@@ -52,11 +54,13 @@ fn main(
                 rows.right[row] = tile[corner + row * ROW_QUADS + 1u].xy;
             }
             let w = i * TAPS + quad;
-            sums = add_channel(sums, tap_row(w), tap_row(w + 3u * BLOCK_QUADS), tap_row(w + 6u * BLOCK_QUADS), rows);
+            let middle = tap_row(w + 3u * BLOCK_QUADS);
+            let lower = tap_row(w + 6u * BLOCK_QUADS);
+            sums = add_channel(sums, tap_row(w), middle, lower, rows);
         }
     }
 
-    workgroupBarrier(); // the tile has been read; a sink may use its memory
+    workgroupBarrier(); // the tile has been read; an epilogue may use its memory
     let strip = first_strip(own);
     begin(place, strip, quad, sums[0]);
     workgroupBarrier();

@@ -1,9 +1,11 @@
-// Weight gradient of the 3×3 convolution (lib/weight_gradient), the same sums in the same order, without tiles in
-// workgroup memory.
+//! needs nn/conv3x3/weight_gradient nn/conv3x3/padded
+
+// Weight gradient of the 3×3 convolution (lib/weight_gradient), the same sums in the same order, without
+// tiles in workgroup memory.
 //
-// An invocation owns one input channel and all 4·BLOCK_QUADS output channels (QUADS is BLOCK_QUADS). It makes its input
-// itself and gets g from its subgroup: each of eight neighbours, which differ in their input channels alone, makes that
-// of two output channels and hands it round.
+// An invocation owns one input channel and all 4·BLOCK_QUADS output channels (QUADS is BLOCK_QUADS). It makes
+// its input itself and gets g from its subgroup: each of eight neighbours, which differ in their input
+// channels alone, makes that of two output channels and hands it round.
 
 var<workgroup> tile: array<vec4<f32>, 9u * QUADS * OWNERS>; // the sums of one phase
 
@@ -14,22 +16,29 @@ struct Own {
     outputs: array<Output, 2>, // of sixteen the first and the last eight
 }
 
-// `g` holds, in neighbour k, that of output channel k of eight: those of the first or of the last four, one column per pixel.
+// `g` holds, in neighbour k, that of output channel k of eight: those of the first or of the last four, one
+// column per pixel.
 fn first_four(g: vec4<f32>) -> mat4x4<f32> {
     return transpose(mat4x4(
-        subgroupBroadcast(g, 0u), subgroupBroadcast(g, 1u), subgroupBroadcast(g, 2u), subgroupBroadcast(g, 3u),
+        subgroupBroadcast(g, 0u),
+        subgroupBroadcast(g, 1u),
+        subgroupBroadcast(g, 2u),
+        subgroupBroadcast(g, 3u),
     ));
 }
 
 fn last_four(g: vec4<f32>) -> mat4x4<f32> {
     return transpose(mat4x4(
-        subgroupBroadcast(g, 4u), subgroupBroadcast(g, 5u), subgroupBroadcast(g, 6u), subgroupBroadcast(g, 7u),
+        subgroupBroadcast(g, 4u),
+        subgroupBroadcast(g, 5u),
+        subgroupBroadcast(g, 6u),
+        subgroupBroadcast(g, 7u),
     ));
 }
 
-// Adds one tile; all input channels are of the same part of the source.
+// Adds one tile; all input channels are of the same part of the input.
 fn add_tile(sums: ptr<function, Sums>, own: Own, at: Place, part: u32) {
-    let channel = source_channel(own.channel, part);
+    let channel = input_channel(own.channel, part);
     for (var round = 0u; round < STRIPS / RUN / PHASES; round++) {
         let run = round * PHASES + own.phase;
         let n = run / (STRIPS_Y * RUNS_X);
@@ -74,7 +83,7 @@ fn main(
     let first_tile = workgroup.x * params.tiles_per_chunk;
     for (var t = first_tile; t < min(first_tile + params.tiles_per_chunk, params.tiles); t++) {
         let at = place_of(t);
-        if SOURCE_PARTS == 2u && workgroup.y % params.input_blocks * CHANNELS >= params.skip_channels {
+        if INPUT_PARTS == 2u && workgroup.y % params.input_blocks * CHANNELS >= params.skip_channels {
             add_tile(&sums, own, at, 1u);
         } else {
             add_tile(&sums, own, at, 0u);

@@ -1,11 +1,14 @@
-// Sink of the adjoint convolution whose input was the activation of a layer, of its z or of its pooled z: g =
-// ∂L/∂(the activation's argument) there, and the tile's Σg and Σg·ẑ of every channel for its batch norm, of the values as stored.
+//! needs lib/norm lib/norms lib/quads nn/epilogue/statistics
+
+// Epilogue of the adjoint convolution whose input was the activation of a layer, of its z or of its pooled z:
+// g = ∂L/∂(the activation's argument) there, and the tile's Σg and Σg·ẑ of every channel for its batch norm,
+// of the values as stored.
 
 @group(3) @binding(0) var<storage, read_write> target_g: array<stored4>; // [batch, split, nx, row/4]
 @group(3) @binding(1) var<storage, read> target_z: array<stored4>; // likewise
 @group(3) @binding(2) var<storage, read_write> sums: array<vec2<f32>>; // [split, chunks]
 
-const SINK_LEN: u32 = STATISTICS_LEN;
+const EPILOGUE_LEN: u32 = STATISTICS_LEN;
 
 fn begin(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {}
 

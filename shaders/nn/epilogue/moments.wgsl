@@ -1,13 +1,15 @@
-// Sink of the forward convolution: z, and count, mean and m2 = Σ(z - mean)² of every channel of the tile for the batch
-// norm (SPEC 5). They are those of the values as stored, so that normalised values have a mean of zero whatever the
-// rounding, and relative to the channel's pivot where there is one (lib/stored16). Means are subtracted before anything
-// is squared, and are taken relative to the tile's first value: where mean² ≫ variance, Σz² would lose every digit and
-// rounded means some.
+//! needs lib/quads nn/epilogue/statistics
+
+// Epilogue of the forward convolution: z, and count, mean and m2 = Σ(z - mean)² of every channel of the tile
+// for the batch norm (method §5). They are those of the values as stored, so that normalised values have a
+// mean of zero whatever the rounding, and relative to the channel's pivot where there is one (lib/stored16).
+// Means are subtracted before anything is squared, and are taken relative to the tile's first value: where
+// mean² ≫ variance, Σz² would lose every digit and rounded means some.
 
 @group(3) @binding(0) var<storage, read_write> z: array<stored4>; // [batch, c_out, nx, row/4]
 @group(3) @binding(1) var<storage, read_write> moments: array<f32>; // [c_out, chunks, 3]: count, mean, m2
 
-const SINK_LEN: u32 = STATISTICS_LEN + BLOCK_QUADS; // statistics, then [BLOCK_QUADS] first values
+const EPILOGUE_LEN: u32 = STATISTICS_LEN + BLOCK_QUADS; // statistics, then [BLOCK_QUADS] first values
 
 // z as its readers will find it, from the convolution's sums of four pixels.
 fn as_stored(place: Tile, quad: u32, sum: mat4x4<f32>) -> mat4x4<f32> {
@@ -61,7 +63,8 @@ fn combine(a: Statistics, b: Statistics) -> Statistics {
     let count = a.count + b.count;
     let delta = b.first - a.first;
     let share = b.count / count;
-    return Statistics(count, a.first + delta * share, a.second + b.second + delta * delta * (a.count * share));
+    let second = a.second + b.second + delta * delta * (a.count * share);
+    return Statistics(count, a.first + delta * share, second);
 }
 
 fn write_statistics(o: u32, chunk: u32, chunks: u32, all: Statistics) {

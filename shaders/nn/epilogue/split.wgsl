@@ -1,5 +1,8 @@
-// Sink of the adjoint convolution whose input was a skip connection and an upsampled layer: the skip connection's
-// channels go through the sink activation, ∂L/∂input of those from params.split on is kept as it is.
+//! needs nn/epilogue/activation
+
+// Epilogue of the adjoint convolution whose input was a skip connection and an upsampled layer: the skip
+// connection's channels go through the epilogue activation, ∂L/∂input of those from params.split on is kept
+// as it is.
 
 @group(3) @binding(3) var<storage, read_write> rest: array<stored4>; // [batch, c_out - split, nx, row/4]
 

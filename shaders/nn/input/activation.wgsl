@@ -1,15 +1,26 @@
-// Source: the activation of a layer at the same level, activate(batch norm(z)), or of pooled z: the maximum of
-// activations is the activation of what sink/pooled.wgsl has kept.
+//! needs lib/norm lib/norms lib/quads nn/input/activated
 
-@group(1) @binding(0) var<storage, read> source_z: array<stored4>; // [batch, c_in, nx, row/4]
+// Input: the activation of a layer at the same level, activate(batch norm(z)), or of pooled z: the maximum
+// of activations is the activation of what epilogue/pooled.wgsl has kept.
 
-const SOURCE_PARTS: u32 = 1u;
+@group(1) @binding(0) var<storage, read> input_z: array<stored4>; // [batch, c_in, nx, row/4]
 
-fn source_channel(c: u32, part: u32) -> Channel {
-    return Channel(forward_norm(params.source_norms + c), vec4(0.0), part);
+const INPUT_PARTS: u32 = 1u;
+
+fn input_channel(c: u32, part: u32) -> Channel {
+    return Channel(forward_norm(params.input_norms + c), vec4(0.0), part);
 }
 
-fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+fn input_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let at = quad_at(n * params.c_in + c, x, y, params.nx, params.ny);
-    return activate(pre_activation(unpack(source_z[at]), channel.forward));
+    return activate(pre_activation(unpack(input_z[at]), channel.forward));
+}
+
+// Of the neighbours of a quad it loads one number each.
+fn input_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
+    let plane = n * params.c_in + c;
+    let own = input_z[quad_at(plane, x, y, params.nx, params.ny)];
+    let before = input_z[quad_at(plane, x, (y + params.ny - 4u) & (params.ny - 1u), params.nx, params.ny)].w;
+    let after = input_z[quad_at(plane, x, (y + 4u) & (params.ny - 1u), params.nx, params.ny)].x;
+    return activated_row(before, own, after, channel.forward);
 }

@@ -1,14 +1,18 @@
-// Source of two parts: the activation of the skip connection's layer (channels below params.skip_channels), followed by the
-// activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No concatenated copy.
+//! needs lib/norm lib/norms lib/quads nn/input/activated
+
+// Input of two parts: the activation of the skip connection's layer (channels below params.skip_channels),
+// followed by the activation of a layer one level coarser, bilinearly upsampled ×2 with clamped border. No
+// concatenated copy.
 
 @group(1) @binding(0) var<storage, read> skip_z: array<stored4>; // [batch, skip_channels, nx, row/4]
-@group(1) @binding(1) var<storage, read> low_z: array<stored>; // [batch, c_in - skip_channels, nx/2, coarse row]
+// [batch, c_in - skip_channels, nx/2, coarse row]
+@group(1) @binding(1) var<storage, read> low_z: array<stored>;
 
-const SOURCE_PARTS: u32 = 2u;
+const INPUT_PARTS: u32 = 2u;
 
-fn source_channel(c: u32, part: u32) -> Channel {
+fn input_channel(c: u32, part: u32) -> Channel {
     if part == 0u {
-        return Channel(forward_norm(params.source_norms + c), vec4(0.0), part);
+        return Channel(forward_norm(params.input_norms + c), vec4(0.0), part);
     }
     return Channel(forward_norm(params.low_norms + c - params.skip_channels), vec4(0.0), part);
 }
@@ -23,8 +27,8 @@ fn coarse_quad(row: u32, y: u32, ny: u32, norm: vec4<f32>) -> vec4<f32> {
     return activate(pre_activation(unpack(z), norm));
 }
 
-// The coarse row over which a fine row x lies, and the neighbour towards which it leans: the next if x is odd, else the one
-// before, clamped to the grid.
+// The coarse row over which a fine row x lies, and the neighbour towards which it leans: the next if x is
+// odd, else the one before, clamped to the grid.
 fn coarse_rows(n: u32, c: u32, x: u32) -> vec2<u32> {
     let nx = params.nx / 2u;
     let cell = x / 2u;
@@ -33,7 +37,7 @@ fn coarse_rows(n: u32, c: u32, x: u32) -> vec2<u32> {
     return (vec2(cell, neighbour) + first_row) * row_cells(params.ny / 2u);
 }
 
-fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
+fn input_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     if channel.part == 0u {
         let at = quad_at(n * params.skip_channels + c, x, y, params.nx, params.ny);
         return activate(pre_activation(unpack(skip_z[at]), channel.forward));
@@ -44,4 +48,37 @@ fn source_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let far = coarse_quad(rows.y, y, ny, channel.forward);
     let column = 0.75 * near + 0.25 * far;
     return 0.75 * column.yyzz + 0.25 * column.xzyw;
+}
+
+fn input_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
+    if channel.part == 0u {
+        let plane = n * params.skip_channels + c;
+        let own = skip_z[quad_at(plane, x, y, params.nx, params.ny)];
+        let y_before = (y + params.ny - 4u) & (params.ny - 1u);
+        let before = skip_z[quad_at(plane, x, y_before, params.nx, params.ny)].w;
+        let after = skip_z[quad_at(plane, x, (y + 4u) & (params.ny - 1u), params.nx, params.ny)].x;
+        return activated_row(before, own, after, channel.forward);
+    }
+    // The coarse cells under the fine cells y - 1 … y + 4: cell - 1, cell, cell + 1, cell + 2 on a periodic
+    // grid. Where the grid ends it is periodic for the convolution, but clamped for the upsampling.
+    let cell = y / 2u;
+    let ny = params.ny / 2u;
+    let places = vec4((cell + ny - 1u) & (ny - 1u), cell, cell + 1u, (cell + 2u) & (ny - 1u));
+    let rows = coarse_rows(n, c, x);
+    let near = coarse_cells(rows.x, places, channel.forward);
+    let far = coarse_cells(rows.y, places, channel.forward);
+    let column = 0.75 * near + 0.25 * far;
+    let is_first = y == 0u;
+    let is_last = cell + 2u == ny;
+    let before = select(column.yx, column.xy, is_first); // towards which the cells y - 1 and y lean
+    let after = select(column.wz, column.zw, is_last);
+    return Row(
+        0.75 * column.xyyz + 0.25 * vec4(before, column.zy),
+        0.75 * column.zw + 0.25 * after,
+    );
+}
+
+fn coarse_cells(row: u32, cells: vec4<u32>, norm: vec4<f32>) -> vec4<f32> {
+    let z = stored4(low_z[row + cells.x], low_z[row + cells.y], low_z[row + cells.z], low_z[row + cells.w]);
+    return activate(pre_activation(unpack(z), norm));
 }

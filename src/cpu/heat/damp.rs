@@ -1,8 +1,8 @@
-//! The training signals as filters of the error's spectrum, in the Fourier form of SPEC 3b.
+//! The training signals as filters of the error's spectrum, in the Fourier form of method §3b.
 //!
 //! With the error e = x* - x, Ê = F(e), and noise n in the observation, N̂ = F(n), the residual's spectrum is
 //! Â = K·Ê + N̂, so nothing is subtracted that could cancel. All exponents are at most 0 or clamped: nothing
-//! overflows, in 32 bits either.
+//! overflows, not even in 32 bits.
 
 use crate::cpu::Real;
 use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
@@ -12,7 +12,7 @@ use num_complex::Complex;
 /// What diffusion does to one Fourier mode.
 #[derive(Clone, Copy, Debug)]
 pub struct Mode<T> {
-    /// Λ.
+    /// Λ ≥ 0.
     pub log_kernel: T,
     /// K = exp(-Λ).
     pub kernel: T,
@@ -29,7 +29,8 @@ pub struct Weighing<T> {
 }
 
 impl<T: Real> Weighing<T> {
-    /// For a sample whose residual has Σ|Â|² = N·‖r‖²: σ² = ε²·‖r‖² + N·noise².
+    /// The weighing of a sample of N = `cells` cells with `residual_energy` Σ|Â|² = N·‖r‖²: σ² = ε²·‖r‖² +
+    /// N·noise².
     pub fn new(objective: &Objective, residual_energy: T, nx: usize, cells: usize) -> Self {
         let relative = T::of(objective.uncertainty * objective.uncertainty / cells as f64);
         Self {
@@ -41,9 +42,9 @@ impl<T: Real> Weighing<T> {
 
     /// The spectrum of ∂L/∂x at one mode from the error's, Ê, and the noise's, N̂.
     ///
-    /// The residual is Â = K·Ê + N̂. SIP: -(Ê·exp(Λ(q-1)) + N̂·exp(Λq)), where q in [-1, 1] weighs signal against
-    /// noise; GD: -K·Â; supervised: -Ê. `mode` holds Λ and K = exp(-Λ), from tables: an exponential in 32 bits would
-    /// lose digits at large Λ.
+    /// The residual is Â = K·Ê + N̂. SIP: -(Ê·exp(Λ(q-1)) + N̂·exp(Λq)), where q in [-1, 1] weighs signal
+    /// against noise; GD: -K·Â; supervised: -Ê. `mode` holds Λ and K = exp(-Λ), from tables: an exponential
+    /// in 32 bits would lose digits at large Λ.
     pub fn signal(&self, mode: Mode<T>, error: Complex<T>, noise: Complex<T>) -> Complex<T> {
         let Mode { log_kernel, kernel } = mode;
         let residual = error.scale(kernel) + noise;
@@ -51,7 +52,7 @@ impl<T: Real> Weighing<T> {
             Method::Supervised => -error,
             Method::Gd => -residual.scale(kernel),
             Method::Sip => {
-                // What the residual would be before diffusion, Â·exp(Λ).
+                // This is Â·exp(Λ), the residual before diffusion.
                 let amplified = error + noise.scale(log_kernel.min(T::of(AMPLIFICATION_LIMIT)).exp());
                 let q = self.action(residual.norm_sqr(), amplified.norm_sqr());
                 let limit = T::of(exponent_limit(T::PRECISION));
@@ -61,11 +62,12 @@ impl<T: Real> Weighing<T> {
         }
     }
 
-    /// q from |Â|² and |Â·exp(Λ)|²: z_s = ½(|Â|·exp(Λ)/nx)², z_n = ½|Â|²/σ², p = 1/(1 + exp(z_s - z_n)), q = 2p - 1.
+    /// q from |Â|² and |Â·exp(Λ)|²: z_s = ½(|Â|·exp(Λ)/nx)², z_n = ½|Â|²/σ², p = 1/(1 + exp(z_s - z_n)), q =
+    /// 2p - 1.
     fn action(&self, residual: T, amplified: T) -> T {
         let z_signal = amplified * self.signal_scale;
         if self.sigma_squared <= T::zero() {
-            return T::zero(); // a perfect prediction: nothing to weigh
+            return T::zero(); // a perfect prediction leaves nothing to weigh
         }
         if z_signal > T::of(UNDERFLOW) {
             return -T::one();
@@ -77,11 +79,12 @@ impl<T: Real> Weighing<T> {
     }
 }
 
-/// Packed spectra u + i·v `[nx, ny]` of two samples: of their errors, and of the noise where there is any.
+/// Packed spectra û + i·v̂ `[nx, ny]` of two samples: those of their errors, and those of their noise, if
+/// there is any.
 pub struct Spectra<'a, T> {
-    /// F of the errors.
+    /// The spectrum of the errors.
     pub error: &'a [Complex<T>],
-    /// F of the noise.
+    /// The spectrum of the noise.
     pub noise: Option<&'a [Complex<T>]>,
     /// Cells along x.
     pub nx: usize,
@@ -99,7 +102,7 @@ impl<T: Real> Spectra<'_, T> {
         [(u, noise_u), (v, noise_v)]
     }
 
-    /// Σ|Â|² of both samples for `modes` `[nx, ny]`.
+    /// Σ|Â|² of both samples, with the `modes` `[nx, ny]` of the diffusion.
     pub fn residual_energy(&self, modes: &[Mode<T>]) -> [T; 2] {
         let mut sums = [T::zero(); 2];
         for kx in 0..self.nx {
@@ -116,7 +119,7 @@ impl<T: Real> Spectra<'_, T> {
         sums
     }
 
-    /// The packed spectrum of ∂L/∂x of both samples, weighed each in its own way.
+    /// The packed spectrum of ∂L/∂x of both samples, each with its own weighing.
     pub fn training_signal(&self, modes: &[Mode<T>], weighings: [Weighing<T>; 2]) -> Vec<Complex<T>> {
         let mut packed = Vec::with_capacity(self.nx * self.ny);
         for kx in 0..self.nx {
@@ -176,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn corner_cases_follow_the_spec() {
+    fn corner_cases_follow_the_method() {
         let k = |l: f64| (-l).exp();
         assert_eq!(sip(2.0, 1e-300, 0.0), -k(2.0), "perfect prediction: q = 0");
         assert_eq!(sip(2.0, 1e-300, 1.0), -k(2.0), "an empty mode has p = 1/2, q = 0");
@@ -189,7 +192,8 @@ mod tests {
         assert_eq!(weighing(Method::Supervised, 0.1, 1.0).signal(mode(1.5), error, noise), -error);
     }
 
-    /// The literal form of SPEC 3 with an absolute σ, which 64 bits carry while exp(Λ) is moderate.
+    /// The literal form of method §3 with an absolute σ, for which 64 bits are enough while exp(Λ) is
+    /// moderate.
     #[test]
     fn with_noise_the_residual_itself_is_weighed_and_inverted() {
         for (log_kernel, error, noise) in [

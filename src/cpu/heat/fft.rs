@@ -4,8 +4,8 @@
 //! `forward` has no factor, `inverse` divides by N = nx·ny, so that `inverse(forward(u)) == u`.
 //!
 //! # Output order
-//! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above. Data are
-//! `[nx, ny]`, the second axis contiguous.
+//! The order is unshifted: bin k of an axis of n points holds the frequency k/n for k < n/2 and (k-n)/n
+//! above. Data are `[nx, ny]`, the second axis contiguous.
 
 use crate::cpu::Real;
 use crate::model::fourier::twiddles;
@@ -19,7 +19,7 @@ pub fn pack<T: Real>(u: &[T], v: Option<&[T]>) -> Vec<Complex<T>> {
     }
 }
 
-/// The plan of an `nx` × `ny` transform: both sides powers of two.
+/// The plan of an `nx` × `ny` transform; both sides are powers of two.
 pub struct Fft<T> {
     nx: usize,
     ny: usize,
@@ -28,19 +28,19 @@ pub struct Fft<T> {
 }
 
 impl<T: Real> Fft<T> {
-    /// Makes the tables.
+    /// Computes the tables of twiddle factors.
     pub fn new(nx: usize, ny: usize) -> Self {
         let table = |n| twiddles(n).into_iter().map(|[re, im]| Complex::new(T::of(re), T::of(im))).collect();
         Self { nx, ny, twiddles_x: table(nx), twiddles_y: table(ny) }
     }
 
-    /// F(u) without a factor; `data` is `[nx, ny]`.
+    /// F(u) without a factor, in place; `data` is `[nx, ny]`.
     pub fn forward(&self, data: &mut [Complex<T>]) {
         self.along_y(data, false);
         self.along_x(data, false);
     }
 
-    /// F⁻¹(u) with the factor 1/N.
+    /// F⁻¹(u) with the factor 1/N, in place; `data` is `[nx, ny]`.
     pub fn inverse(&self, data: &mut [Complex<T>]) {
         self.along_x(data, true);
         self.along_y(data, true);
@@ -72,7 +72,7 @@ impl<T: Real> Fft<T> {
         }
     }
 
-    /// Butterflies between whole rows, so that the inner loop is contiguous.
+    /// The butterflies combine whole rows, so that the inner loop is contiguous.
     fn along_x(&self, data: &mut [Complex<T>], inverse: bool) {
         let ny = self.ny;
         for i in 0..self.nx {
@@ -111,7 +111,9 @@ fn twiddle<T: Real>(table: &[Complex<T>], k: usize, inverse: bool) -> Complex<T>
 mod tests {
     use super::*;
     use crate::model::rng::{Purpose, Random};
-    use rustfft::algorithm::Radix4; // its planner would be compiled with all it may choose, which takes half a minute
+    // Not rustfft's planner: it would be compiled with every algorithm that it may choose, which takes half a
+    // minute.
+    use rustfft::algorithm::Radix4;
     use rustfft::{Fft as _, FftDirection};
     use std::f64::consts::TAU;
 

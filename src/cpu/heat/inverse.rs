@@ -1,7 +1,7 @@
-//! The damped inverse of a given residual (SPEC 3): what the SIP update is where the truth is unknown.
+//! The damped inverse of a given residual (method §3). It is the SIP update where the truth is unknown.
 //!
-//! One sample per transform, unlike in [`damp`](crate::cpu::heat::damp): the rounding of a large sample packed together with
-//! a small one would be taken for the small one's signal.
+//! Every sample has a transform of its own, unlike in [`damp`](crate::cpu::heat::damp): if a large sample
+//! were packed together with a small one, its rounding errors would be taken for the small one's signal.
 
 use crate::cpu::Real;
 use crate::cpu::heat::fft::{Fft, pack};
@@ -11,7 +11,7 @@ use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude
 use num_complex::Complex;
 use rayon::prelude::*;
 
-/// What the inverse makes of a batch of residuals.
+/// The inverse of a batch of residuals, with its diagnostics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inverted<T> {
     /// The update dx = Re F⁻¹(κ·Â), `[batch, nx, ny]`.
@@ -22,7 +22,7 @@ pub struct Inverted<T> {
     pub sig_prob: Vec<T>,
     /// κ, the factor of every mode, `[batch, nx, ny]`.
     pub kernel: Vec<T>,
-    /// √Σ(σκ)²/nx, the noise that is left in dx, `[batch]`.
+    /// √Σ(σκ)²/nx, the noise that remains in dx, `[batch]`.
     pub uncertainty: Vec<T>,
 }
 
@@ -37,18 +37,18 @@ impl<T: Copy> Inverted<T> {
     }
 }
 
-/// p and κ of one mode.
+/// The signal probability p and the factor κ of one mode.
 ///
 /// `amplitude` = |Â|, `expected` = E = nx·exp(-Λ), `sigma` = ε·‖r‖. p = s/(s + n) with s = ½·exp(-z_s),
 /// z_s = ½(|Â|/E)², and n = ½·exp(-z_n), z_n = ½(|Â|/σ)². Where s or n underflows in the reference's 64 bits
-/// (z > 745.13), p is 0 or 1 as there. Where one of them is too small for T but not for the reference, p is the
-/// logistic function of z_n - z_s: the same number.
+/// (z > 745.13), p is 0 or 1 as there. Where one of them is too small for T but not for the reference, p is
+/// computed as the logistic function of z_n - z_s, which is the same number.
 pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (T, T) {
     let (one, two) = (T::one(), T::of(2.0));
     let ratio_limit = T::of((2.0 * UNDERFLOW).sqrt());
     let limit = T::of(exponent_limit(T::PRECISION));
     let p = if sigma <= T::zero() {
-        T::of(0.5) // a residual of zero: nothing to weigh, so κ = 1
+        T::of(0.5) // a residual of zero leaves nothing to weigh: κ = 1
     } else if expected <= T::zero() || amplitude > ratio_limit * expected {
         T::zero()
     } else if amplitude > ratio_limit * sigma {
@@ -67,7 +67,7 @@ pub fn damping<T: Real>(amplitude: T, log_kernel: T, expected: T, sigma: T) -> (
     (p, (log_kernel * q).max(-limit).min(limit).exp())
 }
 
-/// √Σ(σκ)²/nx for one sample's κ.
+/// √Σ(σκ)²/nx for the factors κ of one sample.
 pub fn propagated_uncertainty(kernel: impl Iterator<Item = f64>, sigma: f64, nx: usize) -> f64 {
     kernel.map(|k| (sigma * k).powi(2)).sum::<f64>().sqrt() / nx as f64
 }
@@ -84,8 +84,8 @@ pub fn invert<T: Real>(heat: &HeatEquation, uncertainty: f64, residual: &[T]) ->
     invert_above(heat, &sigmas, residual)
 }
 
-/// The inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `[batch]`: the standard
-/// deviation of a cell's noise times √N.
+/// The inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `sigmas`
+/// `[batch]`. σ is the standard deviation of the noise in a cell times √N.
 pub fn invert_above<T: Real>(heat: &HeatEquation, sigmas: &[f64], residual: &[T]) -> Inverted<T> {
     let (nx, ny) = (heat.nx, heat.ny);
     let fft = Fft::<T>::new(nx, ny);
@@ -129,7 +129,7 @@ mod tests {
     use super::*;
     use crate::model::rng::{Purpose, Random};
 
-    /// SPEC 3 word by word, for numbers at which nothing is subnormal.
+    /// Method §3 word by word, for numbers at which nothing is subnormal.
     fn literal(amplitude: f64, log_kernel: f64, nx: f64, sigma: f64) -> (f64, f64) {
         let expected = nx * (-log_kernel).exp();
         let s = 0.5 * (-0.5 * (amplitude / expected).powi(2)).exp();
@@ -141,13 +141,13 @@ mod tests {
     }
 
     #[test]
-    fn agrees_with_the_spec_word_by_word() {
+    fn agrees_with_the_method_word_by_word() {
         let mut random = Random::new(Purpose::Cases, 7, 0, 0);
         let mut inverted = 0;
         for _ in 0..100_000 {
             let log_kernel = random.between(0.0, 60.0);
             let sigma = 10f64.powf(random.between(-8.0, 0.0));
-            // Within a few σ and E, where anything happens.
+            // Amplitudes of up to 30 σ or 30 E are those that decide between signal and noise.
             let scale = if random.uniform() < 0.5 { sigma } else { 64.0 * (-log_kernel).exp() };
             let amplitude = scale * random.between(0.0, 30.0);
             let ours = damping(amplitude, log_kernel, 64.0 * (-log_kernel).exp(), sigma);
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn corner_cases_follow_the_spec() {
+    fn corner_cases_follow_the_method() {
         let k = |l: f64| (-l).exp();
         assert_eq!(damping(0.0, 2.0, 64.0 * k(2.0), 0.0), (0.5, 1.0), "a residual of zero");
         assert_eq!(damping(0.0, 2.0, 64.0 * k(2.0), 1.0), (0.5, 1.0), "an empty mode");

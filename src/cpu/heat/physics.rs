@@ -1,4 +1,4 @@
-//! Diffusion and the training signal for whole batches: rayon over pairs of samples (SPEC 2 and 3b).
+//! Diffusion and the training signal for whole batches: rayon over pairs of samples (method §2 and §3b).
 
 use crate::cpu::Real;
 use crate::cpu::heat::damp::{Mode, Spectra, Weighing};
@@ -7,7 +7,7 @@ use crate::model::{HeatEquation, Objective};
 use num_complex::Complex;
 use rayon::prelude::*;
 
-/// The tables of one heat equation in the precision T.
+/// The tables of one heat equation in the number type T.
 pub struct Physics<T> {
     nx: usize,
     ny: usize,
@@ -16,12 +16,12 @@ pub struct Physics<T> {
 }
 
 impl<T: Real> Physics<T> {
-    /// Computes the tables in f64 and rounds them.
+    /// Computes the tables of diffusion in f64 and rounds them.
     pub fn new(heat: &HeatEquation) -> Self {
         Self::with_kernel(heat, &heat.kernel())
     }
 
-    /// With another filter than diffusion in place of K, real and even, `[nx, ny]`.
+    /// As [`Physics::new`], with another filter `kernel` `[nx, ny]` in place of K. It must be real and even.
     pub fn with_kernel(heat: &HeatEquation, kernel: &[f64]) -> Self {
         let tables = heat.log_kernel().into_iter().zip(kernel.iter().copied());
         Self {
@@ -42,8 +42,8 @@ impl<T: Real> Physics<T> {
         });
     }
 
-    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`; returns ‖r‖² = ‖P(x* - x) + n‖²
-    /// of every sample.
+    /// Writes ∂L/∂x to `signal`, from the `error` x* - x and the observation's `noise` n, all `[batch, nx,
+    /// ny]`. Returns ‖r‖² = ‖P(x* - x) + n‖² of every sample.
     pub fn training_signal(
         &self,
         objective: &Objective,
@@ -67,7 +67,8 @@ impl<T: Real> Physics<T> {
         energies.into_iter().flatten().take(error.len() / cells).collect()
     }
 
-    /// Applies `f` to the spectra of pairs of samples packed as u + i·v, which real filters keep apart.
+    /// Applies `f` to the spectra of pairs of samples packed as u + i·v. A filter that is real and even keeps
+    /// u and v apart. Returns what `f` returns for every pair.
     fn filter(
         &self,
         input: &[T],
@@ -97,7 +98,7 @@ impl<T: Real> Physics<T> {
     }
 }
 
-/// The first field of `cells` cells as u, the second, if there is one, as v of u + i·v.
+/// u + i·v of the first two fields of `cells` cells; v is zero where there is only one.
 fn pack_pair<T: Real>(fields: &[T], cells: usize) -> Vec<Complex<T>> {
     pack(&fields[..cells], fields.get(cells..2 * cells))
 }
@@ -182,7 +183,8 @@ mod tests {
         physics.diffuse(&error, &mut residual);
         residual.iter_mut().zip(&noise).for_each(|(r, n)| *r += n);
         let mut signal = vec![0.0; error.len()];
-        // Noise far below the residual: every mode is inverted or nearly so, and P takes the update back to r.
+        // The assumed noise is far below the residual: every mode is inverted or nearly so, and P maps the
+        // update to -r.
         let objective = Objective { method: Method::Sip, uncertainty: 1e-12, noise: 1e-9 };
         let energies = physics.training_signal(&objective, &error, Some(&noise), &mut signal);
         let mut again = vec![0.0; error.len()];

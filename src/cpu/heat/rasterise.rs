@@ -1,11 +1,13 @@
-//! Rectangles to a field (SPEC 1).
+//! Turns rectangles into a field (method §1).
 
 use crate::cpu::Real;
 use crate::model::rectangles::{EDGE_WIDTH, Rectangle};
 
-/// Adds up the soft masks of one sample's rectangles; `field` is `[nx, ny]`, overwritten.
+/// Writes the sum of the soft masks of one sample's rectangles, each times its strength, to `field` `[nx,
+/// ny]`.
 ///
-/// mask = clip(½ - d/ρ, 0, 1) with the L∞ distance d is the smaller of two one-dimensional profiles.
+/// A mask is clip(½ - d/ρ, 0, 1) with the L∞ distance d from the rectangle. That is the smaller of two
+/// one-dimensional profiles.
 pub fn rasterise<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize, field: &mut [T]) {
     field.fill(T::zero());
     for r in rectangles.iter().filter(|r| r.strength != 0.0) {
@@ -22,7 +24,8 @@ pub fn rasterise<T: Real>(rectangles: &[Rectangle], nx: usize, ny: usize, field:
     }
 }
 
-/// clip(½ - (|g - c| - h)/ρ, 0, 1) at the cell centres g = j + ½.
+/// clip(½ - (|g - c| - h)/ρ, 0, 1) at the cell centres g = j + ½, for a rectangle with centre c and half side
+/// h.
 fn profile<T: Real>(center: f64, half: f64, n: usize) -> Vec<T> {
     let (center, half, width) = (T::of(center), T::of(half), T::of(EDGE_WIDTH));
     (0..n)

@@ -1,4 +1,4 @@
-//! The activation functions and their derivatives. None overflows: exponentials are of -|x|.
+//! The activation functions and their derivatives. Nothing overflows, since every exponential is one of -|x|.
 
 use crate::cpu::Real;
 use crate::model::Activation;
@@ -27,7 +27,7 @@ pub fn backward<T: Real>(function: Activation, x: T, g: T) -> T {
             }
         }
         Activation::Silu => g * sigmoid(x) * (T::one() + x * sigmoid(-x)),
-        // 1 - tanh², without the cancellation.
+        // This is 1 - tanh², without the cancellation.
         Activation::Tanh => {
             let e = (-(x.abs() + x.abs())).exp();
             g * T::of(4.0) * e / ((T::one() + e) * (T::one() + e))

@@ -1,4 +1,4 @@
-//! Batch normalisation in training mode followed by an activation, forward and backward (SPEC 5).
+//! Batch normalisation in training mode followed by an activation, forward and backward (method §5).
 
 use crate::cpu::Real;
 use crate::cpu::nn::activation;
@@ -18,7 +18,8 @@ pub struct Moments<T> {
 }
 
 impl<T: Real> Moments<T> {
-    /// Of one plane. The first value is the pivot: sums of differences keep the digits that Σz² would lose.
+    /// The moments of one plane. The first value is the pivot: sums of differences from it keep the digits
+    /// that Σz² would lose.
     pub fn of(plane: &[T]) -> Self {
         let count = T::of(plane.len() as f64);
         let pivot = plane[0];
@@ -27,7 +28,7 @@ impl<T: Real> Moments<T> {
         Self { count, mean, m2 }
     }
 
-    /// Of both sets together.
+    /// The moments of both sets of values together.
     pub fn merge(self, other: Self) -> Self {
         let count = self.count + other.count;
         if count == T::zero() {
@@ -45,8 +46,8 @@ impl<T: Real> Moments<T> {
 
 /// One channel's normalisation: ẑ = (z - mean)·rstd, the activation's argument scale·(z - mean) + shift.
 ///
-/// The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance, and flip the sign
-/// of ReLU's argument for values near zero.
+/// The mean is subtracted first: scale·z + (β - scale·mean) would cancel where mean² ≫ variance, and flip the
+/// sign of ReLU's argument for values near zero.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Norm<T> {
     /// Batch mean of z.
@@ -60,20 +61,20 @@ pub struct Norm<T> {
 }
 
 impl<T: Real> Norm<T> {
-    /// From the batch statistics and the affine parameters.
+    /// The normalisation by the batch's `moments`, with the parameters γ and β.
     pub fn new(moments: Moments<T>, gamma: T, beta: T) -> Self {
         let rstd = T::one() / (moments.m2 / moments.count + T::of(NORM_EPSILON)).sqrt();
         let scale = gamma * rstd;
         Self { mean: moments.mean, rstd, scale, shift: beta }
     }
 
-    /// Without batch norm: the argument is z plus the convolution's `bias`.
+    /// The normalisation without batch norm: the argument is z plus the convolution's `bias`.
     pub fn bias(bias: T) -> Self {
         Self { mean: T::zero(), rstd: T::one(), scale: T::one(), shift: bias }
     }
 
-    /// From the running statistics, as PyTorch in eval mode. z is stored without the convolution's `bias`, the
-    /// running mean includes it.
+    /// The normalisation by the running statistics, as in PyTorch's eval mode. z is stored without the
+    /// convolution's `bias`, but the running mean includes it.
     pub fn running(mean: T, var: T, bias: T, gamma: T, beta: T) -> Self {
         let mean = mean - bias;
         let rstd = T::one() / (var + T::of(NORM_EPSILON)).sqrt();
@@ -96,17 +97,17 @@ impl<T: Real> Norm<T> {
 
 /// Blends the batch into the running mean and the running (unbiased) variance.
 ///
-/// `bias` is the convolution's: z is stored without it, PyTorch's mean includes it.
+/// z is stored without the convolution's `bias`, but PyTorch's running mean includes it.
 pub fn update_running<T: Real>(moments: Moments<T>, bias: T, running_mean: &mut T, running_var: &mut T) {
     let momentum = T::of(NORM_MOMENTUM);
     *running_mean += momentum * (moments.mean + bias - *running_mean);
     *running_var += momentum * (moments.m2 / (moments.count - T::one()) - *running_var);
 }
 
-/// The activation of a row of z.
+/// The activation of values z of one channel.
 pub fn activate<T: Real>(function: Activation, norm: Norm<T>, z: &[T], out: &mut [T]) {
     match function {
-        // By itself, so that its loop is vectorised; below too.
+        // ReLU has a loop of its own, so that the compiler vectorises it; so it has below.
         Activation::Relu => out.iter_mut().zip(z).for_each(|(a, &z)| *a = norm.relu(z)),
         other => out.iter_mut().zip(z).for_each(|(a, &z)| *a = activation::value(other, norm.argument(z))),
     }
@@ -126,7 +127,8 @@ fn sums_of<T: Real>(function: Activation, norm: Norm<T>, z: &[T], gradient: &[T]
     [sum(z.len(), g), sum(z.len(), |i| g(i) * ((z[i] - norm.mean) * norm.rstd))]
 }
 
-/// ∂L/∂activation to ∂L/∂z in place: γ·rstd·(g - Σg/n - ẑ·Σgẑ/n), with the batch's sums over n values.
+/// Turns ∂L/∂activation of one plane into ∂L/∂z in place: γ·rstd·(g - Σg/n - ẑ·Σgẑ/n), where `sums` are those
+/// of the whole batch over n = `count` values.
 pub fn backward<T: Real>(
     function: Activation,
     norm: Norm<T>,

@@ -1,10 +1,11 @@
-//! The final 1×1 convolution to one channel (SPEC 5). `value` makes of a channel and what is stored of it the
-//! activation: as it stands, or from a convolution's output.
+//! The final 1×1 convolution to one channel (method §5). Its input is what a function `value` makes of a
+//! channel's number and of a stored value: an activation from a convolution's output, or the value itself.
 
 use crate::cpu::Real;
 use crate::cpu::reduce::sum;
 
-/// out = bias + Σ_c w_c·activation_c for one sample; `stored` is `[channels, cells]`, `out` is `[cells]`.
+/// out = bias + Σ_c w_c·value_c for one sample; `stored` is `[channels, cells]`, `out` is `[cells]`,
+/// overwritten.
 pub fn conv1x1<T: Real>(value: impl Fn(usize, T) -> T, stored: &[T], weights: &[T], bias: T, out: &mut [T]) {
     out.fill(bias);
     for (c, (plane, &w)) in stored.chunks_exact(out.len()).zip(weights).enumerate() {
@@ -14,8 +15,8 @@ pub fn conv1x1<T: Real>(value: impl Fn(usize, T) -> T, stored: &[T], weights: &[
     }
 }
 
-/// For one sample: ∂L/∂activation_c = w_c·g into `gradient` `[channels, cells]`; returns the sample's share of
-/// ∂L/∂w_c = Σ g·activation_c, with ∂L/∂bias = Σ g as the last element.
+/// From `g` = ∂L/∂out of one sample: writes ∂L/∂value_c = w_c·g to `gradient` `[channels, cells]`, and
+/// returns the sample's share of ∂L/∂w_c = Σ g·value_c, with ∂L/∂bias = Σ g as the last element.
 pub fn conv1x1_backward<T: Real>(
     value: impl Fn(usize, T) -> T,
     stored: &[T],

@@ -1,59 +1,21 @@
 //! The 3×3 convolution over periodic or zero-padded planes and its two gradients, for one sample.
 //!
-//! Every plane is padded by one cell, so that a padded plane read as one line of pitch `ny + 2` turns each
-//! of the nine taps into a shift: output cell `p = x (ny + 2) + y` needs `line[p + kx (ny + 2) + ky]`. All
-//! kernels run over that line, whatever the map's shape. The two cells between rows are computed and thrown
-//! away (forward), or meet a zero (weight gradient). The blocks of the inner loops are sized to stay in
-//! registers; a few channels share each load.
+//! Every plane is padded by one cell ([`padding`](crate::cpu::nn::padding)). Read as one line of pitch `ny +
+//! 2`, a padded plane turns each of the nine taps into a shift: output cell `p = x (ny + 2) + y` needs
+//! `line[p + kx (ny + 2) + ky]`. All loops run over that line, whatever the shape of the plane. The two cells
+//! between rows are computed and thrown away (forward), or are multiplied by a zero (weight gradient). The
+//! blocks of the inner loops are sized to stay in registers, and a few channels share each load.
 
 use crate::cpu::real::Real;
-use crate::model::Padding;
 use multiversion::multiversion;
 use multiversion::target::target_cfg_f;
 
 /// Output channels that one tile accumulates together.
 const CHANNELS: usize = 4;
 
-/// Strips after which the weight gradient folds its partial sums: accuracy, and gradients that stay in cache.
+/// Strips after which the weight gradient folds its partial sums, for accuracy, and so that the gradients
+/// stay in cache.
 const BLOCK: usize = 128;
-
-/// Copies `planes` `[c][nx][ny]` into the interior of `padded` `[c][nx + 2][ny + 2]` and fills the border.
-pub fn pad<T: Real>(padding: Padding, planes: &[T], padded: &mut [T], c: usize, nx: usize, ny: usize) {
-    assert_eq!(planes.len(), c * nx * ny);
-    assert_eq!(padded.len(), c * (nx + 2) * (ny + 2));
-    for (plane, padded) in planes.chunks_exact(nx * ny).zip(padded.chunks_exact_mut((nx + 2) * (ny + 2))) {
-        for (row, padded) in plane.chunks_exact(ny).zip(padded.chunks_exact_mut(ny + 2).skip(1)) {
-            padded[1..=ny].copy_from_slice(row);
-        }
-    }
-    fill_border(padding, padded, c, nx, ny);
-}
-
-/// Fills the border of `padded` `[c][nx + 2][ny + 2]`: from its interior as on a torus, or with zeros.
-///
-/// Both paddings are their own adjoint: the gradient of the input pads the output's gradient alike.
-pub fn fill_border<T: Real>(padding: Padding, padded: &mut [T], c: usize, nx: usize, ny: usize) {
-    let pitch = ny + 2;
-    assert_eq!(padded.len(), c * (nx + 2) * pitch);
-    for plane in padded.chunks_exact_mut((nx + 2) * pitch) {
-        for row in plane.chunks_exact_mut(pitch) {
-            (row[0], row[ny + 1]) = match padding {
-                Padding::Circular => (row[ny], row[1]),
-                Padding::Zero => (T::zero(), T::zero()),
-            };
-        }
-        match padding {
-            Padding::Circular => {
-                plane.copy_within(nx * pitch..(nx + 1) * pitch, 0);
-                plane.copy_within(pitch..2 * pitch, (nx + 1) * pitch);
-            }
-            Padding::Zero => {
-                plane[..pitch].fill(T::zero());
-                plane[(nx + 1) * pitch..].fill(T::zero());
-            }
-        }
-    }
-}
 
 /// The weights `[c_in][c_out][3][3]` of the adjoint, `w'[i,o,kx,ky] = w[o,i,2-kx,2-ky]`: the gradient of the
 /// input is `conv3x3` of the padded output gradient with them, channel counts exchanged.
@@ -107,7 +69,8 @@ fn convolve<T: Real, const FMA: bool, const W: usize>(
     ny: usize,
 ) {
     let (pitch, length) = (ny + 2, nx * (ny + 2) - 2);
-    // The last strip ends with the line; a line shorter than a strip gets cells to read behind the last plane.
+    // The last strip ends with the line. A line shorter than a strip gets further cells to read behind the
+    // last plane.
     let extended;
     let padded = if length < W {
         extended = [padded, &[T::zero(); W]].concat();
@@ -148,7 +111,8 @@ fn convolve_strip<T: Real, const FMA: bool, const W: usize>(
 ) -> [[T; W]; CHANNELS] {
     let mut sums = [[T::zero(); W]; CHANNELS];
     for (i, weights) in weights.iter().enumerate() {
-        // A channel's nine taps are summed apart from the total: half the rounding of one long sum.
+        // The nine taps of a channel are summed apart from the total, which halves the rounding error of one
+        // long sum.
         let mut share = [[T::zero(); W]; CHANNELS];
         for k in [4, 0, 1, 2, 3, 5, 6, 7, 8] {
             let cells: &[T; W] = input[i * plane + k / 3 * pitch + k % 3..].first_chunk().unwrap();
@@ -206,7 +170,7 @@ fn correlate<T: Real, const K: usize, const W: usize>(
 ) {
     let (pitch, taps) = (ny + 2, c_in * 9);
     let padded = [padded, &[T::zero(); W]].concat();
-    // Zero between the rows and behind the last one.
+    // The line is zero between the rows and behind the last one.
     let mut line = vec![T::zero(); (nx * pitch).next_multiple_of(W)];
     let mut grads = vec![[[T::zero(); W]; CHANNELS]; (nx * pitch - 2).div_ceil(W)];
     for (grad_out, grad_weights) in
@@ -271,8 +235,8 @@ fn correlate_strip<T: Real, const FMA: bool, const W: usize>(
     }
 }
 
-/// Adds the sum of each tap's lanes to `grad_weights`, by halves. Not inlined on purpose: in the callers' wide
-/// vectors the compiler turns these few additions into long shuffles.
+/// Adds the sum of each tap's lanes to `grad_weights`, by halves. It is not inlined, since the compiler would
+/// turn these few additions into long shuffles of its callers' wide vectors.
 #[inline(never)]
 fn add_lane_sums<T: Real, const W: usize>(
     sums: &[[[T; W]; CHANNELS]],
@@ -304,7 +268,7 @@ const fn vector_bytes(avx512: bool, avx2: bool) -> usize {
     }
 }
 
-/// `a b + c`, fused only where the target has the instruction: elsewhere `mul_add` is a slow library call.
+/// `a b + c`, fused only where the target has the instruction; elsewhere `mul_add` is a slow library call.
 #[inline(always)]
 fn multiply_add<T: Real, const FMA: bool>(a: T, b: T, c: T) -> T {
     if FMA { a.mul_add(b, c) } else { a * b + c }
@@ -313,6 +277,8 @@ fn multiply_add<T: Real, const FMA: bool>(a: T, b: T, c: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::nn::padding::pad;
+    use crate::model::Padding;
 
     /// Repeatable numbers in [-1, 1).
     fn noise<T: Real>(n: usize, seed: u64) -> Vec<T> {

@@ -1,8 +1,8 @@
-//! 2×2 max-pooling with stride 2 (SPEC 5). On ties the first maximum in row-major order gets the gradient.
+//! 2×2 max-pooling with stride 2 (method §5). On ties the first maximum in row-major order gets the gradient.
 
 use crate::cpu::Real;
 
-/// `fine` is one plane `[nx, ny]`, `pooled` is `[nx/2, ny/2]`.
+/// The maximum of every 2×2 cells of the plane `fine` `[nx, ny]`, to `pooled` `[nx/2, ny/2]`.
 pub fn max_pool<T: Real>(fine: &[T], pooled: &mut [T], ny: usize) {
     for (rows, out) in fine.chunks_exact(2 * ny).zip(pooled.chunks_exact_mut(ny / 2)) {
         let (upper, lower) = rows.split_at(ny);
@@ -12,7 +12,8 @@ pub fn max_pool<T: Real>(fine: &[T], pooled: &mut [T], ny: usize) {
     }
 }
 
-/// Adds each pooled gradient to the cell of `gradient` where `fine` had its maximum.
+/// Adds each value of `pooled_gradient` `[nx/2, ny/2]` to the cell of `gradient` `[nx, ny]` where `fine` has
+/// its maximum.
 pub fn max_pool_backward<T: Real>(fine: &[T], pooled_gradient: &[T], gradient: &mut [T], ny: usize) {
     for (x, row) in pooled_gradient.chunks_exact(ny / 2).enumerate() {
         for (y, &g) in row.iter().enumerate() {

@@ -1,10 +1,10 @@
-//! Bilinear ×2 upsampling, corners not aligned, border clamped (SPEC 5), and its exact adjoint.
+//! Bilinear ×2 upsampling, corners not aligned, border clamped (method §5), and its exact adjoint.
 //!
 //! Per axis: `out[2i] = ¼·in[i-1] + ¾·in[i]` and `out[2i+1] = ¾·in[i] + ¼·in[i+1]`.
 
 use crate::cpu::Real;
 
-/// `coarse` is one plane `[nx, ny]`, `fine` is `[2·nx, 2·ny]`.
+/// Upsamples the plane `coarse` `[nx, ny]` to `fine` `[2·nx, 2·ny]`.
 pub fn upsample<T: Real>(coarse: &[T], fine: &mut [T], nx: usize, ny: usize) {
     let (near, far) = (T::of(0.75), T::of(0.25));
     let mut blend = vec![T::zero(); ny];
@@ -24,7 +24,7 @@ pub fn upsample<T: Real>(coarse: &[T], fine: &mut [T], nx: usize, ny: usize) {
     }
 }
 
-/// The adjoint: `gradient` `[2·nx, 2·ny]` to `coarse` `[nx, ny]`, overwritten.
+/// The adjoint: carries `gradient` `[2·nx, 2·ny]` to `coarse` `[nx, ny]`, which is overwritten.
 pub fn upsample_backward<T: Real>(gradient: &[T], coarse: &mut [T], nx: usize, ny: usize) {
     let (near, far) = (T::of(0.75), T::of(0.25));
     coarse.fill(T::zero());
@@ -45,7 +45,7 @@ pub fn upsample_backward<T: Real>(gradient: &[T], coarse: &mut [T], nx: usize, n
     }
 }
 
-/// The coarse cell that a fine cell lies in, and the neighbour it leans towards, clamped at the border.
+/// The coarse cell that a fine cell lies in, and the next nearest one, clamped at the border.
 fn taps(fine: usize, n: usize) -> (usize, usize) {
     let cell = fine / 2;
     let neighbour = if fine.is_multiple_of(2) { cell.saturating_sub(1) } else { (cell + 1).min(n - 1) };

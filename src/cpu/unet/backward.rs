@@ -1,11 +1,10 @@
-//! The U-Net's backward pass for a batch, layer by layer in reverse (SPEC 5).
+//! The U-Net's backward pass for a batch, node by node in reverse (method §5).
 
 use crate::cpu::Real;
-use crate::cpu::nn::batch_norm;
 use crate::cpu::nn::conv1x1::conv1x1_backward;
 use crate::cpu::reduce::sum_rows;
-use crate::cpu::unet::network::Network;
-use crate::cpu::unet::res_block::Block;
+use crate::cpu::unet::network::{Block, Network};
+use crate::model::unet::Node;
 use rayon::prelude::*;
 
 impl<T: Real> Network<T> {
@@ -23,25 +22,17 @@ impl<T: Real> Network<T> {
     ) {
         gradients.fill(T::zero());
         self.output_backward(params, output_gradient, gradients);
-        for i in (0..self.net.convs.len()).rev() {
-            let conv = self.net.convs[i].clone();
-            self.spread(i);
-            let mut sums = self.norm_sums(i);
-            for (c, sums) in sums.iter_mut().enumerate() {
-                match conv.norm {
-                    Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = *sums,
-                    None => {
-                        gradients[conv.bias + c] = sums[0];
-                        *sums = [T::zero(); 2]; // no mean is subtracted
-                    }
-                }
+        for node in (0..self.net.nodes.len()).rev() {
+            let input_gradient = input_gradient.as_deref_mut();
+            match self.net.nodes[node] {
+                Node::BlockSum(b) => self.block_sum_backward(b),
+                Node::Conv(i) => self.conv_backward(i, params, input, gradients, input_gradient),
+                Node::BlockInput(b) => self.block_input_backward(b, input_gradient),
             }
-            let wanted = input_gradient.as_deref_mut();
-            self.conv_backward(&conv, i, params, input, &sums, gradients, wanted);
-            self.scatter(i, input_gradient.as_deref_mut());
         }
     }
 
+    /// The last convolution: its own gradients, and ∂L/∂ of the last sum or the last activation.
     fn output_backward(&mut self, params: &[T], output_gradient: &[T], gradients: &mut [T]) {
         let cells = self.nx * self.ny;
         let channels = self.net.out_channels;
@@ -69,26 +60,83 @@ impl<T: Real> Network<T> {
         gradients[self.net.out_weight..][..channels].copy_from_slice(&sums[..channels]);
         gradients[self.net.out_bias] = sums[channels];
     }
+}
 
-    /// Σg and Σg·ẑ of every channel of layer i.
-    fn norm_sums(&self, i: usize) -> Vec<[T; 2]> {
-        let conv = &self.net.convs[i];
-        let (nx, ny) = self.grid(conv.level);
-        let per_sample: Vec<Vec<[T; 2]>> = self.z[i]
-            .par_chunks(conv.c_out * nx * ny)
-            .zip(self.gradients[i].par_chunks(conv.c_out * nx * ny))
-            .map(|(z, g)| {
-                let planes = z.chunks_exact(nx * ny).zip(g.chunks_exact(nx * ny)).zip(&self.norms[i]);
-                planes.map(|((z, g), &norm)| batch_norm::backward_sums(conv.activation, norm, z, g)).collect()
-            })
-            .collect();
-        let mut sums = vec![[T::zero(); 2]; conv.c_out];
-        for sample in &per_sample {
-            for (sum, share) in sums.iter_mut().zip(sample) {
-                sum[0] += share[0];
-                sum[1] += share[1];
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::rng::{Purpose, Random};
+    use crate::model::unet::init::State;
+    use crate::model::unet::{Padding, Place, UNetConfig};
+    use crate::model::{Activation, UNet};
+
+    /// Every kind of parameter and the input against central differences, in f64.
+    #[test]
+    fn backward_matches_central_differences() {
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        use Padding::{Circular, Zero};
+        for (padding, activation, batch_norm, res_blocks, filters, batch, nx, ny) in [
+            (Circular, Relu, true, false, vec![8], 1, 4, 2),
+            (Circular, Relu, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, true, false, vec![8, 8, 8], 2, 8, 4),
+            (Zero, Relu, true, false, vec![8], 1, 4, 2),
+            (Zero, Relu, true, false, vec![8, 16], 2, 4, 8),
+            (Zero, Relu, true, false, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Silu, true, false, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Sigmoid, true, false, vec![8, 16], 2, 4, 8),
+            (Circular, Relu, false, false, vec![8], 1, 4, 2),
+            (Circular, Relu, false, false, vec![8, 16], 2, 4, 8),
+            (Zero, Silu, false, false, vec![8, 8, 8], 2, 8, 4),
+            (Circular, Relu, true, true, vec![8], 1, 4, 2),
+            (Circular, Silu, true, true, vec![8, 16], 2, 4, 8),
+            (Zero, Tanh, false, true, vec![8, 8, 16], 2, 8, 4),
+        ] {
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm, res_blocks });
+            let mut random = Random::new(Purpose::Cases, 4, nx as u64, ny as u64);
+            let mut noise = |n: usize| -> Vec<f64> { (0..n).map(|_| random.between(-1.0, 1.0)).collect() };
+            let params: Vec<f64> = State::new(&net, 1).params.iter().map(|&w| f64::from(w)).collect();
+            let (input, weight) = (noise(batch * nx * ny), noise(batch * nx * ny));
+            let mut network = Network::new(&net, batch, nx, ny);
+            let mut loss = |params: &[f64], input: &[f64]| -> f64 {
+                let mut output = vec![0.0; input.len()];
+                network.forward(params, &mut vec![0.0; net.buffer_count], input, &mut output);
+                output.iter().zip(&weight).map(|(o, w)| o * w).sum()
+            };
+            let h = 1e-6;
+            let mut numeric = |params: &[f64], input: &[f64], of_input: bool, k: usize| -> f64 {
+                let mut shifted = |by: f64| {
+                    let (mut params, mut input) = (params.to_vec(), input.to_vec());
+                    *(if of_input { &mut input[k] } else { &mut params[k] }) += by;
+                    loss(&params, &input)
+                };
+                (shifted(h) - shifted(-h)) / (2.0 * h)
+            };
+            let mut analytic = Network::new(&net, batch, nx, ny);
+            let (mut gradients, mut input_gradient) =
+                (vec![f64::NAN; net.param_count], vec![f64::NAN; input.len()]);
+            let mut output = vec![0.0; input.len()];
+            analytic.forward(&params, &mut vec![0.0; net.buffer_count], &input, &mut output);
+            analytic.backward(&params, &input, &weight, &mut gradients, Some(&mut input_gradient));
+            for entry in &net.entries {
+                let Place::Param(offset) = entry.place else {
+                    continue;
+                };
+                for k in (offset..offset + entry.len()).step_by(entry.len().div_ceil(7)) {
+                    let expected = numeric(&params, &input, false, k);
+                    let error = (expected - gradients[k]).abs();
+                    assert!(
+                        error <= 2e-6 * (1.0 + expected.abs()),
+                        "{} {k}: {expected} {}",
+                        entry.name,
+                        gradients[k]
+                    );
+                }
+            }
+            for k in 0..input.len() {
+                let expected = numeric(&params, &input, true, k);
+                assert!((expected - input_gradient[k]).abs() <= 2e-6 * (1.0 + expected.abs()));
             }
         }
-        sums
     }
 }

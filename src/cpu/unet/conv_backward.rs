@@ -1,34 +1,36 @@
-//! The backward pass of one convolution of the U-Net with its batch norm, sample by sample (SPEC 5).
+//! The backward pass of one convolution of the U-Net with its batch norm, sample by sample (method §5).
 
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm;
-use crate::cpu::nn::conv3x3::{conv3x3, conv3x3_weight_gradient, flip_weights, pad};
+use crate::cpu::nn::conv3x3::{conv3x3, conv3x3_weight_gradient, flip_weights};
 use crate::cpu::nn::max_pool::max_pool_backward;
+use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::upsample::upsample_backward;
 use crate::cpu::reduce::sum_rows;
 use crate::cpu::unet::input::{Scratch, nine_taps};
 use crate::cpu::unet::network::Network;
-use crate::model::unet::{Conv, Source};
+use crate::model::unet::{Conv, Input};
 use rayon::prelude::*;
 
 impl<T: Real> Network<T> {
-    /// From ∂L/∂activation of layer i: ∂L/∂z in place, the weight gradient, and ∂L/∂activation of its sources.
+    /// From ∂L/∂activation of layer i: ∂L/∂z in place, the gradients of its parameters, and ∂L/∂ of what it
+    /// has read.
     pub(crate) fn conv_backward(
         &mut self,
-        conv: &Conv,
         i: usize,
         params: &[T],
         input: &[T],
-        sums: &[[T; 2]],
         gradients: &mut [T],
         input_gradient: Option<&mut [T]>,
     ) {
+        let conv = &self.net.convs[i].clone();
+        let sums = &self.norm_backward(conv, i, gradients);
         let flipped = flip_weights(&nine_taps(conv, params), conv.c_in, conv.c_out);
         let mut own = std::mem::take(&mut self.gradients[i]);
-        let mut taken = self.source_gradients(conv).map(|gradient| gradient.map(std::mem::take));
+        let mut taken = self.input_gradients(conv).map(|gradient| gradient.map(std::mem::take));
         let [first, second] = taken.each_mut().map(|values| values.as_deref_mut().unwrap_or_default());
         let first =
-            if let (Source::Field, Some(target)) = (conv.source, input_gradient) { target } else { first };
+            if let (Input::Field, Some(target)) = (conv.input, input_gradient) { target } else { first };
         let this = &*self;
         let shares: Vec<Vec<T>> = samples(&mut own, this.batch)
             .into_par_iter()
@@ -38,7 +40,7 @@ impl<T: Real> Network<T> {
             .map_init(Scratch::default, |scratch, (n, ((g, first), second))| {
                 this.layer_gradient(conv, i, n, sums, g);
                 let share = this.weight_share(conv, n, input, g, scratch);
-                this.source_gradient(conv, n, g, &flipped, scratch, [first, second]);
+                this.input_gradient(conv, n, g, &flipped, scratch, [first, second]);
                 share
             })
             .collect();
@@ -46,7 +48,7 @@ impl<T: Real> Network<T> {
         sum_rows(&shares, &mut total);
         let wanted = total.chunks_exact(9).flat_map(|taps| if conv.taps == 9 { taps } else { &taps[4..5] });
         gradients[conv.weight..].iter_mut().zip(wanted).for_each(|(gradient, &sum)| *gradient = sum);
-        for (place, values) in self.source_gradients(conv).into_iter().zip(taken) {
+        for (place, values) in self.input_gradients(conv).into_iter().zip(taken) {
             if let (Some(place), Some(values)) = (place, values) {
                 *place = values;
             }
@@ -54,16 +56,53 @@ impl<T: Real> Network<T> {
         self.gradients[i] = own;
     }
 
-    /// Where ∂L/∂activation of what `conv` has read is kept.
-    fn source_gradients(&mut self, conv: &Conv) -> [Option<&mut Vec<T>>; 2] {
-        match conv.source {
-            Source::Field => [None, None],
-            Source::Activation(j) | Source::Pool(j) => [Some(&mut self.gradients[j]), None],
-            Source::SkipUp { skip, low } => {
+    /// The gradients of layer i's batch norm or bias, and what its backward pass subtracts: Σg and Σg·ẑ per
+    /// channel.
+    fn norm_backward(&self, conv: &Conv, i: usize, gradients: &mut [T]) -> Vec<[T; 2]> {
+        let mut sums = self.norm_sums(conv, i);
+        for (c, sums) in sums.iter_mut().enumerate() {
+            match conv.norm {
+                Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = *sums,
+                None => {
+                    gradients[conv.bias + c] = sums[0];
+                    *sums = [T::zero(); 2]; // no mean is subtracted
+                }
+            }
+        }
+        sums
+    }
+
+    /// Σg and Σg·ẑ of every channel of layer i.
+    fn norm_sums(&self, conv: &Conv, i: usize) -> Vec<[T; 2]> {
+        let (nx, ny) = self.grid(conv.level);
+        let per_sample: Vec<Vec<[T; 2]>> = self.z[i]
+            .par_chunks(conv.c_out * nx * ny)
+            .zip(self.gradients[i].par_chunks(conv.c_out * nx * ny))
+            .map(|(z, g)| {
+                let planes = z.chunks_exact(nx * ny).zip(g.chunks_exact(nx * ny)).zip(&self.norms[i]);
+                planes.map(|((z, g), &norm)| batch_norm::backward_sums(conv.activation, norm, z, g)).collect()
+            })
+            .collect();
+        let mut sums = vec![[T::zero(); 2]; conv.c_out];
+        for sample in &per_sample {
+            for (sum, share) in sums.iter_mut().zip(sample) {
+                sum[0] += share[0];
+                sum[1] += share[1];
+            }
+        }
+        sums
+    }
+
+    /// Where ∂L/∂ of what `conv` has read is kept.
+    fn input_gradients(&mut self, conv: &Conv) -> [Option<&mut Vec<T>>; 2] {
+        match conv.input {
+            Input::Field => [None, None],
+            Input::Activation(j) | Input::Pool(j) => [Some(&mut self.gradients[j]), None],
+            Input::SkipUp { skip, low } => {
                 let both = self.gradients.get_disjoint_mut([skip, low]);
                 both.expect("a skip connection is no coarser layer").map(Some)
             }
-            Source::Block(b) => [Some(&mut self.blocks[b].input_gradient), None],
+            Input::Block(b) => [Some(&mut self.blocks[b].input_gradient), None],
         }
     }
 
@@ -86,8 +125,9 @@ impl<T: Real> Network<T> {
         share
     }
 
-    /// Carries ∂L/∂z `g` of sample n on to what `conv` has read: the field, if its gradient is wanted, or one or two layers.
-    fn source_gradient(
+    /// Carries ∂L/∂z `g` of sample n on to what `conv` has read: one or two layers, the input of a block, or
+    /// the network's input, if its gradient is wanted.
+    fn input_gradient(
         &self,
         conv: &Conv,
         n: usize,
@@ -105,16 +145,16 @@ impl<T: Real> Network<T> {
         padded.resize(conv.c_out * (nx + 2) * (ny + 2), T::zero());
         pad(self.net.config.padding, g, padded, conv.c_out, nx, ny);
         let adjoint = |out: &mut [T]| conv3x3(padded, flipped, out, conv.c_out, conv.c_in, nx, ny);
-        if let Source::Field | Source::Activation(_) = conv.source {
+        if let Input::Field | Input::Activation(_) = conv.input {
             return adjoint(first);
         }
         planes.resize(conv.c_in * cells, T::zero());
         adjoint(planes);
-        match conv.source {
-            Source::Field | Source::Activation(_) => {}
-            // Of two convolutions, and of the shortcut as it is.
-            Source::Block(_) => first.iter_mut().zip(planes).for_each(|(target, &mut g)| *target += g),
-            Source::Pool(j) => {
+        match conv.input {
+            Input::Field | Input::Activation(_) => {}
+            // The shortcut adds to the same gradient.
+            Input::Block(_) => first.iter_mut().zip(planes).for_each(|(target, &mut g)| *target += g),
+            Input::Pool(j) => {
                 plane.resize(4 * cells, T::zero());
                 let per_channel = planes.chunks_exact(cells).zip(first.chunks_exact_mut(4 * cells));
                 for (c, (pooled, target)) in per_channel.enumerate() {
@@ -122,7 +162,7 @@ impl<T: Real> Network<T> {
                     max_pool_backward(plane, pooled, target, 2 * ny);
                 }
             }
-            Source::SkipUp { .. } => {
+            Input::SkipUp { .. } => {
                 let (to_skip, to_low) = planes.split_at(first.len());
                 first.copy_from_slice(to_skip);
                 for (fine, coarse) in to_low.chunks_exact(cells).zip(second.chunks_exact_mut(cells / 4)) {
@@ -133,7 +173,7 @@ impl<T: Real> Network<T> {
     }
 }
 
-/// The values of every sample; of nothing, as many nothings.
+/// The values of every sample; empty ones where there are no values.
 fn samples<T>(values: &mut [T], batch: usize) -> Vec<&mut [T]> {
     if values.is_empty() {
         return (0..batch).map(|_| <&mut [T]>::default()).collect();

@@ -1,16 +1,16 @@
-//! What a convolution reads: activations are made again from z, one sample at a time, pooled, upsampled and concatenated
-//! on the way, and padded.
+//! What a convolution reads, one sample at a time: activations are made again from z, pooled, upsampled and
+//! concatenated on the way, and padded.
 
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm;
-use crate::cpu::nn::conv3x3::{fill_border, pad};
 use crate::cpu::nn::max_pool::max_pool;
+use crate::cpu::nn::padding::{fill_border, pad};
 use crate::cpu::nn::upsample::upsample;
 use crate::cpu::unet::network::Network;
-use crate::model::unet::{Conv, Source};
+use crate::model::unet::{Conv, Input};
 use std::borrow::Cow;
 
-/// What a rayon task needs for itself: one sample's planes.
+/// One sample's planes, which a rayon task has for itself.
 #[derive(Clone, Default)]
 pub(crate) struct Scratch<T> {
     pub(crate) padded: Vec<T>,
@@ -19,28 +19,29 @@ pub(crate) struct Scratch<T> {
 }
 
 impl<T: Real> Network<T> {
-    /// Fills `scratch.padded` `[c_in, nx+2, ny+2]` with what `conv` reads of sample n.
+    /// Fills `scratch.padded` `[c_in, nx+2, ny+2]` with what `conv` reads of sample n; `input` is the
+    /// network's.
     pub(crate) fn load(&self, conv: &Conv, n: usize, input: &[T], scratch: &mut Scratch<T>) {
         let (nx, ny) = self.grid(conv.level);
         let Scratch { padded, plane, .. } = scratch;
         padded.resize(conv.c_in * (nx + 2) * (ny + 2), T::zero());
-        match conv.source {
-            Source::Field => {
+        match conv.input {
+            Input::Field => {
                 pad(self.net.config.padding, &input[n * nx * ny..][..nx * ny], padded, 1, nx, ny);
                 return;
             }
-            Source::Block(b) => {
+            Input::Block(b) => {
                 let len = conv.c_in * nx * ny;
                 let own = &self.blocks[b].input[n * len..][..len];
                 pad(self.net.config.padding, own, padded, conv.c_in, nx, ny);
                 return;
             }
-            Source::Activation(j) => {
+            Input::Activation(j) => {
                 for (c, out) in planes_mut(padded, nx, ny).enumerate() {
                     self.activate(j, n, c, interior(out, nx, ny));
                 }
             }
-            Source::Pool(j) => {
+            Input::Pool(j) => {
                 plane.resize(4 * nx * ny, T::zero());
                 for (c, out) in planes_mut(padded, nx, ny).enumerate() {
                     self.activate(j, n, c, plane.chunks_exact_mut(2 * ny));
@@ -49,7 +50,7 @@ impl<T: Real> Network<T> {
                     }
                 }
             }
-            Source::SkipUp { skip, low } => {
+            Input::SkipUp { skip, low } => {
                 let skip_channels = self.net.convs[skip].c_out;
                 plane.resize(5 * nx * ny / 4, T::zero());
                 let (coarse, fine) = plane.split_at_mut(nx * ny / 4);
@@ -69,7 +70,7 @@ impl<T: Real> Network<T> {
         fill_border(self.net.config.padding, padded, conv.c_in, nx, ny);
     }
 
-    /// Writes the activation of layer j, sample n, channel c, row by row.
+    /// Writes the activation of layer j, sample n, channel c to `rows`.
     pub(crate) fn activate<'a>(&self, j: usize, n: usize, c: usize, rows: impl Iterator<Item = &'a mut [T]>) {
         let (nx, ny) = self.grid(self.net.convs[j].level);
         let (function, norm) = (self.net.convs[j].activation, self.norms[j][c]);
@@ -78,7 +79,8 @@ impl<T: Real> Network<T> {
     }
 }
 
-/// The weight of a convolution as that of a 3×3 one: a 1×1 convolution is the one whose other taps are zero.
+/// The weight of a convolution as that of a 3×3 one. A 1×1 convolution is a 3×3 one whose other taps are
+/// zero.
 pub(crate) fn nine_taps<'a, T: Real>(conv: &Conv, params: &'a [T]) -> Cow<'a, [T]> {
     let weight = &params[conv.weight..][..conv.taps * conv.c_in * conv.c_out];
     if conv.taps == 9 {
@@ -89,7 +91,7 @@ pub(crate) fn nine_taps<'a, T: Real>(conv: &Conv, params: &'a [T]) -> Cow<'a, [T
     taps.into()
 }
 
-/// The planes `[nx+2, ny+2]` of a padded stack.
+/// The planes `[nx+2, ny+2]` of padded channels.
 fn planes_mut<T>(padded: &mut [T], nx: usize, ny: usize) -> impl Iterator<Item = &mut [T]> {
     padded.chunks_exact_mut((nx + 2) * (ny + 2))
 }

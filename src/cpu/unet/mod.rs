@@ -1,9 +1,10 @@
-//! The network put together from its stages: forward and backward, for a batch.
+//! The network put together from its stages: its forward and its backward pass for a batch.
 
 mod backward;
 mod conv_backward;
+mod forward;
 mod input;
 pub mod network;
-pub mod res_block;
+mod res_block;
 
 pub use network::Network;

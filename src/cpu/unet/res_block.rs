@@ -1,68 +1,29 @@
-//! Residual blocks (docs/network.md): what happens around their convolutions. A block's input and its sum are kept.
+//! What happens around the convolutions of residual blocks (docs/network.md). A block's input and its sum are
+//! kept.
 
 use crate::cpu::Real;
-use crate::cpu::nn::batch_norm::{self, Norm};
+use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::max_pool::{max_pool, max_pool_backward};
+use crate::cpu::nn::res_sum::res_sum;
 use crate::cpu::nn::upsample::{upsample, upsample_backward};
-use crate::cpu::unet::network::Network;
-use crate::model::Activation;
-use crate::model::unet::{ResBlock, Source};
+use crate::cpu::unet::network::{Block, Network};
+use crate::model::unet::{Input, ResBlock};
 use rayon::prelude::*;
 
-/// The arrays of a residual block for one batch.
-pub(crate) struct Block<T> {
-    /// `[batch, c_in, nx, ny]` of its level.
-    pub(crate) input: Vec<T>,
-    /// The sum, `[batch, c_out, nx, ny]`.
-    pub(crate) output: Vec<T>,
-    /// ∂L/∂output.
-    pub(crate) gradient: Vec<T>,
-    /// ∂L/∂input, of its convolutions and its shortcut together.
-    pub(crate) input_gradient: Vec<T>,
-}
-
-impl<T: Real> Block<T> {
-    /// Of a batch of `nx` × `ny` cells at the finest level, without memory for gradients.
-    pub(crate) fn new(block: &ResBlock, batch: usize, nx: usize, ny: usize) -> Self {
-        let [input, output] = [block.c_in, block.c_out]
-            .map(|channels| vec![T::zero(); batch * channels * (nx >> block.level) * (ny >> block.level)]);
-        Self { input, output, gradient: Vec::new(), input_gradient: Vec::new() }
-    }
-
-    pub(crate) fn allocate_gradients(&mut self) {
-        self.gradient = self.output.clone();
-        self.input_gradient = self.input.clone();
-    }
-}
-
-/// out = activation(norm(z)) + shortcut(x) of a plane, where the shortcut is a norm, or none of `Norm::bias(0)`.
-pub fn res_sum<T: Real>(
-    function: Activation,
-    norm: Norm<T>,
-    z: &[T],
-    shortcut_norm: Norm<T>,
-    shortcut: &[T],
-    out: &mut [T],
-) {
-    batch_norm::activate(function, norm, z, out);
-    out.iter_mut().zip(shortcut).for_each(|(out, &x)| *out += shortcut_norm.argument(x));
-}
-
 impl<T: Real> Network<T> {
-    /// Before layer i: where a block starts with it, its input.
-    pub(crate) fn gather(&mut self, i: usize, input: &[T]) {
-        let Some(b) = self.net.blocks.iter().position(|block| block.first == i) else { return };
-        let ResBlock { source, level, c_in, .. } = self.net.blocks[b];
+    /// The input of block b.
+    pub(crate) fn block_input(&mut self, b: usize, field: &[T]) {
+        let ResBlock { input, level, c_in, .. } = self.net.blocks[b];
         let (nx, ny) = self.grid(level);
         let cells = nx * ny;
         let mut own = std::mem::take(&mut self.blocks[b].input);
-        match source {
-            Source::Field => own.copy_from_slice(input),
-            Source::Pool(j) => own
+        match input {
+            Input::Field => own.copy_from_slice(field),
+            Input::Pool(j) => own
                 .par_chunks_mut(cells)
                 .zip(self.blocks[j].output.par_chunks(4 * cells))
                 .for_each(|(pooled, fine)| max_pool(fine, pooled, 2 * ny)),
-            Source::SkipUp { skip, low } => {
+            Input::SkipUp { skip, low } => {
                 let (skip, low) = (&self.blocks[skip].output, &self.blocks[low].output);
                 let sample_len = c_in * cells;
                 let skip_len = skip.len() / (own.len() / sample_len);
@@ -75,14 +36,13 @@ impl<T: Real> Network<T> {
                         planes.for_each(|(coarse, fine)| upsample(coarse, fine, nx / 2, ny / 2));
                     });
             }
-            Source::Activation(_) | Source::Block(_) => unreachable!("no block reads a layer"),
+            Input::Activation(_) | Input::Block(_) => unreachable!("no block reads a layer"),
         }
         self.blocks[b].input = own;
     }
 
-    /// After layer i: where a block ends with it, its sum.
-    pub(crate) fn add_up(&mut self, i: usize) {
-        let Some(b) = self.net.blocks.iter().position(|block| block.last() == i) else { return };
+    /// The sum of block b.
+    pub(crate) fn block_sum(&mut self, b: usize) {
         let ResBlock { level, c_out, sample, .. } = self.net.blocks[b];
         let second = self.net.blocks[b].second();
         let (nx, ny) = self.grid(level);
@@ -97,9 +57,8 @@ impl<T: Real> Network<T> {
         self.blocks[b].output = output;
     }
 
-    /// Before the backward pass of layer i: where a block ends with it, ∂L/∂(its sum) goes to all that was added.
-    pub(crate) fn spread(&mut self, i: usize) {
-        let Some(b) = self.net.blocks.iter().position(|block| block.last() == i) else { return };
+    /// ∂L/∂sum of block b to both terms of the sum.
+    pub(crate) fn block_sum_backward(&mut self, b: usize) {
         let (block, second) = (&mut self.blocks[b], self.net.blocks[b].second());
         self.gradients[second].copy_from_slice(&block.gradient);
         match self.net.blocks[b].sample {
@@ -111,28 +70,27 @@ impl<T: Real> Network<T> {
         }
     }
 
-    /// After the backward pass of layer i: where a block starts with it, ∂L/∂(its input) goes to where that came from.
-    /// The blocks of the way up come first, so that those of the way down find a gradient to add to.
-    pub(crate) fn scatter(&mut self, i: usize, input_gradient: Option<&mut [T]>) {
-        let Some(b) = self.net.blocks.iter().position(|block| block.first == i) else { return };
-        let ResBlock { source, level, c_in, .. } = self.net.blocks[b];
+    /// ∂L/∂input of block b to where that input came from. The blocks on the way up come first, so that those
+    /// on the way down find a gradient to add to.
+    pub(crate) fn block_input_backward(&mut self, b: usize, input_gradient: Option<&mut [T]>) {
+        let ResBlock { input, level, c_in, .. } = self.net.blocks[b];
         let (nx, ny) = self.grid(level);
         let cells = nx * ny;
         let own = std::mem::take(&mut self.blocks[b].input_gradient);
-        match source {
-            Source::Field => {
+        match input {
+            Input::Field => {
                 if let Some(wanted) = input_gradient {
                     wanted.copy_from_slice(&own);
                 }
             }
-            Source::Pool(j) => {
+            Input::Pool(j) => {
                 let Block { output, gradient, .. } = &mut self.blocks[j];
                 gradient
                     .par_chunks_mut(4 * cells)
                     .zip(output.par_chunks(4 * cells).zip(own.par_chunks(cells)))
                     .for_each(|(gradient, (fine, pooled))| max_pool_backward(fine, pooled, gradient, 2 * ny));
             }
-            Source::SkipUp { skip, low } => {
+            Input::SkipUp { skip, low } => {
                 let mut to_skip = std::mem::take(&mut self.blocks[skip].gradient);
                 let sample_len = c_in * cells;
                 let skip_len = to_skip.len() / (own.len() / sample_len);
@@ -148,7 +106,7 @@ impl<T: Real> Network<T> {
                     });
                 self.blocks[skip].gradient = to_skip;
             }
-            Source::Activation(_) | Source::Block(_) => unreachable!("no block reads a layer"),
+            Input::Activation(_) | Input::Block(_) => unreachable!("no block reads a layer"),
         }
         self.blocks[b].input_gradient = own;
     }

@@ -1,4 +1,5 @@
-//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes ([`Store`]).
+//! Two-dimensional FFT on the GPU: one pass per axis, each between what it reads ([`Load`]) and writes
+//! ([`Store`]).
 //!
 //! # Normalisation
 //! Forward has no factor, inverse divides by N = nx·ny.
@@ -7,15 +8,11 @@
 //! Unshifted: bin k of an axis of n points holds frequency k/n for k < n/2 and (k-n)/n above.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, WORKGROUP, real_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Gpu, Tensor};
 use crate::model::fourier::twiddles;
 use crate::model::{HeatEquation, Method, Precision};
-
-params! {
-    struct FftParams { fields: u32, batch: u32, nx: u32, ny: u32 }
-}
 
 /// Complex fields that hold `batch` real ones.
 pub fn pairs(batch: usize) -> usize {
@@ -28,12 +25,13 @@ type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
 /// Numbers that weigh signal against noise.
 pub const SCALARS: usize = 8;
 
-/// The file that defines `noise_mode`, with or without a spectrum bound.
-pub(crate) fn noise_file(noise: Option<&Tensor>) -> &'static str {
-    match noise {
-        Some(_) => include_str!("../../../shaders/heat/fft/noise.wgsl"),
-        None => include_str!("../../../shaders/heat/fft/no_noise.wgsl"),
-    }
+/// The buffer behind `noise_mode`, of `len` elements; without noise it is `other`, and nothing of it is read.
+pub(crate) fn noise_buffer<'a>(
+    noise: Option<&'a Tensor>,
+    other: &'a Tensor,
+    len: usize,
+) -> (&'static str, &'a Tensor, usize) {
+    ("noise_spectrum", noise.unwrap_or(other), if noise.is_some() { len } else { 0 })
 }
 
 /// What a pass reads as complex fields: a WGSL file that defines `load`, and the buffers it binds as group 1.
@@ -77,20 +75,21 @@ impl<'a> Load<'a> {
         }
     }
 
-    fn files(&self) -> Vec<&'static str> {
-        match self {
-            Self::Complex(_) => vec![include_str!("../../../shaders/heat/fft/load_complex.wgsl")],
-            Self::Real(_) => vec![include_str!("../../../shaders/heat/fft/load_real.wgsl")],
-            Self::Damped { noise, .. } => {
-                vec![noise_file(*noise), include_str!("../../../shaders/heat/fft/load_damped.wgsl")]
-            }
-        }
+    fn file(&self) -> String {
+        let name = match self {
+            Self::Complex(_) => "complex",
+            Self::Real(_) => "real",
+            Self::Damped { .. } => "damped",
+        };
+        format!("heat/fft/load_{name}")
     }
 
     fn constants(&self) -> Vec<(&'static str, u32)> {
         match self {
             Self::Complex(_) | Self::Real(_) => Vec::new(),
-            Self::Damped { method, .. } => vec![("METHOD", *method as u32)],
+            Self::Damped { method, noise, .. } => {
+                vec![("METHOD", *method as u32), ("NOISY", noise.is_some().into())]
+            }
         }
     }
 
@@ -99,21 +98,21 @@ impl<'a> Load<'a> {
             Self::Complex(field) => vec![("input", field, fft.complex_len())],
             Self::Real(field) => vec![("input", field, fft.real_len())],
             Self::Damped { spectrum, log_kernel, kernel, energy, noise, scalars, .. } => {
-                let mut buffers = vec![
+                vec![
                     ("spectrum", spectrum, fft.complex_len()),
                     ("log_kernel", log_kernel, fft.nx * fft.ny),
                     ("kernel", kernel, fft.nx * fft.ny),
                     ("energy", energy, 2 * pairs(fft.batch)),
                     ("scalars", scalars, SCALARS),
-                ];
-                buffers.extend(noise.map(|noise| ("noise_spectrum", noise, fft.complex_len())));
-                buffers
+                    noise_buffer(noise, spectrum, fft.complex_len()),
+                ]
             }
         }
     }
 }
 
-/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group 2.
+/// Where a pass puts its complex fields: a WGSL file that defines `store`, and the buffer it binds as group
+/// 2.
 #[derive(Clone, Copy)]
 pub enum Store<'a> {
     /// Complex fields as they stand, `[fields, nx, ny]`.
@@ -133,12 +132,8 @@ impl<'a> Store<'a> {
         }
     }
 
-    fn file(&self) -> &'static str {
-        match self {
-            Self::Complex(_) => include_str!("../../../shaders/heat/fft/store_complex.wgsl"),
-            Self::Real(_) => include_str!("../../../shaders/heat/fft/store_real.wgsl"),
-            Self::Narrow(_) => include_str!("../../../shaders/heat/fft/store_narrow.wgsl"),
-        }
+    fn file(&self) -> String {
+        format!("heat/fft/store_{}", self.name())
     }
 
     fn buffers(&self, fft: &Fft) -> Buffers<'a> {
@@ -175,8 +170,8 @@ pub struct Fft {
 }
 
 impl Fft {
-    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both sides are
-    /// powers of two from 8 to 2048.
+    /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both
+    /// sides are powers of two from 8 to 2048.
     pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: Precision) -> Result<Self> {
         let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
         Ok(Self {
@@ -239,20 +234,14 @@ impl Fft {
             Axis::X => ("x", self.nx, &self.twiddles_x),
             Axis::Y => ("y", self.ny, &self.twiddles_y),
         };
-        let fft = include_str!("../../../shaders/heat/fft/main.wgsl");
         let (name, file, constants) = match middle {
-            Middle::Forward => ("fft", fft, vec![("INVERSE", 0)]),
-            Middle::Inverse => ("ifft", fft, vec![("INVERSE", 1)]),
-            Middle::Diffuse(_) => ("diffuse", include_str!("../../../shaders/heat/diffuse.wgsl"), Vec::new()),
+            Middle::Forward => ("fft", "heat/fft/main", vec![("INVERSE", 0)]),
+            Middle::Inverse => ("ifft", "heat/fft/main", vec![("INVERSE", 1)]),
+            Middle::Diffuse(_) => ("diffuse", "heat/diffuse", Vec::new()),
         };
-        let mut files = vec![
-            include_str!("../../../shaders/lib/complex.wgsl"),
-            include_str!("../../../shaders/heat/fft/lines.wgsl"),
-        ];
-        files.extend(load.files());
-        files.extend([file, store.file()]);
         let name = format!("{name}/{axis_name}{length}/{}>{}", load.name(), store.name());
-        let mut spec = real_spec(&name, &files, self.precision);
+        let spec = KernelSpec::real(file, self.precision).called(&name);
+        let mut spec = spec.with([load.file(), store.file()]);
         let lines = lines_per_workgroup(length, self.precision);
         spec.constants.extend([
             ("LOG2_LENGTH", length.ilog2()),
@@ -268,12 +257,12 @@ impl Fft {
         }
         buffers.extend(load.buffers(self));
         buffers.extend(store.buffers(self));
-        let params = FftParams {
-            fields: pairs(self.batch) as u32,
-            batch: self.batch as u32,
-            nx: self.nx as u32,
-            ny: self.ny as u32,
-        };
+        let params = [
+            ("fields", pairs(self.batch).into()),
+            ("batch", self.batch.into()),
+            ("nx", self.nx.into()),
+            ("ny", self.ny.into()),
+        ];
         let line_count = self.complex_len() / (2 * length);
         recorder.call(&spec, &params, &buffers, [line_count.div_ceil(lines) as u32, 1, 1])
     }
@@ -285,8 +274,9 @@ pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
     bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
 }
 
-/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if that is
-/// more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at most 12 KiB.
+/// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if
+/// that is more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at
+/// most 12 KiB.
 fn lines_per_workgroup(length: usize, precision: Precision) -> usize {
     let numbers = 4 * WORKGROUP as usize * Precision::F32.bytes() / precision.bytes();
     (numbers / length).max(1)

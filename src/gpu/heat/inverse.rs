@@ -1,16 +1,12 @@
-//! The damped inverse of a given residual on the GPU (SPEC 3).
+//! The damped inverse of a given residual on the GPU (method §3).
 
 use crate::Result;
 use crate::gpu::heat::fft::{Fft, Load, Store};
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, real_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
 use crate::model::{HeatEquation, Precision};
-
-params! {
-    struct InverseParams { modes: u32, cells: u32 }
-}
 
 /// Tables of one heat equation for batches of a fixed size, and the buffers to fill and to read.
 pub struct Inverse {
@@ -24,7 +20,8 @@ pub struct Inverse {
     scratch: Tensor,
     /// In: σ = ε·‖r‖ of every sample, `[batch]`.
     pub sigma: Tensor,
-    /// In: the residual; out: dx. Complex with a zero (out: meaningless) imaginary part, `[batch, nx, ny, 2]`.
+    /// In: the residual; out: dx. Complex with a zero (out: meaningless) imaginary part, `[batch, nx, ny,
+    /// 2]`.
     pub field: Tensor,
     /// Out: |Â|, p and κ, `[3, batch, nx, ny]`.
     pub diagnostics: Tensor,
@@ -63,14 +60,9 @@ impl Inverse {
         let modes = self.batch * cells;
         let (load, store) = (Load::Complex(&self.field), Store::Complex(&self.field));
         self.fft.forward(recorder, load, &self.scratch, store)?;
-        let files = [
-            include_str!("../../../shaders/lib/grid.wgsl"),
-            include_str!("../../../shaders/lib/complex.wgsl"),
-            include_str!("../../../shaders/heat/inverse.wgsl"),
-        ];
         recorder.call(
-            &real_spec("inverse", &files, self.field.precision()),
-            &InverseParams { modes: modes as u32, cells: cells as u32 },
+            &KernelSpec::real("heat/inverse", self.field.precision()),
+            &[("modes", modes.into()), ("cells", cells.into())],
             &[
                 ("log_kernel", &self.log_kernel, cells),
                 ("expected", &self.expected, cells),

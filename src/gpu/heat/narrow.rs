@@ -1,21 +1,15 @@
-//! From the physics' precision to the network's 32 bits (SPEC 0).
+//! From the physics' precision to the network's 32 bits (method §0).
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, real_spec};
-
-params! {
-    struct NarrowParams { count: u32 }
-}
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 /// The first `count` numbers of `wide` rounded into the 32-bit `narrow`.
 pub fn narrow(recorder: &mut Recorder, wide: &Tensor, narrow: &Tensor, count: usize) -> Result<()> {
-    let files =
-        [include_str!("../../../shaders/lib/grid.wgsl"), include_str!("../../../shaders/heat/narrow.wgsl")];
     recorder.call(
-        &real_spec("narrow", &files, wide.precision()),
-        &NarrowParams { count: count as u32 },
+        &KernelSpec::real("heat/narrow", wide.precision()),
+        &[("count", count.into())],
         &[("wide", wide, count), ("narrow", narrow, count)],
         flat_workgroups(count),
     )

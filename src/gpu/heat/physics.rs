@@ -1,16 +1,12 @@
-//! Diffusion and the training signal on the GPU (SPEC 2 and 3b): FFT, a filter, inverse FFT.
+//! Diffusion and the training signal on the GPU (method §2 and §3b): FFT, a filter, inverse FFT.
 
 use crate::Result;
-use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_file, pairs};
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, real_spec};
+use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_buffer, pairs};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
 use crate::model::{HeatEquation, Objective, Precision};
-
-params! {
-    struct EnergyParams { nx: u32, ny: u32 }
-}
 
 /// Tables and scratch memory of one heat equation for one batch.
 pub struct Physics {
@@ -58,8 +54,8 @@ impl Physics {
         self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, store)
     }
 
-    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in `energy`
-    /// `[2·pairs]`.
+    /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in
+    /// `energy` `[2·pairs]`.
     pub fn training_signal(
         &self,
         recorder: &mut Recorder,
@@ -116,25 +112,19 @@ impl Physics {
         energy: &Tensor,
     ) -> Result<()> {
         let (cells, pairs) = (self.heat.cells(), pairs(self.batch));
-        let files = [
-            include_str!("../../../shaders/lib/complex.wgsl"),
-            include_str!("../../../shaders/lib/reduce.wgsl"),
-            noise_file(noise),
-            include_str!("../../../shaders/heat/residual_energy.wgsl"),
-        ];
-        let mut buffers = vec![
-            ("spectrum", &self.spectrum, 2 * pairs * cells),
+        let name = if noise.is_some() { "residual_energy/noise" } else { "residual_energy" };
+        let mut spec = KernelSpec::real("heat/residual_energy", self.spectrum.precision()).called(name);
+        spec.constants.push(("NOISY", noise.is_some().into()));
+        let len = 2 * pairs * cells;
+        let buffers = [
+            ("spectrum", &self.spectrum, len),
             ("kernel", &self.kernel, cells),
             ("energy", energy, 2 * pairs),
+            noise_buffer(noise, &self.spectrum, len),
         ];
-        buffers.extend(noise.map(|noise| ("noise_spectrum", noise, 2 * pairs * cells)));
         recorder.call(
-            &real_spec(
-                if noise.is_some() { "residual_energy/noise" } else { "residual_energy" },
-                &files,
-                self.spectrum.precision(),
-            ),
-            &EnergyParams { nx: self.heat.nx as u32, ny: self.heat.ny as u32 },
+            &spec,
+            &[("nx", self.heat.nx.into()), ("ny", self.heat.ny.into())],
             &buffers,
             [pairs as u32, 1, 1],
         )

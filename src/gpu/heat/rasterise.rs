@@ -1,17 +1,13 @@
-//! Rectangles to fields on the GPU (SPEC 1).
+//! Rectangles to fields on the GPU (method §1).
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, real_spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Rectangle;
 
 /// Numbers per rectangle in [`flatten`].
 pub const NUMBERS: usize = 5;
-
-params! {
-    struct RasteriseParams { batch: u32, nx: u32, ny: u32, rectangles: u32 }
-}
 
 /// Rectangles as the shader reads them: cx, cy, hx, hy, strength.
 pub fn flatten(rectangles: &[Rectangle]) -> Vec<f64> {
@@ -33,14 +29,10 @@ pub fn rasterise(
     ny: usize,
 ) -> Result<()> {
     let params =
-        RasteriseParams { batch: batch as u32, nx: nx as u32, ny: ny as u32, rectangles: per_sample as u32 };
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/heat/rasterise.wgsl"),
-    ];
+        [("batch", batch.into()), ("nx", nx.into()), ("ny", ny.into()), ("rectangles", per_sample.into())];
     let len = batch * nx * ny;
     recorder.call(
-        &real_spec("rasterise", &files, field.precision()),
+        &KernelSpec::real("heat/rasterise", field.precision()),
         &params,
         &[("rectangles", rectangles, batch * per_sample * NUMBERS), ("field", field, len)],
         flat_workgroups(len / (PATCH * PATCH)),

@@ -1,14 +1,13 @@
-//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their buffers,
-//! group 3.
+//! Where a convolution's output goes: WGSL files that define `emit`, `emit_pair` and `finish`, and their
+//! buffers, group 3.
 
-use crate::gpu::layer::input::{Buffers, Layer};
-use crate::gpu::nn::activation;
+use crate::gpu::layer::layers::{Buffers, Layer};
 use crate::gpu::{Shape, Tensor};
 use crate::model::Storage;
 
 /// The output of a convolution.
 #[derive(Clone, Copy)]
-pub enum Sink<'a> {
+pub enum Epilogue<'a> {
     /// Forward: z, with count, mean and m2 per channel and chunk.
     Moments {
         /// `[batch, channels, nx, row]`.
@@ -34,9 +33,11 @@ pub enum Sink<'a> {
 pub struct Pool<'a> {
     /// `[batch, channels, nx/2, coarse row]`, stored like z.
     pub z: &'a Tensor,
-    /// The flat parameters, and where the layer's γ, whose sign decides between maximum and minimum, start there; none
-    /// without batch norm.
-    pub gamma: Option<(&'a Tensor, usize)>,
+    /// The flat parameters.
+    pub parameters: &'a Tensor,
+    /// Where the layer's γ, whose sign decides between maximum and minimum, start there; none without batch
+    /// norm.
+    pub gamma: Option<usize>,
 }
 
 /// A layer whose activation a convolution has read, and what its adjoint leaves there.
@@ -50,7 +51,7 @@ pub struct Target<'a> {
     pub sums: &'a Tensor,
 }
 
-impl<'a> Sink<'a> {
+impl<'a> Epilogue<'a> {
     /// The variant's name, that of its shader file or of the layer's activation.
     pub fn name(&self) -> &'static str {
         match self {
@@ -81,7 +82,7 @@ impl<'a> Sink<'a> {
     /// Offset of γ in the flat parameters, where it is needed.
     pub(crate) fn gamma(&self) -> Option<usize> {
         match self {
-            Self::Moments { pool: Some(pool), .. } => pool.gamma.map(|(_, offset)| offset),
+            Self::Moments { pool: Some(pool), .. } => pool.gamma,
             _ => None,
         }
     }
@@ -94,30 +95,26 @@ impl<'a> Sink<'a> {
         }
     }
 
-    /// The WGSL of `emit`, `emit_pair` and `finish`.
-    pub fn files(&self) -> Vec<&'static str> {
-        let moments = include_str!("../../../shaders/nn/epilogue/moments.wgsl");
-        let through = include_str!("../../../shaders/nn/epilogue/activation.wgsl");
-        let own = match self {
-            Self::Moments { pool: None, .. } => {
-                vec![moments, include_str!("../../../shaders/nn/epilogue/unpooled.wgsl")]
-            }
-            Self::Moments { pool: Some(pool), .. } => {
-                let direction = match pool.gamma {
-                    Some(_) => include_str!("../../../shaders/nn/epilogue/by_gamma.wgsl"),
-                    None => include_str!("../../../shaders/nn/epilogue/by_z.wgsl"),
-                };
-                vec![moments, direction, include_str!("../../../shaders/nn/epilogue/pooled.wgsl")]
-            }
-            Self::Activation(_) => vec![through, include_str!("../../../shaders/nn/epilogue/whole.wgsl")],
-            Self::Split { .. } => vec![through, include_str!("../../../shaders/nn/epilogue/split.wgsl")],
-        };
-        let function = self.layer().map(|layer| activation::file(layer.activation));
-        let statistics = include_str!("../../../shaders/lib/strip_statistics.wgsl");
-        function.into_iter().chain([statistics]).chain(own).collect()
+    /// The WGSL files of `emit`, `emit_pair` and `finish`.
+    pub(crate) fn files(&self) -> Vec<String> {
+        match self {
+            Self::Moments { pool: None, .. } => vec!["nn/epilogue/unpooled".into()],
+            Self::Moments { pool: Some(_), .. } => vec!["nn/epilogue/pooled".into()],
+            Self::Activation(target) => vec!["nn/epilogue/whole".into(), target.layer.activation_file()],
+            Self::Split { skip, .. } => vec!["nn/epilogue/split".into(), skip.layer.activation_file()],
+        }
     }
 
-    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the norms.
+    /// What the files leave open.
+    pub(crate) fn constants(&self) -> Vec<(&'static str, usize)> {
+        match self {
+            Self::Moments { pool: Some(pool), .. } => vec![("BY_GAMMA", pool.gamma.is_some().into())],
+            _ => vec![],
+        }
+    }
+
+    /// Buffers for `channels` output channels on `shape`, whose statistics come in `chunks`, but for the
+    /// norms.
     pub fn buffers(&self, shape: Shape, channels: usize, chunks: usize) -> Buffers<'a> {
         match *self {
             Self::Moments { z, moments, pool } => {
@@ -125,9 +122,8 @@ impl<'a> Sink<'a> {
                     vec![("z", z, shape.stored(channels)), ("moments", moments, 3 * channels * chunks)];
                 if let Some(pool) = pool {
                     buffers.push(("pooled_z", pool.z, shape.coarser().stored(channels)));
-                    buffers.extend(
-                        pool.gamma.map(|(parameters, gamma)| ("affine", parameters, gamma + channels)),
-                    );
+                    let touched = pool.gamma.map_or(0, |gamma| gamma + channels);
+                    buffers.push(("affine", pool.parameters, touched));
                 }
                 buffers
             }

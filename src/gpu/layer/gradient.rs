@@ -1,6 +1,7 @@
-//! ∂L/∂z of a layer, made where it is read: a WGSL file that defines `gradient_quad`, and its buffers, group 2.
+//! ∂L/∂z of a layer, made where it is read: the WGSL files that define `gradient_quad` and `gradient_row`, and
+//! their buffers in group 2.
 
-use crate::gpu::layer::input::{Buffers, Layer};
+use crate::gpu::layer::layers::{Buffers, Layer};
 use crate::gpu::{Shape, Tensor};
 
 /// Where g = ∂L/∂(the activation's argument) of a layer comes from.
@@ -48,13 +49,14 @@ impl<'a> Gradient<'a> {
         }
     }
 
-    /// The WGSL of `gradient_quad`.
-    pub fn file(&self) -> &'static str {
-        match self {
-            Self::Stored { .. } => include_str!("../../../shaders/nn/gradient/stored.wgsl"),
-            Self::Pooled { .. } => include_str!("../../../shaders/nn/gradient/pooled.wgsl"),
-            Self::Output { .. } => include_str!("../../../shaders/nn/gradient/output.wgsl"),
-        }
+    /// The WGSL file of `gradient_quad` and `gradient_row`.
+    pub(crate) fn file(&self) -> String {
+        let name = match self {
+            Self::Stored { .. } => "stored",
+            Self::Pooled { .. } => "pooled",
+            Self::Output { .. } => "output",
+        };
+        format!("nn/gradient/{name}")
     }
 
     /// What the file leaves open.

@@ -1,85 +1,14 @@
-//! What a convolution reads: WGSL files that define `source_quad` and `source_row`, and the buffers they bind as group 1.
+//! What a convolution reads: WGSL files that define `input_quad` and `input_row`, and the buffers they bind
+//! as group 1.
 
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::nn::activation;
-use crate::gpu::{Recorder, Shape, Tensor};
-use crate::model::{Activation, Storage};
-use crate::{Error, Result};
-
-/// A layer's convolution output and its batch norm, from which readers make the activation.
-#[derive(Clone, Debug)]
-pub struct Layer {
-    /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its pivot.
-    pub z: Tensor,
-    /// Of all layers, per channel (mean of z as stored, rstd, scale, shift), then what the backward pass needs,
-    /// `[all channels, 2, 4]`.
-    pub norms: Tensor,
-    /// Where this layer's channels start there.
-    pub first_norm: usize,
-    /// Channels of `z`.
-    pub channels: usize,
-    /// What its readers apply to the normalised z.
-    pub activation: Activation,
-}
-
-impl Layer {
-    /// How its z is stored, and its gradients too.
-    pub fn storage(&self) -> Storage {
-        self.z.storage()
-    }
-}
-
-/// Numbers per channel in [`Layer::norms`].
-pub const NORM_LEN: usize = 8;
-
-/// The numbers of a channel whose norm changes nothing.
-pub(crate) const IDENTITY: [f32; NORM_LEN] = [0.0, 1.0, 1.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-
-/// Names, tensors and element counts of a kernel call.
-pub type Buffers<'a> = Vec<(&'static str, &'a Tensor, usize)>;
-
-/// The layers that a kernel meets, and their batch norms: one file and one buffer for all of them.
-pub(crate) struct Norms<'a>(Vec<&'a Layer>);
-
-impl<'a> Norms<'a> {
-    /// Of `layers`.
-    ///
-    /// # Errors
-    /// [`Error::Device`] where they do not share a table.
-    pub(crate) fn of(layers: impl IntoIterator<Item = &'a Layer>) -> Result<Self> {
-        let layers: Vec<&Layer> = layers.into_iter().collect();
-        match layers.iter().find(|layer| layer.norms.buffer != layers[0].norms.buffer) {
-            Some(other) => Err(Error::Device(format!(
-                "the norms of {} and {} lie in different tables",
-                layers[0].z.label(),
-                other.z.label()
-            ))),
-            None => Ok(Self(layers)),
-        }
-    }
-
-    /// `lib/norms`, where there are layers.
-    pub(crate) fn files(&self) -> impl Iterator<Item = &'static str> + use<> {
-        (!self.0.is_empty()).then_some(include_str!("../../../shaders/lib/norms.wgsl")).into_iter()
-    }
-
-    /// The table.
-    pub(crate) fn buffers(&self) -> impl Iterator<Item = (&'static str, &'a Tensor, usize)> + use<'a> {
-        let end = |layer: &&Layer| NORM_LEN * (layer.first_norm + layer.channels);
-        let len = self.0.iter().map(end).max().unwrap_or(0);
-        self.0.first().map(|layer| ("norms", &layer.norms, len)).into_iter()
-    }
-
-    /// Declares what the last call touches of the table.
-    pub(crate) fn declare_touched(&self, recorder: &mut Recorder) -> Result<()> {
-        let channels: usize = self.0.iter().map(|layer| layer.channels).sum();
-        if channels == 0 { Ok(()) } else { recorder.declare_touched("norms", NORM_LEN * channels) }
-    }
-}
+use crate::gpu::layer::layers::{Buffers, Layer};
+use crate::gpu::{Shape, Tensor};
+use crate::model::Activation;
 
 /// The input of a convolution.
 #[derive(Clone, Copy)]
-pub enum Source<'a> {
+pub enum ConvInput<'a> {
     /// An array as it stands, `[batch, channels, nx, row]`.
     Plain {
         /// The array.
@@ -89,7 +18,8 @@ pub enum Source<'a> {
     },
     /// A layer's activation. With pooled z: the 2×2 max-pooled one.
     Activation(&'a Layer),
-    /// A layer's activation, then the upsampled activation of a layer one level coarser, of the same function.
+    /// A layer's activation, then the upsampled activation of a layer one level coarser, of the same
+    /// function.
     SkipUp {
         /// At the same level.
         skip: &'a Layer,
@@ -100,9 +30,9 @@ pub enum Source<'a> {
     Gradient(Gradient<'a>),
 }
 
-impl<'a> Source<'a> {
-    /// How many channels may be staged together at most: a power of two that divides the channels of the first of two
-    /// parts, so that what is staged together is of one part.
+impl<'a> ConvInput<'a> {
+    /// How many channels may be staged together at most: a power of two that divides the channels of the
+    /// first of two parts, so that what is staged together is of one part.
     pub(crate) fn most_abreast(&self) -> usize {
         match self {
             Self::SkipUp { skip, .. } => 1 << skip.channels.trailing_zeros(),
@@ -131,7 +61,7 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// Channels of the skip connection, 0 for the other sources.
+    /// Channels of the skip connection, 0 for the other inputs.
     pub fn skip_channels(&self) -> usize {
         match self {
             Self::SkipUp { skip, .. } => skip.channels,
@@ -139,44 +69,13 @@ impl<'a> Source<'a> {
         }
     }
 
-    /// The WGSL of `source_quad` and of what it uses beyond `lib/norm` and `lib/quads`.
-    pub fn files(&self) -> Vec<&'static str> {
+    /// The WGSL files of `input_quad` and `input_row`.
+    pub(crate) fn files(&self) -> Vec<String> {
         match self {
-            Self::Plain { .. } => vec![include_str!("../../../shaders/nn/input/plain.wgsl")],
-            Self::Activation(layer) => {
-                vec![
-                    activation::file(layer.activation),
-                    include_str!("../../../shaders/nn/input/activation.wgsl"),
-                ]
-            }
-            Self::SkipUp { skip, .. } => {
-                vec![
-                    activation::file(skip.activation),
-                    include_str!("../../../shaders/nn/input/skip_up.wgsl"),
-                ]
-            }
-            Self::Gradient(gradient) => {
-                vec![include_str!("../../../shaders/nn/input/gradient.wgsl"), gradient.file()]
-            }
-        }
-    }
-
-    /// The WGSL of `source_row`, for the 3×3 convolutions.
-    pub(crate) fn row_files(&self) -> Vec<&'static str> {
-        let activated = include_str!("../../../shaders/nn/row/activated.wgsl");
-        match self {
-            Self::Activation(_) => vec![activated, include_str!("../../../shaders/nn/row/activation.wgsl")],
-            Self::SkipUp { .. } => vec![activated, include_str!("../../../shaders/nn/row/skip_up.wgsl")],
-            Self::Gradient(Gradient::Stored { .. }) => {
-                vec![include_str!("../../../shaders/nn/row/gradient.wgsl")]
-            }
-            Self::Gradient(Gradient::Output { .. }) => {
-                vec![include_str!("../../../shaders/nn/row/output_gradient.wgsl")]
-            }
-            Self::Gradient(Gradient::Pooled { .. }) => {
-                vec![include_str!("../../../shaders/nn/row/pooled_gradient.wgsl")]
-            }
-            Self::Plain { .. } => vec![include_str!("../../../shaders/nn/row/of_quads.wgsl")],
+            Self::Plain { .. } => vec!["nn/input/plain".into()],
+            Self::Activation(layer) => vec!["nn/input/activation".into(), layer.activation_file()],
+            Self::SkipUp { skip, .. } => vec!["nn/input/skip_up".into(), skip.activation_file()],
+            Self::Gradient(gradient) => vec!["nn/input/gradient".into(), gradient.file()],
         }
     }
 
@@ -191,16 +90,16 @@ impl<'a> Source<'a> {
     }
 
     /// Where the norms of its first and its second layer start.
-    pub(crate) fn first_norms(&self) -> [u32; 2] {
+    pub(crate) fn first_norms(&self) -> [usize; 2] {
         let layers = self.layers();
-        [0, 1].map(|i| layers.get(i).map_or(0, |layer| layer.first_norm as u32))
+        [0, 1].map(|i| layers.get(i).map_or(0, |layer| layer.first_norm))
     }
 
     /// Buffers for a convolution on `shape`, but for the norms.
     pub fn buffers(&self, shape: Shape) -> Buffers<'a> {
         match *self {
-            Self::Plain { field, channels } => vec![("source_field", field, shape.stored(channels))],
-            Self::Activation(layer) => vec![("source_z", &layer.z, shape.stored(layer.channels))],
+            Self::Plain { field, channels } => vec![("input_field", field, shape.stored(channels))],
+            Self::Activation(layer) => vec![("input_z", &layer.z, shape.stored(layer.channels))],
             Self::SkipUp { skip, low } => vec![
                 ("skip_z", &skip.z, shape.stored(skip.channels)),
                 ("low_z", &low.z, shape.coarser().stored(low.channels)),

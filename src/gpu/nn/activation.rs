@@ -1,29 +1,12 @@
-//! The activation functions on the GPU: WGSL files that define `activate` and `activate_backward`. They are made where a
-//! layer is read and where its gradient is stored; for residual blocks, whose gradient comes through a sum, there is a
-//! kernel.
+//! The activation functions on the GPU: WGSL files that define `activate` and `activate_backward`. They are
+//! made where a layer is read and where its gradient is stored; for residual blocks, whose gradient comes
+//! through a sum, there is a kernel.
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::batch_norm::Statistics;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, WORKGROUP, stored_spec};
+use crate::gpu::layer::layers::{Layer, Norms, Statistics};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
-use crate::model::Activation;
-
-params! {
-    struct BackwardParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
-}
-
-/// The file of `function`.
-pub fn file(function: Activation) -> &'static str {
-    match function {
-        Activation::Relu => include_str!("../../../shaders/nn/activation/relu.wgsl"),
-        Activation::Silu => include_str!("../../../shaders/nn/activation/silu.wgsl"),
-        Activation::Tanh => include_str!("../../../shaders/nn/activation/tanh.wgsl"),
-        Activation::Sigmoid => include_str!("../../../shaders/nn/activation/sigmoid.wgsl"),
-        Activation::Identity => include_str!("../../../shaders/nn/activation/identity.wgsl"),
-    }
-}
 
 /// Quads per chunk: four for every invocation of a workgroup.
 const CHUNK: usize = 4 * WORKGROUP as usize;
@@ -33,8 +16,8 @@ pub fn chunks(shape: Shape) -> usize {
     (shape.stored(1) / 4).div_ceil(CHUNK)
 }
 
-/// `incoming` = ∂L/∂activation of `layer`, `[batch, channels, nx, row]`, to its g in `gradient`, with Σg and Σg·ẑ in
-/// `sums`, `[channels, chunks, 2]`.
+/// `incoming` = ∂L/∂activation of `layer`, `[batch, channels, nx, row]`, to its g in `gradient`, with Σg and
+/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
 pub fn activation_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,
@@ -44,14 +27,6 @@ pub fn activation_backward<'a>(
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let norms = Norms::of([layer])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        file(layer.activation),
-        include_str!("../../../shaders/nn/activation_backward.wgsl"),
-    ];
-    files.extend(norms.files());
     let (channels, chunks) = (layer.channels, chunks(shape));
     let len = shape.stored(channels);
     let mut buffers = vec![
@@ -62,16 +37,16 @@ pub fn activation_backward<'a>(
     ];
     buffers.extend(norms.buffers());
     recorder.call(
-        &stored_spec("activation_backward", &files, layer.storage()),
-        &BackwardParams {
-            batch: shape.batch as u32,
-            channels: channels as u32,
-            nx: shape.nx as u32,
-            ny: shape.ny as u32,
-            chunk: CHUNK as u32,
-            chunks: chunks as u32,
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::stored("nn/activation_backward", layer.storage()).with([layer.activation_file()]),
+        &[
+            ("batch", shape.batch.into()),
+            ("channels", channels.into()),
+            ("nx", shape.nx.into()),
+            ("ny", shape.ny.into()),
+            ("chunk", CHUNK.into()),
+            ("chunks", chunks.into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &buffers,
         [chunks as u32, channels as u32, 1],
     )?;

@@ -1,51 +1,19 @@
-//! Batch normalisation on the GPU (SPEC 5): from the statistics that other kernels gather while they write,
-//! the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them ([`crate::gpu::layer::input`],
-//! [`crate::gpu::layer::gradient`]).
+//! Batch normalisation on the GPU (method §5): from the statistics that other kernels gather while they
+//! write, the numbers per channel. The activation itself, and ∂L/∂z, are made by whoever reads them
+//! ([`crate::gpu::layer::input`], [`crate::gpu::layer::gradient`]).
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, spec, stored_spec};
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
 use crate::model::unet::{BatchNorm, NORM_EPSILON, NORM_MOMENTUM};
 
-params! {
-    struct MergeParams {
-        chunks: u32,
-        gamma_offset: u32,
-        beta_offset: u32,
-        bias_offset: u32,
-        running_mean_offset: u32,
-        running_var_offset: u32,
-        epsilon: f32,
-        momentum: f32,
-        first_norm: u32,
-    }
-}
+/// What the shaders take for no weight of a 1×1 convolution in the place of its offset.
+pub(crate) const NO_WEIGHT: usize = u32::MAX as usize;
 
-params! {
-    struct BackwardMergeParams {
-        chunks: u32,
-        pooled_chunks: u32,
-        gamma_offset: u32,
-        beta_offset: u32,
-        output_weight: u32,
-        count: f32,
-        first_norm: u32,
-    }
-}
-
-/// Chunks of a channel in which a kernel leaves its statistics.
-#[derive(Clone, Copy, Debug)]
-pub struct Statistics<'a> {
-    /// `[channels, chunks, 3]` of (count, mean, m2) forward, `[channels, chunks, 2]` of (Σg, Σg·ẑ) backward.
-    pub buffer: &'a Tensor,
-    /// Chunks per channel.
-    pub chunks: usize,
-}
-
-/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the offset of the
-/// convolution's.
+/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the
+/// offset of the convolution's.
 pub fn batch_norm(
     recorder: &mut Recorder,
     norm: &BatchNorm,
@@ -55,20 +23,19 @@ pub fn batch_norm(
     weights: &Tensor,
     running: &Tensor,
 ) -> Result<()> {
-    let files = [include_str!("../../../shaders/nn/batch_norm_merge.wgsl")];
     recorder.call(
-        &stored_spec("batch_norm_merge", &files, layer.storage()),
-        &MergeParams {
-            chunks: moments.chunks as u32,
-            gamma_offset: norm.gamma as u32,
-            beta_offset: norm.beta as u32,
-            bias_offset: bias as u32,
-            running_mean_offset: norm.running_mean as u32,
-            running_var_offset: norm.running_var as u32,
-            epsilon: NORM_EPSILON as f32,
-            momentum: NORM_MOMENTUM as f32,
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::stored("nn/batch_norm_merge", layer.storage()),
+        &[
+            ("chunks", moments.chunks.into()),
+            ("gamma_offset", norm.gamma.into()),
+            ("beta_offset", norm.beta.into()),
+            ("bias_offset", bias.into()),
+            ("running_mean_offset", norm.running_mean.into()),
+            ("running_var_offset", norm.running_var.into()),
+            ("epsilon", NORM_EPSILON.into()),
+            ("momentum", NORM_MOMENTUM.into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &[
             ("moments", moments.buffer, 3 * layer.channels * moments.chunks),
             ("weights", weights, weights.len()),
@@ -82,8 +49,9 @@ pub fn batch_norm(
     recorder.declare_touched("running", 2 * layer.channels)
 }
 
-/// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is pooled; ∂L/∂γ
-/// and ∂L/∂β into `gradients`. The last layer's g lacks the weights of the 1×1 convolution, which lie at `output_weight` of the parameters `weights`.
+/// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is
+/// pooled; ∂L/∂γ and ∂L/∂β into `gradients`. The last layer's g lacks the weights of the 1×1 convolution,
+/// which lie at `output_weight` of the parameters `weights`.
 pub fn batch_norm_backward(
     recorder: &mut Recorder,
     shape: Shape,
@@ -97,21 +65,17 @@ pub fn batch_norm_backward(
 ) -> Result<()> {
     // An empty list in the place of none: it must be some buffer.
     let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/nn/batch_norm_backward_merge.wgsl"),
-    ];
     recorder.call(
-        &spec("batch_norm_backward_merge", &files),
-        &BackwardMergeParams {
-            chunks: sums.chunks as u32,
-            pooled_chunks: pooled_sums.chunks as u32,
-            gamma_offset: norm.gamma as u32,
-            beta_offset: norm.beta as u32,
-            output_weight: output_weight.map_or(u32::MAX, |offset| offset as u32),
-            count: shape.values() as f32,
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::new("nn/batch_norm_backward_merge"),
+        &[
+            ("chunks", sums.chunks.into()),
+            ("pooled_chunks", pooled_sums.chunks.into()),
+            ("gamma_offset", norm.gamma.into()),
+            ("beta_offset", norm.beta.into()),
+            ("output_weight", output_weight.unwrap_or(NO_WEIGHT).into()),
+            ("count", (shape.values() as f32).into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &[
             ("sums", sums.buffer, 2 * layer.channels * sums.chunks),
             ("pooled_sums", pooled_sums.buffer, 2 * layer.channels * pooled_sums.chunks),

@@ -2,37 +2,21 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::layer::input::{Layer, NORM_LEN};
-use crate::gpu::nn::batch_norm::Statistics;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
-
-params! {
-    struct BiasParams { channels: u32, bias_offset: u32, first_norm: u32 }
-}
-
-params! {
-    struct BackwardParams {
-        chunks: u32,
-        pooled_chunks: u32,
-        bias_offset: u32,
-        output_weight: u32,
-        first_norm: u32,
-    }
-}
+use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::batch_norm::NO_WEIGHT;
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 /// The forward half of `layer`'s norms from the biases at `offset` of the parameters `weights`.
 pub fn bias(recorder: &mut Recorder, offset: usize, layer: &Layer, weights: &Tensor) -> Result<()> {
-    let files =
-        [include_str!("../../../shaders/lib/grid.wgsl"), include_str!("../../../shaders/nn/bias.wgsl")];
     let (channels, end) = (layer.channels, NORM_LEN * (layer.first_norm + layer.channels));
     recorder.call(
-        &spec("bias", &files),
-        &BiasParams {
-            channels: channels as u32,
-            bias_offset: offset as u32,
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::new("nn/bias"),
+        &[
+            ("channels", channels.into()),
+            ("bias_offset", offset.into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &[("weights", weights, offset + channels), ("norms", &layer.norms, end)],
         flat_workgroups(channels),
     )?;
@@ -40,9 +24,9 @@ pub fn bias(recorder: &mut Recorder, offset: usize, layer: &Layer, weights: &Ten
     recorder.declare_touched("norms", NORM_LEN / 2 * channels)
 }
 
-/// The backward half of `layer`'s norms, and ∂L/∂bias into `gradients` at `offset`, from the sums over g, and over g of
-/// its pooled values if it is pooled. The last layer's g lacks the weights of the 1×1 convolution, which lie at
-/// `output_weight` of the parameters `weights`.
+/// The backward half of `layer`'s norms, and ∂L/∂bias into `gradients` at `offset`, from the sums over g, and
+/// over g of its pooled values if it is pooled. The last layer's g lacks the weights of the 1×1 convolution,
+/// which lie at `output_weight` of the parameters `weights`.
 pub fn bias_backward(
     recorder: &mut Recorder,
     offset: usize,
@@ -55,20 +39,16 @@ pub fn bias_backward(
 ) -> Result<()> {
     // An empty list in the place of none: it must be some buffer.
     let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/nn/bias_backward.wgsl"),
-    ];
     let channels = layer.channels;
     recorder.call(
-        &spec("bias_backward", &files),
-        &BackwardParams {
-            chunks: sums.chunks as u32,
-            pooled_chunks: pooled_sums.chunks as u32,
-            bias_offset: offset as u32,
-            output_weight: output_weight.map_or(u32::MAX, |offset| offset as u32),
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::new("nn/bias_backward"),
+        &[
+            ("chunks", sums.chunks.into()),
+            ("pooled_chunks", pooled_sums.chunks.into()),
+            ("bias_offset", offset.into()),
+            ("output_weight", output_weight.unwrap_or(NO_WEIGHT).into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &[
             ("sums", sums.buffer, 2 * channels * sums.chunks),
             ("pooled_sums", pooled_sums.buffer, 2 * channels * pooled_sums.chunks),

@@ -1,52 +1,34 @@
-//! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (SPEC 5).
+//! 3×3 convolution, circular or zero-padded, on the GPU: forward and adjoint (method §5).
 
-use crate::gpu::layer::epilogue::Sink;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::epilogue::Epilogue;
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
-use crate::gpu::nn::pack_weights::{Arranged, INPUT_MULTIPLE};
-use crate::gpu::runtime::params::params;
+use crate::gpu::nn::pack_weights::{INPUT_MULTIPLE, Packed};
 use crate::gpu::runtime::recording::{Choices, Recorder};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
-use crate::gpu::{Gpu, KernelSpec, Shape};
-use crate::model::{Padding, Precision, Storage};
+use crate::gpu::{Gpu, Shape};
+use crate::model::{Padding, Storage};
 use crate::{Error, Result};
 
-params! {
-    struct ConvParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        split: u32,
-        weight_offset: u32,
-        weight_inputs: u32,
-        pivot_offset: u32,
-        gamma_offset: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-        target_norms: u32,
-    }
-}
-
-/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a time, or
-/// 0 for the direct one.
+/// The variants of the convolution that are possible on this device.
 fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
-    /// More makes compilers slow: an invocation of the direct one has all output channels.
+    /// A larger patch makes compilers slow: an invocation of the direct kernel has all output channels.
     const MOST_DIRECT: u32 = 2;
     let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
     let channels = powers(inputs.min(INPUT_MULTIPLE));
-    let staged =
-        patches.clone().flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels])));
+    let tiled = patches
+        .clone()
+        .flat_map(|patch| channels.clone().map(move |channels| Variant::Tiled { patch, channels }));
     // A workgroup is made of whole subgroups, so that none lacks one of its eight.
     let fits = |patch: u32| patch <= MOST_DIRECT && hands_round(gpu, tile.strips() / patch as usize);
-    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant([patch, DIRECT]));
-    staged.chain(direct).collect()
+    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant::Direct { patch });
+    tiled.chain(direct).collect()
 }
 
-/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than `most`.
+/// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than
+/// `most`.
 pub(crate) fn hands_round(gpu: &Gpu, most: usize) -> bool {
     gpu.subgroup_sizes().is_some_and(|[least, largest]| least >= 8 && largest as usize <= most)
 }
@@ -56,8 +38,9 @@ pub(crate) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
     (0..=most.ilog2()).map(|doublings| 1 << doublings)
 }
 
-/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a software adapter, where
-/// every load is made lane by lane, the direct one, or as much arithmetic per load as registers hold.
+/// Variants that are good on most adapters, best first: on a GPU many small invocations; on a software adapter, where
+/// every load is made lane by lane, the direct kernel with this patch, or as much arithmetic per load as registers hold.
+/// Tiled ones are `[patch, channels]`, cut to `most`.
 pub(crate) fn usual(
     gpu: &Gpu,
     direct: usize,
@@ -65,18 +48,12 @@ pub(crate) fn usual(
     on_gpu: [usize; 2],
     most: [usize; 2],
 ) -> Vec<Variant> {
-    let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
-    let (direct, on_gpu) = (Variant([direct as u32, DIRECT]), fitting(on_gpu));
+    let fitting = |wanted: [usize; 2]| {
+        let [patch, channels] = [0, 1].map(|axis| wanted[axis].min(most[axis]) as u32);
+        Variant::Tiled { patch, channels }
+    };
+    let (direct, on_gpu) = (Variant::Direct { patch: direct as u32 }, fitting(on_gpu));
     if gpu.is_software() { vec![direct, fitting(on_software), on_gpu] } else { vec![on_gpu, direct] }
-}
-
-/// The second number of a variant that has no tiles in workgroup memory.
-pub(crate) const DIRECT: u32 = 0;
-
-/// What makes them, where there are some.
-pub(crate) fn staging(channels: u32) -> &'static [&'static str] {
-    const FILES: [&str; 1] = [include_str!("../../../shaders/lib/tile.wgsl")];
-    if channels == DIRECT { &[] } else { &FILES }
 }
 
 /// What a variant is chosen for.
@@ -89,83 +66,79 @@ pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) ->
     }
 }
 
-/// out = w ∗ source into `sink`; for the adjoint the source is a gradient and the weights are arranged for it.
+/// out = w ∗ input into `epilogue`; for the adjoint the input is a gradient and the weights are packed for
+/// it.
 pub fn conv3x3(
     recorder: &mut Recorder,
     shape: Shape,
-    source: Source,
-    weights: Arranged,
-    sink: Sink,
+    input: ConvInput,
+    weights: Packed,
+    epilogue: Epilogue,
 ) -> Result<()> {
-    check_channels(source.channels(), weights.c_in)?;
-    let norms = Norms::of(source.layers().into_iter().chain(sink.layer()))?;
-    let [source_norms, low_norms] = source.first_norms();
-    if let (Sink::Moments { .. }, Storage::F16, None) = (sink, sink.storage(), weights.pivots) {
+    check_channels(input.channels(), weights.c_in)?;
+    let norms = Norms::of(input.layers().into_iter().chain(epilogue.layer()))?;
+    let [input_norms, low_norms] = input.first_norms();
+    if let (Epilogue::Moments { .. }, Storage::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
-    let params = ConvParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        split: sink.layer().map_or(0, |layer| layer.channels) as u32,
-        weight_offset: (weights.offset / 4) as u32,
-        weight_inputs: weights.inputs() as u32,
-        pivot_offset: (weights.pivots.unwrap_or(0) / 4) as u32,
-        gamma_offset: sink.gamma().unwrap_or(0) as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: source_norms,
-        target_norms: sink.layer().map_or(0, |layer| layer.first_norm) as u32,
-    };
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", input.skip_channels().into()),
+        ("split", epilogue.layer().map_or(0, |layer| layer.channels).into()),
+        ("weight_offset", (weights.offset / 4).into()),
+        ("weight_inputs", weights.inputs().into()),
+        ("pivot_offset", (weights.pivots.unwrap_or(0) / 4).into()),
+        ("gamma_offset", epilogue.gamma().unwrap_or(0).into()),
+        ("input_norms", input_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", input_norms.into()),
+        ("target_norms", epilogue.layer().map_or(0, |layer| layer.first_norm).into()),
+    ];
     let chunks = chunks(shape);
-    let mut buffers = source.buffers(shape);
+    let mut buffers = input.buffers(shape);
     buffers.push(("weights", weights.buffer, weights.buffer.len()));
-    buffers.extend(sink.buffers(shape, weights.c_out, chunks));
+    buffers.extend(epilogue.buffers(shape, weights.c_out, chunks));
     buffers.extend(norms.buffers());
 
-    let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
-    files.extend(sink.files());
-    files.push(include_str!("../../../shaders/lib/strips.wgsl"));
-    files.push(include_str!("../../../shaders/lib/convolution.wgsl"));
+    let mut files = input.files();
+    files.extend(epilogue.files());
     let mut constants = tile_constants(shape, tile, weights.padding);
     constants.push(("BLOCK_QUADS", weights.block_quads()));
-    if let Source::Gradient(gradient) = source {
+    constants.extend(epilogue.constants());
+    if let ConvInput::Gradient(gradient) = input {
         constants.extend(gradient.constants());
     }
-    let name = format!("conv3x3/{}/{}{}", source.name(), sink.name(), sink.storage().suffix());
+    let name = format!("conv3x3/{}/{}{}", input.name(), epilogue.name(), epilogue.storage().suffix());
     let workgroups = [
         tile.per_sample(shape),
         shape.batch.div_ceil(tile.n),
         weights.c_out.div_ceil(4 * weights.block_quads()),
     ];
-    let most = [tile.x, most_channels(tile, weights).min(source.most_abreast())];
+    let most = [tile.x, most_channels(tile, weights).min(input.most_abreast())];
     let choices = Choices {
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
-        possible: convolution_variants(recorder.gpu, tile, most[1], sink.least_patch()),
+        possible: convolution_variants(recorder.gpu, tile, most[1], epilogue.least_patch()),
         usual: usual(recorder.gpu, 2, [4, 8], [4, 4], most),
-        spec: &|Variant([patch, channels])| {
-            let mut own = vec![("PATCH", patch as usize)];
-            let file = if channels == DIRECT {
-                include_str!("../../../shaders/nn/conv3x3/direct.wgsl")
-            } else {
-                own.push(("CHANNELS", channels as usize));
-                include_str!("../../../shaders/nn/conv3x3/tiled.wgsl")
+        spec: &|variant| {
+            let (file, own) = match variant {
+                Variant::Tiled { patch, channels } => {
+                    ("nn/conv3x3/tiled", vec![("PATCH", patch as usize), ("CHANNELS", channels as usize)])
+                }
+                Variant::Direct { patch } => ("nn/conv3x3/direct", vec![("PATCH", patch as usize)]),
             };
-            let files = [&files[..], staging(channels), &[file]].concat();
-            let subgroups = channels == DIRECT;
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), sink.storage(), subgroups)
+            let constants = [&constants[..], &own].concat();
+            conv_spec(file, &name, &files, constants, epilogue.storage(), variant.is_direct())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
     recorder.declare_touched("weights", weights.numbers())?;
     norms.declare_touched(recorder)?;
-    if sink.gamma().is_some() {
+    if epilogue.gamma().is_some() {
         recorder.declare_touched("affine", weights.c_out)?;
     }
     recorder.declare_flops(2 * weights.taps * weights.c_in * weights.c_out * shape.values());
@@ -173,7 +146,7 @@ pub fn conv3x3(
 }
 
 /// Input channels whose tiles and taps fit into the workgroup memory that every device has: a power of two.
-fn most_channels(tile: Tile, weights: Arranged) -> usize {
+fn most_channels(tile: Tile, weights: Packed) -> usize {
     let memory = wgpu::Limits::default().max_compute_workgroup_storage_size as usize;
     let vectors = tile.padded_quads() + 9 * weights.block_quads();
     let fitting = (memory / (16 * vectors)).max(1);
@@ -210,24 +183,19 @@ pub(crate) fn tile_constants(shape: Shape, tile: Tile, padding: Padding) -> Vec<
     ]
 }
 
+/// The kernel of `file`, called `name`, with the other `files`.
 pub(crate) fn conv_spec(
-    name: String,
-    files: Vec<&'static str>,
+    file: &str,
+    name: &str,
+    files: &[String],
     constants: Vec<(&'static str, usize)>,
     storage: Storage,
     subgroups: bool,
 ) -> KernelSpec {
-    let common = [
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/padded.wgsl"),
-    ];
     KernelSpec {
-        name,
-        files: common.into_iter().chain(files).collect(),
+        name: name.to_owned(),
         constants: constants.into_iter().map(|(name, value)| (name, value as u32)).collect(),
-        precision: Precision::F32,
-        storage,
         subgroups,
+        ..KernelSpec::stored(file, storage).with(files.iter().cloned())
     }
 }

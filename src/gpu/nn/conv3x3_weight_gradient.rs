@@ -1,83 +1,61 @@
-//! Weight gradient of the 3×3 convolution on the GPU (SPEC 5).
+//! Weight gradient of the 3×3 convolution on the GPU (method §5).
 
 use crate::Result;
 use crate::gpu::layer::gradient::Gradient;
-use crate::gpu::layer::input::{Norms, Source};
+use crate::gpu::layer::input::ConvInput;
+use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
-use crate::gpu::nn::conv3x3::{
-    DIRECT, check_channels, conv_spec, hands_round, key, powers, staging, tile_constants, usual,
-};
+use crate::gpu::nn::conv3x3::{check_channels, conv_spec, hands_round, key, powers, tile_constants, usual};
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
-use crate::gpu::runtime::params::params;
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
 use crate::gpu::{Gpu, Shape, Tensor};
 
-params! {
-    struct WeightGradientParams {
-        batch: u32,
-        nx: u32,
-        ny: u32,
-        c_in: u32,
-        c_out: u32,
-        skip_channels: u32,
-        tiles: u32,
-        tiles_per_chunk: u32,
-        input_blocks: u32,
-        source_norms: u32,
-        low_norms: u32,
-        gradient_norms: u32,
-    }
-}
-
-/// Variants of the weight gradient: vectors of four output channels of an invocation, and 1, or 0 for the direct one, which has
-/// all of them, and in whose subgroups invocations must differ in their input channels alone.
+/// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel has all output
+/// channels, and the invocations of its subgroups must differ in their input channels alone.
 fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
-    let staged = powers(plan.block_quads).map(|quads| Variant([quads, 1]));
-    let direct = hands_round(gpu, plan.channels).then_some(Variant([plan.block_quads as u32, DIRECT]));
-    staged.chain(direct).collect()
+    let tiled = powers(plan.block_quads).map(|patch| Variant::Tiled { patch, channels: 1 });
+    let direct = Variant::Direct { patch: plan.block_quads as u32 };
+    tiled.chain(hands_round(gpu, plan.channels).then_some(direct)).collect()
 }
 
-/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `source`, as partial sums in `partial`, scratch of at least
-/// [`partial_len`] elements.
+/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `input`, as partial sums in `partial`, scratch of at
+/// least [`partial_len`] elements.
 pub fn conv3x3_weight_gradient<'a>(
     recorder: &mut Recorder,
     shape: Shape,
-    source: Source,
+    input: ConvInput,
     gradient: Gradient,
     weights: Weights,
     partial: &'a Tensor,
 ) -> Result<PartialSums<'a>> {
-    check_channels(source.channels(), weights.c_in)?;
+    check_channels(input.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
-    let norms = Norms::of(source.layers().into_iter().chain([gradient.layer()]))?;
-    let [source_norms, low_norms] = source.first_norms();
-    let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, source.most_abreast());
+    let norms = Norms::of(input.layers().into_iter().chain([gradient.layer()]))?;
+    let [input_norms, low_norms] = input.first_norms();
+    let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, input.most_abreast());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
-    let params = WeightGradientParams {
-        batch: shape.batch as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        c_in: weights.c_in as u32,
-        c_out: weights.c_out as u32,
-        skip_channels: source.skip_channels() as u32,
-        tiles: plan.tiles as u32,
-        tiles_per_chunk: plan.tiles_per_chunk as u32,
-        input_blocks: input_blocks as u32,
-        source_norms,
-        low_norms,
-        gradient_norms: gradient.layer().first_norm as u32,
-    };
-    let mut buffers = source.buffers(shape);
+    let params = [
+        ("batch", shape.batch.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("c_in", weights.c_in.into()),
+        ("c_out", weights.c_out.into()),
+        ("skip_channels", input.skip_channels().into()),
+        ("tiles", plan.tiles.into()),
+        ("tiles_per_chunk", plan.tiles_per_chunk.into()),
+        ("input_blocks", input_blocks.into()),
+        ("input_norms", input_norms.into()),
+        ("low_norms", low_norms.into()),
+        ("gradient_norms", gradient.layer().first_norm.into()),
+    ];
+    let mut buffers = input.buffers(shape);
     buffers.extend(gradient.buffers(shape));
     buffers.extend(norms.buffers());
     buffers.push(("partial", partial, plan.partial_len()));
-    let mut files = source.files();
-    files.extend(source.row_files());
-    files.extend(norms.files());
+    let mut files = input.files();
     files.push(gradient.file());
-    files.push(include_str!("../../../shaders/lib/weight_gradient.wgsl"));
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
     constants.extend([
         ("BLOCK_QUADS", plan.block_quads),
@@ -86,21 +64,20 @@ pub fn conv3x3_weight_gradient<'a>(
     ]);
     constants.extend(gradient.constants());
     let storage = gradient.layer().storage();
-    let name = format!("conv3x3_weight_gradient/{}/{}{}", source.name(), gradient.name(), storage.suffix());
+    let name = format!("conv3x3_weight_gradient/{}/{}{}", input.name(), gradient.name(), storage.suffix());
     let blocks = input_blocks * weights.c_out.div_ceil(4 * plan.block_quads);
     let workgroups = [plan.chunks() as u32, blocks as u32, 1];
     let choices = Choices {
         key: key(&name, plan.tile, plan.block_quads, plan.tiles * blocks),
         possible: weight_gradient_variants(recorder.gpu, &plan),
         usual: usual(recorder.gpu, plan.block_quads, [2, 1], [1, 1], [plan.block_quads, 1]),
-        spec: &|Variant([quads, staged])| {
-            let own = [("QUADS", quads as usize)];
-            let file = match staged {
-                DIRECT => include_str!("../../../shaders/nn/conv3x3/weight_gradient_direct.wgsl"),
-                _ => include_str!("../../../shaders/nn/conv3x3/weight_gradient.wgsl"),
+        spec: &|variant| {
+            let (file, quads) = match variant {
+                Variant::Tiled { patch, .. } => ("nn/conv3x3/weight_gradient_tiled", patch),
+                Variant::Direct { patch } => ("nn/conv3x3/weight_gradient_direct", patch),
             };
-            let files = [&files[..], staging(staged), &[file]].concat();
-            conv_spec(name.clone(), files, [&constants[..], &own].concat(), storage, staged == DIRECT)
+            let constants = [&constants[..], &[("QUADS", quads as usize)]].concat();
+            conv_spec(file, &name, &files, constants, storage, variant.is_direct())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;
@@ -130,13 +107,14 @@ struct GradientPlan {
 
 impl GradientPlan {
     fn new(shape: Shape, c_in: usize, c_out: usize, most_abreast: usize) -> Self {
-        /// Chunks, if there are tiles for them: enough for a large GPU. More write more partial sums, so there are up to twice
-        /// as many only where each has [`TILES`] all the same: then two or three share a GPU's core, and while one waits for
-        /// its tile another computes.
+        /// Chunks, if there are tiles for them: enough for a large GPU. More write more partial sums, so
+        /// there are up to twice as many only where each has [`TILES`] all the same: then two or three share
+        /// a GPU's core, and while one waits for its tile another computes.
         const CHUNKS: usize = 128;
         /// See [`CHUNKS`].
         const TILES: usize = 32;
-        /// Invocations per workgroup that each own four output channels; less if the tile has not as many strips.
+        /// Invocations per workgroup that each own four output channels; less if the tile has not as many
+        /// strips.
         const INVOCATIONS: usize = 256;
         /// Most scratch elements, 16 MiB.
         const SCRATCH: usize = 4 << 20;

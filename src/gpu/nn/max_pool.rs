@@ -1,17 +1,10 @@
-//! 2×2 max-pooling of stored arrays on the GPU, and its adjoint (SPEC 5): of the sums of residual blocks. Other layers
-//! are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
+//! 2×2 max-pooling of stored arrays on the GPU, and its adjoint (method §5): of the sums of residual blocks.
+//! Other layers are pooled while their convolution stores them ([`crate::gpu::layer::epilogue::Pool`]).
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
-use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct PoolParams { planes: u32, nx: u32, ny: u32 }
-}
-
-const QUADS: &str = include_str!("../../../shaders/lib/quads.wgsl");
-const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
+use crate::gpu::{Scalar, Shape, Tensor};
 
 /// `fine` `[batch, channels, 2·nx, fine row]` to `pooled` on the grid of `shape`.
 pub fn max_pool(
@@ -21,18 +14,17 @@ pub fn max_pool(
     fine: &Tensor,
     pooled: &Tensor,
 ) -> Result<()> {
-    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool.wgsl")];
     let len = shape.stored(channels);
     recorder.call(
-        &stored_spec("max_pool", &files, fine.storage()),
+        &KernelSpec::stored("nn/max_pool", fine.storage()),
         &params_of(shape, channels),
         &[("fine", fine, shape.finer().stored(channels)), ("pooled", pooled, len)],
         flat_workgroups(len / 4),
     )
 }
 
-/// Adds `pooled_gradient` on the grid of `shape` to `gradient` `[batch, channels, 2·nx, fine row]` where `fine` has its
-/// maxima.
+/// Adds `pooled_gradient` on the grid of `shape` to `gradient` `[batch, channels, 2·nx, fine row]` where
+/// `fine` has its maxima.
 pub fn max_pool_backward(
     recorder: &mut Recorder,
     shape: Shape,
@@ -41,10 +33,9 @@ pub fn max_pool_backward(
     pooled_gradient: &Tensor,
     gradient: &Tensor,
 ) -> Result<()> {
-    let files = [GRID, QUADS, include_str!("../../../shaders/nn/max_pool_backward.wgsl")];
     let len = shape.finer().stored(channels);
     recorder.call(
-        &stored_spec("max_pool_backward", &files, fine.storage()),
+        &KernelSpec::stored("nn/max_pool_backward", fine.storage()),
         &params_of(shape.finer(), channels),
         &[
             ("fine", fine, len),
@@ -55,6 +46,6 @@ pub fn max_pool_backward(
     )
 }
 
-fn params_of(shape: Shape, channels: usize) -> PoolParams {
-    PoolParams { planes: (shape.batch * channels) as u32, nx: shape.nx as u32, ny: shape.ny as u32 }
+fn params_of(shape: Shape, channels: usize) -> [(&'static str, Scalar); 3] {
+    [("planes", (shape.batch * channels).into()), ("nx", shape.nx.into()), ("ny", shape.ny.into())]
 }

@@ -1,15 +1,11 @@
-//! The weights of all 3×3 convolutions in the order in which their kernels read them, and the pivots of what they
-//! store in 16 bits: once per step, one dispatch.
+//! The weights of all 3×3 convolutions in the order in which their kernels read them, and the pivots of what
+//! they store in 16 bits: once per step, one dispatch.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Padding;
-
-params! {
-    struct ArrangeParams { weights: u32, pivots: u32 }
-}
 
 /// Marks a padded place, as in the shader.
 const ZERO: u32 = u32::MAX;
@@ -50,8 +46,8 @@ pub enum Pivot {
 
 /// Weights as one convolution, forward or adjoint, reads them: `[blocks, inputs, 3, 3, 4·block_quads]`.
 #[derive(Clone, Copy)]
-pub struct Arranged<'a> {
-    /// All arranged weights.
+pub struct Packed<'a> {
+    /// All packed weights.
     pub buffer: &'a Tensor,
     /// Where these start.
     pub offset: usize,
@@ -67,7 +63,7 @@ pub struct Arranged<'a> {
     pub pivots: Option<usize>,
 }
 
-impl Arranged<'_> {
+impl Packed<'_> {
     /// Vectors of four output channels that one workgroup computes: 1, 2 or 4.
     pub fn block_quads(&self) -> usize {
         block_quads(self.c_out)
@@ -78,16 +74,16 @@ impl Arranged<'_> {
         inputs(self.c_in)
     }
 
-    /// Arranged numbers, padding included, pivots not.
+    /// Packed numbers, padding included, pivots not.
     pub fn numbers(&self) -> usize {
-        arranged_len(self.c_out, self.c_in)
+        packed_len(self.c_out, self.c_in)
     }
 }
 
-/// The arranged weights of several convolutions, and the table that says where they come from.
-pub struct Arrangement {
-    sources: Tensor,
-    arranged: Tensor,
+/// The packed weights of several convolutions, and the table that says where they come from.
+pub struct Packing {
+    places: Tensor,
+    packed: Tensor,
     /// Forward and adjoint offset of every convolution.
     offsets: Vec<[usize; 2]>,
     /// Offset of its pivots, if it has any.
@@ -95,35 +91,35 @@ pub struct Arrangement {
     weights: Vec<Weights>,
 }
 
-impl Arrangement {
-    /// Plans the arrangement of `weights`.
+impl Packing {
+    /// Plans the packing of `weights`.
     pub fn new(gpu: &Gpu, weights: &[Weights]) -> Result<Self> {
-        let mut sources = Vec::new();
+        let mut places = Vec::new();
         let mut offsets = Vec::new();
         for w in weights {
-            let forward = sources.len();
+            let forward = places.len();
             let place = |o: usize, i: usize, tap: usize| match w.taps {
                 9 => Some(w.offset + (o * w.c_in + i) * 9 + tap),
                 _ => (tap == 4).then_some(w.offset + o * w.c_in + i),
             };
-            arrange(&mut sources, w.c_out, w.c_in, place);
-            let adjoint = sources.len();
+            pack(&mut places, w.c_out, w.c_in, place);
+            let adjoint = places.len();
             // out and in change places, taps run backwards
-            arrange(&mut sources, w.c_in, w.c_out, |o, i, tap| place(i, o, 8 - tap));
+            pack(&mut places, w.c_in, w.c_out, |o, i, tap| place(i, o, 8 - tap));
             offsets.push([forward, adjoint]);
         }
         let (mut biases, mut means, mut pivots) = (Vec::new(), Vec::new(), Vec::new());
         for w in weights {
-            pivots.push(w.pivot.map(|_| sources.len() + biases.len()));
+            pivots.push(w.pivot.map(|_| places.len() + biases.len()));
             // Workgroups read whole blocks.
             let padded = w.c_out.next_multiple_of(4 * block_quads(w.c_out));
-            let places =
+            let padded_places =
                 |first: usize| (0..padded).map(move |c| if c < w.c_out { (first + c) as u32 } else { ZERO });
             match w.pivot {
                 None => {}
                 Some(Pivot::RunningMean { bias, running_mean }) => {
-                    biases.extend(places(bias));
-                    means.extend(places(running_mean));
+                    biases.extend(padded_places(bias));
+                    means.extend(padded_places(running_mean));
                 }
                 Some(Pivot::Zero) => {
                     biases.extend(vec![ZERO; padded]);
@@ -131,29 +127,25 @@ impl Arrangement {
                 }
             }
         }
-        let arranged = gpu.tensor("arranged weights", sources.len() + biases.len())?;
-        sources.extend(biases.into_iter().chain(means));
-        let table = gpu.tensor("weight places", sources.len())?;
-        gpu.queue.write_buffer(&table.buffer, 0, bytemuck::cast_slice(&sources));
-        Ok(Self { sources: table, arranged, offsets, pivots, weights: weights.to_vec() })
+        let packed = gpu.tensor("packed weights", places.len() + biases.len())?;
+        places.extend(biases.into_iter().chain(means));
+        let table = gpu.tensor("weight places", places.len())?;
+        gpu.queue.write_buffer(&table.buffer, 0, bytemuck::cast_slice(&places));
+        Ok(Self { places: table, packed, offsets, pivots, weights: weights.to_vec() })
     }
 
     /// Copies from the flat parameters `params`; the pivots also from the flat running statistics `running`.
     pub fn record(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
-        let count = self.arranged.len();
-        let pivots = self.sources.len() - count;
-        let files = [
-            include_str!("../../../shaders/lib/grid.wgsl"),
-            include_str!("../../../shaders/nn/conv3x3/pack_weights.wgsl"),
-        ];
+        let count = self.packed.len();
+        let pivots = self.places.len() - count;
         recorder.call(
-            &spec("arrange", &files),
-            &ArrangeParams { weights: (count - pivots) as u32, pivots: pivots as u32 },
+            &KernelSpec::new("nn/conv3x3/pack_weights"),
+            &[("weights", (count - pivots).into()), ("pivots", pivots.into())],
             &[
-                ("sources", &self.sources, self.sources.len()),
+                ("places", &self.places, self.places.len()),
                 ("weights", params, params.len()),
                 ("running", running, running.len()),
-                ("arranged", &self.arranged, count),
+                ("packed", &self.packed, count),
             ],
             flat_workgroups(count),
         )?;
@@ -161,10 +153,10 @@ impl Arrangement {
     }
 
     /// What the convolution with weights number `i` reads.
-    pub fn forward(&self, i: usize) -> Arranged<'_> {
+    pub fn forward(&self, i: usize) -> Packed<'_> {
         let w = self.weights[i];
-        Arranged {
-            buffer: &self.arranged,
+        Packed {
+            buffer: &self.packed,
             offset: self.offsets[i][0],
             c_out: w.c_out,
             c_in: w.c_in,
@@ -175,10 +167,10 @@ impl Arrangement {
     }
 
     /// What its adjoint reads: ∂L/∂input = wᵀ ∗ ∂L/∂z with the taps in reverse order.
-    pub fn adjoint(&self, i: usize) -> Arranged<'_> {
+    pub fn adjoint(&self, i: usize) -> Packed<'_> {
         let w = self.weights[i];
-        Arranged {
-            buffer: &self.arranged,
+        Packed {
+            buffer: &self.packed,
             offset: self.offsets[i][1],
             c_out: w.c_in,
             c_in: w.c_out,
@@ -198,13 +190,13 @@ fn inputs(c_in: usize) -> usize {
     if c_in == 1 { 1 } else { c_in.next_multiple_of(INPUT_MULTIPLE) }
 }
 
-fn arranged_len(c_out: usize, c_in: usize) -> usize {
+fn packed_len(c_out: usize, c_in: usize) -> usize {
     let block = 4 * block_quads(c_out);
     c_out.next_multiple_of(block) * inputs(c_in) * 9
 }
 
-fn arrange(
-    sources: &mut Vec<u32>,
+fn pack(
+    places: &mut Vec<u32>,
     c_out: usize,
     c_in: usize,
     place: impl Fn(usize, usize, usize) -> Option<usize>,
@@ -216,7 +208,7 @@ fn arrange(
                 for o in o0..o0 + block {
                     let exists = o < c_out && i < c_in;
                     let number = if exists { place(o, i, tap) } else { None };
-                    sources.push(number.map_or(ZERO, |number| number as u32));
+                    places.push(number.map_or(ZERO, |number| number as u32));
                 }
             }
         }

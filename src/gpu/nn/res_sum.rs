@@ -1,15 +1,10 @@
 //! The sum of a residual block on the GPU (docs/network.md).
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::activation;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
+use crate::gpu::layer::layers::{Layer, Norms};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct SumParams { planes: u32, channels: u32, nx: u32, ny: u32, first_norm: u32, shortcut_norm: u32 }
-}
 
 /// `sum` `[batch, channels, nx, row]` = activation of `layer` + norm of `shortcut`.
 pub fn res_sum(
@@ -20,26 +15,18 @@ pub fn res_sum(
     sum: &Tensor,
 ) -> Result<()> {
     let norms = Norms::of([layer, shortcut])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        activation::file(layer.activation),
-        include_str!("../../../shaders/nn/res_sum.wgsl"),
-    ];
-    files.extend(norms.files());
     let len = shape.stored(layer.channels);
     let mut buffers = vec![("z", &layer.z, len), ("shortcut", &shortcut.z, len), ("sum", sum, len)];
     buffers.extend(norms.buffers());
-    let params = SumParams {
-        planes: (shape.batch * layer.channels) as u32,
-        channels: layer.channels as u32,
-        nx: shape.nx as u32,
-        ny: shape.ny as u32,
-        first_norm: layer.first_norm as u32,
-        shortcut_norm: shortcut.first_norm as u32,
-    };
-    let spec = stored_spec("res_sum", &files, layer.storage());
+    let params = [
+        ("planes", (shape.batch * layer.channels).into()),
+        ("channels", layer.channels.into()),
+        ("nx", shape.nx.into()),
+        ("ny", shape.ny.into()),
+        ("first_norm", layer.first_norm.into()),
+        ("shortcut_norm", shortcut.first_norm.into()),
+    ];
+    let spec = KernelSpec::stored("nn/res_sum", layer.storage()).with([layer.activation_file()]);
     recorder.call(&spec, &params, &buffers, flat_workgroups(len / 4))?;
     norms.declare_touched(recorder)
 }

@@ -1,25 +1,19 @@
 //! Adds up rows of partial sums in a fixed order.
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
 use crate::gpu::{KernelSpec, Recorder, Tensor};
-use crate::model::{Precision, Storage};
-
-params! {
-    struct SumParams { rows: u32, columns: u32, offset: u32, step: u32, first: u32 }
-}
 
 /// Which columns of the rows are added up: every `step`-th from `first` on.
 #[derive(Clone, Copy, Debug)]
 pub struct Columns {
-    /// From one to the next.
+    /// The distance from one wanted column to the next.
     pub step: usize,
-    /// The first.
+    /// The first wanted column.
     pub first: usize,
 }
 
 impl Columns {
-    /// Every one.
+    /// Every column.
     pub const ALL: Self = Self { step: 1, first: 0 };
 }
 
@@ -28,11 +22,11 @@ impl Columns {
 pub struct PartialSums<'a> {
     /// At least `count`·`columns`·step elements.
     pub rows: &'a Tensor,
-    /// Rows.
+    /// The number of rows.
     pub count: usize,
-    /// Wanted columns.
+    /// The number of wanted columns.
     pub columns: usize,
-    /// Which of those of a row they are.
+    /// Which columns of a row are wanted.
     pub wanted: Columns,
 }
 
@@ -43,21 +37,17 @@ impl PartialSums<'_> {
         const COLUMNS: usize = 32;
         const STRIPES: usize = 8;
         let spec = KernelSpec {
-            name: "sum_rows".to_owned(),
-            files: vec![include_str!("../../../shaders/nn/sum_rows.wgsl")],
             constants: vec![("COLUMNS", COLUMNS as u32), ("STRIPES", STRIPES as u32)],
-            precision: Precision::F32,
-            storage: Storage::F32,
-            subgroups: false,
+            ..KernelSpec::new("nn/sum_rows")
         };
         let Self { rows, count, columns, wanted: Columns { step, first } } = self;
-        let params = SumParams {
-            rows: count as u32,
-            columns: columns as u32,
-            offset: offset as u32,
-            step: step as u32,
-            first: first as u32,
-        };
+        let params = [
+            ("rows", count.into()),
+            ("columns", columns.into()),
+            ("offset", offset.into()),
+            ("step", step.into()),
+            ("first", first.into()),
+        ];
         let buffers = [("rows", rows, count * columns * step), ("total", total, offset + columns)];
         recorder.call(&spec, &params, &buffers, [columns.div_ceil(COLUMNS) as u32, 1, 1])?;
         recorder.declare_touched("rows", count * columns)?;

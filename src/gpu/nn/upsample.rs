@@ -1,16 +1,10 @@
-//! Adjoint of bilinear ×2 upsampling on the GPU (SPEC 5); forward is part of the source `skip_up`.
+//! Adjoint of bilinear ×2 upsampling on the GPU (method §5); forward is part of the input `skip_up`.
 
 use crate::Result;
-use crate::gpu::layer::input::{Layer, Norms};
-use crate::gpu::nn::activation;
-use crate::gpu::nn::batch_norm::Statistics;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, WORKGROUP, stored_spec};
+use crate::gpu::layer::layers::{Layer, Norms, Statistics};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Shape, Tensor};
-
-params! {
-    struct UpsampleParams { batch: u32, channels: u32, nx: u32, ny: u32, chunk: u32, chunks: u32, first_norm: u32 }
-}
 
 /// Quads per chunk: one for every invocation of a workgroup, which reads 40 fine cells for it.
 const CHUNK: usize = WORKGROUP as usize;
@@ -20,8 +14,8 @@ pub fn chunks(shape: Shape) -> usize {
     (shape.stored(1) / 4).div_ceil(CHUNK)
 }
 
-/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg and
-/// Σg·ẑ in `sums`, `[channels, chunks, 2]`.
+/// `fine_gradient` `[batch, channels, 2·nx, fine row]` to g of `layer` on the coarse grid `shape`, and its Σg
+/// and Σg·ẑ in `sums`, `[channels, chunks, 2]`.
 pub fn upsample_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,
@@ -31,14 +25,6 @@ pub fn upsample_backward<'a>(
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let norms = Norms::of([layer])?;
-    let mut files = vec![
-        include_str!("../../../shaders/lib/quads.wgsl"),
-        include_str!("../../../shaders/lib/norm.wgsl"),
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        activation::file(layer.activation),
-        include_str!("../../../shaders/nn/upsample_backward.wgsl"),
-    ];
-    files.extend(norms.files());
     let (channels, chunks) = (layer.channels, chunks(shape));
     let mut buffers = vec![
         ("fine_gradient", fine_gradient, shape.finer().stored(channels)),
@@ -48,16 +34,16 @@ pub fn upsample_backward<'a>(
     ];
     buffers.extend(norms.buffers());
     recorder.call(
-        &stored_spec("upsample_backward", &files, layer.storage()),
-        &UpsampleParams {
-            batch: shape.batch as u32,
-            channels: channels as u32,
-            nx: shape.nx as u32,
-            ny: shape.ny as u32,
-            chunk: CHUNK as u32,
-            chunks: chunks as u32,
-            first_norm: layer.first_norm as u32,
-        },
+        &KernelSpec::stored("nn/upsample_backward", layer.storage()).with([layer.activation_file()]),
+        &[
+            ("batch", shape.batch.into()),
+            ("channels", channels.into()),
+            ("nx", shape.nx.into()),
+            ("ny", shape.ny.into()),
+            ("chunk", CHUNK.into()),
+            ("chunks", chunks.into()),
+            ("first_norm", layer.first_norm.into()),
+        ],
         &buffers,
         [chunks as u32, channels as u32, 1],
     )?;

@@ -2,12 +2,8 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
-
-params! {
-    struct MultiplyAddParams { count: u32, rounds: u32, factor: f32, offset: f32 }
-}
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 /// Numbers that an invocation iterates side by side.
 pub const CHAINS: usize = 12;
@@ -24,17 +20,18 @@ pub const FACTOR: f32 = -0.999;
 /// Added in each iteration.
 pub const OFFSET: f32 = 1.0;
 
-/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers `rounds`·[`ITERATIONS`]
-/// times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
+/// `count` invocations, each iterating x <- [`FACTOR`]·x + [`OFFSET`] on [`CHAINS`] numbers
+/// `rounds`·[`ITERATIONS`] times, and writing their sum to `sums`. Rounds beyond [`MAX_ROUNDS`] are left out.
 pub fn multiply_add(recorder: &mut Recorder, sums: &Tensor, count: usize, rounds: usize) -> Result<()> {
     let rounds = rounds.min(MAX_ROUNDS);
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/probes/multiply_add.wgsl"),
-    ];
     recorder.call(
-        &spec("multiply_add", &files),
-        &MultiplyAddParams { count: count as u32, rounds: rounds as u32, factor: FACTOR, offset: OFFSET },
+        &KernelSpec::new("probes/multiply_add"),
+        &[
+            ("count", count.into()),
+            ("rounds", rounds.into()),
+            ("factor", FACTOR.into()),
+            ("offset", OFFSET.into()),
+        ],
         &[("sums", sums, count)],
         flat_workgroups(count),
     )?;

@@ -1,42 +1,25 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
-use crate::gpu::runtime::kernel::{Kernel, KernelSpec};
+use crate::gpu::runtime::checks::{self, Checks, one_line};
+use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::memory::Ledger;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::Variants;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
-use std::future::Future;
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
 const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
-/// Whether wgpu injects bounds checks and loop limits into the shaders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Checks {
-    /// Every access is checked: for tests and for finding out what is wrong.
-    Checked,
-    /// None: as fast as written. The shaders' own conditions keep every access inside, and [`Checks::Checked`]
-    /// runs of the same cases show it.
-    Trusted,
-}
-
-impl Default for Checks {
-    /// Checked in debug builds, trusted in release builds.
-    fn default() -> Self {
-        if cfg!(debug_assertions) { Self::Checked } else { Self::Trusted }
-    }
-}
-
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
-    // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1 asks for them.
+    // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1
+    // asks for them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
@@ -51,7 +34,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     pub(crate) checks: Checks,
-    kernels: Mutex<HashMap<String, Arc<Kernel>>>,
+    kernels: Mutex<HashMap<(KernelSpec, Checks), Arc<Kernel>>>,
     pub(crate) variants: Mutex<Variants>,
     pub(crate) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
@@ -62,8 +45,9 @@ pub struct Gpu {
 
 impl Gpu {
     /// Opens `adapter` with WebGPU's default limits, but its own for the sizes of buffers; with 16-bit and
-    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in the environment: with what
-    /// every WebGPU device has, and nothing else, to try that on any adapter (docs/reliability.md).
+    /// 64-bit floats in shaders, subgroups and timestamps where it has them. With UNHEAT_LEAST_DEVICE=1 in
+    /// the environment: with what every WebGPU device has, and nothing else, to try that on any adapter
+    /// (docs/reliability.md).
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter refuses.
@@ -112,7 +96,8 @@ impl Gpu {
         Ok(Self::from_device(device, queue, info, checks))
     }
 
-    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be lost.
+    /// Opens the same adapter once more, with the features, limits and variants of this device, which may be
+    /// lost.
     ///
     /// # Errors
     /// [`Error::Device`] when the adapter is gone or refuses.
@@ -208,26 +193,27 @@ impl Gpu {
 
     /// The kernel for `spec`, one of the crate's own, built on first use.
     pub(crate) fn kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        self.built(spec.source(), spec, self.checks)
+        self.built(spec, self.checks)
     }
 
     /// The kernel for a spec that the crate knows nothing of, with every access checked.
     pub(crate) fn checked_kernel(&self, spec: &KernelSpec) -> Result<Arc<Kernel>> {
-        self.built(format!("// checked\n{}", spec.source()), spec, Checks::Checked)
+        self.built(spec, Checks::Checked)
     }
 
-    fn built(&self, key: String, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+    fn built(&self, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
+        let key = (spec.clone(), checks);
         if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
             return Ok(kernel.clone());
         }
-        let kernel = Arc::new(Kernel::new(self, spec, checks)?);
+        let kernel = Arc::new(Kernel::new(&self.device, self.name(), spec, checks)?);
         self.kernels.lock().unwrap().insert(key, kernel.clone());
         Ok(kernel)
     }
 
-    /// Drops the built kernels with one of these sources; recordings that use them keep them.
-    pub(crate) fn forget(&self, sources: &HashSet<String>) {
-        self.kernels.lock().unwrap().retain(|source, _| !sources.contains(source));
+    /// Drops the kernels built from these specs; recordings that use them keep them.
+    pub(crate) fn forget(&self, specs: &HashSet<&KernelSpec>) {
+        self.kernels.lock().unwrap().retain(|(spec, _), _| !specs.contains(spec));
     }
 
     /// Whether wgpu injects checks into the shaders.
@@ -240,48 +226,25 @@ impl Gpu {
         self.variants.lock().unwrap().clone()
     }
 
-    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not have, or
-    /// that does not fit the device, is passed over.
+    /// Puts these variants in force, for what is recorded from here on. A variant that a kernel does not
+    /// have, or that does not fit the device, is passed over.
     pub fn set_variants(&self, variants: Variants) {
         *self.variants.lock().unwrap() = variants;
     }
 
     /// The specs of all kernels built so far.
     pub fn kernel_specs(&self) -> Vec<KernelSpec> {
-        self.kernels.lock().unwrap().values().map(|kernel| kernel.spec().clone()).collect()
+        self.kernels.lock().unwrap().keys().map(|(spec, _)| spec.clone()).collect()
     }
 
-    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed.
-    ///
-    /// A browser's scopes answer later, and nothing here waits for them: there it does without, and an error is one that
-    /// no scope caught, which whatever is fetched next returns.
+    /// Runs `create` in error scopes, so that a failure is returned with the name of what failed, as
+    /// [`checks::scoped`] does.
     pub(crate) fn checked<R>(&self, what: &str, create: impl FnOnce() -> R) -> Result<R> {
-        if cfg!(target_family = "wasm") {
-            return Ok(create());
-        }
-        let scopes =
-            [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
-                .map(|filter| self.device.push_error_scope(filter));
-        let result = create();
-        let mut error = None;
-        for scope in scopes.into_iter().rev() {
-            let answer = pin!(scope.pop()).poll(&mut Context::from_waker(Waker::noop()));
-            error = error.or(match answer {
-                Poll::Ready(caught) => caught,
-                Poll::Pending => None, // in browsers alone
-            });
-        }
-        match error {
-            None => Ok(result),
-            Some(wgpu::Error::OutOfMemory { .. }) => {
-                Err(Error::OutOfMemory(format!("{} has not enough memory for {what}", self.name())))
-            }
-            Some(error) => Err(Error::Device(format!("{}: {what}: {}", self.name(), one_line(&error)))),
-        }
+        checks::scoped(&self.device, self.name(), what, create)
     }
 
-    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
-    /// Returns the first error that no scope caught.
+    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs`
+    /// does). Returns the first error that no scope caught.
     pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
         let outcome = self.device.poll(poll_type);
         if let Some(failure) = self.failure.lock().unwrap().as_ref() {
@@ -289,18 +252,4 @@ impl Gpu {
         }
         outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
     }
-}
-
-/// wgpu's messages run over many lines; ours do not.
-pub(crate) fn one_line(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(inner) = source {
-        let inner_text = inner.to_string();
-        if !text.contains(&inner_text) {
-            text = format!("{text}: {inner_text}");
-        }
-        source = inner.source();
-    }
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
 }

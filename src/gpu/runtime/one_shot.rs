@@ -1,4 +1,4 @@
-//! A future that a callback of wgpu fulfils, made of nothing but std.
+//! A one-shot channel from a callback of wgpu to whoever awaits it, made of nothing but std.
 
 use std::future::Future;
 use std::mem::replace;
@@ -6,33 +6,37 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 
-/// A value, once the callback was called; none, where it never will be: a device that is gone forgets its callbacks.
-pub(crate) struct Promise<T>(Arc<Mutex<State<T>>>);
+/// The end that is awaited: a value once it was sent, or none where it never will be. A device that is gone
+/// drops its callbacks and the senders in them.
+pub(crate) struct Receiver<T>(Arc<Mutex<State<T>>>);
 
-/// The callback's end.
-pub(crate) struct Fulfil<T>(Arc<Mutex<State<T>>>);
+/// The end that is moved into the callback.
+pub(crate) struct Sender<T>(Arc<Mutex<State<T>>>);
 
 enum State<T> {
-    Open(Option<Waker>),
-    Kept(T),
-    /// Broken, or taken.
-    Over,
+    /// Nothing has been sent yet. Holds who is to be woken then.
+    Waiting(Option<Waker>),
+    /// Sent and not received yet.
+    Sent(T),
+    /// The sender was dropped, or the value was received.
+    Closed,
 }
 
-/// Both ends.
-pub(crate) fn promise<T>() -> (Fulfil<T>, Promise<T>) {
-    let state = Arc::new(Mutex::new(State::Open(None)));
-    (Fulfil(state.clone()), Promise(state))
+/// Both ends of a channel for one value.
+pub(crate) fn one_shot<T>() -> (Sender<T>, Receiver<T>) {
+    let state = Arc::new(Mutex::new(State::Waiting(None)));
+    (Sender(state.clone()), Receiver(state))
 }
 
-impl<T> Fulfil<T> {
-    pub(crate) fn with(self, value: T) {
-        self.settle(State::Kept(value));
+impl<T> Sender<T> {
+    /// Hands over `value` and wakes whoever awaits it.
+    pub(crate) fn send(self, value: T) {
+        self.settle(State::Sent(value));
     }
 
     fn settle(&self, settled: State<T>) {
         let mut state = self.0.lock().unwrap();
-        if let State::Open(waker) = &mut *state {
+        if let State::Waiting(waker) = &mut *state {
             let waker = waker.take();
             *state = settled;
             drop(state);
@@ -41,24 +45,24 @@ impl<T> Fulfil<T> {
     }
 }
 
-impl<T> Drop for Fulfil<T> {
+impl<T> Drop for Sender<T> {
     fn drop(&mut self) {
-        self.settle(State::Over);
+        self.settle(State::Closed);
     }
 }
 
-impl<T> Future for Promise<T> {
+impl<T> Future for Receiver<T> {
     type Output = Option<T>;
 
     fn poll(self: Pin<&mut Self>, context: &mut Context) -> Poll<Option<T>> {
         let mut state = self.0.lock().unwrap();
-        match replace(&mut *state, State::Over) {
-            State::Open(_) => {
-                *state = State::Open(Some(context.waker().clone()));
+        match replace(&mut *state, State::Closed) {
+            State::Waiting(_) => {
+                *state = State::Waiting(Some(context.waker().clone()));
                 Poll::Pending
             }
-            State::Kept(value) => Poll::Ready(Some(value)),
-            State::Over => Poll::Ready(None),
+            State::Sent(value) => Poll::Ready(Some(value)),
+            State::Closed => Poll::Ready(None),
         }
     }
 }
@@ -78,29 +82,29 @@ mod tests {
         }
     }
 
-    /// What the promise says before and after `act`, and how often it woke the one who asked.
-    fn around(act: impl FnOnce(Fulfil<u8>)) -> [Poll<Option<u8>>; 2] {
-        let (fulfil, mut promise) = promise();
+    /// What the receiver says before and after `act`, which wakes whoever asked once.
+    fn around(act: impl FnOnce(Sender<u8>)) -> [Poll<Option<u8>>; 2] {
+        let (sender, mut receiver) = one_shot();
         let count = Arc::new(Count::default());
         let waker = Waker::from(count.clone());
-        let mut ask = || Pin::new(&mut promise).poll(&mut Context::from_waker(&waker));
+        let mut ask = || Pin::new(&mut receiver).poll(&mut Context::from_waker(&waker));
         let before = ask();
-        act(fulfil);
+        act(sender);
         assert_eq!(count.0.load(Ordering::SeqCst), 1, "woken once");
         [before, ask()]
     }
 
     #[test]
     fn whoever_asked_is_woken_by_the_value_or_by_its_loss() {
-        assert_eq!(around(|fulfil| fulfil.with(7)), [Poll::Pending, Poll::Ready(Some(7))]);
+        assert_eq!(around(|sender| sender.send(7)), [Poll::Pending, Poll::Ready(Some(7))]);
         assert_eq!(around(drop), [Poll::Pending, Poll::Ready(None)]);
     }
 
     #[test]
     fn a_value_may_come_before_anyone_asks() {
-        let (fulfil, mut promise) = promise();
-        fulfil.with(7);
+        let (sender, mut receiver) = one_shot();
+        sender.send(7);
         let mut context = Context::from_waker(Waker::noop());
-        assert_eq!(Pin::new(&mut promise).poll(&mut context), Poll::Ready(Some(7)));
+        assert_eq!(Pin::new(&mut receiver).poll(&mut context), Poll::Ready(Some(7)));
     }
 }

@@ -1,7 +1,7 @@
 //! How long every dispatch of a recording takes.
 
-use crate::gpu::runtime::kernel::Dispatch;
-use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::runtime::dispatch::Dispatch;
+use crate::gpu::stopwatch::Stopwatch;
 use crate::gpu::{Gpu, Recording};
 use crate::{Error, Result};
 

@@ -1,10 +1,11 @@
 //! A straight list of dispatches, recorded once and replayed as often as wanted.
 
-use crate::gpu::runtime::kernel::{Dispatch, Kernel, KernelSpec};
-use crate::gpu::runtime::params::Params;
+use crate::gpu::runtime::dispatch::Dispatch;
+use crate::gpu::runtime::kernel::Kernel;
+use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
+use crate::gpu::runtime::uniform::Scalar;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Tensor};
-use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use std::ops::Range;
 use std::sync::Arc;
@@ -77,17 +78,21 @@ impl<'a> Recorder<'a> {
         Self { tunables: Some(Vec::new()), ..Self::new(gpu) }
     }
 
-    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The tables
-    /// of `unheat bench` show it.
+    /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The
+    /// tables of `unheat bench` show it.
     pub fn label(&mut self, label: &str) {
         self.label = label.into();
     }
 
-    /// Appends one call; see [`Kernel::call`](crate::gpu::Kernel::call).
-    pub(crate) fn call<P: Params>(
+    /// Appends one call: the kernel, a value for every field of its uniform, its buffers by their names in
+    /// the shader with the elements that the call touches, and the workgroups.
+    ///
+    /// # Errors
+    /// [`Error::Device`] when the kernel cannot be built, or as [`Dispatch::new`].
+    pub(crate) fn call(
         &mut self,
         spec: &KernelSpec,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -95,41 +100,43 @@ impl<'a> Recorder<'a> {
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    /// Appends one call of a kernel of your own: files of WGSL, one behind the other, with an entry point `main` and the
-    /// constant [`WORKGROUP`]; its parameters; every storage buffer by its name in the shader, with the elements that it
+    /// Appends one call of a kernel of your own: its name; its WGSL with an entry point `main`, which may use
+    /// the constant [`WORKGROUP`] and begin with the files of this crate that it needs (`//! needs
+    /// lib/grid`); its parameters; every storage buffer by its name in the shader, with the elements that it
     /// must hold; and the workgroups. The shader runs with wgpu's checks, in release builds too.
     ///
     /// # Errors
-    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do not fit it.
-    pub fn call_source<P: Params>(
+    /// [`Error::Device`] when the shader does not compile, or when parameters, names, lengths or limits do
+    /// not fit it.
+    pub fn call_source(
         &mut self,
         name: &str,
-        files: &[&'static str],
-        params: &P,
+        wgsl: &str,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let kernel = self.gpu.checked_kernel(&spec(name, files))?;
+        let kernel = self.gpu.checked_kernel(&KernelSpec::from_outside(name, wgsl))?;
         self.append(&kernel, params, buffers, workgroups)
     }
 
-    fn append<P: Params>(
+    fn append(
         &mut self,
         kernel: &Arc<Kernel>,
-        params: &P,
+        params: &[(&str, Scalar)],
         buffers: &[(&str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
-        let dispatch = kernel.call(self.gpu, params, buffers, workgroups)?;
+        let dispatch = Dispatch::new(self.gpu, kernel, params, buffers, workgroups)?;
         self.entries.push(Entry { dispatch, label: self.label.clone(), flops: 0 });
         Ok(())
     }
 
     /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
-    pub(crate) fn call_variant<P: Params>(
+    pub(crate) fn call_variant(
         &mut self,
         choices: Choices,
-        params: &P,
+        params: &[(&'static str, Scalar)],
         buffers: &[(&'static str, &Tensor, usize)],
         workgroups: [u32; 3],
     ) -> Result<()> {
@@ -148,11 +155,11 @@ impl<'a> Recorder<'a> {
                 Err(error) => log::debug!("{error}; another variant than {variant:?} takes its place"),
             }
         };
-        let dispatch = kernel.call(gpu, params, buffers, workgroups)?;
+        let dispatch = Dispatch::new(gpu, &kernel, params, buffers, workgroups)?;
         if let Some(tunables) = &mut self.tunables {
             let owned: Vec<_> =
                 buffers.iter().map(|&(name, tensor, len)| (name, tensor.clone(), len)).collect();
-            let params = *params;
+            let params = params.to_vec();
             tunables.push(Tunable {
                 recorded,
                 usual,
@@ -162,7 +169,7 @@ impl<'a> Recorder<'a> {
                 bind: Box::new(move |gpu, kernel| {
                     let buffers: Vec<_> =
                         owned.iter().map(|(name, tensor, len)| (*name, tensor, *len)).collect();
-                    kernel.call(gpu, &params, &buffers, workgroups)
+                    Dispatch::new(gpu, kernel, &params, &buffers, workgroups)
                 }),
                 entry: self.entries.len(),
             });
@@ -178,16 +185,16 @@ impl<'a> Recorder<'a> {
         all.map(|t| Tunable { flops: flops(&t), ..t }).collect()
     }
 
-    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads and
-    /// address arithmetic count nothing. What a stage does not declare is 0.
+    /// Declares the floating-point operations of the last call, a multiply-add counting two. Copies, loads
+    /// and address arithmetic count nothing. What a stage does not declare is 0.
     pub fn declare_flops(&mut self, flops: usize) {
         if let Some(entry) = self.entries.last_mut() {
             entry.flops = flops as u64;
         }
     }
 
-    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it must
-    /// hold, as for one layer's weights among all parameters.
+    /// Corrects how many elements of the buffer `name` the last call touches, where that is fewer than it
+    /// must hold, as for one layer's weights among all parameters.
     pub(crate) fn declare_touched(&mut self, name: &str, elements: usize) -> Result<()> {
         let of_last = self.entries.last_mut().map(|entry| &mut entry.dispatch.traffic);
         match of_last.and_then(|traffic| traffic.iter_mut().find(|t| t.name == name)) {
@@ -268,49 +275,9 @@ impl Recording {
     }
 }
 
-impl Dispatch {
-    /// Writes this dispatch into a pass.
-    pub(crate) fn encode(&self, pass: &mut wgpu::ComputePass) {
-        pass.set_pipeline(self.kernel.pipeline());
-        for (group, bind_group) in self.bind_groups.iter().enumerate() {
-            pass.set_bind_group(group as u32, bind_group, &[]);
-        }
-        let [x, y, z] = self.workgroups;
-        pass.dispatch_workgroups(x, y, z);
-    }
-}
-
-/// Invocations per workgroup of the element-wise and reducing kernels.
-pub const WORKGROUP: u32 = 256;
-
 /// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
 pub fn flat_workgroups(len: usize) -> [u32; 3] {
     let groups = len.div_ceil(WORKGROUP as usize);
     let wide = groups.min(32768);
     [wide as u32, groups.div_ceil(wide) as u32, 1]
-}
-
-/// The spec of a kernel that uses [`WORKGROUP`].
-pub(crate) fn spec(name: &str, files: &[&'static str]) -> KernelSpec {
-    real_spec(name, files, Precision::F32)
-}
-
-/// The spec of a kernel written in `real`s that uses [`WORKGROUP`].
-pub(crate) fn real_spec(name: &str, files: &[&'static str], precision: Precision) -> KernelSpec {
-    KernelSpec {
-        name: match precision {
-            Precision::F32 => name.to_owned(),
-            Precision::F64 => format!("{name}/f64"),
-        },
-        files: files.to_vec(),
-        constants: vec![("WORKGROUP", WORKGROUP)],
-        precision,
-        storage: Storage::F32,
-        subgroups: false,
-    }
-}
-
-/// The spec of a kernel that uses [`WORKGROUP`] and reads or writes activations or their gradients, stored like this.
-pub(crate) fn stored_spec(name: &str, files: &[&'static str], storage: Storage) -> KernelSpec {
-    KernelSpec { storage, ..spec(name, files) }
 }

@@ -1,6 +1,7 @@
-//! What a shader declares: names, places, access and layout of its resources, read by naga and never retyped here.
+//! What a shader declares: names, places, access and layout of its resources, read by naga and never retyped
+//! here.
 
-use crate::gpu::runtime::params::Field;
+use crate::gpu::runtime::uniform::{Field, Uniform};
 use crate::{Error, Result};
 use naga::valid::{GlobalUse, ModuleInfo};
 use naga::{AddressSpace, StorageAccess, TypeInner};
@@ -13,13 +14,13 @@ pub(crate) struct Binding {
     pub(crate) binding: u32,
     /// Whether it is declared `read_write`.
     pub(crate) writable: bool,
-    /// How often each element crosses the memory bus: once if `main` reads it, once more if it writes it. WGSL
-    /// cannot declare a storage buffer that is only written, so this comes from the statements.
+    /// How often each element crosses the memory bus: once if `main` reads it, once more if it writes it.
+    /// WGSL cannot declare a storage buffer that is only written, so this comes from the statements.
     pub(crate) passes: u32,
     /// Bytes of one number in a storage array.
     pub(crate) width: Option<u8>,
-    /// Name, offset and type of a uniform's fields.
-    pub(crate) uniform: Option<Vec<(String, u32, String)>>,
+    /// The fields, where it is a uniform.
+    pub(crate) uniform: Option<Uniform>,
 }
 
 /// Every resource that a module with one entry point declares.
@@ -32,11 +33,12 @@ pub(crate) fn bindings(module: &naga::Module, info: &ModuleInfo) -> Vec<Binding>
             used.intersects(GlobalUse::READ | GlobalUse::ATOMIC),
             used.intersects(GlobalUse::WRITE | GlobalUse::ATOMIC),
         );
+        let is_stored = |access: StorageAccess| access.contains(StorageAccess::STORE);
         bindings.push(Binding {
             name: variable.name.clone().unwrap_or_default(),
             group: place.group,
             binding: place.binding,
-            writable: matches!(variable.space, AddressSpace::Storage { access } if access.contains(StorageAccess::STORE)),
+            writable: matches!(variable.space, AddressSpace::Storage { access } if is_stored(access)),
             passes: u32::from(reads) + u32::from(writes),
             width: width(module, variable.ty),
             uniform: uniform(module, variable),
@@ -45,16 +47,22 @@ pub(crate) fn bindings(module: &naga::Module, info: &ModuleInfo) -> Vec<Binding>
     bindings
 }
 
-fn uniform(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Vec<(String, u32, String)>> {
-    let type_name = |handle: naga::Handle<naga::Type>| match &module.types[handle].inner {
+/// The fields of a uniform that is a struct.
+fn uniform(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Uniform> {
+    let kind = |handle: naga::Handle<naga::Type>| match &module.types[handle].inner {
         TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Uint, width: 4 }) => "u32".to_owned(),
         TypeInner::Scalar(naga::Scalar { kind: naga::ScalarKind::Float, width: 4 }) => "f32".to_owned(),
         other => format!("{other:?}"),
     };
+    let field = |member: &naga::StructMember| Field {
+        name: member.name.clone().unwrap_or_default(),
+        offset: member.offset as usize,
+        kind: kind(member.ty),
+    };
     match &module.types[variable.ty].inner {
-        TypeInner::Struct { members, .. } if variable.space == AddressSpace::Uniform => Some(
-            members.iter().map(|m| (m.name.clone().unwrap_or_default(), m.offset, type_name(m.ty))).collect(),
-        ),
+        TypeInner::Struct { members, span } if variable.space == AddressSpace::Uniform => {
+            Some(Uniform { fields: members.iter().map(field).collect(), size: *span as usize })
+        }
         _ => None,
     }
 }
@@ -63,23 +71,6 @@ fn uniform(module: &naga::Module, variable: &naga::GlobalVariable) -> Option<Vec
 fn width(module: &naga::Module, array: naga::Handle<naga::Type>) -> Option<u8> {
     let TypeInner::Array { base, .. } = module.types[array].inner else { return None };
     Some(module.types[base].inner.scalar()?.width)
-}
-
-/// The host's struct must be the shader's, field by field.
-pub(crate) fn check_fields(kernel: &str, shader: &[(String, u32, String)], host: &[Field]) -> Result<()> {
-    let shader_view = shader.iter().map(|(name, offset, kind)| (name.as_str(), *offset, kind.as_str()));
-    let host_view = host.iter().map(|f| (f.name, f.offset, f.kind));
-    if shader_view.clone().eq(host_view.clone()) {
-        return Ok(());
-    }
-    let show = |fields: &mut dyn Iterator<Item = (&str, u32, &str)>| {
-        fields.map(|(name, offset, kind)| format!("{name}: {kind} @{offset}")).collect::<Vec<_>>().join(", ")
-    };
-    Err(Error::Device(format!(
-        "kernel {kernel}: the shader's Params are {{{}}}, the host's {{{}}}",
-        show(&mut shader_view.into_iter()),
-        show(&mut host_view.into_iter())
-    )))
 }
 
 /// Workgroups must not be larger than the device allows; wgpu does not look at their memory.
@@ -106,11 +97,10 @@ pub(crate) fn check_workgroup(kernel: &str, module: &naga::Module, limits: &wgpu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpu::runtime::kernel::validate;
-    use crate::gpu::runtime::recording::spec;
+    use crate::gpu::runtime::spec::{KernelSpec, validate};
 
     fn passes(source: &'static str) -> Vec<(String, u32)> {
-        let (module, info) = validate(&spec("test", &[source])).unwrap();
+        let (module, info) = validate(&KernelSpec::from_outside("test", source)).unwrap();
         bindings(&module, &info).into_iter().map(|b| (b.name, b.passes)).collect()
     }
 
@@ -145,7 +135,7 @@ mod tests {
     #[test]
     fn workgroups_beyond_the_limits_are_refused() {
         let check = |source: &'static str| {
-            let (module, _) = validate(&spec("test", &[source])).unwrap();
+            let (module, _) = validate(&KernelSpec::from_outside("test", source)).unwrap();
             check_workgroup("test", &module, &wgpu::Limits::default())
         };
         check("var<workgroup> a: array<f32, 4096>; @compute @workgroup_size(256) fn main() { a[0] = 1.0; }")

@@ -1,20 +1,23 @@
-//! How much work goes into one submission. Drivers take a device for hung that is busy with one for seconds (2 on
-//! Windows), and a desktop on the same device stands still meanwhile; so slow devices get a step in pieces.
+//! How much work goes into one submission. Drivers take a device for hung that is busy with one for seconds
+//! (2 on Windows), and a desktop on the same device stands still meanwhile; so slow devices get a step in
+//! pieces.
 
+use crate::Result;
 use crate::gpu::Gpu;
-use crate::gpu::runtime::in_flight::InFlight;
+use crate::gpu::runtime::one_shot::{Receiver, one_shot};
 use crate::gpu::runtime::recording::{Recording, Work};
-use crate::gpu::runtime::stopwatch::Stopwatch;
+use crate::gpu::stopwatch::Stopwatch;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
-/// Operations that take as long as moving a byte, roughly: GPUs reach 5 to 20 in these kernels, processors 1 to 10.
+/// Operations that take as long as moving a byte, roughly: GPUs reach 5 to 20 in these kernels, processors 1
+/// to 10.
 const OPERATIONS_PER_BYTE: f64 = 8.0;
 
 /// How long a submission may take, and how fast the device is.
 #[derive(Default)]
 pub(crate) struct Pace {
-    /// None: whatever is to be done goes into one submission.
+    /// The longest time for a submission; none where all work goes into one submission.
     longest: Option<Duration>,
     speed: Arc<Speed>,
     /// Whether [`Pace::take_measurement`] has told of it.
@@ -39,7 +42,8 @@ struct Measured {
 }
 
 impl Speed {
-    /// Work of this cost has finished. It ran neither before it was submitted nor before the work in front had finished.
+    /// Work of this cost has finished. It ran neither before it was submitted nor before the work in front
+    /// had finished.
     fn finished(&self, submitted: Stopwatch, cost: f64) {
         let mut before = self.before.lock().unwrap();
         let times = before.and_then(|before| Some((before.measured()?, submitted.measured()?)));
@@ -67,15 +71,16 @@ impl Pace {
         }
     }
 
-    /// What a submission may take, and an estimate of what a dispatch does; once, when the device's speed is known.
+    /// What a submission may take, and an estimate of what a dispatch does; once, when the device's speed is
+    /// known.
     pub(crate) fn take_measurement(&mut self) -> Option<(Duration, impl Fn(Work) -> Duration + use<>)> {
         let (longest, whole) = (self.longest?, *self.speed.measured.get()?);
         let time = move |work| Duration::from_secs_f64(whole.seconds * cost(work) / whole.cost);
         (!std::mem::replace(&mut self.told, true)).then_some((longest, time))
     }
 
-    /// Whether the device's speed is wanted and not known yet. Until then one piece of work has to finish before the next
-    /// is submitted, so that somebody waits for it and its end is noticed at once.
+    /// Whether the device's speed is wanted and not known yet. Until then one piece of work has to finish
+    /// before the next is submitted, so that somebody waits for it and its end is noticed at once.
     pub(crate) fn is_measuring(&self) -> bool {
         self.longest.is_some() && self.speed.measured.get().is_none()
     }
@@ -95,18 +100,18 @@ fn cost(work: Work) -> f64 {
 pub(crate) struct Submission<'a> {
     gpu: &'a Gpu,
     pace: &'a mut Pace,
-    /// Of the submission that is being filled.
+    /// Holds what goes into the next submission.
     pub(crate) encoder: wgpu::CommandEncoder,
     budget: f64,
-    /// Of what is in the encoder.
+    /// The cost of what is in the encoder.
     cost: f64,
-    /// Of everything.
+    /// The cost of everything that was appended.
     total: f64,
     start: Stopwatch,
 }
 
 impl<'a> Submission<'a> {
-    /// An empty one.
+    /// A submission without any recording.
     pub(crate) fn new(gpu: &'a Gpu, pace: &'a mut Pace) -> Self {
         let (encoder, budget) = (gpu.device.create_command_encoder(&Default::default()), pace.budget());
         Self { gpu, pace, encoder, budget, cost: 0.0, total: 0.0, start: Stopwatch::start() }
@@ -132,7 +137,8 @@ impl<'a> Submission<'a> {
         recording.encode_range(first..recording.len(), &mut self.encoder);
     }
 
-    /// Submits what is left, without waiting. Until the device's speed is known, lets it tell when it has finished.
+    /// Submits what is left, without waiting. Until the device's speed is known, lets it tell when it has
+    /// finished.
     pub(crate) fn submit(mut self) -> InFlight {
         let last = self.take();
         let last = self.gpu.submit(last);
@@ -148,5 +154,41 @@ impl<'a> Submission<'a> {
         self.pace.submissions += 1;
         let next = self.gpu.device.create_command_encoder(&Default::default());
         std::mem::replace(&mut self.encoder, next).finish()
+    }
+}
+
+/// What was submitted and may not have run yet.
+pub(crate) struct InFlight {
+    index: wgpu::SubmissionIndex,
+    finished: Receiver<()>,
+}
+
+impl Gpu {
+    /// Submits `commands` and returns what tells when they have run.
+    pub(crate) fn submit(&self, commands: wgpu::CommandBuffer) -> InFlight {
+        let index = self.queue.submit([commands]);
+        InFlight { index, finished: self.when_finished() }
+    }
+
+    /// Returns once `work` has run.
+    pub(crate) async fn has_run(&self, work: InFlight) -> Result<()> {
+        *self.awaited.lock().unwrap() = Some(work.index);
+        work.finished.await;
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    /// Returns once everything submitted so far has run. Readbacks requested before have arrived then.
+    ///
+    /// # Errors
+    /// [`Error::Device`](crate::Error::Device) where the device is lost or has reported an error.
+    pub async fn finished(&self) -> Result<()> {
+        self.when_finished().await;
+        self.poll(wgpu::PollType::Poll)
+    }
+
+    fn when_finished(&self) -> Receiver<()> {
+        let (sender, finished) = one_shot();
+        self.queue.on_submitted_work_done(move || sender.send(()));
+        finished
     }
 }

@@ -1,13 +1,53 @@
-//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for it, or f16
-//! where activations and their gradients are kept in less memory.
+//! An array on the GPU: 32-bit elements, f32 unless a kernel says otherwise, f64 where the physics asks for
+//! it, or f16 where activations and their gradients are kept in less memory.
 
+use crate::gpu::Gpu;
 use crate::gpu::runtime::memory::{Allocation, MemoryUse};
-use crate::gpu::runtime::one_shot::promise;
-use crate::gpu::{Element, Gpu};
+use crate::gpu::runtime::one_shot::one_shot;
 use crate::model::{Precision, Storage};
 use crate::{Error, Result};
 use half::f16;
 use std::sync::Arc;
+
+/// The type of a tensor's numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// 16 bits: storage only, kernels compute with 32.
+    F16,
+    /// 32 bits.
+    F32,
+    /// 64 bits.
+    F64,
+}
+
+impl Element {
+    /// Bytes of one number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F16 => 2,
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+impl From<Precision> for Element {
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Self::F32,
+            Precision::F64 => Self::F64,
+        }
+    }
+}
+
+impl From<Storage> for Element {
+    fn from(storage: Storage) -> Self {
+        match storage {
+            Storage::F16 => Self::F16,
+            Storage::F32 => Self::F32,
+        }
+    }
+}
 
 /// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -80,7 +120,8 @@ impl Gpu {
         let bytes = (element.bytes() * len) as u64;
         if bytes > self.max_tensor_bytes() {
             return Err(Error::Device(format!(
-                "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller batch or size",
+                "{label}: {bytes} bytes do not fit into one buffer binding of {} ({} bytes); use a smaller \
+                 batch or size",
                 self.name(),
                 self.max_tensor_bytes()
             )));
@@ -134,7 +175,8 @@ impl Gpu {
         match tensor.element {
             Element::F16 => {
                 let mut halves: Vec<f16> = values.iter().map(|&v| f16::from_f64(v)).collect();
-                halves.resize(halves.len().next_multiple_of(2), f16::ZERO); // copies take four bytes at a time
+                // Copies take four bytes at a time.
+                halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
                 self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(&halves));
             }
             Element::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
@@ -147,7 +189,8 @@ impl Gpu {
         self.write_at(tensor, 0, values);
     }
 
-    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next submission runs.
+    /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next
+    /// submission runs.
     pub fn write_at(&self, tensor: &Tensor, first: usize, values: &[f32]) {
         assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
         self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));
@@ -197,8 +240,8 @@ impl Gpu {
         let staging = self.staging(label, bytes)?.buffer;
         encoder.copy_buffer_to_buffer(buffer, 0, &staging, 0, bytes);
         self.queue.submit([encoder.finish()]);
-        let (fulfil, mapped) = promise();
-        staging.map_async(wgpu::MapMode::Read, .., move |result| fulfil.with(result.is_ok()));
+        let (sender, mapped) = one_shot();
+        staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result.is_ok()));
         let mapped = mapped.await;
         self.poll(wgpu::PollType::Poll)?; // a lost device says why nothing could be mapped
         if mapped != Some(true) {

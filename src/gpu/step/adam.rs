@@ -1,14 +1,10 @@
 //! Adam on the GPU (method §6).
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::Adam;
-
-params! {
-    struct AdamParams { count: u32, beta1: f32, keep1: f32, beta2: f32, keep2: f32, epsilon: f32 }
-}
 
 /// The optimiser's memory: flat buffers with the layout of the parameters.
 pub struct Optimiser {
@@ -48,21 +44,15 @@ impl Optimiser {
     ) -> Result<()> {
         let len = weights.len();
         recorder.call(
-            &spec(
-                "adam",
-                &[
-                    include_str!("../../../shaders/lib/grid.wgsl"),
-                    include_str!("../../../shaders/step/adam.wgsl"),
-                ],
-            ),
-            &AdamParams {
-                count: len as u32,
-                beta1: self.settings.beta1 as f32,
-                keep1: (1.0 - self.settings.beta1) as f32,
-                beta2: self.settings.beta2 as f32,
-                keep2: (1.0 - self.settings.beta2) as f32,
-                epsilon: self.settings.epsilon as f32,
-            },
+            &KernelSpec::new("step/adam"),
+            &[
+                ("count", len.into()),
+                ("beta1", self.settings.beta1.into()),
+                ("keep1", (1.0 - self.settings.beta1).into()),
+                ("beta2", self.settings.beta2.into()),
+                ("keep2", (1.0 - self.settings.beta2).into()),
+                ("epsilon", self.settings.epsilon.into()),
+            ],
             &[
                 ("schedule", &self.schedule, 2),
                 ("frozen", frozen, 1),

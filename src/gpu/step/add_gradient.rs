@@ -2,22 +2,14 @@
 
 use crate::Result;
 use crate::gpu::Tensor;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, stored_spec};
-
-params! {
-    struct AddParams { quads: u32 }
-}
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 
 /// total += share, of the first `len` elements, and the padding behind them.
 pub fn add_gradient(recorder: &mut Recorder, share: &Tensor, total: &Tensor, len: usize) -> Result<()> {
-    let files = [
-        include_str!("../../../shaders/lib/grid.wgsl"),
-        include_str!("../../../shaders/step/add_gradient.wgsl"),
-    ];
     recorder.call(
-        &stored_spec("add_gradient", &files, total.storage()),
-        &AddParams { quads: len.div_ceil(4) as u32 },
+        &KernelSpec::stored("step/add_gradient", total.storage()),
+        &[("quads", len.div_ceil(4).into())],
         &[("share", share, len), ("total", total, len)],
         flat_workgroups(len.div_ceil(4)),
     )?;

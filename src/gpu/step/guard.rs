@@ -2,20 +2,10 @@
 //! weights are at hand (method §6).
 
 use crate::Result;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, flat_workgroups, spec};
+use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::unet::init::State;
-
-params! {
-    struct GuardParams { losses: u32, x_l2: u32, gradients: u32, running: u32 }
-}
-
-params! {
-    struct KeepParams { weights: u32, running: u32 }
-}
-
-const GRID: &str = include_str!("../../../shaders/lib/grid.wgsl");
 
 /// Whether training is frozen, and where it was when the losses were last finite.
 pub struct Guard {
@@ -50,13 +40,8 @@ impl Guard {
         let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
         buffers.push(("frozen", &self.frozen, 1));
         recorder.call(
-            &spec("guard", &[GRID, include_str!("../../../shaders/step/guard.wgsl")]),
-            &GuardParams {
-                losses: losses.len() as u32,
-                x_l2: x_l2.len() as u32,
-                gradients: gradients.len() as u32,
-                running: running.len() as u32,
-            },
+            &KernelSpec::new("step/guard"),
+            &arrays.map(|(name, tensor)| (name, tensor.len().into())),
             &buffers,
             flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
         )
@@ -67,14 +52,14 @@ impl Guard {
     pub fn keep_last_good(&self, recorder: &mut Recorder, params: &Tensor, running: &Tensor) -> Result<()> {
         let [weights, statistics] = [params, running].map(Tensor::len);
         recorder.call(
-            &spec("keep", &[GRID, include_str!("../../../shaders/step/last_good.wgsl")]),
-            &KeepParams { weights: weights as u32, running: statistics as u32 },
+            &KernelSpec::new("step/last_good"),
+            &[("weights", weights.into()), ("running", statistics.into())],
             &[
                 ("frozen", &self.frozen, 1),
                 ("weights", params, weights),
                 ("running", running, statistics),
-                ("kept_weights", &self.last_good_params, weights),
-                ("kept_running", &self.last_good_running, statistics),
+                ("last_good_weights", &self.last_good_params, weights),
+                ("last_good_running", &self.last_good_running, statistics),
             ],
             flat_workgroups(weights.max(statistics)),
         )

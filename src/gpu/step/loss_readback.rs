@@ -12,7 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 const RING: usize = 16;
 
 /// Losses of the latest steps on the GPU, and their way to the host.
-pub(crate) struct Ring {
+pub(crate) struct LossReadback {
     /// `[RING·parts, 3·batch + 1]`: loss, y_l2, x_l2, frozen.
     slots: Tensor,
     /// Slots that no readback has fetched.
@@ -26,7 +26,7 @@ pub(crate) struct Ring {
     receiver: Receiver<bool>,
 }
 
-impl Ring {
+impl LossReadback {
     /// For steps of `parts` micro-batches of `batch` samples.
     pub(crate) fn new(gpu: &Gpu, batch: usize, parts: usize) -> Result<Self> {
         let (sender, receiver) = channel();

@@ -3,17 +3,9 @@
 use crate::Result;
 use crate::gpu::Tensor;
 use crate::gpu::heat::fft::pairs;
-use crate::gpu::runtime::params::params;
-use crate::gpu::runtime::recording::{Recorder, real_spec};
+use crate::gpu::runtime::recording::Recorder;
+use crate::gpu::runtime::spec::KernelSpec;
 use crate::model::Method;
-
-params! {
-    struct ForwardParams { batch: u32, cells: u32 }
-}
-
-params! {
-    struct BackwardParams { batch: u32, cells: u32, loss_is_signal: u32 }
-}
 
 /// Fields of the forward shift, all `[batch, cells]` but `x_l2` `[batch]`.
 pub struct MeanShift<'a> {
@@ -32,14 +24,10 @@ pub struct MeanShift<'a> {
 impl MeanShift<'_> {
     /// Records the shift.
     pub fn record(&self, recorder: &mut Recorder, batch: usize, cells: usize) -> Result<()> {
-        let files = [
-            include_str!("../../../shaders/lib/reduce.wgsl"),
-            include_str!("../../../shaders/step/mean_shift.wgsl"),
-        ];
         let len = batch * cells;
         recorder.call(
-            &real_spec("mean_shift", &files, self.truth.precision()),
-            &ForwardParams { batch: batch as u32, cells: cells as u32 },
+            &KernelSpec::real("step/mean_shift", self.truth.precision()),
+            &[("batch", batch.into()), ("cells", cells.into())],
             &[
                 ("output", self.output, len),
                 ("truth", self.truth, len),
@@ -64,17 +52,13 @@ pub fn backward(
     batch: usize,
     cells: usize,
 ) -> Result<()> {
-    let files = [
-        include_str!("../../../shaders/lib/reduce.wgsl"),
-        include_str!("../../../shaders/step/mean_shift_backward.wgsl"),
-    ];
     recorder.call(
-        &real_spec("mean_shift_backward", &files, signal.precision()),
-        &BackwardParams {
-            batch: batch as u32,
-            cells: cells as u32,
-            loss_is_signal: method.loss_is_signal().into(),
-        },
+        &KernelSpec::real("step/mean_shift_backward", signal.precision()),
+        &[
+            ("batch", batch.into()),
+            ("cells", cells.into()),
+            ("loss_is_signal", method.loss_is_signal().into()),
+        ],
         &[
             ("signal", signal, batch * cells),
             ("residual_energy", energy, 2 * pairs(batch)),

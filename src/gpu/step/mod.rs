@@ -14,10 +14,10 @@ mod recordings;
 mod state;
 
 use crate::error::Feature;
-use crate::gpu::runtime::in_flight::InFlight;
+use crate::gpu::runtime::submission::InFlight;
 use crate::gpu::runtime::submission::{Pace, Submission};
 use crate::gpu::step::arrays::Arrays;
-use crate::gpu::step::loss_readback::Ring;
+use crate::gpu::step::loss_readback::LossReadback;
 use crate::gpu::step::recordings::{Accumulation, Recordings};
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recording};
@@ -45,7 +45,7 @@ pub struct Step {
     /// Steps submitted, which is also the number t of the last update.
     submitted: u64,
     in_flight: VecDeque<InFlight>,
-    ring: Ring,
+    readback: LossReadback,
 }
 
 impl Step {
@@ -72,7 +72,7 @@ impl Step {
             pace: spec.longest_submission.map_or(Pace::default(), Pace::measured),
             submitted: 0,
             in_flight: VecDeque::new(),
-            ring: Ring::new(gpu, spec.samples_at_once, spec.micro_batches)?,
+            readback: LossReadback::new(gpu, spec.samples_at_once, spec.micro_batches)?,
         })
     }
 
@@ -147,7 +147,7 @@ impl Step {
             self.make_room().await?;
             self.submit_part(part, i == 0, i + 1 == self.micro_batches)?;
         }
-        if self.ring.is_full() {
+        if self.readback.is_full() {
             self.request_losses()?;
         }
         Ok(())
@@ -181,14 +181,14 @@ impl Step {
         if last {
             work.run(&recordings.update);
         }
-        self.ring.push(&mut work.encoder, [&arrays.fields.losses, &arrays.fields.x_l2, frozen]);
+        self.readback.push(&mut work.encoder, [&arrays.fields.losses, &arrays.fields.x_l2, frozen]);
         self.in_flight.push_back(work.submit());
         Ok(())
     }
 
     /// Starts the readback of all losses submitted since the last one.
     pub fn request_losses(&mut self) -> Result<()> {
-        self.ring.flush(&self.gpu)
+        self.readback.flush(&self.gpu)
     }
 
     /// The losses that have arrived, in step order; with `wait`, those of every requested step.
@@ -199,6 +199,6 @@ impl Step {
         } else {
             self.gpu.poll(wgpu::PollType::Poll)?;
         }
-        self.ring.arrived(&self.gpu)
+        self.readback.arrived(&self.gpu)
     }
 }

@@ -1,16 +1,10 @@
-//! The U-Net forward on the GPU, layer by layer from the model's list (SPEC 5); what both passes keep.
+//! The tensors of a network on the GPU, for one batch.
 
-use crate::gpu::layer::epilogue::{Pool, Sink};
-use crate::gpu::layer::input::{IDENTITY, Layer, NORM_LEN, Source};
-use crate::gpu::nn::batch_norm::{Statistics, batch_norm};
-use crate::gpu::nn::bias::bias;
-use crate::gpu::nn::conv1x1::{self, conv1x1};
-use crate::gpu::nn::conv3x3::{self, conv3x3};
-use crate::gpu::nn::pack_weights::{Arrangement, Pivot, Weights};
-use crate::gpu::nn::{activation, conv3x3_weight_gradient, upsample};
-use crate::gpu::unet::res_block::{Block, ShortcutGradient};
-use crate::gpu::{Gpu, MemoryUse, Recorder, Shape, Tensor};
-use crate::model::unet::{Conv, Source as From};
+use crate::gpu::layer::layers::{IDENTITY, Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
+use crate::gpu::nn::{activation, conv3x3, conv3x3_weight_gradient, upsample};
+use crate::gpu::{Gpu, MemoryUse, Shape, Tensor};
+use crate::model::unet::{Conv, Input, ResBlock};
 use crate::model::{Activation, Storage, UNet};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
@@ -28,29 +22,51 @@ pub struct Network {
     /// Flat running means and variances.
     pub running: Tensor,
     pub(crate) weights: Vec<Weights>,
-    pub(crate) arrangement: Arrangement,
+    pub(crate) packing: Packing,
     pub(crate) layers: Vec<Layer>,
-    /// Of a network of residual blocks.
+    /// The arrays of the residual blocks, if the network has them.
     pub(crate) blocks: Vec<Block>,
-    /// Of these, per level.
+    /// ∂L/∂sum of every block.
+    pub(crate) block_gradients: Vec<Tensor>,
+    /// Per level, what the convolution of a shortcut leaves until it is added to that of the block's first
+    /// convolution.
     pub(crate) shortcut_gradients: Vec<ShortcutGradient>,
-    /// By number, the layers that are pooled and skip connections: with pooled z in the place of z.
+    /// By number, the layers that are pooled as well as skip connections, with the pooled z in the place of
+    /// z.
     pub(crate) pooled: BTreeMap<usize, Layer>,
-    /// Per layer g = ∂L/∂(the activation's argument); of a skip connection without the share of the pooled. The last layer's is
-    /// never stored.
+    /// Per layer g = ∂L/∂(the activation's argument); of a skip connection without the share of the pooled
+    /// values. The last layer's is not stored, but for that of a residual block.
     pub(crate) layer_gradients: Vec<Tensor>,
-    /// Per level, first ∂L/∂ of the upsampled activation that a convolution read, then g of the pooled one.
+    /// Per level, first ∂L/∂ of the upsampled activation that a convolution has read, then g of the pooled
+    /// one.
     pub(crate) input_gradients: Vec<Tensor>,
-    /// What the kernels leave for the batch norm of the next layer.
+    /// Partial sums that a kernel leaves for the batch norm that follows it.
     pub(crate) statistics: Tensor,
-    /// By number, what the upward path leaves for the batch norms of skip connections.
+    /// By number of a layer, what the way up leaves for the batch norms of skip connections.
     pub(crate) skip_statistics: BTreeMap<usize, Tensor>,
-    /// By number of a convolution, what its input gradient leaves for the batch norm of the layer before. An array each:
-    /// wgpu has a dispatch wait for all before it if it writes what one of them has used, and the input gradient is to run
-    /// beside the weight gradient.
+    /// By number of a convolution, what its input gradient leaves for the batch norm of the layer before.
+    /// Each has a tensor of its own: wgpu lets a dispatch that writes a tensor wait for all that have used
+    /// it, and the input gradient is to run beside the weight gradient.
     pub(crate) input_statistics: Vec<Tensor>,
     /// Partial sums of the parameters' gradients.
     pub(crate) partial: Tensor,
+}
+
+/// The tensors of a residual block. Readers take its sum, and its pooled input, for layers whose norm and
+/// activation change nothing.
+pub(crate) struct Block {
+    /// Its input, where that is pooled; other inputs are made where they are read.
+    pub(crate) input: Option<Layer>,
+    /// Its sum.
+    pub(crate) output: Layer,
+}
+
+/// ∂L/∂(what the convolution of a shortcut has read).
+pub(crate) struct ShortcutGradient {
+    /// Of a skip connection, on levels that have one.
+    pub(crate) skip: Option<Tensor>,
+    /// Of what was pooled or upsampled.
+    pub(crate) scattered: Tensor,
 }
 
 impl Network {
@@ -67,7 +83,8 @@ impl Network {
             partial_len = partial_len.max(conv3x3_weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
             let chunks = conv3x3::chunks(shape).max(upsample::chunks(shape.coarser()));
-            let len = if i == 0 { 1 } else { 2 * conv.c_in * chunks }; // nobody wants the field's
+            // No batch norm comes before the first convolution.
+            let len = if i == 0 { 1 } else { 2 * conv.c_in * chunks };
             network.input_statistics.push(scratch(&format!("{} input statistics", conv.name), len)?);
             if network.pooled.contains_key(&i) {
                 let len = 2 * conv.c_out * conv3x3::chunks(shape);
@@ -75,7 +92,6 @@ impl Network {
                 network.skip_statistics.insert(i, sums);
             }
             statistics_len = statistics_len.max(2 * conv.c_out * activation::chunks(shape));
-            // The last layer's is made from the output's, but for that of a residual block.
             if i + 1 < net.convs.len() || !net.blocks.is_empty() {
                 let len = network.layers[i].z.len();
                 network.layer_gradients.push(stored(&format!("{} gradient", conv.name), len)?);
@@ -87,7 +103,15 @@ impl Network {
                 stored(&format!("input gradient {level}"), len)
             })
             .collect::<Result<_>>()?;
-        network.allocate_block_gradients(gpu, storage)?;
+        if !network.blocks.is_empty() {
+            for block in &network.blocks {
+                let z = &block.output.z;
+                network.block_gradients.push(stored(&format!("{} gradient", z.label()), z.len())?);
+            }
+            network.shortcut_gradients = (0..net.config.levels())
+                .map(|level| ShortcutGradient::new(net, level, network.shape(level), stored))
+                .collect::<Result<_>>()?;
+        }
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
@@ -115,14 +139,14 @@ impl Network {
             gpu.allocate_for(activations, || gpu.tensor_in(&label, shape.stored(channels), storage))
         };
         let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
-        // The sums of residual blocks have no batch norm: behind the layers' norms lie some that change nothing, for them.
+        // Behind the norms of the layers lie some that change nothing, for the sums of residual blocks.
         let sums = net.blocks.iter().map(|block| block.c_in.max(block.c_out)).max().unwrap_or(0);
         let norms = tensor(activations, "norms", NORM_LEN * (channels + sums))?;
         gpu.write_at(&norms, NORM_LEN * channels, &IDENTITY.repeat(sums));
         let (mut layers, mut pooled) = (Vec::<Layer>::new(), BTreeMap::new());
         let (mut first_norm, mut statistics_len) = (0, 1);
         for conv in &net.convs {
-            if let From::Pool(finer) = conv.source {
+            if let Input::Pool(finer) = conv.input {
                 let z = stored(format!("{} input", conv.name), shape(conv.level), conv.c_in)?;
                 pooled.insert(finer, Layer { z, ..layers[finer].clone() });
             }
@@ -137,8 +161,12 @@ impl Network {
             let (norms, activation) = (norms.clone(), Activation::Identity);
             Ok(Layer { z, norms, first_norm, channels, activation })
         };
-        let blocks = net.blocks.iter().map(|block| Block::new(block, &net.convs[block.first].name, sum));
-        let blocks = blocks.collect::<Result<_>>()?;
+        let block = |block: &ResBlock| -> Result<Block> {
+            let (name, pooled) = (&net.convs[block.first].name, matches!(block.input, Input::Pool(_)));
+            let input = pooled.then(|| sum(format!("{name} input"), block.level, block.c_in)).transpose()?;
+            Ok(Block { input, output: sum(format!("{name} sum"), block.level, block.c_out)? })
+        };
+        let blocks = net.blocks.iter().map(block).collect::<Result<_>>()?;
         let weights = weights(net, storage);
         Ok(Self {
             net: net.clone(),
@@ -148,10 +176,11 @@ impl Network {
             params: tensor(parameters, "parameters", net.param_count)?,
             gradients: tensor(MemoryUse::Gradients, "no parameter gradients", 1)?,
             running: tensor(parameters, "running statistics", net.buffer_count)?,
-            arrangement: gpu.allocate_for(parameters, || Arrangement::new(gpu, &weights))?,
+            packing: gpu.allocate_for(parameters, || Packing::new(gpu, &weights))?,
             weights,
             layers,
             blocks,
+            block_gradients: Vec::new(),
             shortcut_gradients: Vec::new(),
             pooled,
             layer_gradients: Vec::new(),
@@ -194,97 +223,53 @@ impl Network {
         storage.bytes() as u64 * layers.chain(scattered).max().unwrap_or(0)
     }
 
-    /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
-    pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
-        recorder.label("weights");
-        self.arrangement.record(recorder, &self.params, &self.running)?;
-        for (i, conv) in self.net.convs.iter().enumerate() {
-            self.gather(recorder, i)?;
-            let moments = self.convolve(recorder, i, input)?;
-            let (layer, params) = (&self.layers[i], &self.params);
-            match &conv.norm {
-                Some(norm) => batch_norm(recorder, norm, conv.bias, layer, moments, params, &self.running)?,
-                None => bias(recorder, conv.bias, layer, params)?,
-            }
-            self.add_up(recorder, i)?;
-        }
-        self.convolve_out(recorder, output)
-    }
-
-    /// As [`Network::forward`], normalised with what [`Network::set_norms`] has set.
-    pub fn forward_normed(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
-        recorder.label("weights");
-        self.arrangement.record(recorder, &self.params, &self.running)?;
-        for i in 0..self.net.convs.len() {
-            self.gather(recorder, i)?;
-            self.convolve(recorder, i, input)?;
-            self.add_up(recorder, i)?;
-        }
-        self.convolve_out(recorder, output)
-    }
-
-    /// Sets the normalisation (mean, rstd, scale, shift) of every channel of layer `layer`; the mean is that of z as
-    /// stored.
-    pub fn set_norms(&self, gpu: &Gpu, layer: usize, norms: &[[f32; 4]]) {
-        let rows: Vec<f32> =
-            norms.iter().flat_map(|n| [n[0], n[1], n[2], n[3], 0.0, 0.0, 0.0, 0.0]).collect();
-        let Layer { norms, first_norm, .. } = &self.layers[layer];
-        gpu.write_at(norms, NORM_LEN * first_norm, &rows);
-    }
-
-    /// z of layer `i`, and its moments.
-    fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
-        recorder.label(&self.net.convs[i].name);
-        let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
-        let gamma = self.net.convs[i].norm.map(|norm| (&self.params, norm.gamma));
-        let pool = self.pooled.get(&i).map(|pooled| Pool { z: &pooled.z, gamma });
-        let sink = Sink::Moments { z: &layer.z, moments: &self.statistics, pool };
-        conv3x3(recorder, shape, self.source(i, input), self.arrangement.forward(i), sink)?;
-        Ok(self.statistics_in(&self.statistics, shape))
-    }
-
-    fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
-        recorder.label("outc");
-        let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
-        conv1x1(recorder, self.shape(0), self.last_layer(), weights, output)
-    }
-
     /// What a convolution on `shape` leaves in `buffer`.
     pub(crate) fn statistics_in<'a>(&self, buffer: &'a Tensor, shape: Shape) -> Statistics<'a> {
         Statistics { buffer, chunks: conv3x3::chunks(shape) }
     }
 
-    pub(crate) fn source<'a>(&'a self, i: usize, input: &'a Tensor) -> Source<'a> {
-        match self.net.convs[i].source {
-            From::Field => Source::Plain { field: input, channels: 1 },
-            From::Activation(j) => Source::Activation(&self.layers[j]),
-            From::Pool(j) => Source::Activation(&self.pooled[&j]),
-            From::SkipUp { skip, low } => Source::SkipUp { skip: &self.layers[skip], low: &self.layers[low] },
-            From::Block(b) => self.block_source(b, input),
-        }
-    }
-
+    /// What the last convolution reads.
     pub(crate) fn last_layer(&self) -> &Layer {
         let sum = self.blocks.last().map(|block| &block.output);
         sum.or(self.layers.last()).expect("a network has layers")
     }
 
+    /// Batch and grid at `level`.
     pub(crate) fn shape(&self, level: usize) -> Shape {
         Shape { batch: self.batch, nx: self.nx >> level, ny: self.ny >> level }
     }
 }
 
+impl ShortcutGradient {
+    /// `stored` allocates with a label and a length.
+    fn new(
+        net: &UNet,
+        level: usize,
+        shape: Shape,
+        stored: impl Fn(&str, usize) -> Result<Tensor>,
+    ) -> Result<Self> {
+        let skip = net.blocks.iter().find_map(|block| match block.input {
+            Input::SkipUp { skip, .. } if block.level == level => Some(net.blocks[skip].c_out),
+            _ => None,
+        });
+        let label = |what: &str| format!("shortcut {what} gradient {level}");
+        let skip = skip.map(|channels| stored(&label("skip"), shape.stored(channels))).transpose()?;
+        let scattered = stored(&label("input"), shape.stored(scattered_channels(net, level)))?;
+        Ok(Self { skip, scattered })
+    }
+}
+
 /// Channels at `level` of the largest ∂L/∂input that is scattered further: to a pooled or an upsampled layer.
-pub(crate) fn scattered_channels(net: &UNet, level: usize) -> usize {
-    let channels = net.convs.iter().filter(|c| c.level == level).map(|c| match c.source {
-        From::Pool(_) => c.c_in,
-        From::SkipUp { low, .. } => net.convs[low].c_out,
-        From::Block(b) => match net.blocks[b].source {
-            From::Pool(_) => c.c_in,
-            From::SkipUp { low, .. } => net.blocks[low].c_out,
+fn scattered_channels(net: &UNet, level: usize) -> usize {
+    let channels = net.convs.iter().filter(|c| c.level == level).map(|c| match c.input {
+        Input::Pool(_) => c.c_in,
+        Input::SkipUp { low, .. } => net.convs[low].c_out,
+        Input::Block(b) => match net.blocks[b].input {
+            Input::Pool(_) => c.c_in,
+            Input::SkipUp { low, .. } => net.blocks[low].c_out,
             _ => 1,
         },
-        From::Field | From::Activation(_) => 1,
+        Input::Field | Input::Activation(_) => 1,
     });
     channels.max().unwrap_or(1)
 }

@@ -1,5 +1,6 @@
 //! A run's state as a safetensors file with a checksum: any changed bit of it is noticed.
 
+use crate::io::arrays::checksum;
 use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::Snapshot;
 use crate::model::unet::init::State;
@@ -33,21 +34,15 @@ struct About {
     updates: u64,
     batches_tracked: i64,
     settings: String,
-    /// CRC-32 of everything else.
+    /// As in [`checksum`], of everything else.
     checksum: u32,
 }
 
 impl About {
-    /// Of these fields (but for itself), and of the tensors' names, shapes and bits.
-    fn checksum(&self, tensors: &[Tensor]) -> u32 {
+    /// The checksum that belongs to these fields and to the tensors.
+    fn expected_checksum(&self, tensors: &[Tensor]) -> u32 {
         let Self { format, step, updates, batches_tracked, settings, checksum: _ } = self;
-        let mut hasher = crc32fast::Hasher::new();
-        hasher.update(format!("{format} {step} {updates} {batches_tracked} {settings:?}").as_bytes());
-        for Tensor { name, shape, data } in tensors {
-            hasher.update(format!("{name:?} {shape:?} {}", data.type_name()).as_bytes());
-            hasher.update(&data.to_le_bytes());
-        }
-        hasher.finalize()
+        checksum::of(&format!("{format} {step} {updates} {batches_tracked} {settings:?}"), tensors)
     }
 }
 
@@ -73,7 +68,7 @@ pub fn write(path: &Path, checkpoint: &Checkpoint) -> Result<()> {
         settings: checkpoint.settings.clone(),
         checksum: 0,
     };
-    about.checksum = about.checksum(&tensors);
+    about.checksum = about.expected_checksum(&tensors);
     let about = serde_json::to_string(&about).map_err(|e| Error::file(path, e.to_string()))?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
@@ -98,7 +93,7 @@ pub fn read(path: &Path) -> Result<Checkpoint> {
         return Err(Error::file(path, what));
     }
     let about: About = serde_json::from_value(about).map_err(|_| damaged("bad metadata"))?;
-    if about.checksum != about.checksum(&tensors) {
+    if about.checksum != about.expected_checksum(&tensors) {
         return Err(damaged("the checksum is wrong"));
     }
     let array = |name: &str| match tensors.iter().find(|tensor| tensor.name == name).map(|t| &t.data) {

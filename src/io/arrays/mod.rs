@@ -3,7 +3,8 @@
 pub mod checkpoint;
 mod checksum;
 pub mod npy;
-mod npy_header;
+#[cfg_attr(not(feature = "npy"), path = "no_npy_file.rs")]
+mod npy_file;
 pub mod rectangles;
 pub mod tensors;
 pub mod weights;

@@ -26,8 +26,8 @@ impl Rectangles {
 /// Reads 32- or 64-bit floats; other tensors in the file are left alone.
 ///
 /// # Errors
-/// [`Error::Io`] and [`Error::File`] as in [`tensors::read`]; also for a missing tensor, one of another shape or
-/// type, a number that is not finite, and a negative half size.
+/// [`Error::Io`] and [`Error::File`] as in [`tensors::read`]; also for a missing tensor, one of another shape
+/// or type, a number that is not finite, and a negative half size.
 pub fn read(path: &Path) -> Result<Rectangles> {
     let (tensors, metadata) = tensors::read(path)?;
     checksum::check(path, &metadata, &tensors)?;
@@ -75,7 +75,10 @@ pub fn read(path: &Path) -> Result<Rectangles> {
     Ok(Rectangles { list: list.collect(), per_sample })
 }
 
-/// Writes 64-bit floats and a checksum, atomically.
+/// Writes 64-bit floats, and a checksum in the metadata, atomically.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be written.
 pub fn write(path: &Path, rectangles: &Rectangles) -> Result<()> {
     let (batch, per_sample) = (rectangles.batch(), rectangles.per_sample);
     let tensor = |name: &str, shape: &[usize], values: Vec<f64>| Tensor {
@@ -89,7 +92,7 @@ pub fn write(path: &Path, rectangles: &Rectangles) -> Result<()> {
         tensor("half_size", &[batch, per_sample, 2], all.iter().flat_map(|r| r.half_size).collect()),
         tensor("strength", &[batch, per_sample], all.iter().map(|r| r.strength).collect()),
     ];
-    let about = checksum::sealed(path, &BTreeMap::<String, String>::new(), &tensors)?;
+    let about = checksum::with_checksum(path, &BTreeMap::<String, String>::new(), &tensors)?;
     tensors::write(path, &tensors, Some((checksum::METADATA, &about)))
 }
 

@@ -54,7 +54,7 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) ->
     if let Some(tensor) = tensors.iter().find(|tensor| !seen.insert(&tensor.name)) {
         return Err(Error::file(path, format!("tensor name `{}` is reserved or used twice", tensor.name)));
     }
-    let metadata = metadata.map(|(key, value)| HashMap::from([(key.to_owned(), value.to_owned())]));
+    let metadata = metadata.map(|(key, value)| [(key.to_owned(), value.to_owned())].into_iter().collect());
     let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
     let bytes = safetensors::serialize(named, metadata)
         .map_err(|error| Error::file(path, format!("cannot encode the tensors: {error}")))?;
@@ -64,8 +64,8 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) ->
 /// Reads a safetensors file: its tensors sorted by name, and its metadata.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is cut short, its header is not that of
-/// a safetensors file or disagrees with its length, or a tensor is neither F32, F64, I32 nor I64. No more
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is cut short, its header is not that
+/// of a safetensors file or disagrees with its length, or a tensor is neither F32, F64, I32 nor I64. No more
 /// memory is used than about twice the length of the file.
 pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
     let bytes = read_bytes(path)?;
@@ -83,7 +83,8 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
         tensors.push(Tensor { name, shape: info.shape.clone(), data });
     }
     tensors.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok((tensors, metadata.metadata().clone().unwrap_or_default()))
+    let pairs = metadata.metadata().iter().flatten();
+    Ok((tensors, pairs.map(|(key, value)| (key.clone(), value.clone())).collect()))
 }
 
 /// The whole file, once its length and the length of its header are plausible.

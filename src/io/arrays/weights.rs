@@ -1,4 +1,4 @@
-//! A network's weights as a safetensors file with PyTorch's names and shapes (SPEC 8).
+//! A network's weights as a safetensors file with PyTorch's names and shapes (method §8).
 
 use crate::io::arrays::checksum;
 use crate::io::arrays::tensors::{self, Data, Tensor};
@@ -21,14 +21,16 @@ struct About {
     filters: Vec<usize>,
 }
 
-/// The reference's choices go without saying.
+/// Choices that are those of the reference are not written.
 fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
     *choice == T::default()
 }
 
 const KEY: &str = checksum::METADATA;
 
-/// Writes every tensor of the state dict, with a checksum in the metadata. The bytes are a function of weights and architecture alone.
+/// Writes every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
+/// activation if it is not ReLU, the filters, and a checksum. The bytes depend on weights and architecture
+/// alone.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -47,11 +49,12 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
         })
         .collect();
     let UNetConfig { filters, padding, activation, .. } = net.config.clone();
-    let about = checksum::sealed(path, &About { padding, activation, filters }, &tensors)?;
+    let about = checksum::with_checksum(path, &About { padding, activation, filters }, &tensors)?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
-/// Writes the flat `gradients`, one tensor for each parameter and named like it.
+/// Writes the flat `gradients`, one tensor for each parameter and named like it, with a checksum in the
+/// metadata.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
@@ -61,7 +64,7 @@ pub fn write_gradients(path: &Path, net: &UNet, gradients: &[f32]) -> Result<()>
         Place::Buffer(_) | Place::BatchesTracked => None,
     });
     let params: Vec<Tensor> = params.collect();
-    let about = checksum::sealed(path, &BTreeMap::<String, String>::new(), &params)?;
+    let about = checksum::with_checksum(path, &BTreeMap::<String, String>::new(), &params)?;
     tensors::write(path, &params, Some((KEY, &about)))
 }
 
@@ -70,15 +73,16 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
     Tensor { name: entry.name.clone(), shape: entry.shape.clone(), data }
 }
 
-/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and whether there is batch norm; the padding and the
-/// activation are in the metadata that [`write()`] leaves, and circular and ReLU in files without.
+/// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and
+/// whether there is batch norm. The padding and the activation are in the metadata that [`write()`] leaves; a
+/// file without it is taken to have circular padding and ReLU.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, is not the state dict of a
-/// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or holds a
-/// number that is not finite, or when its checksum is wrong. The error names the tensor.
+/// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or
+/// holds a number that is not finite, or when its checksum is wrong. The error names the tensor.
 pub fn read(path: &Path) -> Result<(UNet, State)> {
     let (tensors, metadata) = tensors::read(path)?;
     // Without its key the metadata would pass for that of others, and zero padding for circular.

@@ -4,10 +4,11 @@ use image::codecs::png::PngDecoder;
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use std::io::Cursor;
 
-/// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one bit.
+/// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one
+/// bit.
 const MOST_COMPRESSED: u64 = 8 * 1032;
 
-/// Or a reason, which lacks the path.
+/// A value, or a reason to which the caller adds the path.
 pub(crate) type Checked<T> = std::result::Result<T, String>;
 
 /// The one picture that these bytes of a file hold, as its camera meant it, and its colour profile.

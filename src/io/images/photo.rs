@@ -1,20 +1,22 @@
 //! Pictures from files, for the heat equation to work on, and back in the same bit depth.
 //!
-//! Intensities are 0 to 1 for the full range of 8 or 16 bits, as stored: no gamma curve is undone. Every colour channel
-//! is a field of its own, in the orientation of all fields here: x to the right, y upward. Alpha and the colour profile
-//! are carried along untouched; a camera's orientation is applied, since the tag that tells it is not kept.
+//! Intensities are 0 to 1 for the full range of 8 or 16 bits, as stored: no gamma curve is undone. Every
+//! colour channel is a field of its own, in the orientation of all fields here: x to the right, y upward.
+//! Alpha and the colour profile are carried along untouched; a camera's orientation is applied, since the tag
+//! that tells it is not kept.
 
 use crate::io::atomic;
 use crate::io::images::decode::{Checked, decode};
+use crate::io::images::format::Format;
 use crate::{Error, Result};
 use image::codecs::jpeg::JpegEncoder;
 use image::codecs::png::PngEncoder;
 use image::codecs::tiff::TiffEncoder;
 use image::{ColorType, DynamicImage, ImageBuffer, ImageEncoder};
 use std::io::Cursor;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// JPEG's quality, of 100: what is written was worked for.
+/// JPEG's quality, of 100. It is high, since the pictures that are written took work.
 const JPEG_QUALITY: u8 = 97;
 
 /// Bits of a sample.
@@ -58,12 +60,12 @@ pub struct Photo {
     profile: Option<Vec<u8>>,
 }
 
-/// Reads a PNG, JPEG or TIFF picture of 8 or 16 bits, grey or colour, with or without alpha; fewer bits and palettes
-/// become 8 bits.
+/// Reads a PNG, JPEG or TIFF picture of 8 or 16 bits, grey or colour, with or without alpha; fewer bits and
+/// palettes become 8 bits.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, of another format, animated, holds
-/// several pages, floating point samples or no pixel.
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, of another format,
+/// animated, holds several pages, floating point samples or no pixel.
 pub fn read(path: &Path) -> Result<Photo> {
     let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if !facts.is_file() {
@@ -77,30 +79,6 @@ pub fn read(path: &Path) -> Result<Photo> {
 /// Whether these first bytes of a file are those of a picture, of any format.
 pub fn is_picture(start: &[u8]) -> bool {
     image::guess_format(start).is_ok()
-}
-
-/// The pictures in a folder, by name.
-///
-/// # Errors
-/// [`Error::Io`] when the folder cannot be read, [`Error::File`] when it holds none.
-pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot read"))? {
-        let path = entry.map_err(Error::io(folder, "cannot read"))?.path();
-        if has_picture_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::file(folder, "this folder holds no picture (.png, .jpg, .tiff)"));
-    }
-    Ok(files)
-}
-
-/// Whether the file's name says that it is a picture that can be written.
-pub fn has_picture_name(path: &Path) -> bool {
-    Format::of(path).is_some()
 }
 
 impl Photo {
@@ -145,8 +123,8 @@ impl Photo {
         self.planes.len() / (self.nx * self.ny)
     }
 
-    /// This picture with other intensities, `[planes, nx, ny]`, cut off below 0 and above 1 and rounded to its depth, so
-    /// that they are what a file of it holds.
+    /// This picture with other intensities, `[planes, nx, ny]`, cut off below 0 and above 1 and rounded to
+    /// its depth, so that they are what a file of it holds.
     pub fn with_planes(&self, planes: &[f64]) -> Self {
         assert_eq!(planes.len(), self.planes.len(), "as many intensities as before");
         let white = self.depth.white();
@@ -250,29 +228,6 @@ impl Photo {
 /// The cell of a field `[nx, ny]` that shows the pixel of this number, counted in rows from the top left.
 fn cell(pixel: usize, nx: usize, ny: usize) -> usize {
     (pixel % nx) * ny + (ny - 1 - pixel / nx)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Format {
-    Png,
-    Tiff,
-    Jpeg,
-}
-
-impl Format {
-    fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_lowercase().as_str() {
-            "png" => Some(Self::Png),
-            "tif" | "tiff" => Some(Self::Tiff),
-            "jpg" | "jpeg" => Some(Self::Jpeg),
-            _ => None,
-        }
-    }
-}
-
-/// Whether a picture of this name has lost something to its format already (JPEG).
-pub fn is_lossy(path: &Path) -> bool {
-    Format::of(path) == Some(Format::Jpeg)
 }
 
 #[cfg(test)]

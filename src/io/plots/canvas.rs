@@ -25,7 +25,8 @@ pub(crate) enum Align {
     Right,
 }
 
-/// Coordinates are in pixels from the top left corner, x to the right, y down. What lies outside is not drawn.
+/// Coordinates are in pixels from the top left corner, x to the right, y down. What lies outside is not
+/// drawn.
 pub(crate) struct Canvas {
     width: usize,
     height: usize,

@@ -25,7 +25,7 @@ const COLOURS: [Colour; 7] =
 
 /// One set of axes.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Panel {
+pub struct CurvePanel {
     /// Shown above, such as "x loss".
     pub title: String,
     /// Shown below the horizontal axis, such as "step".
@@ -57,7 +57,7 @@ pub struct Series {
 /// # Errors
 /// [`Error::Usage`] when there is no panel, or so many that the picture would be absurdly large;
 /// [`Error::Io`] when the file cannot be written.
-pub fn curves(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
+pub fn curves(path: &Path, title: &str, panels: &[CurvePanel]) -> Result<()> {
     let above = if title.is_empty() { 0 } else { 52 };
     let axes: Vec<Axes> = panels.iter().map(Axes::new).collect();
     let width = axes.iter().map(|axes| axes.left + WIDTH + RIGHT).sum();
@@ -78,7 +78,7 @@ pub fn curves(path: &Path, title: &str, panels: &[Panel]) -> Result<()> {
 }
 
 /// Every label once, in the order of first appearance; the place in this list decides the colour.
-fn labels(panels: &[Panel]) -> Vec<&str> {
+fn labels(panels: &[CurvePanel]) -> Vec<&str> {
     let mut labels = Vec::new();
     for series in panels.iter().flat_map(|panel| &panel.series) {
         if !labels.contains(&series.label.as_str()) {
@@ -131,7 +131,7 @@ struct Axes {
 }
 
 impl Axes {
-    fn new(panel: &Panel) -> Self {
+    fn new(panel: &CurvePanel) -> Self {
         let mut steps = (f64::INFINITY, f64::NEG_INFINITY);
         let mut logs = steps;
         let widen = |range: &mut (f64, f64), value: f64| *range = (range.0.min(value), range.1.max(value));
@@ -184,7 +184,7 @@ struct Plot<'a> {
 }
 
 impl Plot<'_> {
-    fn draw(&mut self, panel: &Panel, labels: &[&str]) {
+    fn draw(&mut self, panel: &CurvePanel, labels: &[&str]) {
         self.axes_and_grid(panel);
         let colour_of = |series: &Series| {
             let place = labels.iter().position(|&label| label == series.label).unwrap_or(0);
@@ -222,7 +222,7 @@ impl Plot<'_> {
         (self.x as f32 + self.axes.x(point.step), self.y as f32 + self.axes.y(point.value))
     }
 
-    fn axes_and_grid(&mut self, panel: &Panel) {
+    fn axes_and_grid(&mut self, panel: &CurvePanel) {
         let (x, y, axes) = (self.x, self.y, self.axes);
         let (middle, bottom) = (x + WIDTH as i64 / 2, y + HEIGHT as i64);
         for (ticks, colour) in [(&axes.y_fine, FINE_GRID), (&axes.y_ticks, GRID)] {
@@ -305,7 +305,7 @@ impl Plot<'_> {
 mod tests {
     use super::*;
 
-    fn draw(title: &str, panels: &[Panel]) -> image::RgbImage {
+    fn draw(title: &str, panels: &[CurvePanel]) -> image::RgbImage {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("p.png");
         curves(&path, title, panels).unwrap();
@@ -317,8 +317,8 @@ mod tests {
         Series { label: label.into(), steps, values: values.to_vec(), band: None }
     }
 
-    fn panel(series: Vec<Series>) -> Panel {
-        Panel { title: "x loss".into(), x_label: "step".into(), y_label: "loss".into(), series }
+    fn panel(series: Vec<Series>) -> CurvePanel {
+        CurvePanel { title: "x loss".into(), x_label: "step".into(), y_label: "loss".into(), series }
     }
 
     fn count(image: &image::RgbImage, colour: Colour) -> usize {

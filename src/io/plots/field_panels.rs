@@ -1,5 +1,5 @@
-//! Fields as images. The first axis, x, points to the right and the second, y, upward; so the cell (0, 0) is at
-//! the bottom left. Colours are those of inferno: dark is low, bright is high, grey is not a number.
+//! Fields as images. The first axis, x, points to the right and the second, y, upward; so the cell (0, 0) is
+//! at the bottom left. Colours are those of inferno: dark is low, bright is high, grey is not a number.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const BAR_WIDTH: usize = 24;
 
 /// One field with its title.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Panel {
+pub struct FieldPanel {
     /// Shown above the field.
     pub title: String,
     /// The cells, `nx * ny` of them, `[x, y]` with y contiguous.
@@ -38,7 +38,7 @@ pub struct Panel {
 /// # Errors
 /// [`Error::Usage`] when there is no panel, a field does not hold `nx * ny` cells, or the picture would be
 /// absurdly large; [`Error::Io`] when the file cannot be written.
-pub fn panels(path: &Path, rows: &[Vec<Panel>]) -> Result<()> {
+pub fn panels(path: &Path, rows: &[Vec<FieldPanel>]) -> Result<()> {
     let all = || rows.iter().flatten();
     all().try_for_each(|panel| check(&panel.field, panel.nx, panel.ny))?;
     let longest =
@@ -156,7 +156,7 @@ pub(crate) fn pixels(nx: usize, ny: usize) -> (usize, usize) {
 }
 
 /// The pixels a panel takes when its longer side takes `side`.
-fn size(panel: &Panel, side: usize) -> (usize, usize) {
+fn size(panel: &FieldPanel, side: usize) -> (usize, usize) {
     scaled(panel.nx, panel.ny, side)
 }
 
@@ -216,9 +216,9 @@ pub(crate) fn inferno(share: f64) -> Colour {
 mod tests {
     use super::*;
 
-    fn panel(title: &str, nx: usize, ny: usize, value: impl Fn(usize, usize) -> f32) -> Panel {
+    fn panel(title: &str, nx: usize, ny: usize, value: impl Fn(usize, usize) -> f32) -> FieldPanel {
         let field = (0..nx * ny).map(|i| value(i / ny, i % ny)).collect();
-        Panel { title: title.into(), field, nx, ny }
+        FieldPanel { title: title.into(), field, nx, ny }
     }
 
     fn place() -> (std::path::PathBuf, tempfile::TempDir) {
@@ -271,7 +271,7 @@ mod tests {
     #[test]
     fn wrong_sizes_are_refused() {
         let (path, _folder) = place();
-        let wrong = Panel { title: "w".into(), field: vec![0.0; 5], nx: 2, ny: 2 };
+        let wrong = FieldPanel { title: "w".into(), field: vec![0.0; 5], nx: 2, ny: 2 };
         assert!(matches!(panels(&path, &[vec![wrong]]), Err(Error::Usage(_))));
         assert!(matches!(panels(&path, &[]), Err(Error::Usage(_))));
         assert!(matches!(panels(&path, &[vec![]]), Err(Error::Usage(_))));

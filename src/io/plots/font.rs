@@ -1,64 +1,70 @@
-//! Text as coverage masks: DejaVu Sans, built into the binary, through plotters' ab_glyph.
+//! Text as coverage masks: DejaVu Sans, which is part of the program, drawn by ab_glyph.
 
-use std::sync::Once;
-
-use plotters::style::{FontDesc, FontFamily, FontStyle, register_font};
-
-/// Glyphs are drawn this many times larger and averaged, which smooths them and their spacing.
-const OVERSAMPLING: i32 = 3;
+use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
+use std::sync::LazyLock;
 
 /// The height of capitals and digits over the font size.
 const CAP_HEIGHT: f32 = 0.73;
 
-/// ab_glyph's size is from ascender to descender; the font size (em) is this much smaller.
-const LINE_HEIGHT: f64 = 1.164;
+/// The first letter starts this many pixels from the mask's left edge, so that what it has left of its origin
+/// shows.
+const LEFT: f32 = 1.0;
+
+static SANS: LazyLock<FontRef<'static>> =
+    LazyLock::new(|| FontRef::try_from_slice(dejavu::sans::regular()).expect("DejaVu Sans is a font"));
 
 /// How much of each pixel the ink of a text covers, in 0..=1, row by row from the top.
 pub(crate) struct Mask {
     pub(crate) width: usize,
     pub(crate) coverage: Vec<f32>,
-    /// The row halfway up the capitals and digits: what looks like the middle.
+    /// The row halfway up the capitals and digits, which looks like the middle of the text.
     pub(crate) middle: f32,
 }
 
-/// Draws one line of text; `size` is the font size in pixels.
+/// Draws one line of text; `size` is the font size (em) in pixels.
 pub(crate) fn render(text: &str, size: f32) -> Mask {
-    let font = font(size);
-    let width = width(text, size) as usize + 2;
-    let height = (1.5 * size).ceil() as usize;
     let baseline = (1.1 * size).round();
-    let fine_baseline = baseline as i32 * OVERSAMPLING;
-    // plotters puts the baseline at half of ab_glyph's size.
-    let shift = fine_baseline - (f64::from(OVERSAMPLING) * f64::from(size) * LINE_HEIGHT / 2.0) as i32;
-    let mut coverage = vec![0.0; width * height];
-    let weight = 1.0 / (OVERSAMPLING * OVERSAMPLING) as f32;
-    // Drawing fails only for an unregistered font, and this one is part of the binary.
-    let _ = font.draw(text, (OVERSAMPLING, shift), |x, y, ink| -> Result<(), std::convert::Infallible> {
-        let (x, y) = (x.div_euclid(OVERSAMPLING), y.div_euclid(OVERSAMPLING));
-        if (0..width as i32).contains(&x) && (0..height as i32).contains(&y) {
-            let pixel: &mut f32 = &mut coverage[y as usize * width + x as usize];
-            *pixel = (*pixel + weight * ink.clamp(0.0, 1.0)).min(1.0);
-        }
-        Ok(())
-    });
-    let middle = baseline - 0.5 * CAP_HEIGHT * size;
-    Mask { width, coverage, middle }
+    let (glyphs, length) = layout(text, size, baseline);
+    let width = length.ceil() as usize + 2;
+    let height = (1.5 * size).ceil() as usize;
+    let mut coverage: Vec<f32> = vec![0.0; width * height];
+    for outline in glyphs.into_iter().filter_map(|glyph| SANS.outline_glyph(glyph)) {
+        let corner = outline.px_bounds().min;
+        outline.draw(|column, row, ink| {
+            let (x, y) = (corner.x as i64 + i64::from(column), corner.y as i64 + i64::from(row));
+            if (0..width as i64).contains(&x) && (0..height as i64).contains(&y) {
+                let pixel = &mut coverage[y as usize * width + x as usize];
+                *pixel = (*pixel + ink.clamp(0.0, 1.0)).min(1.0);
+            }
+        });
+    }
+    Mask { width, coverage, middle: baseline - 0.5 * CAP_HEIGHT * size }
 }
 
 /// The width of a text in pixels.
 pub(crate) fn width(text: &str, size: f32) -> f32 {
-    font(size).box_size(text).map_or(0.0, |(width, _)| width as f32 / OVERSAMPLING as f32).ceil()
+    layout(text, size, 0.0).1.ceil()
 }
 
-fn font(size: f32) -> FontDesc<'static> {
-    static REGISTERED: Once = Once::new();
-    const NAME: &str = "DejaVu Sans";
-    REGISTERED.call_once(|| {
-        // The only failure is a file that is no font; the tests draw with this one.
-        let _ = register_font(NAME, FontStyle::Normal, dejavu::sans::regular());
-    });
-    let size = f64::from(OVERSAMPLING) * f64::from(size) * LINE_HEIGHT;
-    FontDesc::new(FontFamily::Name(NAME), size, FontStyle::Normal)
+/// The glyphs of a text beside each other on the baseline, and how far the last one reaches from the first.
+fn layout(text: &str, size: f32, baseline: f32) -> (Vec<Glyph>, f32) {
+    let font = SANS.as_scaled(scale(size));
+    let mut length = 0.0;
+    let mut glyphs: Vec<Glyph> = Vec::new();
+    for letter in text.chars() {
+        let mut glyph = font.scaled_glyph(letter);
+        length += glyphs.last().map_or(0.0, |last| font.kern(last.id, glyph.id));
+        glyph.position = point(LEFT + length, baseline);
+        length += font.h_advance(glyph.id);
+        glyphs.push(glyph);
+    }
+    (glyphs, length)
+}
+
+/// ab_glyph measures a font from its lowest to its highest letters, typography by its em.
+fn scale(size: f32) -> PxScale {
+    let em = SANS.units_per_em().unwrap_or(SANS.height_unscaled());
+    PxScale::from(size * SANS.height_unscaled() / em)
 }
 
 #[cfg(test)]
@@ -81,6 +87,15 @@ mod tests {
         let top = mask.coverage.chunks(mask.width).position(inked).unwrap();
         let bottom = mask.coverage.chunks(mask.width).rposition(inked).unwrap();
         assert!(((top + bottom + 1) as f32 / 2.0 - mask.middle).abs() < 1.5);
+    }
+
+    /// A digit of DejaVu Sans is 0.636 em wide, and a capital H 0.729 em high.
+    #[test]
+    fn sizes_are_those_of_the_em() {
+        assert_eq!(width("0000000000", 100.0), 637.0);
+        let mask = render("H", 100.0);
+        let inked = mask.coverage.chunks(mask.width).filter(|row| row.iter().any(|&ink| ink > 0.5)).count();
+        assert_eq!(inked, 73);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What a reconstruction did, as one picture: observation, reconstruction, what would be observed of it, and the
-//! residual between the two, side by side with their numbers.
+//! What a reconstruction did, as one picture: observation, reconstruction, what would be observed of it, and
+//! the residual between the two, side by side with their numbers.
 
 use crate::io::plots::canvas::{Align, BLACK, Canvas, Colour};
 use crate::io::plots::field_panels::{
@@ -18,13 +18,14 @@ const LINE: usize = 26;
 pub enum Palette {
     /// Fields of any values, in inferno between the least and the largest of them.
     Field,
-    /// Pictures of one grey plane or of red, green and blue: themselves, 0 to 1. The residual is shown around grey.
+    /// Pictures of one grey plane or of red, green and blue: themselves, 0 to 1. The residual is shown around
+    /// grey.
     Picture,
 }
 
 /// A field or picture with what is said about it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Panel {
+pub struct RestorationPanel {
     /// Above it.
     pub title: String,
     /// Below it, line by line.
@@ -35,20 +36,21 @@ pub struct Panel {
 
 /// One row of the report: panels on a common scale, then the residual on its own, symmetric around 0.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Row {
+pub struct RestorationRow {
     /// Truth (where it is known), observation, reconstruction, re-diffused reconstruction.
-    pub panels: Vec<Panel>,
+    pub panels: Vec<RestorationPanel>,
     /// Observation minus re-diffused reconstruction.
-    pub residual: Panel,
+    pub residual: RestorationPanel,
 }
 
 /// Draws rows of panels of `nx` × `ny` cells as a PNG file. All rows share the two scales.
 ///
 /// # Errors
-/// [`Error::Usage`] for nothing to draw, or panels of other sizes; [`Error::Io`] when the file cannot be written.
-pub fn draw(path: &Path, rows: &[Row], nx: usize, ny: usize, palette: Palette) -> Result<()> {
+/// [`Error::Usage`] for nothing to draw, or panels of other sizes; [`Error::Io`] when the file cannot be
+/// written.
+pub fn draw(path: &Path, rows: &[RestorationRow], nx: usize, ny: usize, palette: Palette) -> Result<()> {
     let all = || rows.iter().flat_map(|row| row.panels.iter().chain([&row.residual]));
-    let fits = |panel: &Panel| [nx * ny, 3 * nx * ny].contains(&panel.planes.len());
+    let fits = |panel: &RestorationPanel| [nx * ny, 3 * nx * ny].contains(&panel.planes.len());
     if rows.is_empty() || nx * ny == 0 || !all().all(fits) {
         return Err(Error::usage(format!("no field of {nx} x {ny} cells to draw")));
     }
@@ -62,7 +64,7 @@ pub fn draw(path: &Path, rows: &[Row], nx: usize, ny: usize, palette: Palette) -
     let ranges = [range, (-largest, largest)];
 
     let (width, height) = pixels(nx, ny);
-    let text_width = |panel: &Panel| {
+    let text_width = |panel: &RestorationPanel| {
         let captions = panel.caption.iter().map(|line| font::width(line, CAPTION_SIZE));
         captions.fold(font::width(&panel.title, TITLE_SIZE), f32::max) as usize
     };
@@ -105,7 +107,7 @@ pub fn draw(path: &Path, rows: &[Row], nx: usize, ny: usize, palette: Palette) -
 }
 
 /// The common range of the panels' values.
-fn span<'a>(panels: impl Iterator<Item = &'a Panel>) -> (f64, f64) {
+fn span<'a>(panels: impl Iterator<Item = &'a RestorationPanel>) -> (f64, f64) {
     let values: Vec<f32> = panels.flat_map(|panel| &panel.planes).map(|&v| v as f32).collect();
     common_range(values.iter())
 }
@@ -129,16 +131,16 @@ fn grey(share: f64) -> u8 {
 mod tests {
     use super::*;
 
-    fn panel(title: &str, value: f64, planes: usize) -> Panel {
+    fn panel(title: &str, value: f64, planes: usize) -> RestorationPanel {
         let caption = vec!["PSNR 25.00 dB, SSIM 0.700".to_owned()];
-        Panel { title: title.into(), caption, planes: vec![value; planes * 32 * 16] }
+        RestorationPanel { title: title.into(), caption, planes: vec![value; planes * 32 * 16] }
     }
 
     fn draw_row(palette: Palette, planes: usize) -> image::RgbImage {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.png");
         let panels = ["observation", "reconstruction", "re-diffused"];
-        let row = Row {
+        let row = RestorationRow {
             panels: panels.iter().zip([0.25, 1.0, 0.0]).map(|(t, v)| panel(t, v, planes)).collect(),
             residual: panel("residual", -0.5, planes),
         };
@@ -161,7 +163,7 @@ mod tests {
     fn wrong_sizes_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("r.png");
-        let row = Row { panels: vec![panel("a", 0.0, 1)], residual: panel("r", 0.0, 1) };
+        let row = RestorationRow { panels: vec![panel("a", 0.0, 1)], residual: panel("r", 0.0, 1) };
         assert!(draw(&path, &[], 32, 16, Palette::Field).is_err());
         assert!(draw(&path, &[row], 32, 17, Palette::Field).is_err());
         assert!(!path.exists());

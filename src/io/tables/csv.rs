@@ -25,11 +25,12 @@ impl Table {
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Opens the file to go on after the lines of `steps`, and returns these. Everything after them is dropped,
-    /// a line that was half written too.
+    /// Opens the file to go on after the lines of `steps`, and returns these. Everything after them is
+    /// dropped, a line that was half written too.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::File`], naming the step, when one of the lines is missing. The file is as it was then.
+    /// [`Error::Io`]; [`Error::File`], naming the step, when one of the lines is missing. The file is as it
+    /// was then.
     pub(crate) fn resume<const N: usize>(
         path: &Path,
         header: &str,
@@ -48,8 +49,8 @@ impl Table {
             let line = lines.next().and_then(parse::<N>).filter(|line| line.0 == step);
             kept.push(line.ok_or_else(|| {
                 let what = format!(
-                    "step {step}, which the checkpoint has passed, is missing or damaged; put the file back as it \
-                     was, or start a new run"
+                    "step {step}, which the checkpoint has passed, is missing or damaged; put the file back \
+                     as it was, or start a new run"
                 );
                 Error::file(path, what)
             })?);
@@ -62,7 +63,8 @@ impl Table {
         Ok((Self { file, path: path.to_owned() }, kept))
     }
 
-    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole
+    /// lines.
     pub(crate) fn append<const N: usize>(&mut self, row: &Line<N>) -> Result<()> {
         self.file.write_all(line(row).as_bytes()).map_err(Error::io(&self.path, "cannot write"))
     }

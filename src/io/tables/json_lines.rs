@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::io::atomic;
-use crate::io::tables::metrics::Row;
+use crate::io::tables::metrics::MetricsRow;
 use crate::{Error, Result};
 
 /// The file while it grows.
@@ -16,22 +16,23 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Writes `rows`, and takes more. A file already there is replaced: `metrics.csv` alone says what has been done,
-    /// so that a run which goes on has each step once, whatever an interruption has left here.
+    /// Writes `rows`, and takes more. A file already there is replaced: `metrics.csv` alone says what has
+    /// been done, so that a run which goes on has each step once, whatever an interruption has left here.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written; [`Error::File`] when a folder is in its place.
-    pub fn create(path: &Path, rows: &[Row]) -> Result<Self> {
+    pub fn create(path: &Path, rows: &[MetricsRow]) -> Result<Self> {
         atomic::write(path, |out| rows.iter().try_for_each(|row| out.write_all(line(row)?.as_bytes())))?;
         let file = OpenOptions::new().append(true).open(path).map_err(Error::io(path, "cannot open"))?;
         Ok(Self { file, path: path.to_owned() })
     }
 
-    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole
+    /// lines.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be written.
-    pub fn append(&mut self, row: &Row) -> Result<()> {
+    pub fn append(&mut self, row: &MetricsRow) -> Result<()> {
         let written = line(row).and_then(|line| self.file.write_all(line.as_bytes()));
         written.map_err(Error::io(&self.path, "cannot write"))
     }
@@ -46,7 +47,7 @@ impl JsonLines {
 }
 
 /// Numbers read back as the same f64; JSON has neither infinities nor NaN, and null stands for them.
-fn line(row: &Row) -> std::io::Result<String> {
+fn line(row: &MetricsRow) -> std::io::Result<String> {
     Ok(serde_json::to_string(row)? + "\n")
 }
 
@@ -55,8 +56,8 @@ mod tests {
     use super::*;
     use crate::io::tables::metrics::HEADER;
 
-    fn row(step: u64) -> Row {
-        Row {
+    fn row(step: u64) -> MetricsRow {
+        MetricsRow {
             step,
             loss_mean: 1.0 / 3.0,
             x_l2_mean: f64::NAN,

@@ -11,12 +11,12 @@ pub const HEADER: &str = "step,loss_mean,x_l2_mean,x_l2_std,x_l2_min,x_l2_max,y_
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Row {
+pub struct MetricsRow {
     /// The training step, counted from 0.
     pub step: u64,
     /// The mean over the batch of the loss that was differentiated; NaN where the step was skipped.
     pub loss_mean: f64,
-    /// The mean over the batch of ½ Σ (x* − x)², summed over the cells (SPEC section 4).
+    /// The mean over the batch of ½ Σ (x* − x)², summed over the cells (method §4).
     pub x_l2_mean: f64,
     /// Its standard deviation over the batch.
     pub x_l2_std: f64,
@@ -30,7 +30,7 @@ pub struct Row {
     pub seconds: f64,
 }
 
-impl Row {
+impl MetricsRow {
     /// Whether the step's update was left out, since a loss or a gradient was not finite.
     pub fn is_skipped(&self) -> bool {
         self.loss_mean.is_nan()
@@ -70,21 +70,23 @@ impl MetricsFile {
         Table::create(path, HEADER).map(Self)
     }
 
-    /// Opens the file to go on with step `step`, and returns the rows before it. Those from it on are dropped.
+    /// Opens the file to go on with step `step`, and returns the rows before it. Those from it on are
+    /// dropped.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row before `step` is missing or damaged. The file is as it
-    /// was then.
-    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<Row>)> {
+    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row before `step` is missing or damaged. The file
+    /// is as it was then.
+    pub fn resume(path: &Path, step: u64) -> Result<(Self, Vec<MetricsRow>)> {
         let (table, lines) = Table::resume(path, HEADER, 0..step)?;
-        Ok((Self(table), lines.into_iter().map(Row::of).collect()))
+        Ok((Self(table), lines.into_iter().map(MetricsRow::of).collect()))
     }
 
-    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole lines.
+    /// Appends one line. It is handed to the system in one unbuffered write, so that a reader sees whole
+    /// lines.
     ///
     /// # Errors
     /// [`crate::Error::Io`] when the file cannot be written.
-    pub fn append(&mut self, row: &Row) -> Result<()> {
+    pub fn append(&mut self, row: &MetricsRow) -> Result<()> {
         self.0.append(&row.line())
     }
 
@@ -97,10 +99,10 @@ impl MetricsFile {
 /// Reads the rows of a metrics file; their numbers are exactly those that were written.
 ///
 /// # Errors
-/// [`crate::Error::Io`] when the file cannot be read; [`crate::Error::File`], naming the line, when the header is
-/// another one, a line does not hold eight numbers, or the last line was cut short.
-pub fn read(path: &Path) -> Result<Vec<Row>> {
-    Ok(csv::read(path, HEADER)?.into_iter().map(Row::of).collect())
+/// [`crate::Error::Io`] when the file cannot be read; [`crate::Error::File`], naming the line, when the
+/// header is another one, a line does not hold eight numbers, or the last line was cut short.
+pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
+    Ok(csv::read(path, HEADER)?.into_iter().map(MetricsRow::of).collect())
 }
 
 #[cfg(test)]
@@ -108,9 +110,9 @@ mod tests {
     use super::*;
     use crate::Error;
 
-    fn row(step: u64) -> Row {
+    fn row(step: u64) -> MetricsRow {
         let third = step as f64 / 3.0;
-        Row {
+        MetricsRow {
             step,
             loss_mean: third,
             x_l2_mean: 812.25,
@@ -144,7 +146,7 @@ mod tests {
     fn not_a_number_survives() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("metrics.csv");
-        let nan = Row { loss_mean: f64::NAN, ..row(2) };
+        let nan = MetricsRow { loss_mean: f64::NAN, ..row(2) };
         MetricsFile::create(&path).unwrap().append(&nan).unwrap();
         assert!(read(&path).unwrap()[0].loss_mean.is_nan());
     }

@@ -10,7 +10,7 @@ pub const HEADER: &str = "step,x_l2_mean,y_l2_mean";
 
 /// One line of the table.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Row {
+pub struct ValidationRow {
     /// Updates that the network has had.
     pub step: u64,
     /// The mean over the held-out fields of ½ Σ (x* − x)², summed over the cells.
@@ -19,8 +19,8 @@ pub struct Row {
     pub y_l2_mean: f64,
 }
 
-fn of((step, [x_l2_mean, y_l2_mean]): Line<2>) -> Row {
-    Row { step, x_l2_mean, y_l2_mean }
+fn of((step, [x_l2_mean, y_l2_mean]): Line<2>) -> ValidationRow {
+    ValidationRow { step, x_l2_mean, y_l2_mean }
 }
 
 /// The file while it grows.
@@ -28,13 +28,13 @@ fn of((step, [x_l2_mean, y_l2_mean]): Line<2>) -> Row {
 pub struct ValidationFile(Table);
 
 impl ValidationFile {
-    /// Opens the file to go on after update `step`, with a row every `every` updates, and returns the rows up to it.
-    /// Those beyond are dropped; from step 0 on a new file is made.
+    /// Opens the file to go on after update `step`, with a row every `every` updates, and returns the rows up
+    /// to it. Those beyond are dropped; from step 0 on a new file is made.
     ///
     /// # Errors
-    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row up to `step` is missing or damaged. The file is as it
-    /// was then.
-    pub fn resume(path: &Path, step: u64, every: u64) -> Result<(Self, Vec<Row>)> {
+    /// [`crate::Error::Io`]; [`crate::Error::File`] when a row up to `step` is missing or damaged. The file
+    /// is as it was then.
+    pub fn resume(path: &Path, step: u64, every: u64) -> Result<(Self, Vec<ValidationRow>)> {
         let steps = (1..=step / every).map(|i| i * every);
         let (table, lines) = Table::resume(path, HEADER, steps)?;
         Ok((Self(table), lines.into_iter().map(of).collect()))
@@ -44,7 +44,7 @@ impl ValidationFile {
     ///
     /// # Errors
     /// [`crate::Error::Io`] when the file cannot be written.
-    pub fn append(&mut self, row: &Row) -> Result<()> {
+    pub fn append(&mut self, row: &ValidationRow) -> Result<()> {
         self.0.append(&(row.step, [row.x_l2_mean, row.y_l2_mean]))
     }
 
@@ -58,6 +58,6 @@ impl ValidationFile {
 ///
 /// # Errors
 /// [`crate::Error::Io`] and [`crate::Error::File`], as there.
-pub fn read(path: &Path) -> Result<Vec<Row>> {
+pub fn read(path: &Path) -> Result<Vec<ValidationRow>> {
     Ok(csv::read(path, HEADER)?.into_iter().map(of).collect())
 }

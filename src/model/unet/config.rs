@@ -1,57 +1,59 @@
 //! The choices that make an architecture (docs/network.md).
 
 use crate::model::Activation;
+use crate::model::choice::choice;
+use crate::model::setting::{Range, on_off, settings};
 use crate::{Error, Result};
 use std::fmt;
 
-/// The largest batch: one workgroup per sample must fit into one axis of a dispatch.
+/// How many levels a network can have.
+pub const LEVELS: Range = Range::Within(1, 6);
+
+/// The largest batch: kernels have one workgroup per sample along one axis of a dispatch.
 pub const MAX_BATCH: usize = 65535;
 
-/// What a 3×3 convolution reads beyond the border.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Padding {
-    /// The opposite side, as on a torus: PhiFlow 2's network.
-    #[default]
-    Circular,
-    /// Zeros: PhiFlow 3's network.
-    Zero,
-}
-
-impl fmt::Display for Padding {
-    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        f.write_str(match self {
-            Self::Circular => "circular",
-            Self::Zero => "zero",
-        })
+choice! {
+    /// What a 3×3 convolution reads beyond the border.
+    #[derive(Default)]
+    pub enum Padding {
+        /// The opposite side, as on a torus and in PhiFlow 2's network.
+        #[default]
+        Circular = "circular",
+        /// Zeros, as in PhiFlow 3's network.
+        Zero = "zero",
     }
 }
 
-/// The architecture.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UNetConfig {
-    /// Channels per level from the finest to the coarsest: 1 to 6 entries, each a positive multiple of 8.
-    pub filters: Vec<usize>,
-    /// Padding of every 3×3 convolution.
-    pub padding: Padding,
-    /// The first activation of every double convolution, whose second is ReLU whatever this is, as in the reference;
-    /// both activations of residual blocks.
-    pub activation: Activation,
-    /// Whether batch norms follow the 3×3 convolutions; else it is their biases that count.
-    pub batch_norm: bool,
-    /// Whether residual blocks take the place of double convolutions ([`ResBlock`](crate::model::unet::ResBlock)).
-    pub res_blocks: bool,
-}
-
-impl Default for UNetConfig {
-    fn default() -> Self {
-        Self {
-            filters: vec![16; 4],
-            padding: Padding::Circular,
-            activation: Activation::Relu,
-            batch_norm: true,
-            res_blocks: false,
-        }
+settings! {
+    /// The architecture.
+    #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+    #[serde(default)]
+    #[cfg_attr(feature = "cli", derive(clap::Args), group(skip))]
+    pub struct UNetConfig {
+        /// Filters of all levels, or a list from the finest to the coarsest such as 16,32,48,64 (multiples of
+        /// 8).
+        #[cfg_attr(feature = "cli", arg(long, value_delimiter = ','))]
+        pub filters: Vec<usize> = vec![16; 4];
+        /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3).
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub padding: Padding = Padding::Circular;
+        /// The first activation of every double convolution, whose second is ReLU as in the reference; both
+        /// activations of residual blocks (docs/network.md).
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub activation: Activation = Activation::Relu;
+        /// Batch norm behind the convolutions; without it their biases are trained (docs/network.md).
+        #[cfg_attr(feature = "cli", arg(
+            long,
+            value_name = "on|off",
+            action = clap::ArgAction::Set,
+            value_parser = on_off::parse,
+        ))]
+        #[serde(with = "on_off")]
+        pub batch_norm: bool = true;
+        /// Residual blocks in the place of double convolutions (docs/network.md).
+        #[cfg_attr(feature = "cli", arg(long))]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub res_blocks: bool = false;
     }
 }
 
@@ -67,22 +69,30 @@ impl fmt::Display for UNetConfig {
 }
 
 impl UNetConfig {
-    /// A network of `levels` levels; `filters` holds one number for all levels or one for each. What is not said is as
-    /// in the default.
+    /// A network of 1 to 6 levels with multiples of 8 up to 1024 as `filters`: one number for all levels or
+    /// one for each. Everything else is as in the default.
+    ///
+    /// # Errors
+    /// As [`UNetConfig::with_levels`].
     pub fn new(levels: usize, filters: &[usize], padding: Padding) -> Result<Self> {
-        if !(1..=6).contains(&levels) {
-            return Err(Error::usage(format!("levels {levels}: must be from 1 to 6")));
-        }
-        if let Some(bad) = filters.iter().find(|&&f| f == 0 || f % 8 != 0 || f > 1024) {
+        Self { filters: filters.to_vec(), padding, ..Self::default() }.with_levels(levels)
+    }
+
+    /// This architecture with `levels` levels: a single number in `filters` is meant for all of them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for impossible numbers, and where there are neither one nor `levels` of them.
+    pub fn with_levels(self, levels: usize) -> Result<Self> {
+        LEVELS.check("levels", levels as f64)?;
+        if let Some(bad) = self.filters.iter().find(|&&f| f == 0 || f % 8 != 0 || f > 1024) {
             return Err(Error::usage(format!("filters {bad}: must be a multiple of 8 from 8 to 1024")));
         }
-        let of = |filters| Self { filters, padding, ..Self::default() };
-        match filters {
-            [one] => Ok(of(vec![*one; levels])),
-            list if list.len() == levels => Ok(of(list.to_vec())),
-            list => Err(Error::usage(format!(
+        match self.filters[..] {
+            [one] => Ok(Self { filters: vec![one; levels], ..self }),
+            _ if self.filters.len() == levels => Ok(self),
+            _ => Err(Error::usage(format!(
                 "filters: {} numbers for {levels} levels; give one number, or one for each level",
-                list.len()
+                self.filters.len()
             ))),
         }
     }
@@ -92,13 +102,18 @@ impl UNetConfig {
         self.filters.len()
     }
 
-    /// Checks that `batch` fields of `nx` × `ny` cells can pass: sides divisible by 2^(levels-1), and more than
-    /// one value per channel at the bottom, since batch normalisation of a single value has no variance.
+    /// Checks that the network can take `batch` fields of `nx` × `ny` cells.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless both sides are divisible by 2^(levels-1), the batch is from 1 to
+    /// [`MAX_BATCH`], and batch norms have more than one value per channel at the coarsest level: a single
+    /// value has no variance.
     pub fn check_input(&self, batch: usize, nx: usize, ny: usize) -> Result<()> {
         let divisor = 1 << (self.levels() - 1);
         if !nx.is_multiple_of(divisor) || !ny.is_multiple_of(divisor) {
             return Err(Error::usage(format!(
-                "size {nx}x{ny}: each side must be divisible by {divisor} for {} levels; use fewer levels or a larger size",
+                "size {nx}x{ny}: each side must be divisible by {divisor} for {} levels; use fewer levels or \
+                 a larger size",
                 self.levels()
             )));
         }
@@ -107,7 +122,8 @@ impl UNetConfig {
         }
         if self.batch_norm && batch * (nx / divisor) * (ny / divisor) == 1 {
             return Err(Error::usage(format!(
-                "batch 1 with a 1x1 coarsest level ({nx}x{ny}, {} levels): batch normalisation needs more than one value; use a larger batch or fewer levels",
+                "batch 1 with a 1x1 coarsest level ({nx}x{ny}, {} levels): batch normalisation needs more \
+                 than one value; use a larger batch or fewer levels",
                 self.levels()
             )));
         }

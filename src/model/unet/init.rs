@@ -1,23 +1,24 @@
-//! Initial weights, drawn from the distributions of PyTorch's defaults (SPEC 5).
+//! Initial weights, drawn from the distributions of PyTorch's defaults (method §5).
 
 use crate::model::rng::{Purpose, Random};
 use crate::model::unet::{Place, UNet};
 
-/// Weights, running statistics and the number of batches they have seen.
+/// Parameters, running statistics and the number of batches that they have seen.
 #[derive(Clone, Debug, PartialEq)]
 pub struct State {
     /// Flat parameters in the order of [`UNet::entries`].
     pub params: Vec<f32>,
-    /// Flat running means and variances.
+    /// Flat running means and variances, in the same order.
     pub buffers: Vec<f32>,
     /// Training batches that have gone into the running statistics.
     pub batches_tracked: i64,
 }
 
 impl State {
-    /// A fresh network: convolutions uniform in ±1/√fan_in, batch norm γ = 1, β = 0, running mean 0, variance 1.
+    /// A fresh network: weights and biases of convolutions are uniform in ±1/√fan_in, batch norms have γ = 1,
+    /// β = 0, a running mean of 0 and a running variance of 1.
     ///
-    /// The tensor at position i of the state dict has its own stream, keyed by (seed, i).
+    /// The tensor at position i of the state dict has a random stream of its own, keyed by (seed, i).
     pub fn new(net: &UNet, seed: u64) -> Self {
         let mut params = vec![0.0; net.param_count];
         let mut buffers = vec![0.0; net.buffer_count];
@@ -50,7 +51,7 @@ mod tests {
     use crate::model::UNetConfig;
 
     #[test]
-    fn bounds_are_those_of_the_spec() {
+    fn bounds_are_those_of_the_method() {
         let net = UNet::new(&UNetConfig::default());
         let state = State::new(&net, 0);
         for (name, bound) in [

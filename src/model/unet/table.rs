@@ -1,18 +1,41 @@
-//! The table of a network's parameters while its modules are laid out, one after the other (SPEC 8).
+//! The table of a network's parameters while its modules are laid out, one after the other (method §8).
 
 use crate::model::Activation;
-use crate::model::unet::{BatchNorm, Conv, Entry, Padding, Place, Source, UNetConfig};
+use crate::model::unet::config::{Padding, UNetConfig};
+use crate::model::unet::layout::{BatchNorm, Conv, Entry, Input, Place};
 
 /// The table so far.
 #[derive(Default)]
 pub(crate) struct Table {
     pub(crate) config: UNetConfig,
+    /// The tensors in state-dict order.
     pub(crate) entries: Vec<Entry>,
+    /// Length of the flat parameters.
     pub(crate) params: usize,
+    /// Length of the flat running statistics.
     pub(crate) buffers: usize,
 }
 
 impl Table {
+    /// Adds the modules in the order of the reference's state dict, inc, down1, up1, down2, up2, …; returns
+    /// the convolutions of each in the order of execution, down to the coarsest level and up again. What they
+    /// read is not known yet.
+    pub(crate) fn modules(&mut self) -> Vec<Vec<Conv>> {
+        let f = self.config.filters.clone();
+        let levels = f.len();
+        let mut down = vec![self.module("inc", 0, [1, f[0], f[0]])];
+        let mut up = Vec::new();
+        for i in 1..levels {
+            down.push(self.module(&format!("down{i}.conv"), i, [f[i - 1], f[i], f[i]]));
+            // up1 is the coarsest one.
+            let (low, skip) = (f[levels - i], f[levels - i - 1]);
+            let name = format!("up{i}.conv");
+            up.push(self.module(&name, levels - 1 - i, [low + skip, (low + skip) / 2, skip]));
+        }
+        down.into_iter().chain(up).collect()
+    }
+
+    /// Adds a tensor of parameters and returns its offset.
     pub(crate) fn param(&mut self, name: &str, shape: &[usize], dead: bool, bound: f64) -> usize {
         let offset = self.params;
         self.params += shape.iter().product::<usize>();
@@ -29,9 +52,8 @@ impl Table {
         offset
     }
 
-    /// The convolutions of a block from c[0] to c[2] channels in the order of execution; their sources are set once all
-    /// layers are known.
-    pub(crate) fn block(&mut self, module: &str, level: usize, c: [usize; 3]) -> Vec<Conv> {
+    /// The convolutions of a module from c[0] to c[2] channels in the order of execution.
+    fn module(&mut self, module: &str, level: usize, c: [usize; 3]) -> Vec<Conv> {
         if self.config.res_blocks {
             self.res_block(module, level, c[0], c[2])
         } else {
@@ -52,7 +74,8 @@ impl Table {
         layers.map(layer).into()
     }
 
-    /// A [`crate::model::unet::ResBlock`], in the state dict in the order in which the reference makes its modules.
+    /// A [`ResBlock`](crate::model::unet::layout::ResBlock); the order of its tensors is that of the
+    /// reference.
     fn res_block(&mut self, module: &str, level: usize, c_in: usize, c_out: usize) -> Vec<Conv> {
         let activation = self.config.activation;
         let sample = (c_in != c_out).then(|| {
@@ -69,9 +92,10 @@ impl Table {
         [(1, c_in), (2, c_out)].map(layer).into_iter().chain(sample).collect()
     }
 
-    /// Marks the parameters of a block's shortcut that change nothing. The mean shift cancels a shift of the last block's
-    /// sum; batch norms cancel that of another, which stays the same everywhere unless zeros come in at the border, and
-    /// the scale of the only channel.
+    /// Marks the parameters of a block's shortcut that change nothing. The mean shift cancels a constant that
+    /// is added to the last block's sum. Batch norms cancel a constant that is added to another block's sum,
+    /// unless zero padding makes it differ at the border, and they cancel the scale of a single input
+    /// channel.
     fn mark_dead(&mut self, module: &str, level: usize, c_in: usize) {
         let UNetConfig { padding, batch_norm, .. } = self.config;
         let last = level == 0 && (module != "inc" || self.config.levels() == 1);
@@ -85,14 +109,14 @@ impl Table {
         }
     }
 
-    /// A convolution whose batch norm and source are not known yet.
+    /// A convolution; its batch norm and what it reads are not known yet.
     fn conv(&mut self, name: &str, level: usize, c: [usize; 2], taps: usize, activation: Activation) -> Conv {
         let ([c_in, c_out], side) = (c, taps.isqrt());
         let bound = 1.0 / ((taps * c_in) as f64).sqrt();
         let weight = self.param(&format!("{name}.weight"), &[c_out, c_in, side, side], false, bound);
         let bias = self.param(&format!("{name}.bias"), &[c_out], self.config.batch_norm, bound);
-        let (name, source) = (name.to_owned(), Source::Field);
-        Conv { name, level, source, c_in, c_out, taps, activation, weight, bias, norm: None }
+        let (name, input) = (name.to_owned(), Input::Field);
+        Conv { name, level, input, c_in, c_out, taps, activation, weight, bias, norm: None }
     }
 
     /// A batch norm, if the network has them.

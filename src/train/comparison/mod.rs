@@ -1,6 +1,7 @@
 //! Several methods side by side: trained on the same data from the same weights, tried on the same fields,
 //! beside the classical ones that need no training.
 
+#[cfg(feature = "pictures")]
 pub mod report;
 
 use crate::Result;

@@ -1,9 +1,9 @@
 //! What `unheat compare` leaves besides the runs: curves, reconstructions, and a report as Markdown and as
 //! one HTML file with the pictures in it.
 
-use crate::io::plots::curves::{self, Panel, Series};
-use crate::io::plots::field_panels::{self, Panel as Picture};
-use crate::io::tables::metrics::Row;
+use crate::io::plots::curves::{self, CurvePanel, Series};
+use crate::io::plots::field_panels::{self, FieldPanel};
+use crate::io::tables::metrics::MetricsRow;
 use crate::io::{atomic, html};
 use crate::train::comparison::{Score, Trial};
 use crate::train::config::TrainConfig;
@@ -22,12 +22,12 @@ pub struct Trained {
     /// Its name in legends and tables.
     pub name: String,
     /// Its `metrics.csv`.
-    pub rows: Vec<Row>,
+    pub rows: Vec<MetricsRow>,
 }
 
 /// Draws `curves.png`: the x loss of every method, and the y loss, averaged over neighbouring steps.
 pub fn curves(path: &Path, config: &TrainConfig, methods: &[Trained]) -> Result<()> {
-    let panel = |title: String, y_label: &str, values: &dyn Fn(&[Row]) -> Vec<f64>| Panel {
+    let panel = |title: String, y_label: &str, values: &dyn Fn(&[MetricsRow]) -> Vec<f64>| CurvePanel {
         title,
         x_label: "step".to_owned(),
         y_label: y_label.to_owned(),
@@ -41,7 +41,8 @@ pub fn curves(path: &Path, config: &TrainConfig, methods: &[Trained]) -> Result<
             })
             .collect(),
     };
-    let column = |rows: &[Row], pick: fn(&Row) -> f64| rows.iter().map(pick).collect::<Vec<f64>>();
+    let column =
+        |rows: &[MetricsRow], pick: fn(&MetricsRow) -> f64| rows.iter().map(pick).collect::<Vec<f64>>();
     let panels = [
         panel("x loss (mean)".to_owned(), "½‖x* − x‖²", &|rows| column(rows, |row| row.x_l2_mean)),
         panel(format!("y loss (mean of {} steps)", 2 * SMOOTHING + 1), "½‖y* − y‖²", &|rows| {
@@ -64,10 +65,14 @@ pub fn reconstructions(path: &Path, trial: &Trial, scores: &[Score]) -> Result<(
     let heat = trial.heat;
     let cells = heat.cells();
     let drawn = DRAWN.min(trial.truth.len() / cells);
-    let picture =
-        |title: &str, field: Vec<f32>| Picture { title: title.to_owned(), field, nx: heat.nx, ny: heat.ny };
+    let picture = |title: &str, field: Vec<f32>| FieldPanel {
+        title: title.to_owned(),
+        field,
+        nx: heat.nx,
+        ny: heat.ny,
+    };
     let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
-    let rows: Vec<Vec<Picture>> = (0..drawn)
+    let rows: Vec<Vec<FieldPanel>> = (0..drawn)
         .map(|sample| {
             let range = sample * cells..(sample + 1) * cells;
             let mut row = vec![

@@ -1,30 +1,47 @@
 //! Settings as TOML: a run's `config.toml`, and the files of `--config`.
 
+use crate::io::arrays::{npy, weights};
+use crate::model::UNetConfig;
 use crate::train::config::TrainConfig;
+use crate::train::config::size::Size;
+use crate::train::picture_crops::is_pictures;
 use crate::{Error, Result};
-use serde::de::{DeserializeOwned, Deserializer, Error as _, Visitor, value};
-use serde::forward_to_deserialize_any;
 use std::path::Path;
-use toml::Table;
+use toml::de::DeTable;
+use toml::{Table, Value};
+
+/// The names of all settings, as files have them.
+pub fn keys() -> impl Iterator<Item = &'static str> {
+    let own = TrainConfig::NAMES.iter().copied().filter(|name| *name != "net");
+    own.chain(UNetConfig::NAMES.iter().copied())
+}
 
 /// Reads a file of settings. Its keys are those of [`TrainConfig`], and `others`.
 ///
 /// # Errors
-/// [`Error::Io`]; [`Error::File`] for what is not TOML, and for unknown keys, with the nearest known one.
+/// [`Error::Io`]; [`Error::File`] for what is not TOML, and for unknown keys, with the line and the nearest
+/// known key.
 pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
     let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
-    let table: Table = text.parse().map_err(|e: toml::de::Error| {
-        let line = e.span().map_or(1, |span| 1 + text[..span.start.min(text.len())].matches('\n').count());
+    let line = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
+    let syntax = |e: toml::de::Error| {
+        let line = e.span().map_or(1, |span| line(span.start));
         Error::file(path, format!("line {line}: {}", e.message()))
-    })?;
-    let known = || keys::<TrainConfig>().iter().chain(others);
-    if let Some(unknown) = table.keys().find(|key| known().all(|known| known != key)) {
-        let likeness = |known: &str| strsim::jaro_winkler(known, &unknown.replace('-', "_"));
-        let nearest =
-            known().max_by(|a, b| likeness(a).total_cmp(&likeness(b))).expect("settings have names");
-        return Err(Error::file(path, format!("`{unknown}` is no setting; do you mean `{nearest}`?")));
+    };
+    let mut known: Vec<&str> = keys().collect();
+    known.extend(others);
+    let table = DeTable::parse(&text).map_err(syntax)?;
+    if let Some(key) = table.get_ref().keys().find(|key| known.iter().all(|known| known != key.get_ref())) {
+        let (line, key) = (line(key.span().start), key.get_ref());
+        let likeness = |known: &str| strsim::jaro_winkler(known, &key.replace('-', "_"));
+        let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        let nearest = nearest.expect("there are settings, and they have names");
+        return Err(Error::file(
+            path,
+            format!("line {line}: `{key}` is no setting; do you mean `{nearest}`?"),
+        ));
     }
-    Ok(table)
+    text.parse().map_err(syntax)
 }
 
 /// The configuration that `table`, read from `path`, holds; what it leaves out has its default.
@@ -32,13 +49,54 @@ pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
 /// # Errors
 /// [`Error::File`] for a value of the wrong type, naming it.
 pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
+    let defaults = self::table(&TrainConfig::default())?;
+    let with = |some: Table| defaults.clone().into_iter().chain(some).collect::<Table>();
     // Key by key first, so that the error can name one.
     for (key, value) in table {
         let one = Table::from_iter([(key.clone(), value.clone())]);
-        one.try_into::<TrainConfig>()
+        with(one)
+            .try_into::<TrainConfig>()
             .map_err(|e| Error::file(path, format!("{key} = {value}: {}", e.message())))?;
     }
-    table.clone().try_into().map_err(|e| Error::file(path, e.message()))
+    with(table.clone()).try_into().map_err(|e| Error::file(path, e.message()))
+}
+
+/// As [`config`], but what `table` leaves out is that of the weights and data that it names, where it is
+/// known from them: the architecture, and the size of the grid.
+///
+/// # Errors
+/// As there, and where those files cannot be read.
+pub fn config_with_files(table: &Table, path: &Path) -> Result<TrainConfig> {
+    let config = config(table, path)?;
+    let mut found = Table::new();
+    if let Some(path) = &config.weights {
+        found = architecture(&weights::read(path)?.0.config)?;
+    }
+    let fields = config.data.as_ref().or(config.observations.as_ref()).filter(|path| !is_pictures(path));
+    if let (Some(path), false) = (fields, table.contains_key("size")) {
+        let [_, nx, ny] = npy::shape(path)?;
+        found.insert("size".to_owned(), Size { nx, ny }.to_string().into());
+    }
+    found.extend(table.clone());
+    self::config(&found, path)
+}
+
+/// The settings of a network, `levels` among them.
+pub(crate) fn architecture(net: &UNetConfig) -> Result<Table> {
+    let mut table = Table::try_from(net).map_err(unwritable)?;
+    table.insert("levels".to_owned(), Value::Integer(net.levels() as i64));
+    Ok(table)
+}
+
+/// A setting's value as a flag has it, without the quotes and brackets of TOML; `none` where it is not set.
+pub fn words(value: Option<&Value>) -> String {
+    match value {
+        None => "none".to_owned(),
+        Some(Value::String(text)) => text.clone(),
+        Some(Value::Float(number)) => number.to_string(),
+        Some(Value::Array(list)) => list.iter().map(|v| words(Some(v))).collect::<Vec<_>>().join(","),
+        Some(other) => other.to_string(),
+    }
 }
 
 /// The settings as a table.
@@ -46,42 +104,32 @@ pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
 /// # Errors
 /// [`Error::Usage`] for a value that TOML cannot hold.
 pub fn table(config: &TrainConfig) -> Result<Table> {
-    config.check_names()?;
-    Table::try_from(config)
-        .map_err(|e| Error::usage(format!("these settings cannot be written as TOML: {e}")))
+    let paths = [
+        &config.weights,
+        &config.data,
+        &config.observations,
+        &config.validation_data,
+        &config.save_gradients,
+    ];
+    if let Some(path) = paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
+        let path = path.display();
+        return Err(Error::usage(format!("{path}: the name is not UTF-8, so config.toml cannot hold it")));
+    }
+    // JSON has all numbers of 64 bits, TOML only those with a sign.
+    let all = serde_json::to_value(config).map_err(unwritable)?;
+    for (name, value) in all.as_object().into_iter().flatten() {
+        if value.as_u64().is_some_and(|value| i64::try_from(value).is_err()) {
+            let flag = name.replace('_', "-");
+            return Err(Error::usage(format!(
+                "{flag} {value}: must be below 2^63, or config.toml cannot hold it"
+            )));
+        }
+    }
+    Table::try_from(config).map_err(unwritable)
 }
 
-/// The names of a struct's fields, as serde knows them.
-fn keys<T: DeserializeOwned>() -> &'static [&'static str] {
-    let mut fields: &[&str] = &[];
-    let _ = T::deserialize(Fields(&mut fields));
-    fields
-}
-
-/// Is told the fields of the struct that somebody wants, and gives nothing.
-struct Fields<'a>(&'a mut &'static [&'static str]);
-
-impl<'de> Deserializer<'de> for Fields<'_> {
-    type Error = value::Error;
-
-    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> std::result::Result<V::Value, Self::Error> {
-        Err(Self::Error::custom("only the fields of structs are asked for"))
-    }
-
-    fn deserialize_struct<V: Visitor<'de>>(
-        self,
-        _: &'static str,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> std::result::Result<V::Value, Self::Error> {
-        *self.0 = fields;
-        self.deserialize_any(visitor)
-    }
-
-    forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
-        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
-    }
+fn unwritable(error: impl std::fmt::Display) -> Error {
+    Error::usage(format!("these settings cannot be written as TOML: {error}"))
 }
 
 #[cfg(test)]
@@ -99,7 +147,7 @@ mod tests {
     fn every_configuration_survives_a_file() {
         let full = TrainConfig {
             amount: 2.5,
-            filters: vec![8, 16],
+            net: UNetConfig { filters: vec![8, 16], batch_norm: false, ..UNetConfig::default() },
             levels: 2,
             weights: Some("w.safetensors".into()),
             data: Some("x.npy".into()),
@@ -118,7 +166,11 @@ mod tests {
     #[test]
     fn mistakes_are_named() {
         for (text, complaint) in [
-            ("stepz = 3", "`stepz` is no setting; do you mean `steps`?"),
+            ("stepz = 3", "line 1: `stepz` is no setting; do you mean `steps`?"),
+            ("steps = 3\n\nbach = 4", "line 3: `bach` is no setting; do you mean `batch`?"),
+            ("net = 3", "`net` is no setting"),
+            ("batch_norm = true", "batch_norm = true"),
+            ("batch_norm = \"no\"", "must be on or off"),
             ("lr_shedule = 3", "do you mean `lr_schedule`?"),
             ("save-gradients = 3", "do you mean `save_gradients`?"),
             ("out = 3", "do you mean `output`?"),

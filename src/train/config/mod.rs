@@ -3,12 +3,12 @@
 pub mod file;
 pub mod on_nan;
 pub mod size;
-pub mod switch;
 
-use crate::model::{Activation, Method, Padding, Precision, Schedule, ScheduleName, Storage};
+use crate::model::setting::{Range, settings};
+use crate::model::unet::LEVELS;
+use crate::model::{Method, Precision, Schedule, ScheduleName, Storage, UNetConfig};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
-use crate::train::config::switch::Switch;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -19,130 +19,137 @@ pub const LR_DECAY: f64 = 0.5;
 /// The default of `lr_decay_every`.
 pub const LR_DECAY_EVERY: u64 = 100;
 
-/// Every setting of a training run, named like its flag. What a file leaves out has its default.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct TrainConfig {
-    /// The training signal.
-    pub method: Method,
-    /// Updates.
-    pub steps: u64,
-    /// Samples per step.
-    pub batch: usize,
-    /// Samples that go through the network at once, each such part normalised by itself; none: the whole batch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub micro_batch: Option<usize>,
-    /// Milliseconds that one submission to a GPU may take, as far as whole dispatches allow.
-    pub max_dispatch_ms: u64,
-    /// The grid.
-    pub size: Size,
-    /// Diffusivity × time in cells².
-    pub amount: f64,
-    /// Standard deviation of the observations' noise in a cell: drawn, or that of `observations`.
-    pub noise: f64,
-    /// What a residual is uncertain by relative to its norm, besides the noise.
-    pub uncertainty: f64,
-    /// In how many bits the physics is computed; the network always takes 32.
-    pub physics: Precision,
-    /// In how many bits the network's activations and their gradients are stored.
-    pub activations: Storage,
-    /// Adam's learning rate in the first step.
-    pub lr: f64,
-    /// How it changes.
-    pub lr_schedule: ScheduleName,
-    /// Cosine: the step from which on the learning rate is 0; none: `steps` when the run starts.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr_cosine_steps: Option<u64>,
-    /// Step: what the learning rate is multiplied by; none: [`LR_DECAY`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr_decay: Option<f64>,
-    /// Step: after how many steps each time; none: [`LR_DECAY_EVERY`].
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub lr_decay_every: Option<u64>,
-    /// What happens to steps whose losses or gradients are not finite.
-    pub on_nan: OnNan,
-    /// Levels of the U-Net.
-    pub levels: usize,
-    /// Filters of all levels, or of each from the finest to the coarsest.
-    pub filters: Vec<usize>,
-    /// What the network's convolutions read beyond the border.
-    pub padding: Padding,
-    /// The first activation of the network's double convolutions.
-    pub activation: Activation,
-    /// Whether batch norms follow the network's convolutions.
-    pub batch_norm: Switch,
-    /// Whether residual blocks take the place of the network's double convolutions.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub res_blocks: bool,
-    /// Weights to start from, which have the architecture above; none: drawn from the seed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub weights: Option<PathBuf>,
-    /// Fields to train on, which have the size above; none: random rectangles.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub data: Option<PathBuf>,
-    /// Observations y to train on without their truth, which have the size above.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub observations: Option<PathBuf>,
-    /// Whether the fields of the file are taken in a random order, a new one for every pass.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub shuffle: bool,
-    /// Steps between two checkpoints; 0: only one at the end.
-    pub checkpoint_every: u64,
-    /// Steps between two looks at the held-out fields; 0: none.
-    pub validate_every: u64,
-    /// The held-out fields, which have the size above; none: random rectangles that training never draws.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub validation_data: Option<PathBuf>,
-    /// Whether the metrics are also written as JSON lines.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub jsonl: bool,
-    /// Where the parameter gradients of the last step go.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub save_gradients: Option<PathBuf>,
-    /// Seed of weights and data.
-    pub seed: u64,
-    /// `auto`, `cpu`, an adapter's number or a part of its name.
-    pub device: String,
-}
-
-impl Default for TrainConfig {
-    fn default() -> Self {
-        Self {
-            method: Method::Sip,
-            steps: 50,
-            batch: 128,
-            micro_batch: None,
-            max_dispatch_ms: 200,
-            size: Size { nx: 64, ny: 64 },
-            amount: 8.0,
-            noise: 0.0,
-            uncertainty: 1e-6,
-            physics: Precision::F32,
-            activations: Storage::F32,
-            lr: 1e-3,
-            lr_schedule: ScheduleName::Constant,
-            lr_cosine_steps: None,
-            lr_decay: None,
-            lr_decay_every: None,
-            on_nan: OnNan::Stop,
-            levels: 4,
-            filters: vec![16],
-            padding: Padding::Circular,
-            activation: Activation::Relu,
-            batch_norm: Switch::On,
-            res_blocks: false,
-            weights: None,
-            data: None,
-            observations: None,
-            shuffle: false,
-            checkpoint_every: 100,
-            validate_every: 0,
-            validation_data: None,
-            jsonl: false,
-            save_gradients: None,
-            seed: 0,
-            device: "auto".to_owned(),
-        }
+settings! {
+    /// Every setting of a training run, named like its flag. What a file leaves out has its default
+    /// ([`file::config`]).
+    #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+    #[serde(default, deny_unknown_fields)]
+    #[cfg_attr(feature = "cli", derive(clap::Args), group(skip))]
+    pub struct TrainConfig {
+        /// Training signal: sip (scale-invariant physics update), gd (plain gradient through the simulator)
+        /// or supervised (distance to the truth, no physics).
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub method: Method = Method::Sip;
+        /// Number of updates.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub steps: u64 = 50, in Range::AtLeast(1);
+        /// Samples per step.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub batch: usize = 128;
+        /// Send the batch through the network in parts of N samples, and add up their gradients before the
+        /// update: less memory, for any batch. Batch norm then takes the statistics of each part, so the
+        /// network is another one.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub micro_batch: Option<usize> = None;
+        /// Give a GPU its work in pieces that take at most about this long (ms), as far as single dispatches
+        /// allow: drivers take a device for hung that is busy for seconds. The speed is measured in the first
+        /// steps; results stay the same bit for bit. Software adapters get whole steps.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "MS"))]
+        pub max_dispatch_ms: u64 = 200, in Range::AtLeast(1);
+        /// Cells along x and y, powers of two from 8 to 2048.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub size: Size = Size { nx: 64, ny: 64 };
+        /// Diffusion to undo: diffusivity × time, in cells².
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub amount: f64 = 8.0;
+        /// Standard deviation of the noise in every cell of the observations, in units of the field: what is
+        /// added to them, or what --observations has already.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "SIGMA"))]
+        pub noise: f64 = 0.0;
+        /// What SIP takes a residual to be uncertain by, relative to its norm, besides the noise.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "EPSILON"))]
+        pub uncertainty: f64 = 1e-6, in Range::Positive;
+        /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good
+        /// (docs/numerics.md).
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub physics: Precision = Precision::F32;
+        /// Store activations and their gradients in 32 or 16 bits; f16 takes half the memory and traffic, on
+        /// GPUs with 16-bit floats in shaders (docs/numerics.md).
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub activations: Storage = Storage::F32;
+        /// Learning rate of Adam.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub lr: f64 = 1e-3, in Range::Positive;
+        /// Factor of the learning rate in step s = 0, 1, …: 1; ½·(1 + cos(π·s/T)), from step T on 0; or
+        /// D^⌊s/N⌋.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub lr_schedule: ScheduleName = ScheduleName::Constant;
+        /// T of the cosine schedule [default: --steps, when the run starts].
+        #[cfg_attr(feature = "cli", arg(long, value_name = "T"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub lr_cosine_steps: Option<u64> = None, in Range::AtLeast(1);
+        /// D of the step schedule; none: [`LR_DECAY`].
+        #[cfg_attr(feature = "cli", arg(long, value_name = "D",
+            help = format!("D of the step schedule [default: {LR_DECAY}]")))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub lr_decay: Option<f64> = None, in Range::Positive;
+        /// N of the step schedule; none: [`LR_DECAY_EVERY`].
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N",
+            help = format!("N of the step schedule [default: {LR_DECAY_EVERY}]")))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub lr_decay_every: Option<u64> = None, in Range::AtLeast(1);
+        /// What happens to a step whose loss or gradient is not finite: stop ends training with the weights
+        /// of the last good step; skip leaves that step out and counts it (its loss_mean is NaN), and ends
+        /// after 100 in a row.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub on_nan: OnNan = OnNan::Stop;
+        /// Levels of the U-Net.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub levels: usize = 4, in LEVELS;
+        /// The network's other choices. A single number in its `filters` is meant for all levels.
+        #[cfg_attr(feature = "cli", command(flatten))]
+        #[serde(flatten)]
+        pub net: UNetConfig = UNetConfig { filters: vec![16], ..UNetConfig::default() };
+        /// Start from these weights, unheat's or PyTorch's, instead of drawing them: the defaults of
+        /// --levels, --filters,
+        /// --padding, --activation, --batch-norm and --res-blocks are then theirs; Adam starts afresh.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.safetensors"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub weights: Option<PathBuf> = None;
+        /// Train on these fields, [count, x, y] or [x, y], in order and again from the start at the end,
+        /// instead of random rectangles: the default of --size is then theirs. Or on random pieces of a
+        /// picture or a folder of them (PNG, JPEG, TIFF), every colour by itself, mirrored at random.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.npy|FOLDER"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub data: Option<PathBuf> = None;
+        /// Train on these observations, [count, x, y] or [x, y], whose truth nobody knows: the heat equation
+        /// alone is the teacher. Say with --noise how noisy they are; rounding is allowed for. Pictures must
+        /// be as large as --size.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.npy|FOLDER", conflicts_with = "data"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub observations: Option<PathBuf> = None;
+        /// Take the fields of --data or --observations in a random order, a new one for every pass.
+        #[cfg_attr(feature = "cli", arg(long))]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub shuffle: bool = false;
+        /// Write a checkpoint every N steps, to go on from with --resume; 0: only at the end, and on Ctrl-C.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+        pub checkpoint_every: u64 = 100;
+        /// Every N steps, try the network on held-out fields with its running statistics (validation.csv),
+        /// and keep the best weights (weights.best.safetensors); 0: never. Training is the same bit for bit.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
+        pub validate_every: u64 = 0;
+        /// The held-out fields, or pictures to cut as many as a batch out of [default: as many random
+        /// rectangles as a batch, which training never draws].
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.npy"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub validation_data: Option<PathBuf> = None;
+        /// Also write the metrics as JSON lines, metrics.jsonl: an object per step, with the columns of
+        /// metrics.csv.
+        #[cfg_attr(feature = "cli", arg(long))]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub jsonl: bool = false;
+        /// Also write the parameter gradients of the last step, named like the parameters.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.safetensors"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub save_gradients: Option<PathBuf> = None;
+        /// Seed of the initial weights, the rectangles and the shuffling.
+        #[cfg_attr(feature = "cli", arg(long))]
+        pub seed: u64 = 0;
+        /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "auto|cpu|INDEX|NAME"))]
+        pub device: String = "auto".to_owned();
     }
 }
 
@@ -157,8 +164,8 @@ impl TrainConfig {
         self.batch / self.samples_at_once()
     }
 
-    /// These settings with everything said that would otherwise follow from the number of steps or a default: an
-    /// extended run keeps its schedule.
+    /// These settings with everything said that would otherwise follow from the number of steps or a default:
+    /// an extended run keeps its schedule.
     pub fn settled(&self) -> Self {
         let mut settled = self.clone();
         match self.lr_schedule {
@@ -189,13 +196,6 @@ impl TrainConfig {
                 return Err(Error::usage(message));
             }
         }
-        if cosine_steps == Some(0) || every == Some(0) {
-            let flag = if every == Some(0) { "lr-decay-every" } else { "lr-cosine-steps" };
-            return Err(Error::usage(format!("{flag} 0: must be at least 1")));
-        }
-        if let Some(decay) = decay.filter(|decay| !(decay.is_finite() && *decay > 0.0)) {
-            return Err(Error::usage(format!("lr-decay {decay}: must be a positive number")));
-        }
         Ok(match self.lr_schedule {
             ScheduleName::Constant => Schedule::Constant,
             ScheduleName::Cosine => Schedule::Cosine { steps: cosine_steps.unwrap_or(self.steps) },
@@ -203,32 +203,6 @@ impl TrainConfig {
                 Schedule::Step { every: every.unwrap_or(LR_DECAY_EVERY), decay: decay.unwrap_or(LR_DECAY) }
             }
         })
-    }
-
-    /// Refuses what TOML cannot hold.
-    pub(crate) fn check_names(&self) -> Result<()> {
-        let paths =
-            [&self.weights, &self.data, &self.observations, &self.validation_data, &self.save_gradients];
-        if let Some(path) = paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
-            let path = path.display();
-            return Err(Error::usage(format!(
-                "{path}: the name is not UTF-8, so config.toml cannot hold it"
-            )));
-        }
-        for (flag, value) in [
-            ("seed", self.seed),
-            ("steps", self.steps),
-            ("checkpoint-every", self.checkpoint_every),
-            ("validate-every", self.validate_every),
-            ("max-dispatch-ms", self.max_dispatch_ms),
-        ] {
-            if i64::try_from(value).is_err() {
-                return Err(Error::usage(format!(
-                    "{flag} {value}: must be below 2^63, or config.toml cannot hold it"
-                )));
-            }
-        }
-        Ok(())
     }
 }
 

@@ -4,12 +4,14 @@ use crate::engine::trainer::Trainer;
 use crate::io::arrays::checkpoint::Checkpoint;
 use crate::io::arrays::weights;
 use crate::model::Snapshot;
+use crate::train::checkpoint;
 use crate::train::config::on_nan::OnNan;
+#[cfg(feature = "pictures")]
+use crate::train::drawings;
 use crate::train::progress::Outcome;
 use crate::train::resume::lasting;
 use crate::train::run::Run;
 use crate::train::validation::Validation;
-use crate::train::{checkpoint, results};
 use crate::{Error, Result};
 
 impl Run<'_> {
@@ -45,9 +47,12 @@ impl Run<'_> {
         if let Some(path) = &self.config.save_gradients {
             weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
-        results::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
-        let examples = trainer.predict(&self.plan.data.examples())?;
-        results::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        #[cfg(feature = "pictures")]
+        {
+            let examples = trainer.predict(&self.plan.data.examples())?;
+            drawings::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
+            drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
+        }
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         checkpoint::drop_previous(&self.folder)?;
         Ok(self.outcome())
@@ -57,7 +62,8 @@ impl Run<'_> {
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
         weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
-        results::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
+        #[cfg(feature = "pictures")]
+        drawings::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
         let before = match (self.config.on_nan, self.metrics.failed) {
             (OnNan::Skip, Some(_)) => format!("nor were the {} steps before it; ", OnNan::LIMIT - 1),
             _ => String::new(),

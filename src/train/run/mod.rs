@@ -38,7 +38,8 @@ const FILES: [&str; 10] = [
 const REFRESH: Duration = Duration::from_millis(250);
 
 /// Trains as `config` says, from its `plan`, and leaves everything in `folder`, which must not exist (none: a
-/// new one in `runs/`).
+/// new one in `runs/`). Without the crate's feature `pictures` the folder holds no `curves.png` and no
+/// `reconstruction.png`; all else is the same byte for byte.
 ///
 /// # Errors
 /// [`Error::Usage`] before anything is written: the batch does not fit the device, or a folder is in the way

@@ -3,6 +3,7 @@
 mod array_commands;
 mod bench_command;
 mod compare;
+mod earlier_files;
 mod examples;
 mod newcomer;
 mod picture_commands;

@@ -1,13 +1,13 @@
-//! What somebody types who does not know unheat yet: each wrong line is answered by one that says how to do it right,
-//! and loses nothing. No GPU is needed.
+//! What somebody types who does not know unheat yet: each wrong line is answered by one that says how to do
+//! it right, and loses nothing. No GPU is needed.
 
 use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::{TempDir, tempdir};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 
-/// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1 for a
-/// file that is missing or not what it should be.
+/// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
+/// for a file that is missing or not what it should be.
 const WRONG: [(&str, i32, &str); 66] = [
     // Names.
     ("trian", 2, "'train'"),
@@ -42,9 +42,9 @@ const WRONG: [(&str, i32, &str); 66] = [
     ("train --padding periodic", 2, "circular, zero"),
     ("train --activation gelu", 2, "relu, silu, tanh, sigmoid"),
     ("train --batch-norm no", 2, "must be on or off"),
-    ("train --physics 64", 2, "f32 or f64"),
+    ("train --physics 64", 2, "f32, f64"),
     ("train --activations f16 --device cpu", 2, "--activations f32"),
-    ("train --lr-schedule linear", 2, "constant, cosine or step"),
+    ("train --lr-schedule linear", 2, "constant, cosine, step"),
     ("train --lr-cosine-steps 9 --device cpu", 2, "--lr-schedule cosine"),
     ("train --shuffle --device cpu", 2, "--data FILE.npy"),
     ("train --validation-data good.npy --device cpu", 2, "--validate-every N"),

@@ -84,7 +84,8 @@ fn pictures_keep_their_size_depth_and_alpha() {
     for (name, kind) in [("grey.png", ColorType::La8), ("colour.tif", ColorType::Rgb16)] {
         room.succeeds(&format!("diffuse -i {name} --amount 2 -o y-{name} --device cpu"));
         let told = room.succeeds(&format!(
-            "reconstruct --weights run/weights.safetensors -i y-{name} -o x-{name} --amount 2 --refine 6 --noise 4e-3 --report r.png --truth {name} --device cpu"
+            "reconstruct --weights run/weights.safetensors -i y-{name} -o x-{name} --amount 2 --refine 6 \
+             --noise 4e-3 --report r.png --truth {name} --device cpu"
         ));
         assert!(told.contains("1 picture") && told.contains("updates took the misfit"), "{told}");
         let (before, y, x) =
@@ -113,8 +114,8 @@ fn classical_methods_sharpen_pictures_and_arrays() {
     let room = Room::new();
     room.draw("a.png", 48, 80, false);
     room.succeeds("diffuse -i a.png --amount 2 -o y.png --device cpu");
-    // The damped inverse expects signals of white noise's spectrum. Pictures have less of high frequencies, so it does
-    // best when told of three times the noise there is.
+    // The damped inverse expects signals of white noise's spectrum. Pictures have less of high frequencies,
+    // so it does best when told of three times the noise there is.
     for method in
         ["one-shot --noise 4e-3", "iterated --noise 4e-3", "tikhonov", "richardson-lucy --iterations 30"]
     {
@@ -151,7 +152,10 @@ fn folders_go_at_once_and_a_bad_file_stops_no_other() {
     assert!(room.succeeds("diffuse -i in -o out --amount 1 --device cpu").contains("3 pictures"));
     assert_eq!(names("out"), ["a.tif", "b.png", "c.png"]);
     room.train();
-    room.succeeds("reconstruct --weights run/weights.safetensors -i out -o x --amount 1 --refine 1 --report reports --device cpu");
+    room.succeeds(
+        "reconstruct --weights run/weights.safetensors -i out -o x --amount 1 --refine 1 --report reports \
+         --device cpu",
+    );
     assert_eq!(
         (names("x"), names("reports")),
         (names("out"), ["a.png", "b.png", "c.png"].map(String::from).into())

@@ -1,9 +1,11 @@
-//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both engines.
+//! Looking on changes nothing: with and without previews the same weights come out, bit for bit, on both
+//! engines.
 
 use std::path::Path;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::arrays::weights;
-use unheat::io::tables::metrics::Row;
+use unheat::io::tables::metrics::MetricsRow;
+use unheat::model::UNetConfig;
 use unheat::train::{Preview, Progress, Size, TrainConfig, train};
 
 /// Asks for a preview after every step, or never.
@@ -14,7 +16,7 @@ struct Onlooker {
 }
 
 impl Progress for Onlooker {
-    fn step(&mut self, _: &Row, _: u64) {}
+    fn step(&mut self, _: &MetricsRow, _: u64) {}
 
     fn wants_preview(&mut self) -> bool {
         self.curious
@@ -33,7 +35,7 @@ fn trained(device: &Device, curious: bool, folder: &Path) -> (Vec<f32>, Onlooker
         batch: 2,
         size: Size { nx: 16, ny: 8 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         ..TrainConfig::default()
     };
     let mut onlooker = Onlooker { curious, seen: Vec::new(), truth: None };

@@ -1,8 +1,8 @@
-//! What unheat is built from, and what its package holds. `cargo deny check` asks more (advisories); this needs nothing
-//! but cargo.
+//! What unheat is built from, and what its package holds. `cargo deny check` also looks for advisories; these
+//! tests need nothing but cargo.
 
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::Command;
 
@@ -13,23 +13,20 @@ fn cargo(arguments: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The licences that deny.toml allows to everybody, and those to one crate.
-fn allowed() -> (Vec<String>, BTreeMap<String, Vec<String>>) {
+/// The licences that deny.toml allows.
+fn allowed() -> Vec<String> {
     let text = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("deny.toml")).unwrap();
     let table: toml::Table = text.parse().unwrap();
-    let names = |list: &toml::Value| -> Vec<String> {
-        list.as_array().unwrap().iter().map(|name| name.as_str().unwrap().to_owned()).collect()
-    };
-    let exceptions = table["licenses"]["exceptions"].as_array().unwrap();
-    let exception = |one: &toml::Value| (one["crate"].as_str().unwrap().to_owned(), names(&one["allow"]));
-    (names(&table["licenses"]["allow"]), exceptions.iter().map(exception).collect())
+    let names = table["licenses"]["allow"].as_array().unwrap().iter();
+    names.map(|name| name.as_str().unwrap().to_owned()).collect()
 }
 
 /// Whether an SPDX expression can be met: of alternatives one, of demands all.
 fn is_met(expression: &str, allowed: &[String]) -> bool {
     let plain = expression.replace(['(', ')'], " ").replace('/', " OR ");
     let met = |demand: &str| allowed.iter().any(|name| name == demand.trim());
-    // Without brackets AND binds tighter; with them, as in `(A OR B) AND C`, the parts are alternatives and one demand.
+    // Without brackets AND binds tighter; with them, as in `(A OR B) AND C`, the parts are alternatives and
+    // one demand.
     if expression.contains('(') {
         return plain.split(" AND ").all(|part| part.split(" OR ").any(met));
     }
@@ -58,14 +55,13 @@ fn expressions_are_read_as_spdx_says() {
 fn every_dependency_has_a_licence_that_is_allowed_and_comes_from_crates_io() {
     let metadata: Value =
         serde_json::from_str(&cargo(&["metadata", "--format-version", "1", "--locked"])).unwrap();
-    let (allowed, exceptions) = allowed();
+    let allowed = allowed();
     let mut versions: BTreeMap<String, Vec<String>> = BTreeMap::new();
     let packages = metadata["packages"].as_array().unwrap();
     for package in packages {
         let (name, version) = (package["name"].as_str().unwrap(), package["version"].as_str().unwrap());
         let licence = package["license"].as_str().unwrap_or_default();
-        let exception = exceptions.get(name).is_some_and(|allowed| is_met(licence, allowed));
-        assert!(exception || is_met(licence, &allowed), "{name} {version}: licence {licence:?}");
+        assert!(is_met(licence, &allowed), "{name} {version}: licence {licence:?}");
         let source =
             package["source"].as_str().unwrap_or("registry+https://github.com/rust-lang/crates.io-index");
         assert!(
@@ -81,9 +77,44 @@ fn every_dependency_has_a_licence_that_is_allowed_and_comes_from_crates_io() {
     );
 }
 
+/// What a program that depends on the library alone has to build, on the system that runs this test.
+#[test]
+fn the_library_alone_is_built_from_few_packages() {
+    let tree = |features: &[&str]| -> BTreeSet<String> {
+        let arguments = ["tree", "--locked", "-e", "normal", "--no-default-features", "--prefix", "none"];
+        let lines = cargo(&[&arguments, features].concat());
+        lines.lines().map(|line| line.trim_end_matches(" (*)").to_owned()).collect()
+    };
+    let packages = tree(&[]);
+    println!("torture: the library alone is built from {} packages", packages.len());
+    assert!(packages.len() <= 90, "{}: {packages:#?}", packages.len());
+    let has = |packages: &BTreeSet<String>, name: &str| {
+        packages.iter().any(|package| package.split(' ').next() == Some(name))
+    };
+    for forbidden in ["clap", "ratatui", "indicatif", "image", "plotters", "npyz", "getrandom", "tempfile"] {
+        assert!(!has(&packages, forbidden), "{forbidden}: put it behind a feature");
+    }
+    let asked_for = ["wgpu", "pollster", "bytemuck", "naga", "rand", "half"];
+    assert!(asked_for.iter().all(|name| has(&packages, name)), "{packages:#?}");
+    // The same look must find what the features add.
+    let whole = tree(&["--features", "cli"]);
+    assert!(["clap", "ratatui", "image", "npyz", "env_logger"].iter().all(|name| has(&whole, name)));
+}
+
+/// The largest package, in bytes, compressed.
+const MOST_BYTES: u64 = 2 << 20;
+
 /// Whoever installs the package has everything to build it, and nothing of the workshop.
 #[test]
 fn the_package_holds_what_building_needs() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().to_str().unwrap();
+    let flags = ["--no-verify", "--allow-dirty", "--offline", "--target-dir", target];
+    cargo(&[&["package"], &flags[..]].concat());
+    let package = format!("package/unheat-{}.crate", env!("CARGO_PKG_VERSION"));
+    let size = folder.path().join(package).metadata().unwrap().len();
+    assert!(size <= MOST_BYTES, "the package has {size} bytes; exclude what building does not need");
+
     let list = cargo(&["package", "--list", "--allow-dirty", "--offline"]);
     let files: Vec<&str> = list.lines().collect();
     for needed in [
@@ -94,22 +125,25 @@ fn the_package_holds_what_building_needs() {
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "src/lib.rs",
+        "src/main.rs",
         "docs/reliability.md",
+        "examples/train_and_plot.rs",
     ] {
         assert!(files.contains(&needed), "{needed} is missing");
     }
-    let shaders = walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join("shaders"));
-    assert!(shaders.len() > 25);
-    for shader in &shaders {
-        assert!(files.iter().any(|file| shader.ends_with(file)), "{} is missing", shader.display());
+    for room in ["shaders", "src"] {
+        let inside = walk(&Path::new(env!("CARGO_MANIFEST_DIR")).join(room));
+        assert!(inside.len() > 25);
+        for path in &inside {
+            assert!(files.iter().any(|file| path.ends_with(file)), "{} is missing", path.display());
+        }
     }
     for file in &files {
-        assert!(
-            !file.starts_with("fuzz/") && !file.starts_with("target/") && !file.starts_with("runs/"),
-            "{file}"
-        );
+        let first = file.split('/').next().unwrap();
+        let workshop = ["fuzz", "target", "runs", "peers", "tests", "assets", "scripts", ".ci"];
+        assert!(!workshop.contains(&first), "{file}");
     }
-    println!("torture: the package holds {} files, {} shaders among them", files.len(), shaders.len());
+    println!("torture: the package holds {} files in {} KiB", files.len(), size >> 10);
 }
 
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {

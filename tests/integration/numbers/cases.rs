@@ -7,8 +7,8 @@ use unheat::blocking::{adapters, block_on};
 use unheat::cases::{self, Case};
 use unheat::gpu::{Checks, Gpu};
 
-/// Runs the cases with the numbers `wanted` on every adapter, on all cores: what takes time is drivers that compile, and
-/// llvmpipe does that in the thread of a device's queue, so that every core needs a device.
+/// Runs the cases with the numbers `wanted` on every adapter, on all cores: what takes time is drivers that
+/// compile, and llvmpipe does that in the thread of a device's queue, so that every core needs a device.
 fn run(wanted: &[usize], open: impl Fn(&wgpu::Adapter) -> unheat::Result<Gpu> + Sync) {
     let adapters = adapters();
     assert!(
@@ -49,10 +49,11 @@ fn failure(case: &Case, gpu: &Arc<Gpu>) -> Option<String> {
     }
 }
 
-/// With 16- and 64-bit floats but no subgroups, so on the tiled kernels that are usual on GPUs; then with what every WebGPU
-/// device has, and nothing else: no floats but those of 32 bits, no timestamps, nor larger buffers; then on the adapter as it is,
-/// with its direct kernels where it has subgroups, and injected checks, where one shape of every case is enough (`unheat
-/// check` runs them all). One after the other, since drivers keep what they have compiled.
+/// With 16- and 64-bit floats but no subgroups, so on the tiled kernels that are usual on GPUs; then with
+/// what every WebGPU device has, and nothing else: no floats but those of 32 bits, no timestamps, nor larger
+/// buffers; then on the adapter as it is, with its direct kernels where it has subgroups, and injected
+/// checks, where one shape of every case is enough (`unheat check` runs them all). One after the other, since
+/// drivers keep what they have compiled.
 #[test]
 fn every_case_agrees_with_the_reference_tiled_on_the_least_device_and_checked() {
     let names: Vec<String> = cases::all().into_iter().map(|case| case.name).collect();

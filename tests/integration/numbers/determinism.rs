@@ -1,5 +1,5 @@
-//! The same run gives the same bytes: across processes, thread counts, storages, and whoever watches. And a kernel with a
-//! race, which shows that comparing bytes can fail.
+//! The same run gives the same bytes: across processes, thread counts, storages, and whoever watches. And a
+//! kernel with a race, which shows that comparing bytes can fail.
 
 use crate::support::runs::{SMALL, assert_same, command, said};
 use crate::support::{adapters, devices};
@@ -8,8 +8,8 @@ use std::path::Path;
 use tempfile::tempdir;
 use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice};
-use unheat::io::tables::metrics::Row;
-use unheat::model::Storage;
+use unheat::io::tables::metrics::MetricsRow;
+use unheat::model::{Storage, UNetConfig};
 use unheat::train::{Progress, Size, TrainConfig, train};
 
 fn trained(folder: &Path, flags: &str, environment: &[(&str, &str)]) {
@@ -54,7 +54,7 @@ struct Watcher {
 }
 
 impl Progress for Watcher {
-    fn step(&mut self, row: &Row, _: u64) {
+    fn step(&mut self, row: &MetricsRow, _: u64) {
         assert_eq!(row.step as usize, self.rows);
         self.rows += 1;
         std::thread::sleep(std::time::Duration::from_millis(self.rows as u64 % 3 * 20));
@@ -74,7 +74,7 @@ fn whoever_watches_changes_nothing() {
             batch: 2,
             size: Size { nx: 16, ny: 16 },
             levels: 2,
-            filters: vec![8],
+            net: UNetConfig { filters: vec![8], ..Default::default() },
             seed: 3,
             jsonl: true,
             device: device.clone(),

@@ -318,9 +318,9 @@ fn kernels_in_32_bits_are_portable() {
         gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == Precision::F32).collect();
     assert!(specs.len() > 20 && specs.iter().any(|spec| spec.name == "inverse"));
     for spec in specs {
-        let source = spec.source();
+        let source = spec.source().unwrap();
         let code = source.lines().map(|line| line.split("//").next().unwrap_or_default());
         assert!(code.into_iter().all(|line| !line.contains("f64")), "{}", spec.name);
-        unheat::gpu::runtime::kernel::validate(&spec).unwrap();
+        unheat::gpu::runtime::spec::validate(&spec).unwrap();
     }
 }

@@ -1,6 +1,7 @@
 //! Numbers: against the reference system, between the engines, between variants, from run to run.
 
 mod cases;
+mod checksums;
 mod classic;
 mod determinism;
 mod golden_cpu;

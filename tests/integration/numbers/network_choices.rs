@@ -1,4 +1,5 @@
-//! Networks with the reference's other choices: against PyTorch's values (tests/choices/make.py), and trained.
+//! Networks with the reference's other choices: against PyTorch's values (tests/choices/make.py), and
+//! trained.
 
 use crate::support::{Golden, adapters, check, devices, live_errors, relative, widen};
 use std::path::Path;
@@ -57,7 +58,8 @@ impl Peer {
         unheat::model::unet::init::State::new(&self.net, 0).buffers
     }
 
-    /// Output, gradients of the parameters and the running statistics must be within `tolerance` of PyTorch's.
+    /// Output, gradients of the parameters and the running statistics must be within `tolerance` of
+    /// PyTorch's.
     fn check(&self, where_: &str, output: &[f64], gradients: &[f64], running: &[f64], tolerance: f64) {
         let name = format!("{} {where_}", self.name);
         check(&format!("{name}: output"), relative(output, &self.golden.f64("output")), tolerance);
@@ -231,8 +233,10 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
 #[test]
 fn sums_of_residual_blocks_are_not_stored_in_sixteen_bits() {
     let activations = Storage::F16;
-    let config = TrainConfig { res_blocks: true, activations, ..TrainConfig::default() };
+    let mut config = TrainConfig { activations, ..TrainConfig::default() };
+    config.net.res_blocks = true;
     let refused = config.plan().err().expect("a refusal").to_string();
     assert!(refused.contains("activations f16") && refused.contains("--res-blocks"), "{refused}");
-    assert!(TrainConfig { res_blocks: false, ..config }.plan().is_ok());
+    config.net.res_blocks = false;
+    assert!(config.plan().is_ok());
 }

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 use unheat::blocking::{adapters, block_on};
 use unheat::engine::device::NO_ADAPTER;
-use unheat::gpu::layer::epilogue::{Pool, Sink, Target};
+use unheat::gpu::layer::epilogue::{Epilogue, Pool, Target};
 use unheat::gpu::layer::gradient::Gradient;
-use unheat::gpu::layer::input::{Layer, NORM_LEN, Source};
+use unheat::gpu::layer::input::ConvInput;
+use unheat::gpu::layer::layers::{Layer, NORM_LEN};
 use unheat::gpu::nn::conv3x3::{chunks, conv3x3, statistics_len};
 use unheat::gpu::nn::conv3x3_weight_gradient::{conv3x3_weight_gradient, partial_len};
-use unheat::gpu::nn::pack_weights::{Arrangement, Weights};
+use unheat::gpu::nn::pack_weights::{Packing, Weights};
 use unheat::gpu::runtime::variants::{Key, Variant, Variants};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
@@ -48,7 +49,8 @@ impl Layers {
     }
 }
 
-/// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full each.
+/// Wide tiles, tiles of several samples, and rows of fewer than four cells; a last tile that is not full
+/// each.
 const SHAPES: [Shape; 3] =
     [Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 5, nx: 8, ny: 8 }, Shape { batch: 17, nx: 4, ny: 2 }];
 
@@ -67,16 +69,13 @@ fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Ca
     outputs
 }
 
-fn is_direct(variant: &Variant) -> bool {
-    variant.0[1] == 0
-}
-
 /// The direct ones want subgroups, which llvmpipe has.
 fn can_be(gpu: &Gpu, variant: &Variant) -> bool {
-    !is_direct(variant) || gpu.subgroup_sizes().is_some()
+    !variant.is_direct() || gpu.subgroup_sizes().is_some()
 }
 
-/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit; returns it.
+/// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit;
+/// returns it.
 #[track_caller]
 fn compare_bits(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Call) -> Vec<Vec<u32>> {
     let run = |variant: Variant| -> Vec<Vec<u32>> {
@@ -97,7 +96,9 @@ fn compare_bits(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], cal
         assert!(run(variant) == expected, "{kernel} {variant:?} on {shape:?}: other bits");
     }
     let was_direct = gpu.kernel_specs().iter().any(|spec| spec.name == kernel && spec.subgroups());
-    let wanted = gpu.is_software() && variants.iter().any(is_direct) && gpu.subgroup_sizes().is_some();
+    let wanted = gpu.is_software()
+        && variants.iter().any(|variant| variant.is_direct())
+        && gpu.subgroup_sizes().is_some();
     assert!(was_direct || !wanted, "{kernel} on {shape:?}: no direct one was built");
     expected
 }
@@ -112,23 +113,24 @@ enum Of {
 }
 
 impl Of {
-    /// `[patch, channels]` that fit into a tile of this many pixels along x.
-    fn convolutions(self, most: u32) -> Vec<Variant> {
+    /// Those with patches from `least` that fit into a tile of `most` pixels along x.
+    fn convolutions(self, least: u32, most: u32) -> Vec<Variant> {
         let sides = [1, 2, 4, 8];
-        let direct = [[1, 0], [2, 0]];
-        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| [patch, channels])).chain(direct);
-        let some = [[4, 4], [1, 1], [1, 8], [8, 1], [8, 8], [4, 1], [1, 0], [2, 0]];
-        let wanted = all.filter(|v| v[0] <= most && (self == Self::All || some.contains(v)));
-        wanted.map(Variant).collect()
+        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| (patch, channels)));
+        let some = [(4, 4), (1, 1), (1, 8), (8, 1), (8, 8), (4, 1)];
+        let fits = |patch: &u32| (least..=most).contains(patch);
+        let tiled = all.filter(|pair| fits(&pair.0) && (self == Self::All || some.contains(pair)));
+        let direct = [1, 2].into_iter().filter(fits).map(|patch| Variant::Direct { patch });
+        tiled.map(|(patch, channels)| Variant::Tiled { patch, channels }).chain(direct).collect()
     }
 }
 
-fn arrangement(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Arrangement {
+fn packing(recorder: &mut Recorder, c_in: usize, c_out: usize) -> Packing {
     let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Circular, pivot: None };
-    let arrangement = Arrangement::new(recorder.gpu, &[weights]).unwrap();
+    let packing = Packing::new(recorder.gpu, &[weights]).unwrap();
     let running = noise(recorder.gpu, 2, 1);
-    arrangement.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out), &running).unwrap();
-    arrangement
+    packing.record(recorder, &noise(recorder.gpu, 1, 9 * c_in * c_out), &running).unwrap();
+    packing
 }
 
 fn zeros(recorder: &Recorder, len: usize) -> Tensor {
@@ -136,30 +138,29 @@ fn zeros(recorder: &Recorder, len: usize) -> Tensor {
 }
 
 /// z and moments.
-fn forward(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
-    let variants = of.convolutions(shape.nx.min(16) as u32);
-    compare(gpu, &format!("conv3x3/{}/moments", source.name()), shape, &variants, &|r| {
-        let weights = arrangement(r, source.channels(), OUT);
+fn forward(gpu: &Gpu, of: Of, shape: Shape, input: ConvInput) {
+    let variants = of.convolutions(1, shape.nx.min(16) as u32);
+    compare(gpu, &format!("conv3x3/{}/moments", input.name()), shape, &variants, &|r| {
+        let weights = packing(r, input.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
-        let sink = Sink::Moments { z: &z, moments: &moments, pool: None };
-        conv3x3(r, shape, source, weights.forward(0), sink).unwrap();
+        let epilogue = Epilogue::Moments { z: &z, moments: &moments, pool: None };
+        conv3x3(r, shape, input, weights.forward(0), epilogue).unwrap();
         vec![z, moments]
     });
 }
 
 /// z, moments and pooled z, which are the very numbers of z.
-fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
-    let mut variants = of.convolutions(shape.nx.min(16) as u32);
-    variants.retain(|variant| variant.0[0] > 1);
+fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, input: ConvInput) {
+    let variants = of.convolutions(2, shape.nx.min(16) as u32);
     let mut gamma = [1.0; OUT];
     [gamma[1], gamma[6], gamma[7]] = [0.0, -2.0, -1e-30];
     let parameters = gpu.tensor_from("parameters", &gamma).unwrap();
-    let outputs = compare(gpu, &format!("conv3x3/{}/pooled", source.name()), shape, &variants, &|r| {
-        let weights = arrangement(r, source.channels(), OUT);
+    let outputs = compare(gpu, &format!("conv3x3/{}/pooled", input.name()), shape, &variants, &|r| {
+        let weights = packing(r, input.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
         let pooled = zeros(r, shape.coarser().stored(OUT));
-        let pool = Some(Pool { z: &pooled, gamma: Some((&parameters, 0)) });
-        conv3x3(r, shape, source, weights.forward(0), Sink::Moments { z: &z, moments: &moments, pool })
+        let pool = Some(Pool { z: &pooled, parameters: &parameters, gamma: Some(0) });
+        conv3x3(r, shape, input, weights.forward(0), Epilogue::Moments { z: &z, moments: &moments, pool })
             .unwrap();
         vec![z, moments, pooled]
     });
@@ -181,38 +182,38 @@ fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, source: Source) {
 /// g and its sums, with `split` those of the first channels and what the others get.
 fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: bool) {
     const IN: usize = 16;
-    let (gpu, source) = (&layers.gpu, Source::Gradient(gradient));
+    let (gpu, input) = (&layers.gpu, ConvInput::Gradient(gradient));
     let channels = if split { 4 } else { IN };
     let below = layers.layer(50, shape, channels);
-    let sink = if split { "split" } else { "relu" };
-    let variants = of.convolutions(shape.nx.min(16) as u32);
-    compare(gpu, &format!("conv3x3/{}/{sink}", source.name()), shape, &variants, &|r| {
-        let weights = arrangement(r, IN, source.channels());
+    let epilogue = if split { "split" } else { "relu" };
+    let variants = of.convolutions(1, shape.nx.min(16) as u32);
+    compare(gpu, &format!("conv3x3/{}/{epilogue}", input.name()), shape, &variants, &|r| {
+        let weights = packing(r, IN, input.channels());
         let (g, sums) = (zeros(r, shape.stored(channels)), zeros(r, 2 * channels * chunks(shape)));
         let target = Target { layer: &below, g: &g, sums: &sums };
         if !split {
-            conv3x3(r, shape, source, weights.adjoint(0), Sink::Activation(target)).unwrap();
+            conv3x3(r, shape, input, weights.adjoint(0), Epilogue::Activation(target)).unwrap();
             return vec![g, sums];
         }
         let rest = zeros(r, shape.stored(IN - 4));
-        let sink = Sink::Split { skip: target, rest: (&rest, IN - 4) };
-        conv3x3(r, shape, source, weights.adjoint(0), sink).unwrap();
+        let epilogue = Epilogue::Split { skip: target, rest: (&rest, IN - 4) };
+        conv3x3(r, shape, input, weights.adjoint(0), epilogue).unwrap();
         vec![g, sums, rest]
     });
 }
 
-fn weight_gradient(gpu: &Gpu, shape: Shape, source: Source, gradient: Gradient) {
-    let kernel = format!("conv3x3_weight_gradient/{}/{}", source.name(), gradient.name());
-    let mut variants = [[1, 1], [2, 1], [4, 1]].map(Variant).to_vec();
-    if source.channels() >= 8 {
-        variants.push(Variant([4, 0])); // whose subgroups hold eight input channels
+fn weight_gradient(gpu: &Gpu, shape: Shape, input: ConvInput, gradient: Gradient) {
+    let kernel = format!("conv3x3_weight_gradient/{}/{}", input.name(), gradient.name());
+    let mut variants = [1, 2, 4].map(|patch| Variant::Tiled { patch, channels: 1 }).to_vec();
+    if input.channels() >= 8 {
+        variants.push(Variant::Direct { patch: 4 }); // its subgroups hold eight input channels
     }
     compare(gpu, &kernel, shape, &variants, &|r| {
-        let (c_in, c_out) = (source.channels(), gradient.layer().channels);
+        let (c_in, c_out) = (input.channels(), gradient.layer().channels);
         let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
-        let sums = conv3x3_weight_gradient(r, shape, source, gradient, weights, &partial).unwrap();
+        let sums = conv3x3_weight_gradient(r, shape, input, gradient, weights, &partial).unwrap();
         sums.add_up(r, &out, weights.offset).unwrap();
         vec![out, partial]
     });
@@ -223,14 +224,14 @@ fn all_forward(of: Of) {
         let gpu = gpu();
         let layers = Layers::new(&gpu);
         let layer = layers.layer(10, shape, 12);
-        forward(&gpu, of, shape, Source::Activation(&layer));
-        forward_pooled(&gpu, of, shape, Source::Activation(&layer));
+        forward(&gpu, of, shape, ConvInput::Activation(&layer));
+        forward_pooled(&gpu, of, shape, ConvInput::Activation(&layer));
     }
     let (shape, gpu) = (SHAPES[0], gpu());
     let layers = Layers::new(&gpu);
-    forward(&gpu, of, shape, Source::Plain { field: &noise(&gpu, 12, shape.stored(12)), channels: 12 });
+    forward(&gpu, of, shape, ConvInput::Plain { field: &noise(&gpu, 12, shape.stored(12)), channels: 12 });
     let (skip, low) = (layers.layer(16, shape, 8), layers.layer(18, shape.coarser(), 12));
-    forward(&gpu, of, shape, Source::SkipUp { skip: &skip, low: &low });
+    forward(&gpu, of, shape, ConvInput::SkipUp { skip: &skip, low: &low });
 }
 
 fn all_adjoint(of: Of) {
@@ -274,7 +275,7 @@ fn weight_gradient_variants_give_the_same_bits() {
         let layers = Layers::new(&gpu);
         let (above, g) = (layers.layer(30, shape, OUT), noise(&gpu, 32, shape.stored(OUT)));
         let stored = Gradient::Stored { layer: &above, g: &g };
-        weight_gradient(&gpu, shape, Source::Activation(&layers.layer(34, shape, 12)), stored);
+        weight_gradient(&gpu, shape, ConvInput::Activation(&layers.layer(34, shape, 12)), stored);
     }
     let (shape, gpu) = (SHAPES[0], gpu());
     let layers = Layers::new(&gpu);
@@ -283,15 +284,15 @@ fn weight_gradient_variants_give_the_same_bits() {
     let output_gradient = noise(&gpu, 36, shape.stored(1));
     let output = Gradient::Output { layer: &above, output_gradient: &output_gradient };
     let one = noise(&gpu, 38, shape.stored(1));
-    weight_gradient(&gpu, shape, Source::Plain { field: &one, channels: 1 }, stored);
+    weight_gradient(&gpu, shape, ConvInput::Plain { field: &one, channels: 1 }, stored);
     let pooled = noise(&gpu, 33, shape.coarser().stored(OUT));
     let both = Gradient::Pooled { layer: &above, g: &g, pooled: &pooled };
-    weight_gradient(&gpu, shape, Source::Activation(&layers.layer(40, shape, 12)), both);
+    weight_gradient(&gpu, shape, ConvInput::Activation(&layers.layer(40, shape, 12)), both);
     let (skip, low) = (layers.layer(42, shape, 8), layers.layer(44, shape.coarser(), 12));
-    weight_gradient(&gpu, shape, Source::SkipUp { skip: &skip, low: &low }, stored);
-    weight_gradient(&gpu, shape, Source::Activation(&skip), output);
+    weight_gradient(&gpu, shape, ConvInput::SkipUp { skip: &skip, low: &low }, stored);
+    weight_gradient(&gpu, shape, ConvInput::Activation(&skip), output);
     // Two subgroups of llvmpipe to a phase, as the default network has.
-    weight_gradient(&gpu, shape, Source::Activation(&layers.layer(46, shape, 16)), stored);
+    weight_gradient(&gpu, shape, ConvInput::Activation(&layers.layer(46, shape, 16)), stored);
 }
 
 /// Numbers from a file of somebody else's.
@@ -299,13 +300,16 @@ fn weight_gradient_variants_give_the_same_bits() {
 fn choices_that_are_none_are_passed_over() {
     let gpu = gpu();
     let shape = SHAPES[1];
-    let hostile = [[0, 0], [3, 3], [16, 8], [u32::MAX, 1], [8, u32::MAX], [4, 4]].map(Variant);
+    let tiled = [(3, 3), (16, 8), (u32::MAX, 1), (8, u32::MAX), (4, 4)];
+    let tiled = tiled.map(|(patch, channels)| Variant::Tiled { patch, channels });
+    let hostile: Vec<_> =
+        [0, u32::MAX].map(|patch| Variant::Direct { patch }).into_iter().chain(tiled).collect();
     let layer = Layers::new(&gpu).layer(10, shape, 12);
     compare_bits(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
-        let weights = arrangement(r, 12, OUT);
+        let weights = packing(r, 12, OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
-        let sink = Sink::Moments { z: &z, moments: &moments, pool: None };
-        conv3x3(r, shape, Source::Activation(&layer), weights.forward(0), sink).unwrap();
+        let epilogue = Epilogue::Moments { z: &z, moments: &moments, pool: None };
+        conv3x3(r, shape, ConvInput::Activation(&layer), weights.forward(0), epilogue).unwrap();
         vec![z, moments]
     });
 }

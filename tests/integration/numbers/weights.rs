@@ -115,8 +115,9 @@ fn three_steps_from_the_command_line_end_at_the_golden_parameters() {
         let wanted = difference(&golden.params(&net, "step3.param."), &start);
         let all = precisions();
         for (device, physics) in &all {
-            // Where shaders have no 64-bit floats, observations are off by 1e-7. That flips near-ties of ReLU, which Adam makes
-            // much of (docs/numerics.md); everywhere else the data are made in 64 bits.
+            // Where shaders have no 64-bit floats, observations are off by 1e-7. That flips near-ties of
+            // ReLU, which Adam makes much of (docs/numerics.md); everywhere else the data are made in 64
+            // bits.
             let has_f64 = all.contains(&(device.clone(), "f64"));
             let (limit, later) = if has_f64 { (3e-3, 1e-3) } else { (5e-2, 1e-2) };
             let run = format!("run-{device}-{physics}");
@@ -396,7 +397,7 @@ fn a_run_starts_from_a_file_with_its_architecture_and_leaves_its_settings() {
     assert!(desk.path("second/reconstruction.png").is_file());
     let settings = std::fs::read_to_string(desk.path("second/config.toml")).unwrap();
     let config: unheat::train::TrainConfig = toml::from_str(&settings).unwrap();
-    assert_eq!((config.levels, config.filters, config.padding), (2, vec![8, 16], Padding::Zero));
+    assert_eq!((config.levels, config.net.filters, config.net.padding), (2, vec![8, 16], Padding::Zero));
     assert_eq!(config.size.to_string(), "16x32");
     assert_eq!(config.data, Some(PathBuf::from("x.npy")));
     assert!(config.shuffle && settings.contains("weights = \"first/weights.safetensors\""));

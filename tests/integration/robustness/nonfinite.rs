@@ -8,7 +8,7 @@ use unheat::io::arrays::checkpoint;
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::arrays::tensors::{self, Data};
 use unheat::io::tables::metrics;
-use unheat::model::{Batch, Method, Snapshot, Storage};
+use unheat::model::{Batch, Method, Snapshot, Storage, UNetConfig};
 use unheat::train::{OnNan, Size, TrainConfig};
 
 const CELLS: usize = 256;
@@ -18,7 +18,7 @@ fn config(on_nan: OnNan) -> TrainConfig {
         batch: 2,
         size: Size { nx: 16, ny: 16 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         on_nan,
         ..TrainConfig::default()
     }

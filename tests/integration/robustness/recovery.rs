@@ -9,7 +9,8 @@ use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::checkpoint;
-use unheat::io::tables::metrics::Row;
+use unheat::io::tables::metrics::MetricsRow;
+use unheat::model::UNetConfig;
 use unheat::train::{Progress, Resumed, Size, TrainConfig, resume, train};
 use unheat::{Error, Result};
 
@@ -24,7 +25,7 @@ struct Saboteur {
 }
 
 impl Progress for Saboteur {
-    fn step(&mut self, row: &Row, _: u64) {
+    fn step(&mut self, row: &MetricsRow, _: u64) {
         self.arrived.push(row.step);
         if self.steps.first() == Some(&row.step) {
             self.steps.remove(0);
@@ -48,7 +49,7 @@ fn config() -> TrainConfig {
         batch: 2,
         size: Size { nx: 16, ny: 16 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         checkpoint_every: 7,
         validate_every: 5,
         jsonl: true,

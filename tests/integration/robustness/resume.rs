@@ -42,7 +42,8 @@ fn killed_and_resumed(device: &str, steps: u64) {
     let root = tempdir().unwrap();
     let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
     let flags = format!(
-        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --validate-every 3 --lr-schedule cosine --jsonl"
+        "{SMALL} --device {device} --steps {steps} --checkpoint-every 4 --validate-every 3 \
+         --lr-schedule cosine --jsonl"
     );
     succeed(&format!("{flags} -o {}", whole.display()));
 
@@ -72,7 +73,8 @@ fn a_killed_run_goes_on_as_if_nothing_had_happened_on_a_gpu() {
     killed_and_resumed("0", 100);
 }
 
-/// In 16 bits the stored activations have pivots that follow the running statistics; they too must be restored.
+/// In 16 bits the stored activations have pivots that follow the running statistics; they too must be
+/// restored.
 #[test]
 fn every_storage_and_method_goes_on() {
     let root = tempdir().unwrap();

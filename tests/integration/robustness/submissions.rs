@@ -6,8 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use unheat::engine::Device;
 use unheat::gpu::{Gpu, Step};
-use unheat::model::{Batch, Losses, Snapshot, StepSpec, Truth};
-use unheat::train::{OnNan, Plan, Size, Switch, TrainConfig};
+use unheat::model::{Batch, Losses, Snapshot, StepSpec, Truth, UNetConfig};
+use unheat::train::{OnNan, Plan, Size, TrainConfig};
 
 const CELLS: usize = 16 * 16;
 
@@ -16,7 +16,7 @@ fn config() -> TrainConfig {
         batch: 8,
         size: Size { nx: 16, ny: 16 },
         levels: 2,
-        filters: vec![8],
+        net: UNetConfig { filters: vec![8], ..Default::default() },
         noise: 1e-3,
         ..TrainConfig::default()
     }
@@ -52,7 +52,8 @@ fn a_step_is_the_sum_of_its_micro_batches_bit_for_bit() {
 
 #[test]
 fn without_batch_norm_micro_batches_change_nothing_but_rounding() {
-    let whole = TrainConfig { batch_norm: Switch::Off, ..config() };
+    let mut whole = config();
+    whole.net.batch_norm = false;
     let batch = whole.plan().unwrap().data.batch(0);
     for device in opened() {
         let (expected, of_whole) = gradients(&device, &whole, &batch);

@@ -1,5 +1,5 @@
-//! Khronos' validation layers watch a training run, and have nothing to say. Where they are not installed nothing is
-//! watched, and said so; CI sets UNHEAT_NEEDS_VALIDATION, so that they cannot be missing there.
+//! Khronos' validation layers watch a training run, and have nothing to say. Where they are not installed
+//! nothing is watched, and said so; CI sets UNHEAT_NEEDS_VALIDATION, so that they cannot be missing there.
 #![cfg(target_os = "linux")]
 
 use crate::support::precisions;
@@ -40,12 +40,14 @@ fn the_validation_layers_have_nothing_to_say() {
         }
         let lines: Vec<&str> = said.lines().collect();
         for (line, next) in lines.iter().zip(&lines[1..]).filter(|(line, _)| line.contains("VALIDATION [")) {
-            // Layers from before 2023 do not know that shaders can be written in WGSL, which debug builds note in them.
+            // Layers from before 2023 do not know that shaders can be written in WGSL, which debug builds
+            // note in them.
             assert!(next.contains("Invalid source language operand: 10"), "{line}\n{next}");
         }
         messages += lines.iter().filter(|line| line.contains("VALIDATION [")).count();
     }
     println!(
-        "torture: validation layers: 3 runs, 0 messages ({messages} about WGSL as a source language, from an old layer)"
+        "torture: validation layers: 3 runs, 0 messages \
+         ({messages} about WGSL as a source language, from an old layer)"
     );
 }

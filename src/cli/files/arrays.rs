@@ -1,0 +1,71 @@
+//! What the commands on arrays share: reading fields, writing them back in the same dtype and rank.
+
+use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::model::{HeatEquation, Precision};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// What to do about arrays, which do not tell their noise, where a method has to know it.
+pub(in crate::cli) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
+    standard deviation in a cell (0 if there is none)";
+
+/// Reads fields and checks that their grid can be diffused by `amount`.
+pub(in crate::cli) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
+    let fields = npy::read(path)?;
+    let [_, nx, ny] = fields.shape;
+    HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
+    Ok((fields, HeatEquation::new(nx, ny, amount)?))
+}
+
+/// The numbers in 64 bits.
+pub(in crate::cli) fn widen(data: &FieldData) -> Vec<f64> {
+    match data {
+        FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
+        FieldData::F64(values) => values.clone(),
+    }
+}
+
+/// The width of the numbers in a file.
+pub(in crate::cli) fn precision(data: &FieldData) -> Precision {
+    match data {
+        FieldData::F32(_) => Precision::F32,
+        FieldData::F64(_) => Precision::F64,
+    }
+}
+
+/// Refuses an output that cannot be written, before anything is computed or another file is written.
+pub(in crate::cli) fn check_output(path: &Path) -> Result<()> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if !folder.is_dir() {
+        return Err(Error::file(path, format!("cannot write: there is no folder {}", folder.display())));
+    }
+    if path.is_dir() {
+        return Err(Error::file(path, "cannot write: this is a folder"));
+    }
+    Ok(())
+}
+
+/// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
+pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<FieldData> {
+    let data = match dtype {
+        Precision::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
+        Precision::F64 => FieldData::F64(values),
+    };
+    let finite = match &data {
+        FieldData::F32(values) => values.iter().all(|v| v.is_finite()),
+        FieldData::F64(values) => values.iter().all(|v| v.is_finite()),
+    };
+    if !finite {
+        return Err(Error::file(
+            path,
+            "not written: a result is not finite; the input is too large (try --physics f64)",
+        ));
+    }
+    Ok(data)
+}
+
+/// Writes `values` in the dtype, shape and rank of `like`.
+pub(in crate::cli) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
+    let data = narrow(path, values, precision(&like.data))?;
+    npy::write(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
+}

@@ -1,0 +1,5 @@
+//! The files that commands read and write: arrays, pictures, folders of them.
+
+pub(super) mod arrays;
+pub(super) mod restoration_figure;
+pub(super) mod sources;

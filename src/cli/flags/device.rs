@@ -1,0 +1,31 @@
+//! `--device`, where it is no setting of a training.
+
+use crate::Result;
+use crate::cli::terminal::messages::note;
+use crate::engine::{Device, DeviceChoice, operators};
+use crate::model::Precision;
+use clap::Args;
+
+#[derive(Args)]
+pub(in crate::cli) struct DeviceFlag {
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    #[arg(id = "device", long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
+    choice: DeviceChoice,
+}
+
+impl DeviceFlag {
+    /// Opens the device.
+    pub(in crate::cli) fn open(&self) -> Result<Device> {
+        Device::open(&self.choice)
+    }
+
+    /// Opens the device for physics in `precision`; where it cannot compute in that, the CPU twins, with a
+    /// line that says so.
+    pub(in crate::cli) fn open_for(&self, precision: Precision) -> Result<Device> {
+        let (device, note) = operators::device_for(self.open()?, precision);
+        if let Some(note) = note {
+            note!("{note}");
+        }
+        Ok(device)
+    }
+}

@@ -1,0 +1,7 @@
+//! What a person sees while a command runs, and how a command is stopped.
+
+pub(super) mod interrupt;
+pub(super) mod messages;
+pub(super) mod progress;
+mod scene;
+mod view;

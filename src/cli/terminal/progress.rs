@@ -1,0 +1,192 @@
+//! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a
+//! terminal, plain lines elsewhere.
+
+use crate::Result;
+use crate::cli::terminal::messages::note;
+use crate::cli::terminal::scene::loss;
+use crate::cli::terminal::view::View;
+use crate::engine::Device;
+use crate::io::tables::metrics::MetricsRow;
+use crate::io::tables::validation;
+use crate::train::{Preview, Progress};
+use indicatif::{ProgressBar, ProgressStyle};
+use std::cell::Cell;
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// At most about this many plain lines per run.
+const LINES: u64 = 20;
+
+pub(in crate::cli) struct Display {
+    screen: Screen,
+    interrupted: Arc<AtomicBool>,
+}
+
+enum Screen {
+    View(Box<View>),
+    Bar(ProgressBar),
+    Lines,
+}
+
+/// A run that is watched.
+pub(in crate::cli) struct Watched {
+    /// What is trained, and where: the title of the live view; none: no such view.
+    pub(in crate::cli) view: Option<String>,
+    /// Steps done before.
+    pub(in crate::cli) done: u64,
+    /// Steps in all.
+    pub(in crate::cli) steps: u64,
+}
+
+impl Display {
+    /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
+    pub(in crate::cli) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
+        let Watched { view, done, steps } = run;
+        let screen = match view.filter(|_| View::is_possible()) {
+            Some(title) => Screen::View(Box::new(View::open(&title, steps)?)),
+            None if std::io::stderr().is_terminal() => {
+                let bar = ProgressBar::new(steps).with_position(done);
+                bar.reset_eta();
+                let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
+                bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+                Screen::Bar(bar)
+            }
+            None => Screen::Lines,
+        };
+        Ok(Self { screen, interrupted })
+    }
+
+    fn view(&mut self) -> Option<&mut View> {
+        match &mut self.screen {
+            Screen::View(view) => Some(view),
+            Screen::Bar(_) | Screen::Lines => None,
+        }
+    }
+
+    /// A line of its own, wherever the display is.
+    fn say(&mut self, text: String) {
+        match &mut self.screen {
+            Screen::View(view) => view.say(text),
+            Screen::Bar(bar) => bar.println(text),
+            Screen::Lines => note!("{text}"),
+        }
+    }
+
+    /// Gives the terminal back.
+    pub(in crate::cli) fn finish(self) {
+        if let Screen::Bar(bar) = &self.screen {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Display {
+    fn step(&mut self, row: &MetricsRow, steps: u64) {
+        let done = row.step + 1;
+        let speed = done as f64 / row.seconds.max(1e-9);
+        match &mut self.screen {
+            Screen::View(view) => view.step(row),
+            Screen::Bar(bar) => {
+                bar.set_position(done);
+                bar.set_message(format!("{}, {speed:.2} steps/s", loss(row)));
+            }
+            Screen::Lines if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
+                let left = (steps - done) as f64 / speed;
+                note!("step {:>4} of {steps}: {}, {speed:.2} steps/s, {left:.0} s left", row.step, loss(row));
+            }
+            Screen::Lines => {}
+        }
+    }
+
+    fn validated(&mut self, row: &validation::ValidationRow) {
+        self.say(format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean));
+    }
+
+    fn wants_preview(&mut self) -> bool {
+        self.view().is_some_and(View::wants_preview)
+    }
+
+    fn preview(&mut self, preview: &Preview) {
+        if let Some(view) = self.view() {
+            view.preview(preview);
+        }
+    }
+
+    fn recovered(&mut self, error: &str, step: u64, _: &Device) {
+        match &mut self.screen {
+            Screen::View(view) => view.rewind(step),
+            Screen::Bar(bar) => bar.set_position(step),
+            Screen::Lines => {}
+        }
+        self.say(format!("{error}; the device was opened anew, going on after step {step}"));
+    }
+
+    fn too_long(&mut self, dispatch: &str, time: Duration) {
+        self.say(format!(
+            "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the \
+             device, make it shorter with --micro-batch",
+            time.as_millis()
+        ));
+    }
+
+    fn interrupted(&mut self) -> bool {
+        if self.view().is_some_and(View::is_ended) {
+            self.interrupted.store(true, Ordering::Relaxed);
+        }
+        self.interrupted.load(Ordering::Relaxed)
+    }
+}
+
+/// Counts what is done one by one: a bar on a terminal, a few plain lines elsewhere.
+pub(in crate::cli) struct Counter {
+    bar: Option<ProgressBar>,
+    what: &'static str,
+    done: Cell<u64>,
+    total: u64,
+}
+
+impl Counter {
+    pub(in crate::cli) fn new(what: &'static str, total: u64) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let bar = ProgressBar::new(total);
+            let template = format!("{{bar:20}} {what} {{pos}}/{{len}} {{msg}} {{eta}} left");
+            bar.set_style(ProgressStyle::with_template(&template).expect("a constant template"));
+            bar
+        });
+        Self { bar, what, done: Cell::new(0), total }
+    }
+
+    /// One more is done; `message` says which.
+    pub(in crate::cli) fn advance(&self, message: &str) {
+        let (what, total) = (self.what, self.total);
+        let done = self.done.get() + 1;
+        self.done.set(done);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(message.to_owned());
+                bar.set_position(done);
+            }
+            None if done.is_multiple_of(total.div_ceil(LINES)) || done == total => {
+                let space = if message.is_empty() { "" } else { ": " };
+                note!("{what} {done} of {total}{space}{message}");
+            }
+            None => {}
+        }
+    }
+
+    /// Lets `print` write lines that the bar does not overwrite.
+    pub(in crate::cli) fn above(&self, print: impl FnOnce()) {
+        match &self.bar {
+            Some(bar) => bar.suspend(print),
+            None => print(),
+        }
+    }
+
+    pub(in crate::cli) fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
