@@ -7,9 +7,9 @@ use std::sync::Arc;
 use unheat::blocking::block_on;
 use unheat::engine::device::find;
 use unheat::gpu::{Checks, Gpu, Step};
+use unheat::model::dtype::GRADIENT_SCALE;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
-use unheat::model::storage::GRADIENT_SCALE;
 use unheat::model::unet::init::State;
 use unheat::model::{Batch, HeatEquation, Method, StepSpec, UNet, UNetConfig};
 

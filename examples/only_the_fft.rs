@@ -5,7 +5,7 @@
 use unheat::engine::{Device, DeviceChoice};
 use unheat::gpu::Recorder;
 use unheat::gpu::heat::fft::{Fft, Load, Store};
-use unheat::model::Precision;
+use unheat::model::DType;
 use unheat::{Error, Result};
 
 const NX: usize = 64;
@@ -26,7 +26,7 @@ fn main() -> Result<()> {
     let [scratch, spectrum, output] =
         ["scratch", "spectrum", "fields again"].map(|label| gpu.tensor(label, 2 * NX * NY));
     let (scratch, spectrum, output) = (scratch?, spectrum?, output?);
-    let fft = Fft::new(&gpu, NX, NY, 2, Precision::F32)?;
+    let fft = Fft::new(&gpu, NX, NY, 2, DType::F32)?;
     let mut recorder = Recorder::new(&gpu);
     fft.forward(&mut recorder, Load::Real(&input), &scratch, Store::Complex(&spectrum))?;
     fft.inverse(&mut recorder, Load::Complex(&spectrum), &scratch, Store::Real(&output))?;

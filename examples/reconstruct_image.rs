@@ -6,7 +6,7 @@ use std::path::Path;
 use unheat::engine::{Device, DeviceChoice, Norm, Trained};
 use unheat::io::arrays::weights;
 use unheat::io::images::photo;
-use unheat::model::Precision;
+use unheat::model::DType;
 use unheat::restore::Diffusion;
 use unheat::restore::refine::refine;
 use unheat::restore::tiled::reconstruct_planes;
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     let predicted = reconstruct_planes(&device, trained, None, planes, nx, ny)?;
 
     // Damped inverses of what the prediction does not explain, as long as they explain more.
-    let diffusion = Diffusion::insulated(&device, Precision::F32, nx, ny, amount)?;
+    let diffusion = Diffusion::insulated(&device, DType::F32, nx, ny, amount)?;
     let noise = blurred.depth.rounding();
     let refined = refine(&diffusion, noise, planes, &predicted, 10, Some((0.0, 1.0)))?;
     for (plane, (before, after)) in refined.before.iter().zip(&refined.after).enumerate() {

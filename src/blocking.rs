@@ -39,8 +39,9 @@ fn drive<R, E>(
     }
 }
 
-/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter, checks))`.
-/// What an open device runs never ends this way, since the device is not polled: use [`Gpu::block_on`] for it.
+/// Waits for a future that needs no open device, such as opening one: `block_on(Gpu::open(&adapter,
+/// checks))`. What an open device runs never ends this way, since the device is not polled: use
+/// [`Gpu::block_on`] for it.
 pub use pollster::block_on;
 
 /// Every adapter, as of [`device::adapters`].
@@ -103,8 +104,8 @@ mod tests {
     use super::*;
     use crate::engine::device::NO_ADAPTER;
     use crate::gpu::probes::multiply_add::multiply_add;
-    use crate::gpu::{Checks, Element, Recorder};
-    use crate::model::{Precision, Storage};
+    use crate::gpu::{Checks, Recorder};
+    use crate::model::DType;
 
     fn gpus() -> Vec<Gpu> {
         let adapters = adapters();
@@ -132,9 +133,9 @@ mod tests {
             assert!(polled_once(gpu.fetch(&tensor)).is_pending(), "fetching does not wait");
             assert_eq!(bits(&looking_in(&gpu, gpu.fetch(&tensor))), bits(&values));
             assert_eq!(bits(&gpu.read(&tensor).unwrap()), bits(&values));
-            let mut elements = vec![Element::F32];
-            elements.extend(gpu.stores_in(Storage::F16).then_some(Element::F16));
-            elements.extend(gpu.computes_in(Precision::F64).then_some(Element::F64));
+            let mut elements = vec![DType::F32];
+            elements.extend(gpu.stores_in(DType::F16).then_some(DType::F16));
+            elements.extend(gpu.computes_in(DType::F64).then_some(DType::F64));
             for element in elements {
                 let tensor = gpu.table("values", &wide, element).unwrap();
                 let fetched = looking_in(&gpu, gpu.fetch_f64(&tensor));

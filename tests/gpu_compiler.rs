@@ -15,7 +15,7 @@ use std::sync::{Arc, LazyLock};
 use unheat::gpu::runtime::spec::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
 use unheat::model::unet::init::State;
-use unheat::model::{HeatEquation, Method, StepSpec, Storage, UNet, UNetConfig};
+use unheat::model::{DType, HeatEquation, Method, StepSpec, UNet, UNetConfig};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.
 const USUAL_FAMILY: &str = "NAVI21";
@@ -98,7 +98,7 @@ fn specs_on(device_type: wgpu::DeviceType) -> Vec<KernelSpec> {
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let start = State::new(&net, 0);
-    for storage in [Storage::F32, Storage::F16] {
+    for storage in [DType::F32, DType::F16] {
         let spec = StepSpec { activations: storage, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
         Step::new(&gpu, &spec, &start).unwrap();
     }

@@ -67,7 +67,8 @@ fn killed_at_random(device: &str, steps: u64, kills: u64) {
     }
     println!(
         "torture: {device}: {kills} kills in {runs} runs of {steps} steps \
-         ({without_folder} before there was a folder): {read} checkpoints read, 0 unreadable, final files byte-identical"
+         ({without_folder} before there was a folder): \
+         {read} checkpoints read, 0 unreadable, final files byte-identical"
     );
 }
 

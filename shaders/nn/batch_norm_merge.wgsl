@@ -71,7 +71,8 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let bias = weights[params.bias_offset + channel];
         var mean = all.y + bias;
         if PIVOTED {
-            mean = all.y + (running[mean_at] - bias) + bias; // z is stored minus the pivot of pack_weights.wgsl
+            // z is stored minus the pivot of pack_weights.wgsl.
+            mean = all.y + (running[mean_at] - bias) + bias;
         }
         running[mean_at] += params.momentum * (mean - running[mean_at]);
         running[var_at] += params.momentum * (all.z / (all.x - 1.0) - running[var_at]);

@@ -208,7 +208,7 @@ impl Measurement {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Activation, Storage};
+    use crate::model::{Activation, DType};
 
     /// What a version wrote that knew neither activations nor batch norm nor residual blocks as choices.
     const EARLIER: &str = r#"{
@@ -233,7 +233,7 @@ mod tests {
         assert_eq!((settings.batch, settings.levels, &settings.net.filters[..]), (8, 2, &[8, 16][..]));
         let net = &settings.net;
         assert_eq!((net.activation, net.batch_norm, net.res_blocks), (Activation::Relu, true, false));
-        assert_eq!(settings.activations, Storage::F32);
+        assert_eq!(settings.activations, DType::F32);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
 use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Activation, Padding, Storage};
+use crate::model::{Activation, DType, Padding};
 
 pub(super) fn cases() -> Vec<Case> {
     use Kind::*;
@@ -71,7 +71,7 @@ pub(super) fn cases() -> Vec<Case> {
     }
     // There are more chunks here than a merging workgroup has invocations.
     let many = Shape { batch: 17, nx: 64, ny: 64 };
-    cases.push(adjoint_case(Below::new(many, 8, Storage::F32), 8, Padding::Circular, Of::Stored));
+    cases.push(adjoint_case(Below::new(many, 8, DType::F32), 8, Padding::Circular, Of::Stored));
     cases.push(norm_case(many, 4, 10.0, 1.0));
     for (batch, nx, ny) in [(3, 64, 128), (5, 8, 8), (1, 1, 2)] {
         let shape = Shape { batch, nx, ny };
@@ -82,7 +82,7 @@ pub(super) fn cases() -> Vec<Case> {
     // Here a workgroup has several tiles, and the last one fewer.
     let shape = Shape { batch: 601, nx: 8, ny: 8 };
     for padding in [Padding::Circular, Padding::Zero] {
-        let input = Input::new(Activation, [16, 0], shape, Storage::F32);
+        let input = Input::new(Activation, [16, 0], shape, DType::F32);
         cases.push(weight_gradient_case(input, 16, padding, Of::Stored));
     }
     cases.extend(activation_cases());
@@ -94,7 +94,7 @@ fn activation_cases() -> Vec<Case> {
     let mut cases = Vec::new();
     let (wide, narrow) = (Shape { batch: 3, nx: 16, ny: 32 }, Shape { batch: 3, nx: 4, ny: 2 });
     for activation in Activation::ALL.into_iter().filter(|&function| function != Activation::Relu) {
-        for (shape, storage) in [(wide, Storage::F32), (narrow, Storage::F32), (wide, Storage::F16)] {
+        for (shape, storage) in [(wide, DType::F32), (narrow, DType::F32), (wide, DType::F16)] {
             let input = Input { activation, ..Input::new(Kind::Activation, [16, 0], shape, storage) };
             cases.push(conv_case(input.clone(), 16, Padding::Circular, Pooled::No));
             cases.push(weight_gradient_case(input, 16, Padding::Circular, Of::Output));
@@ -132,7 +132,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
     let prepare = move |r: &mut Recorder| {
         let z = garbage_in(r.gpu, "out", shape.stored(c_out), storage)?;
         let moments = garbage(r.gpu, "moments", conv3x3::statistics_len(shape, c_out))?;
-        let pivot = (storage == Storage::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
+        let pivot = (storage == DType::F16).then_some(Pivot::RunningMean { bias, running_mean: 0 });
         let weights = Weights { offset: WEIGHT_OFFSET, c_out, c_in, taps: 9, padding, pivot };
         let packing = pack(r, weights, &params, &means)?;
         let parameters = r.gpu.tensor_from("parameters", &params)?;
@@ -150,7 +150,7 @@ fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Ca
     let reference = move || {
         let weights = widen(&flat[WEIGHT_OFFSET..bias]);
         let mut z = reference_conv3x3(&input.planes(), &weights, c_in, c_out, shape, padding);
-        if storage == Storage::F16 {
+        if storage == DType::F16 {
             for (plane, z) in z.chunks_exact_mut(shape.cells()).enumerate() {
                 let pivot = running[plane % c_out] - flat[bias + plane % c_out];
                 z.iter_mut().for_each(|z| *z -= f64::from(pivot));
@@ -298,7 +298,7 @@ fn adjoint_split_case(
     split: usize,
     shape: Shape,
     padding: Padding,
-    storage: Storage,
+    storage: DType,
 ) -> Case {
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = LayerGradient::new(shape, c_out, Of::Stored, storage);

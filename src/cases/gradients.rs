@@ -10,7 +10,7 @@ use crate::gpu::layer::gradient::Gradient;
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::{Gpu, Recorder, Shape, Tensor};
-use crate::model::{Activation, Storage};
+use crate::model::{Activation, DType};
 
 /// Where g of a layer comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub(super) struct LayerGradient {
     pub(super) shape: Shape,
     pub(super) channels: usize,
     pub(super) of: Of,
-    pub(super) storage: Storage,
+    pub(super) storage: DType,
     pub(super) z: Vec<f32>,
     pub(super) g: Vec<f32>,
     /// g of the pooled values, of grid `shape.coarser()`.
@@ -37,7 +37,7 @@ pub(super) struct LayerGradient {
 }
 
 impl LayerGradient {
-    pub(super) fn new(shape: Shape, channels: usize, of: Of, storage: Storage) -> Self {
+    pub(super) fn new(shape: Shape, channels: usize, of: Of, storage: DType) -> Self {
         let len = shape.batch * channels * shape.cells();
         let g = match of {
             Of::Output => noise(31, shape.values()),
@@ -135,13 +135,13 @@ impl LayerGradient {
 pub(super) struct Below {
     pub(super) shape: Shape,
     pub(super) channels: usize,
-    pub(super) storage: Storage,
+    pub(super) storage: DType,
     pub(super) activation: Activation,
     pub(super) z: Vec<f32>,
 }
 
 impl Below {
-    pub(super) fn new(shape: Shape, channels: usize, storage: Storage) -> Self {
+    pub(super) fn new(shape: Shape, channels: usize, storage: DType) -> Self {
         let z = stored_noise(37, shape.batch * channels * shape.cells(), storage);
         Self { shape, channels, storage, activation: Activation::Relu, z }
     }
@@ -204,7 +204,7 @@ impl Below {
 /// Splits the outputs of a [`Below`]. The first ones are stored gradients with as many `channels`, the very
 /// first that of the layer itself: their padding is cut off. Each of the numbers that a norm has is compared
 /// by itself, since errors in small ones would hide behind large ones.
-pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage: Storage) -> Case {
+pub(super) fn below_stored(case: Case, shape: Shape, channels: &[usize], storage: DType) -> Case {
     let case = case.stored_in(storage).scaled(gradient_scale(storage), channels.len());
     let channels = channels.to_vec();
     case.split_by(move |mut outputs| {

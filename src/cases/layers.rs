@@ -7,40 +7,40 @@ use crate::cpu::nn::{activation, upsample as reference_upsample};
 use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::{Layer, NORM_LEN};
 use crate::gpu::{Gpu, Shape, Tensor};
-use crate::model::storage::GRADIENT_SCALE;
+use crate::model::dtype::GRADIENT_SCALE;
 use crate::model::unet::BatchNorm;
-use crate::model::{Activation, Padding, Storage};
+use crate::model::{Activation, DType, Padding};
 use half::f16;
 
 /// Both paddings in 32 bits, and for `some` cases one in 16: the code is the same but for loads and stores.
-pub(super) fn storages(some: bool) -> Vec<(Storage, Padding)> {
-    let mut all = vec![(Storage::F32, Padding::Circular), (Storage::F32, Padding::Zero)];
-    all.extend(some.then_some((Storage::F16, Padding::Circular)));
+pub(super) fn storages(some: bool) -> Vec<(DType, Padding)> {
+    let mut all = vec![(DType::F32, Padding::Circular), (DType::F32, Padding::Zero)];
+    all.extend(some.then_some((DType::F16, Padding::Circular)));
     all
 }
 
 /// The largest error of one stage. Inputs are the same on both sides, rounded to 16 bits where they are
 /// stored in 16. Then a kernel rounds every value once, to a mantissa of 11 bits. That changes it by at most
 /// 2⁻¹⁰ = 9.8e-4 of its size, even on GPUs that cut off instead of rounding, and changes sums by less.
-pub(super) fn tolerance(storage: Storage) -> f64 {
+pub(super) fn tolerance(storage: DType) -> f64 {
     match storage {
-        Storage::F32 => 1e-5,
-        Storage::F16 => 1e-3,
+        DType::F32 | DType::F64 => 1e-5,
+        DType::F16 => 1e-3,
     }
 }
 
 /// The factor of g where it is stored.
-pub(super) fn gradient_scale(storage: Storage) -> f64 {
+pub(super) fn gradient_scale(storage: DType) -> f64 {
     match storage {
-        Storage::F32 => 1.0,
-        Storage::F16 => f64::from(GRADIENT_SCALE),
+        DType::F32 | DType::F64 => 1.0,
+        DType::F16 => f64::from(GRADIENT_SCALE),
     }
 }
 
 /// [`noise`] that the storage holds exactly.
-pub(super) fn stored_noise(stream: u64, len: usize, storage: Storage) -> Vec<f32> {
+pub(super) fn stored_noise(stream: u64, len: usize, storage: DType) -> Vec<f32> {
     let mut values = noise(stream, len);
-    if storage == Storage::F16 {
+    if storage == DType::F16 {
         values.iter_mut().for_each(|v| *v = f16::from_f32(*v).to_f32());
     }
     values
@@ -59,14 +59,14 @@ pub(super) struct Input {
     pub(super) kind: Kind,
     pub(super) channels: [usize; 2],
     pub(super) shape: Shape,
-    pub(super) storage: Storage,
+    pub(super) storage: DType,
     pub(super) activation: Activation,
     pub(super) z: [Vec<f32>; 2],
     pub(super) norms: [Vec<Norm<f32>>; 2],
 }
 
 impl Input {
-    pub(super) fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: Storage) -> Self {
+    pub(super) fn new(kind: Kind, channels: [usize; 2], shape: Shape, storage: DType) -> Self {
         let cells = |layer: usize| match (kind, layer) {
             (Kind::SkipUp, 1) => shape.cells() / 4,
             _ => shape.cells(),
@@ -199,12 +199,12 @@ pub(super) fn stored(
     label: &str,
     shape: Shape,
     values: &[f32],
-    storage: Storage,
+    storage: DType,
     scale: f64,
 ) -> Result<Tensor> {
     let largest = match storage {
-        Storage::F32 => f64::MAX,
-        Storage::F16 => f64::from(f16::MAX),
+        DType::F32 | DType::F64 => f64::MAX,
+        DType::F16 => f64::from(f16::MAX),
     };
     let rows = store(shape, values);
     let scaled: Vec<f64> = rows.iter().map(|&v| (scale * f64::from(v)).clamp(-largest, largest)).collect();
@@ -217,7 +217,7 @@ pub(super) fn stored_gradient(
     label: &str,
     shape: Shape,
     values: &[f32],
-    storage: Storage,
+    storage: DType,
 ) -> Result<Tensor> {
     stored(gpu, label, shape, values, storage, gradient_scale(storage))
 }
@@ -245,7 +245,7 @@ pub(super) fn layer(
     shape: Shape,
     z: &[f32],
     norms: &[Norm<f32>],
-    storage: Storage,
+    storage: DType,
 ) -> Result<Layer> {
     let rows =
         norms.iter().enumerate().map(|(c, &n)| ([n.mean, n.rstd, n.scale, n.shift], backward_norm(n, c)));

@@ -14,9 +14,9 @@ mod res_block;
 mod step;
 
 use crate::Result;
-use crate::gpu::{Element, Gpu, Recorder, Recording, Tensor};
+use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::model::DType;
 use crate::model::rng::{Purpose, Random};
-use crate::model::{Precision, Storage};
 use std::cell::LazyCell;
 use std::sync::Arc;
 
@@ -29,9 +29,9 @@ pub struct Case {
     /// Largest relative error ‖out - ref‖/‖ref‖ of any output.
     pub tolerance: f64,
     /// What the kernels compute in; adapters without 64-bit floats skip the cases that need them.
-    pub precision: Precision,
+    pub precision: DType,
     /// How the kernels store activations; adapters without 16-bit floats skip the cases that need them.
-    pub storage: Storage,
+    pub storage: DType,
     /// Whether the kernel exists in variants that are tuned.
     pub tunable: bool,
     /// Cuts the outputs of both sides into the parts that are compared one by one.
@@ -64,8 +64,8 @@ impl Case {
             name: name.to_owned(),
             shape,
             tolerance,
-            precision: Precision::F32,
-            storage: Storage::F32,
+            precision: DType::F32,
+            storage: DType::F32,
             tunable: false,
             split: Box::new(|outputs| outputs),
             run: Box::new(run),
@@ -123,18 +123,18 @@ impl Case {
     }
 
     /// The same case with this storage of activations; 16 bits add a suffix to the name.
-    fn stored_in(mut self, storage: Storage) -> Self {
+    fn stored_in(mut self, storage: DType) -> Self {
         self.storage = storage;
-        if storage == Storage::F16 {
+        if storage == DType::F16 {
             self.name += "/f16";
         }
         self
     }
 
     /// The same case computed in this precision; 64 bits add a suffix to the name.
-    fn computed_in(mut self, precision: Precision) -> Self {
+    fn computed_in(mut self, precision: DType) -> Self {
         self.precision = precision;
-        if precision == Precision::F64 {
+        if precision == DType::F64 {
             self.name += "/f64";
         }
         self
@@ -204,7 +204,7 @@ pub fn recorded(
 
 /// [`recorded`] for a stage that exists in both precisions, with a tolerance for 32 and one for 64 bits.
 fn recorded_in(
-    precision: Precision,
+    precision: DType,
     name: &str,
     shape: String,
     tolerance: [f64; 2],
@@ -212,14 +212,14 @@ fn recorded_in(
     reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
 ) -> Case {
     let tolerance = match precision {
-        Precision::F32 => tolerance[0],
-        Precision::F64 => tolerance[1],
+        DType::F16 | DType::F32 => tolerance[0],
+        DType::F64 => tolerance[1],
     };
     recorded(name, shape, tolerance, prepare, reference).computed_in(precision)
 }
 
 /// [`garbage`] of this type; in 16 bits it is infinite.
-fn garbage_in(gpu: &Gpu, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
+fn garbage_in(gpu: &Gpu, label: &str, len: usize, element: DType) -> Result<Tensor> {
     gpu.table(label, &vec![-1.2345e6; len], element)
 }
 

@@ -13,13 +13,13 @@ use crate::gpu::nn::upsample;
 use crate::gpu::{Recorder, Shape};
 use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
-use crate::model::{Activation, Padding, Storage, UNet, UNetConfig};
+use crate::model::{Activation, DType, Padding, UNet, UNetConfig};
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, nx, ny) in [(3, 8, 16), (2, 2, 2), (2, 1, 1)] {
         let shape = Shape { batch, nx, ny };
-        for storage in Storage::ALL {
+        for storage in DType::ACTIVATIONS {
             cases.push(upsample_case(shape, storage));
             cases.push(conv1x1_case(shape, storage));
             cases.push(conv1x1_backward_case(shape, storage));
@@ -38,10 +38,10 @@ pub(super) fn cases() -> Vec<Case> {
         }
     }
     let zero = UNetConfig { padding: Padding::Zero, ..Default::default() };
-    cases.push(network_case(vec![8, 16], zero, 2, 16, 32, Storage::F32, blocks));
+    cases.push(network_case(vec![8, 16], zero, 2, 16, 32, DType::F32, blocks));
     for activation in [Activation::Silu, Activation::Tanh, Activation::Sigmoid] {
         let choices = UNetConfig { activation, ..Default::default() };
-        cases.push(network_case(vec![8, 16], choices, 2, 16, 32, Storage::F32, noise));
+        cases.push(network_case(vec![8, 16], choices, 2, 16, 32, DType::F32, noise));
     }
     for (activation, batch_norm, filters) in [
         (Activation::Relu, true, vec![8]),
@@ -49,9 +49,9 @@ pub(super) fn cases() -> Vec<Case> {
         (Activation::Silu, false, vec![8, 16, 16]),
     ] {
         let choices = UNetConfig { activation, batch_norm, res_blocks: true, ..Default::default() };
-        cases.push(network_case(filters, choices, 3, 16, 8, Storage::F32, noise));
+        cases.push(network_case(filters, choices, 3, 16, 8, DType::F32, noise));
     }
-    for storage in Storage::ALL {
+    for storage in DType::ACTIVATIONS {
         let choices = UNetConfig { batch_norm: false, ..Default::default() };
         cases.push(network_case(vec![8, 16, 24], choices, 3, 16, 32, storage, noise));
     }
@@ -59,14 +59,14 @@ pub(super) fn cases() -> Vec<Case> {
 }
 
 /// The largest error of a stage of a few additions; else as [`tolerance`].
-fn exact(storage: Storage) -> f64 {
+fn exact(storage: DType) -> f64 {
     match storage {
-        Storage::F32 => 1e-6,
-        Storage::F16 => tolerance(storage),
+        DType::F32 | DType::F64 => 1e-6,
+        DType::F16 => tolerance(storage),
     }
 }
 
-fn upsample_case(shape: Shape, storage: Storage) -> Case {
+fn upsample_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let fine = stored_noise(41, 4 * shape.batch * channels * shape.cells(), storage);
@@ -93,7 +93,7 @@ fn upsample_case(shape: Shape, storage: Storage) -> Case {
     below_stored(case, shape, &[channels], storage)
 }
 
-fn conv1x1_case(shape: Shape, storage: Storage) -> Case {
+fn conv1x1_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let flat = noise(43, WEIGHT_OFFSET + channels + 1);
@@ -120,7 +120,7 @@ fn conv1x1_case(shape: Shape, storage: Storage) -> Case {
     first_stored(case.stored_in(storage), shape, 1, 1.0)
 }
 
-fn conv1x1_backward_case(shape: Shape, storage: Storage) -> Case {
+fn conv1x1_backward_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let flat = noise(43, channels + 1);
@@ -179,7 +179,7 @@ fn network_case(
     batch: usize,
     nx: usize,
     ny: usize,
-    storage: Storage,
+    storage: DType,
     field: fn(u64, usize) -> Vec<f32>,
 ) -> Case {
     let net = UNet::new(&UNetConfig { filters, ..choices });
@@ -222,8 +222,8 @@ fn network_case(
     // norms multiply them on coarse levels with few values per channel: networks of four levels and more are
     // compared by their losses (cases/step.rs).
     let tolerance = match storage {
-        Storage::F32 => 1e-4,
-        Storage::F16 => 1e-1,
+        DType::F32 | DType::F64 => 1e-4,
+        DType::F16 => 1e-1,
     };
     let case = recorded("unet", described, tolerance, prepare, reference);
     case.stored_in(storage).split_by(move |mut outputs| {

@@ -11,15 +11,15 @@ use crate::gpu::{Gpu, Recorder};
 use crate::model::heat::UNCERTAINTY;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Method, Objective, Precision, Rectangle};
+use crate::model::{DType, HeatEquation, Method, Objective, Rectangle};
 use num_complex::Complex;
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16), (1, 128, 64)] {
-        cases.push(rasterise_case(batch, nx, ny, Precision::F32));
-        cases.push(rasterise_case(batch, nx, ny, Precision::F64));
+        cases.push(rasterise_case(batch, nx, ny, DType::F32));
+        cases.push(rasterise_case(batch, nx, ny, DType::F64));
     }
     for (count, nx, ny) in [
         (3, 8, 8),
@@ -33,18 +33,18 @@ pub(super) fn cases() -> Vec<Case> {
         (1, 8, 2048),
         (1, 2048, 8),
     ] {
-        for precision in [Precision::F32, Precision::F64] {
+        for precision in [DType::F32, DType::F64] {
             cases.push(fft_case(count, nx, ny, false, precision));
             cases.push(fft_case(count, nx, ny, true, precision));
         }
     }
     for (batch, nx, ny) in [(5, 512, 8), (1, 1024, 16), (1, 16, 1024), (3, 2048, 8), (1, 8, 2048)] {
-        for precision in [Precision::F32, Precision::F64] {
+        for precision in [DType::F32, DType::F64] {
             cases.push(diffuse_case(batch, nx, ny, 8.0, precision, precision));
         }
     }
     for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (5, 32, 32, 8.0), (4, 128, 64, 2.0)] {
-        for precision in [Precision::F32, Precision::F64] {
+        for precision in [DType::F32, DType::F64] {
             cases.push(diffuse_case(batch, nx, ny, amount, precision, precision));
             cases.push(inverse_case(batch, nx, ny, amount, precision));
             for method in Method::ALL {
@@ -55,7 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
             }
         }
     }
-    cases.push(diffuse_case(5, 32, 32, 8.0, Precision::F64, Precision::F32));
+    cases.push(diffuse_case(5, 32, 32, 8.0, DType::F64, DType::F32));
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
         cases.push(mean_shift_case(batch, nx, ny));
         for method in Method::ALL {
@@ -72,15 +72,15 @@ fn exp64_case() -> Case {
     let x = |i: usize| -708.0 + 1417.0 * i as f64 / 9999.0;
     let run = move |gpu: &Arc<Gpu>| {
         let list: Vec<f64> = (0..10_000).map(x).collect();
-        let input = gpu.table("x", &list, Precision::F64)?;
-        let output = garbage_in(gpu, "y", list.len(), Precision::F64)?;
+        let input = gpu.table("x", &list, DType::F64)?;
+        let output = garbage_in(gpu, "y", list.len(), DType::F64)?;
         let mut recorder = Recorder::new(gpu);
         exp64(&mut recorder, &input, &output, list.len())?;
         recorder.finish().submit(gpu);
         Ok(vec![gpu.read_f64(&output)?.iter().zip(&list).map(|(y, x)| y / x.exp()).collect()])
     };
     let reference = || vec![vec![1.0; 10_000]];
-    Case { precision: Precision::F64, ..Case::new("exp64", "10000".to_owned(), 1e-15, run, reference) }
+    Case { precision: DType::F64, ..Case::new("exp64", "10000".to_owned(), 1e-15, run, reference) }
 }
 
 fn rectangles(batch: usize, nx: usize, ny: usize) -> Vec<Rectangle> {
@@ -107,7 +107,7 @@ fn fields(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields
 }
 
-fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: Precision) -> Case {
+fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: DType) -> Case {
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let list = r.gpu.table("rectangles", &flatten(&rectangles(batch, nx, ny)), precision)?;
         let field = garbage_in(r.gpu, "field", batch * nx * ny, precision)?;
@@ -125,7 +125,7 @@ fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: Precision) -> C
     recorded_in(precision, "rasterise", format!("{batch}x{nx}x{ny}"), [2e-6, 1e-13], prepare, reference)
 }
 
-fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precision) -> Case {
+fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: DType) -> Case {
     let data = noise(1, 2 * count * nx * ny);
     let input = data.clone();
     let prepare = move |r: &mut crate::gpu::Recorder| {
@@ -154,14 +154,7 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: Precis
 }
 
 /// A diffusion that is computed in `precision` and stored in `stored`.
-fn diffuse_case(
-    batch: usize,
-    nx: usize,
-    ny: usize,
-    amount: f64,
-    precision: Precision,
-    stored: Precision,
-) -> Case {
+fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DType, stored: DType) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let x = r.gpu.table("x", &widen(&fields(batch, nx, ny)), precision)?;
@@ -192,7 +185,7 @@ fn signal_case(
     ny: usize,
     amount: f64,
     objective: Objective,
-    precision: Precision,
+    precision: DType,
 ) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let scale = objective.noise as f32;
@@ -231,7 +224,7 @@ fn signal_case(
 
 /// The literal inverse of a residual that is strong at low frequencies. In 32 bits the rounding errors of the
 /// residual itself exceed the noise floor of 1e-6 and are inverted, hence the tolerance.
-fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: Precision) -> Case {
+fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DType) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let residual = move || {
         let mut residual = vec![0.0; batch * nx * ny];

@@ -11,7 +11,7 @@ use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::conv3x3;
 use crate::gpu::nn::pack_weights::{Pivot, Weights};
 use crate::gpu::{Recorder, Shape};
-use crate::model::{Activation, Padding, Storage};
+use crate::model::{Activation, DType, Padding};
 
 const SHAPE: Shape = Shape { batch: 3, nx: 32, ny: 16 };
 const CHANNELS: usize = 12;
@@ -58,7 +58,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
         let weights = Weights { offset, c_out: CHANNELS, c_in: 1, taps: 9, padding, pivot };
         let packing = pack(r, weights, &flat, &start)?;
         let layer = Layer {
-            z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), Storage::F16)?,
+            z: garbage_in(r.gpu, "z", SHAPE.stored(CHANNELS), DType::F16)?,
             norms: garbage(r.gpu, "norms", NORM_LEN * CHANNELS)?,
             first_norm: 0,
             channels: CHANNELS,
@@ -92,7 +92,7 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
     };
     let shape = format!("{}x{}x{}x{CHANNELS}", SHAPE.batch, SHAPE.nx, SHAPE.ny);
     let name = format!("batch_norm/{OFFSET}±{SPREAD}/{part:?}").to_lowercase();
-    let case = recorded(&name, shape, tolerance, prepare, reference).stored_in(Storage::F16);
+    let case = recorded(&name, shape, tolerance, prepare, reference).stored_in(DType::F16);
     case.split_by(move |outputs| {
         let [z, norms, running] = outputs.try_into().expect("three outputs");
         let standard = standardised(&z, &norms);
@@ -127,7 +127,7 @@ mod tests {
     fn without_a_pivot_a_large_mean_takes_the_digits() {
         for adapter in adapters() {
             let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
-            if gpu.stores_in(Storage::F16) {
+            if gpu.stores_in(DType::F16) {
                 let error = case(Part::Values, TOLERANCE, false).error(&gpu, false).unwrap();
                 assert!(error > 10.0 * TOLERANCE, "{error}");
             }

@@ -7,7 +7,7 @@ use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
 use crate::model::unet::init::State;
 use crate::model::{
-    Batch, HeatEquation, Losses, Method, Objective, Precision, StepSpec, Storage, UNet, UNetConfig, noise,
+    Batch, DType, HeatEquation, Losses, Method, Objective, StepSpec, UNet, UNetConfig, noise,
 };
 use std::sync::Arc;
 
@@ -16,12 +16,12 @@ pub(super) fn cases() -> Vec<Case> {
     let noisy = Objective { noise: 1e-2, ..Method::Sip.into() };
     for objective in [Method::Sip.into(), Method::Gd.into(), Method::Supervised.into(), noisy] {
         for (precision, storage, filters, batch, nx, ny) in [
-            (Precision::F32, Storage::F32, vec![8], 2, 8, 8),
-            (Precision::F32, Storage::F32, vec![8, 16], 3, 16, 32),
-            (Precision::F32, Storage::F32, vec![16; 4], 2, 32, 32),
-            (Precision::F64, Storage::F32, vec![8, 16], 3, 16, 32),
-            (Precision::F32, Storage::F16, vec![8, 16], 3, 16, 32),
-            (Precision::F32, Storage::F16, vec![16; 4], 2, 32, 32),
+            (DType::F32, DType::F32, vec![8], 2, 8, 8),
+            (DType::F32, DType::F32, vec![8, 16], 3, 16, 32),
+            (DType::F32, DType::F32, vec![16; 4], 2, 32, 32),
+            (DType::F64, DType::F32, vec![8, 16], 3, 16, 32),
+            (DType::F32, DType::F16, vec![8, 16], 3, 16, 32),
+            (DType::F32, DType::F16, vec![16; 4], 2, 32, 32),
         ] {
             let heat = HeatEquation { nx, ny, amount: 8.0 };
             let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
@@ -33,11 +33,11 @@ pub(super) fn cases() -> Vec<Case> {
             // gradients by the ReLUs whose argument changes sign (network.rs), and the weights by two steps
             // of 1e-3 in a direction of that accuracy.
             let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
-                (Storage::F32, _) => &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)],
-                (Storage::F16, ..4) => {
-                    &[(Part::Losses, 1e-2), (Part::Gradients, 1e-1), (Part::Weights, 1e-2)]
+                (DType::F32 | DType::F64, _) => {
+                    &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)]
                 }
-                (Storage::F16, _) => &[(Part::Losses, 1e-2), (Part::Weights, 1e-2)],
+                (DType::F16, ..4) => &[(Part::Losses, 1e-2), (Part::Gradients, 1e-1), (Part::Weights, 1e-2)],
+                (DType::F16, _) => &[(Part::Losses, 1e-2), (Part::Weights, 1e-2)],
             };
             for &(part, tolerance) in parts {
                 cases.push(lockstep.case(part, tolerance));
@@ -61,8 +61,8 @@ enum Part {
 #[derive(Clone)]
 struct Lockstep {
     objective: Objective,
-    precision: Precision,
-    storage: Storage,
+    precision: DType,
+    storage: DType,
     filters: Vec<usize>,
     batch: usize,
     heat: HeatEquation,

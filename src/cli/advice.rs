@@ -10,7 +10,8 @@ pub(super) fn advice(error: &Error) -> &'static str {
             "; use --activations f32, or name a GPU that has them with --device"
         }
         Error::Unsupported { feature: Feature::DoublePhysics, .. } => {
-            "; use --physics f32, whose Fourier form is as accurate for training (docs/numerics.md), or --device cpu"
+            "; use --physics f32, whose Fourier form is as accurate for training (docs/numerics.md), \
+             or --device cpu"
         }
         _ => "",
     }

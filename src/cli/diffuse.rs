@@ -7,7 +7,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::say;
 use crate::engine::operators;
 use crate::model::rng::Purpose;
-use crate::model::{Precision, noise};
+use crate::model::{DType, noise};
 use crate::restore::Diffusion;
 use crate::restore::classical::check_noise;
 use clap::Args;
@@ -35,8 +35,8 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// Compute in 32 or 64 bits
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    physics: Precision,
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
+    physics: DType,
     #[command(flatten)]
     device: DeviceFlag,
 }

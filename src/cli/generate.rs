@@ -10,7 +10,7 @@ use crate::io::arrays::rectangles::{self, Rectangles};
 use crate::io::plots::field_panels;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{HeatEquation, Precision};
+use crate::model::{DType, HeatEquation};
 use crate::train::Size;
 use crate::{Error, Result};
 use clap::Args;
@@ -35,8 +35,8 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// Compute in 32 or 64 bits; also the dtype of the array
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    physics: Precision,
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
+    physics: DType,
     /// The array to write, [count, x, y]; replaced if it exists
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,

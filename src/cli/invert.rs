@@ -9,7 +9,7 @@ use crate::engine::operators;
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::heat::raw_kernel;
-use crate::model::{HeatEquation, Precision};
+use crate::model::{DType, HeatEquation};
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -31,8 +31,8 @@ pub(super) struct Arguments {
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,
     /// Compute in 32 or 64 bits [default: f64, or f32 with --truth, where 32 bits suffice]
-    #[arg(long)]
-    physics: Option<Precision>,
+    #[arg(long, value_parser = DType::physics_parser())]
+    physics: Option<DType>,
     /// Also write what the inverse found: amp, kernel, sig_prob, raw_kernel, uncertainty
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "truth")]
     diagnostics: Option<PathBuf>,
@@ -55,7 +55,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
-    let physics = arguments.physics.unwrap_or(Precision::F32);
+    let physics = arguments.physics.unwrap_or(DType::F32);
     let (truth_fields, _) = arrays::read(truth, arguments.amount)?;
     if truth_fields.shape != input.shape {
         return Err(Error::usage(format!(
@@ -74,7 +74,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
 }
 
 fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcome {
-    let physics = arguments.physics.unwrap_or(Precision::F64);
+    let physics = arguments.physics.unwrap_or(DType::F64);
     // The reference makes a float32 of this number before it widens it (method §3).
     let uncertainty = f64::from(arguments.uncertainty as f32);
     if !(uncertainty.is_finite() && uncertainty > 0.0) {
@@ -85,7 +85,7 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
         return Err(Error::usage("--output and --diagnostics name the same file"));
     }
     let compute = arguments.device.open_for(physics)?;
-    if physics == Precision::F32 {
+    if physics == DType::F32 {
         note!(
             "physics f32 without --truth: dx is good to about 2e-2, since the residual's own rounding is \
              inverted too"

@@ -13,7 +13,7 @@ use crate::io::arrays::{npy, weights};
 use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
-use crate::model::{HeatEquation, Precision, UNet};
+use crate::model::{DType, HeatEquation, UNet};
 use crate::restore::Diffusion;
 use crate::restore::classical::check_noise;
 use crate::restore::refine::refine;
@@ -68,8 +68,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "FILE|DIR", requires = "report")]
     truth: Option<PathBuf>,
     /// Compute the physics of --refine and --report in 32 or 64 bits
-    #[arg(long, value_enum, default_value_t = Precision::F32)]
-    physics: Precision,
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
+    physics: DType,
     #[command(flatten)]
     tuning: Tuning,
     #[command(flatten)]

@@ -7,7 +7,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::say;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
-use crate::model::Precision;
+use crate::model::DType;
 use crate::restore::Diffusion;
 use crate::restore::classical::{Classic, check_noise};
 use crate::{Error, Result};
@@ -44,8 +44,8 @@ pub(super) struct Arguments {
     output: PathBuf,
     /// Compute in 32 or 64 bits. The difference shows where the noise is below 1e-6 of the values: 32 bits
     /// round to 3e-7, files of 32-bit numbers to 1e-7
-    #[arg(long, value_enum, default_value_t = Precision::F64)]
-    physics: Precision,
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
+    physics: DType,
     #[command(flatten)]
     device: DeviceFlag,
 }

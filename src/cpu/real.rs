@@ -1,6 +1,6 @@
 //! The scalar of the CPU engine: every stage is generic over [`Real`], f32 for speed and f64 for reference.
 
-use crate::model::Precision;
+use crate::model::DType;
 use num_traits::{Float, NumAssign};
 use std::fmt::Debug;
 use std::iter::Sum;
@@ -8,7 +8,7 @@ use std::iter::Sum;
 /// `f32` or `f64`.
 pub trait Real: Float + NumAssign + Sum + Send + Sync + Default + Debug + 'static {
     /// Which of the two types this is.
-    const PRECISION: Precision;
+    const PRECISION: DType;
 
     /// The value nearest to `value`.
     fn of(value: f64) -> Self;
@@ -18,7 +18,7 @@ pub trait Real: Float + NumAssign + Sum + Send + Sync + Default + Debug + 'stati
 }
 
 impl Real for f32 {
-    const PRECISION: Precision = Precision::F32;
+    const PRECISION: DType = DType::F32;
 
     fn of(value: f64) -> Self {
         value as f32
@@ -30,7 +30,7 @@ impl Real for f32 {
 }
 
 impl Real for f64 {
-    const PRECISION: Precision = Precision::F64;
+    const PRECISION: DType = DType::F64;
 
     fn of(value: f64) -> Self {
         value

@@ -119,7 +119,8 @@ pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
 }
 
 /// What to do where no adapter is found.
-pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found; install the GPU's Vulkan driver, or a software one (scripts/setup does; on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
+pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found; install the GPU's Vulkan driver, or a \
+     software one (scripts/setup does; on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
 
 /// The fastest kind of real GPU, the first of its kind.
 fn best(adapters: Vec<wgpu::Adapter>) -> Option<wgpu::Adapter> {

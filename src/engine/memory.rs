@@ -1,6 +1,6 @@
 //! Whether a batch fits into memory, and which would.
 
-use crate::model::{Storage, UNet};
+use crate::model::{DType, UNet};
 use crate::{Error, Result};
 
 /// What the arrays that are going to be allocated are for.
@@ -8,7 +8,7 @@ use crate::{Error, Result};
 pub enum Purpose {
     /// Layers and their gradients in this storage, the fields around the network, a weight gradient per
     /// sample.
-    Training(Storage),
+    Training(DType),
     /// The layers and the network's input and output.
     Prediction,
 }
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn an_absurd_batch_is_refused_and_a_small_one_passes() {
         let net = UNet::new(&UNetConfig::default());
-        for purpose in [Purpose::Training(Storage::F16), Purpose::Prediction] {
+        for purpose in [Purpose::Training(DType::F16), Purpose::Prediction] {
             check_system(&net, 4096, 1, purpose).unwrap();
             let message = check_system(&net, 4096, 1 << 40, purpose).unwrap_err().to_string();
             assert!(message.contains("largest batch that fits is"), "{message}");

@@ -12,7 +12,7 @@ use crate::gpu::heat::inverse::Inverse;
 use crate::gpu::heat::physics::Physics;
 use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise as record_rasterise};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::model::{HeatEquation, Method, Precision, Rectangle};
+use crate::model::{DType, HeatEquation, Method, Rectangle};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -21,7 +21,7 @@ const CHUNK: usize = 32 << 20;
 
 /// The device that computes in `precision` where `device` is asked: itself, or the CPU engine where a GPU has
 /// no 64-bit floats; then a line that says so comes along.
-pub fn device_for(device: Device, precision: Precision) -> (Device, Option<String>) {
+pub fn device_for(device: Device, precision: DType) -> (Device, Option<String>) {
     match &device {
         Device::Gpu(gpu) if !gpu.computes_in(precision) => {
             let note =
@@ -33,7 +33,7 @@ pub fn device_for(device: Device, precision: Precision) -> (Device, Option<Strin
 }
 
 /// y = P(x) for fields `[batch, nx, ny]`.
-pub fn diffuse(device: &Device, precision: Precision, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+pub fn diffuse(device: &Device, precision: DType, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
     filter(device, precision, heat, &heat.kernel(), x)
 }
 
@@ -41,16 +41,17 @@ pub fn diffuse(device: &Device, precision: Precision, heat: &HeatEquation, x: &[
 /// `kernel` H `[nx, ny]`.
 pub fn filter(
     device: &Device,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     kernel: &[f64],
     x: &[f64],
 ) -> Result<Vec<f64>> {
+    precision.check_physics()?;
     match (device, precision) {
-        (Device::Cpu, Precision::F32) => {
+        (Device::Cpu, DType::F16 | DType::F32) => {
             Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
-        (Device::Cpu, Precision::F64) => {
+        (Device::Cpu, DType::F64) => {
             Ok(on_cpu::<f64>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
         (Device::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
@@ -63,25 +64,24 @@ pub fn filter(
 /// the reference's relative uncertainty of 1e-6.
 pub fn sip_update(
     device: &Device,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     truth: &[f64],
     prediction: &[f64],
 ) -> Result<Vec<f64>> {
+    precision.check_physics()?;
     let sip = Method::Sip.into();
     // In 64 bits, whatever comes after: the one subtraction of the training form is the one that may cancel.
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (device, precision) {
-        (Device::Cpu, Precision::F32) => {
+        (Device::Cpu, DType::F16 | DType::F32) => {
             on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Device::Cpu, Precision::F64) => {
-            on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
-                physics.training_signal(&sip, error, None, signal);
-            })
-        }
+        (Device::Cpu, DType::F64) => on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
+            physics.training_signal(&sip, error, None, signal);
+        }),
         (Device::Gpu(gpu), _) => {
             on_gpu(gpu, precision, heat, &heat.kernel(), &error, |physics, recorder, x, y, energy| {
                 physics.training_signal(recorder, &sip, x, None, energy, y)
@@ -101,7 +101,7 @@ pub fn sip_update(
 /// assumes.
 pub fn invert(
     device: &Device,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     uncertainty: f64,
     residual: &[f64],
@@ -114,14 +114,15 @@ pub fn invert(
 /// `[batch]`: the standard deviation of a cell's noise times √N.
 pub fn invert_with_noise(
     device: &Device,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
+    precision.check_physics()?;
     match (device, precision) {
-        (Device::Cpu, Precision::F64) => Ok(cpu::heat::inverse::invert_above(heat, sigmas, residual)),
-        (Device::Cpu, Precision::F32) => {
+        (Device::Cpu, DType::F64) => Ok(cpu::heat::inverse::invert_above(heat, sigmas, residual)),
+        (Device::Cpu, DType::F16 | DType::F32) => {
             let inverted = cpu::heat::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
             Ok(Inverted {
                 dx: widen(&inverted.dx),
@@ -138,12 +139,13 @@ pub fn invert_with_noise(
 /// Fields `[batch, nx, ny]` from rectangles, `per_sample` for each.
 pub fn rasterise(
     device: &Device,
-    precision: Precision,
+    precision: DType,
     rectangles: &[Rectangle],
     per_sample: usize,
     nx: usize,
     ny: usize,
 ) -> Result<Vec<f64>> {
+    precision.check_physics()?;
     let cells = nx * ny;
     let batch = rectangles.len() / per_sample;
     let mut fields = room(batch, cells)?;
@@ -152,10 +154,10 @@ pub fn rasterise(
             fields.resize(batch * cells, 0.0);
             let samples = fields.par_chunks_mut(cells).zip(rectangles.par_chunks(per_sample));
             match precision {
-                Precision::F64 => {
+                DType::F64 => {
                     samples.for_each(|(field, r)| cpu::heat::rasterise::rasterise(r, nx, ny, field))
                 }
-                Precision::F32 => samples.for_each(|(field, r)| {
+                DType::F16 | DType::F32 => samples.for_each(|(field, r)| {
                     let mut narrow = vec![0f32; cells];
                     cpu::heat::rasterise::rasterise(r, nx, ny, &mut narrow);
                     field.iter_mut().zip(narrow).for_each(|(wide, v)| *wide = f64::from(v));
@@ -192,7 +194,7 @@ fn room(batch: usize, cells: usize) -> Result<Vec<f64>> {
 }
 
 /// Samples per chunk such that every buffer fits, three numbers per cell in the largest one.
-fn chunk(gpu: &Gpu, precision: Precision, cells: usize) -> Result<usize> {
+fn chunk(gpu: &Gpu, precision: DType, cells: usize) -> Result<usize> {
     let largest = (gpu.max_tensor_bytes() as usize / precision.bytes()).min(CHUNK);
     match largest / (4 * cells) {
         0 => Err(Error::Device(format!(
@@ -252,7 +254,7 @@ fn on_cpu<T: Real>(
 /// Chunk by chunk, every sample paired with zeros instead of its neighbour.
 fn on_gpu(
     gpu: &Gpu,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     kernel: &[f64],
     input: &[f64],
@@ -287,7 +289,7 @@ fn on_gpu(
 
 fn invert_on_gpu(
     gpu: &Gpu,
-    precision: Precision,
+    precision: DType,
     heat: &HeatEquation,
     sigmas: &[f64],
     residual: &[f64],

@@ -7,7 +7,7 @@ use crate::engine::memory;
 use crate::gpu::step::mean_shift::MeanShift;
 use crate::gpu::{self, Gpu, Recorder, Recording, Tensor};
 use crate::model::unet::init::State;
-use crate::model::{Storage, UNet};
+use crate::model::{DType, UNet};
 use crate::{Error, Result, cpu};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -86,7 +86,7 @@ struct OnGpu {
 impl OnGpu {
     fn new(gpu: &Arc<Gpu>, trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let Trained { net, state, norm } = trained;
-        gpu::unet::network::Network::check_batch(gpu, net, Storage::F32, batch, nx, ny)?;
+        gpu::unet::network::Network::check_batch(gpu, net, DType::F32, batch, nx, ny)?;
         let network = gpu::unet::network::Network::forward_only(gpu, net, batch, nx, ny)?;
         gpu.write(&network.params, &state.params);
         gpu.write(&network.running, &state.buffers);

@@ -7,7 +7,7 @@ use crate::engine::gpu_engine::GpuEngine;
 use crate::engine::training::Engine;
 use crate::gpu;
 use crate::model::unet::init::State;
-use crate::model::{Batch, Losses, Precision, Snapshot, StepSpec};
+use crate::model::{Batch, DType, Losses, Snapshot, StepSpec};
 use std::time::Duration;
 
 /// A network in training, on a GPU or on the CPU, with the count of the batches that its statistics have
@@ -35,8 +35,8 @@ impl Trainer {
         Self::check(device, spec)?;
         let engine: Box<dyn Engine> = match (device, spec.physics) {
             (Device::Gpu(gpu), _) => Box::new(GpuEngine::new(gpu, spec, start)?),
-            (Device::Cpu, Precision::F32) => Box::new(CpuEngine::<f32>::new(spec, start)),
-            (Device::Cpu, Precision::F64) => Box::new(CpuEngine::<f64>::new(spec, start)),
+            (Device::Cpu, DType::F16 | DType::F32) => Box::new(CpuEngine::<f32>::new(spec, start)),
+            (Device::Cpu, DType::F64) => Box::new(CpuEngine::<f64>::new(spec, start)),
         };
         Ok(Self {
             engine,
@@ -49,6 +49,7 @@ impl Trainer {
 
     /// Refuses what [`Trainer::new`] would refuse before it builds anything.
     pub fn check(device: &Device, spec: &StepSpec) -> Result<()> {
+        spec.check_types()?;
         match device {
             Device::Gpu(gpu) => GpuEngine::check(gpu, spec),
             Device::Cpu => cpu_engine::check(spec),

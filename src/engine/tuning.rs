@@ -41,7 +41,7 @@ pub struct TunedDevice {
 /// The variant for some work.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Choice {
-    /// The numbers of the variant.
+    /// The variant.
     pub variant: Variant,
     /// The work.
     #[serde(flatten)]
@@ -191,8 +191,8 @@ impl Contents {
         contents.devices.retain(|other| !device.replaces(other));
         contents.devices.push(device);
         let text = toml::to_string(&contents).map_err(|e| Error::file(path, e.to_string()))?;
-        let note = "# The fastest variants of unheat's convolutions on this machine. Delete this file to have them \
-                    measured again.\n";
+        let note = "# The fastest variants of unheat's convolutions on this machine. \
+                    Delete this file to have them measured again.\n";
         cache::write(path, &format!("{note}{text}"))
     }
 }
@@ -201,9 +201,9 @@ impl Contents {
 mod tests {
     use super::*;
 
-    fn choice(kernel: &str, variant: [u32; 2]) -> Choice {
+    fn choice(kernel: &str, patch: u32, channels: u32) -> Choice {
         let key = Key { kernel: kernel.to_owned(), tile: [1, 16, 16], block_quads: 4, tiles: 2048 };
-        Choice { key, variant: Variant(variant) }
+        Choice { key, variant: Variant::Tiled { patch, channels } }
     }
 
     fn device(adapter: &str, driver_version: &str) -> TunedDevice {
@@ -214,7 +214,7 @@ mod tests {
             driver_version: driver_version.to_owned(),
             checked: false,
             measured: vec!["batch 1".to_owned()],
-            choices: vec![choice("conv3x3/a", [8, 2]), choice("conv3x3/b", [1, 1])],
+            choices: vec![choice("conv3x3/a", 8, 2), choice("conv3x3/b", 1, 1)],
         }
     }
 
@@ -253,19 +253,19 @@ mod tests {
 
     #[test]
     fn work_is_known_by_everything_that_changes_its_kernels() {
-        use crate::model::{Padding, Storage, UNet};
+        use crate::model::{DType, Padding, UNet};
         let net = |filters| UNet::new(&UNetConfig::new(4, &[filters], Padding::Circular).unwrap());
         let [small, large] = [net(8), net(16)];
         let silu = UNet::new(&UNetConfig { activation: Activation::Silu, ..small.config.clone() });
         let plain = UNet::new(&UNetConfig { batch_norm: false, ..small.config.clone() });
         let residual = UNet::new(&UNetConfig { res_blocks: true, ..small.config.clone() });
-        let one = Workload { net: &small, storage: Storage::F32, batch: 16, nx: 64, ny: 32 };
+        let one = Workload { net: &small, storage: DType::F32, batch: 16, nx: 64, ny: 32 };
         for other in [
             Workload { net: &large, ..one },
             Workload { net: &silu, ..one },
             Workload { net: &plain, ..one },
             Workload { net: &residual, ..one },
-            Workload { storage: Storage::F16, ..one },
+            Workload { storage: DType::F16, ..one },
             Workload { batch: 17, ..one },
             Workload { nx: 32, ..one },
             Workload { ny: 64, ..one },
@@ -286,9 +286,10 @@ mod tests {
             "not toml",
             &good[..good.len() / 2],
             &good.replace("unheat = \"", "unheat = \"0.0."),
-            &good.replace("variant = [8, 2]", "variant = [-8, 2]"),
-            &good.replace("variant = [8, 2]", "variant = [8]"),
-            &good.replace("variant = [8, 2]", "variant = [99999999999, 2]"),
+            &good.replace("tiled 8x2", "tiled -8x2"),
+            &good.replace("tiled 8x2", "tiled 8"),
+            &good.replace("tiled 8x2", "tiled 99999999999x2"),
+            &good.replace("\"tiled 8x2\"", "[8, 2]"),
             &good.replace("tiles = 2048", "tiles = 1e300"),
             &good.replace("checked = false", "checked = 3"),
         ] {

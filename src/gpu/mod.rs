@@ -20,7 +20,7 @@ pub use runtime::memory::MemoryUse;
 pub use runtime::profiler::Timing;
 pub use runtime::recording::{Recorder, Recording, Work, flat_workgroups};
 pub use runtime::spec::KernelSpec;
-pub use runtime::tensor::{Element, Tensor};
+pub use runtime::tensor::Tensor;
 pub use runtime::uniform::Scalar;
 pub use runtime::variants::Variants;
 pub use step::Step;

@@ -23,7 +23,7 @@ use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::gpu::stopwatch::Stopwatch;
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recorder};
-use crate::model::{Storage, UNet};
+use crate::model::{DType, UNet};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -50,7 +50,7 @@ pub struct Workload<'a> {
     /// The network.
     pub net: &'a UNet,
     /// What its activations are stored in.
-    pub storage: Storage,
+    pub storage: DType,
     /// Samples per step.
     pub batch: usize,
     /// Cells along x.
@@ -310,36 +310,43 @@ mod tests {
     use super::*;
     use crate::blocking::block_on;
 
-    fn all() -> Vec<Variant> {
-        let staged = [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| Variant([p, c])));
-        staged.chain([1, 2].map(|p| Variant([p, 0]))).collect()
+    const fn tiled(patch: u32, channels: u32) -> Variant {
+        Variant::Tiled { patch, channels }
     }
 
-    const OTHERS: [Variant; 1] = [Variant([2, 0])];
+    fn all() -> Vec<Variant> {
+        let tiles = [1, 2, 4, 8].into_iter().flat_map(|p| [1, 2, 4, 8].map(|c| tiled(p, c)));
+        tiles.chain([1, 2].map(|patch| Variant::Direct { patch })).collect()
+    }
+
+    const OTHERS: [Variant; 1] = [Variant::Direct { patch: 2 }];
 
     /// Searches where `seconds` and `compilation` (in seconds) are known; returns the choice and what was
     /// timed.
     fn climb(
-        usual: [u32; 2],
-        seconds: impl Fn([u32; 2]) -> f64,
-        compilation: impl Fn([u32; 2]) -> f64,
+        usual: Variant,
+        seconds: impl Fn(Variant) -> f64,
+        compilation: impl Fn(Variant) -> f64,
         trials: usize,
-    ) -> (Variant, Vec<[u32; 2]>) {
+    ) -> (Variant, Vec<Variant>) {
         let mut timed = Vec::new();
-        let choice =
-            block_on(search(Variant(usual), &OTHERS, &all(), &mut Vec::new(), async |Variant(v)| {
-                if timed.len() == trials {
-                    return None;
-                }
-                timed.push(v);
-                Some(Trial { seconds: seconds(v), compilation: Duration::from_secs_f64(compilation(v)) })
-            }));
+        let choice = block_on(search(usual, &OTHERS, &all(), &mut Vec::new(), async |variant| {
+            if timed.len() == trials {
+                return None;
+            }
+            timed.push(variant);
+            let compilation = Duration::from_secs_f64(compilation(variant));
+            Some(Trial { seconds: seconds(variant), compilation })
+        }));
         (choice, timed)
     }
 
-    fn bowl(centre: [u32; 2]) -> impl Fn([u32; 2]) -> f64 {
+    fn bowl(centre: Variant) -> impl Fn(Variant) -> f64 {
         // The direct ones lie beyond a hill.
-        let axes = |v: [u32; 2]| [v[0].ilog2(), if v[1] == 0 { 20 } else { v[1].ilog2() }];
+        let axes = |variant| match variant {
+            Variant::Tiled { patch, channels } => [patch.ilog2(), channels.ilog2()],
+            Variant::Direct { patch } => [patch.ilog2(), 20],
+        };
         move |v| {
             let [a, b] = [0, 1].map(|axis| axes(v)[axis].abs_diff(axes(centre)[axis]));
             1.0 + f64::from(a + b)
@@ -350,10 +357,10 @@ mod tests {
     fn finds_the_fastest_from_anywhere() {
         // From the direct ones through the other usual one, as both are timed whatever lies between.
         for centre in all() {
-            for usual in all().into_iter().filter(|usual| usual.0[1] > 0) {
-                let (choice, timed) = climb(usual.0, bowl(centre.0), |_| 0.1, usize::MAX);
+            for usual in all().into_iter().filter(|usual| !usual.is_direct()) {
+                let (choice, timed) = climb(usual, bowl(centre), |_| 0.1, usize::MAX);
                 assert_eq!(choice, centre);
-                assert_eq!(timed[0], usual.0);
+                assert_eq!(timed[0], usual);
                 assert!(
                     timed[..timed.len() - 1].iter().all(|v| timed.iter().filter(|w| v == *w).count() <= 2)
                 );
@@ -363,40 +370,41 @@ mod tests {
 
     #[test]
     fn noise_changes_nothing() {
-        let (choice, _) = climb([4, 4], |v| if v == [4, 4] { 1.0 } else { 0.96 }, |_| 0.1, usize::MAX);
-        assert_eq!(choice, Variant([4, 4]));
+        let (choice, _) =
+            climb(tiled(4, 4), |v| if v == tiled(4, 4) { 1.0 } else { 0.96 }, |_| 0.1, usize::MAX);
+        assert_eq!(choice, tiled(4, 4));
         // The usual one was slow at first only.
         let first = std::cell::Cell::new(true);
-        let time = |v| if v == [4, 4] && first.take() { 2.0 } else { 1.0 };
-        assert_eq!(climb([4, 4], time, |_| 0.1, usize::MAX).0, Variant([4, 4]));
+        let time = |v| if v == tiled(4, 4) && first.take() { 2.0 } else { 1.0 };
+        assert_eq!(climb(tiled(4, 4), time, |_| 0.1, usize::MAX).0, tiled(4, 4));
     }
 
     #[test]
     fn what_compiles_slowly_is_neither_chosen_nor_followed() {
-        let compilation = |v: [u32; 2]| if v[0] >= 4 { 2.5 } else { 0.1 };
-        let (choice, timed) = climb([2, 2], bowl([8, 8]), compilation, usize::MAX);
-        assert_eq!(choice, Variant([2, 8]));
-        assert_eq!(timed.iter().filter(|v| v[0] >= 4).count(), 1, "{timed:?}");
+        let large = |variant: Variant| match variant {
+            Variant::Tiled { patch, .. } | Variant::Direct { patch } => patch >= 4,
+        };
+        let compilation = |variant| if large(variant) { 2.5 } else { 0.1 };
+        let (choice, timed) = climb(tiled(2, 2), bowl(tiled(8, 8)), compilation, usize::MAX);
+        assert_eq!(choice, tiled(2, 8));
+        assert_eq!(timed.iter().filter(|&&v| large(v)).count(), 1, "{timed:?}");
         // Even the usual one: its relatives are left alone, smaller ones are not.
-        let (choice, timed) = climb([4, 4], bowl([2, 4]), compilation, usize::MAX);
-        assert_eq!(choice, Variant([2, 4]));
-        assert!(
-            timed.iter().all(|&v| v == [4, 4] || !Variant(v).is_no_smaller_than(Variant([4, 4]))),
-            "{timed:?}"
-        );
+        let (choice, timed) = climb(tiled(4, 4), bowl(tiled(2, 4)), compilation, usize::MAX);
+        assert_eq!(choice, tiled(2, 4));
+        assert!(timed.iter().all(|&v| v == tiled(4, 4) || !v.is_no_smaller_than(tiled(4, 4))), "{timed:?}");
     }
 
     #[test]
     fn cheap_neighbours_come_first() {
-        let (_, timed) = climb([4, 4], |_| 1.0, |_| 0.1, usize::MAX);
-        let costs: Vec<u32> = timed[1..6].iter().map(|&v| Variant(v).cost()).collect();
+        let (_, timed) = climb(tiled(4, 4), |_| 1.0, |_| 0.1, usize::MAX);
+        let costs: Vec<u32> = timed[1..6].iter().map(|v| v.cost()).collect();
         assert_eq!(costs, [8, 8, 16, 32, 32]);
     }
 
     #[test]
     fn when_the_time_is_up_the_best_so_far_stays() {
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 0).0, Variant([4, 4]));
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 1).0, Variant([4, 4]));
-        assert_eq!(climb([4, 4], bowl([1, 1]), |_| 0.1, 3).0, Variant([2, 4]));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 0).0, tiled(4, 4));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 1).0, tiled(4, 4));
+        assert_eq!(climb(tiled(4, 4), bowl(tiled(1, 1)), |_| 0.1, 3).0, tiled(2, 4));
     }
 }

@@ -1,7 +1,7 @@
 //! The heat equation on a periodic grid of unit cells, as a filter in Fourier space (method §2 and §3).
 
+use crate::model::DType;
 use crate::model::fourier::frequency;
-use crate::model::precision::Precision;
 use crate::{Error, Result};
 use std::f64::consts::PI;
 
@@ -54,7 +54,8 @@ impl HeatEquation {
                 let (below, above) = (1 << inside.ilog2(), inside.next_power_of_two());
                 let nearest = if below == above { format!("{below}") } else { format!("{below} or {above}") };
                 return Err(Error::usage(format!(
-                    "size {nx}x{ny}: each side must be a power of two from {} to {}; {nearest} would do for {n}",
+                    "size {nx}x{ny}: each side must be a power of two from {} to {}; \
+                     {nearest} would do for {n}",
                     AXIS_RANGE.start(),
                     AXIS_RANGE.end()
                 )));
@@ -96,10 +97,10 @@ impl HeatEquation {
 
 /// The largest exponent that is passed to an exponential in this precision: exp of it is finite, and exp of
 /// its negative is not zero.
-pub fn exponent_limit(precision: Precision) -> f64 {
+pub fn exponent_limit(precision: DType) -> f64 {
     match precision {
-        Precision::F32 => 80.0,
-        Precision::F64 => 700.0,
+        DType::F16 | DType::F32 => 80.0,
+        DType::F64 => 700.0,
     }
 }
 

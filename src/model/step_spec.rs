@@ -1,6 +1,7 @@
 //! What fixes a training step, on either engine.
 
-use crate::model::{Adam, HeatEquation, Objective, Precision, Storage, UNet};
+use crate::Result;
+use crate::model::{Adam, DType, HeatEquation, Objective, UNet};
 use std::time::Duration;
 
 /// A training step: everything that an engine has to know before the first batch, but the weights.
@@ -13,9 +14,9 @@ pub struct StepSpec {
     /// What is minimised.
     pub objective: Objective,
     /// In how many bits the physics is computed; the network always takes 32.
-    pub physics: Precision,
+    pub physics: DType,
     /// In how many bits activations and their gradients are stored.
-    pub activations: Storage,
+    pub activations: DType,
     /// The optimiser.
     pub adam: Adam,
     /// Samples of a micro-batch: they go through the network at once and are normalised together. At least 1.
@@ -44,13 +45,22 @@ impl StepSpec {
             net: net.clone(),
             heat: *heat,
             objective: objective.into(),
-            physics: Precision::F32,
-            activations: Storage::F32,
+            physics: DType::F32,
+            activations: DType::F32,
             adam: Adam::default(),
             samples_at_once,
             micro_batches: 1,
             skip_bad_steps: false,
             longest_submission: None,
         }
+    }
+
+    /// Refuses number types that no engine computes the physics in or stores activations in.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for physics in 16 bits and activations in 64.
+    pub fn check_types(&self) -> Result<()> {
+        self.physics.check_physics()?;
+        self.activations.check_activations()
     }
 }

@@ -8,17 +8,17 @@
 
 use crate::Result;
 use crate::engine::{Device, operators};
-use crate::model::{HeatEquation, Precision};
+use crate::model::{DType, HeatEquation};
 use crate::restore::tiles::{self, Rules, Tiling};
 
 /// Rounding leaves this part of an observation's norm uncertain, in a mode as in a cell; a smaller noise is
 /// raised to it. With 64-bit physics it is the rounding of 32-bit numbers in a file. 32-bit physics adds the
 /// rounding of its transforms (measured: with 1e-7 there, the one-shot inverse is four times as far off as
 /// with 3e-7).
-pub fn rounding(precision: Precision) -> f64 {
+pub fn rounding(precision: DType) -> f64 {
     match precision {
-        Precision::F64 => 1e-7,
-        Precision::F32 => 3e-7,
+        DType::F64 => 1e-7,
+        DType::F16 | DType::F32 => 3e-7,
     }
 }
 
@@ -35,7 +35,7 @@ const CHUNK: usize = 8 << 20;
 /// The heat equation for `[batch, nx, ny]` fields, on a device, in a precision.
 pub struct Diffusion {
     device: Device,
-    precision: Precision,
+    precision: DType,
     heat: HeatEquation,
     edges: Edges,
 }
@@ -59,7 +59,7 @@ enum Rim {
 
 impl Diffusion {
     /// On a periodic grid, as in training.
-    pub fn periodic(device: &Device, precision: Precision, heat: &HeatEquation) -> Self {
+    pub fn periodic(device: &Device, precision: DType, heat: &HeatEquation) -> Self {
         Self { device: device.clone(), precision, heat: *heat, edges: Edges::Periodic }
     }
 
@@ -71,13 +71,7 @@ impl Diffusion {
     /// # Errors
     /// [`Error::Usage`](crate::Error::Usage) for a field without cells, an amount out of range, or one whose
     /// reach no tile can hold.
-    pub fn insulated(
-        device: &Device,
-        precision: Precision,
-        nx: usize,
-        ny: usize,
-        amount: f64,
-    ) -> Result<Self> {
+    pub fn insulated(device: &Device, precision: DType, nx: usize, ny: usize, amount: f64) -> Result<Self> {
         HeatEquation::new(8, 8, amount)?; // refuses an amount out of range before anything is derived from it
         let guard = (REACH * (2.0 * amount).sqrt()).ceil() as usize;
         let tiling = Tiling::new(nx, ny, Rules { largest: LARGEST_TILE, guard, mirrored: true })?;
@@ -224,7 +218,7 @@ mod tests {
     use super::*;
 
     fn cpu(nx: usize, ny: usize, amount: f64) -> Diffusion {
-        Diffusion::insulated(&Device::Cpu, Precision::F64, nx, ny, amount).unwrap()
+        Diffusion::insulated(&Device::Cpu, DType::F64, nx, ny, amount).unwrap()
     }
 
     fn cosine(i: usize, mode: usize, n: usize) -> f64 {
@@ -263,7 +257,7 @@ mod tests {
     #[test]
     fn the_discrepancy_principle_leaves_what_the_noise_is() {
         let heat = HeatEquation::new(32, 32, 2.0).unwrap();
-        let periodic = Diffusion::periodic(&Device::Cpu, Precision::F64, &heat);
+        let periodic = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
         let smooth = |i: usize| cosine(i / 32 % 32, 2, 32) * cosine(i % 32, 4, 32);
         let y: Vec<f64> = (0..2 * 1024).map(|i| smooth(i) + ((i * i) % 101) as f64 / 2000.0).collect();
         for diffusion in [periodic, cpu(32, 32, 2.0)] {
@@ -279,7 +273,7 @@ mod tests {
     #[test]
     fn what_cannot_be_diffused_is_refused() {
         let message = |nx, amount| {
-            Diffusion::insulated(&Device::Cpu, Precision::F32, nx, 64, amount).err().unwrap().to_string()
+            Diffusion::insulated(&Device::Cpu, DType::F32, nx, 64, amount).err().unwrap().to_string()
         };
         assert!(message(64, -1.0).contains("amount -1"));
         assert!(message(0, 1.0).contains("without pixels"));

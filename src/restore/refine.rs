@@ -80,12 +80,12 @@ pub fn refine(
 mod tests {
     use super::*;
     use crate::engine::Device;
-    use crate::model::{HeatEquation, Precision};
+    use crate::model::{DType, HeatEquation};
 
     #[test]
     fn no_misfit_rises_and_what_helps_is_kept() {
         let heat = HeatEquation::new(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, Precision::F64, &heat);
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
         let square =
             |i: usize| if (8..20).contains(&(i / 32)) && (5..25).contains(&(i % 32)) { 1.0 } else { 0.0 };
         let truth: Vec<f64> = (0..1024).map(square).collect();
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn bounds_hold_and_the_misfit_still_falls() {
         let heat = HeatEquation::new(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, Precision::F64, &heat);
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
         let truth: Vec<f64> = (0..1024).map(|i| f64::from((8..20).contains(&(i / 32)))).collect();
         let y = diffusion.apply(&truth).unwrap();
         let refined = refine(&diffusion, 1e-3, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
@@ -123,7 +123,7 @@ mod tests {
     #[test]
     fn without_updates_nothing_changes() {
         let heat = HeatEquation::new(8, 8, 1.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, Precision::F64, &heat);
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
         let refined = refine(&diffusion, 1e-3, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(
             (refined.x, refined.before.clone(), refined.updates),

@@ -126,8 +126,8 @@ impl Axis {
             Ok(Self::planned(length, own, 0, 1)) // the mirror is a little too near to one of the edges
         } else {
             Err(Error::usage(format!(
-                "this much diffusion reaches {guard} pixels far: too far for a picture of more than {largest} pixels \
-                 a side; use a smaller amount or picture"
+                "this much diffusion reaches {guard} pixels far: too far for a picture of more than \
+                 {largest} pixels a side; use a smaller amount or picture"
             )))
         }
     }

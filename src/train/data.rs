@@ -5,7 +5,7 @@ use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
-use crate::model::{Batch, HeatEquation, Precision, Truth, noise};
+use crate::model::{Batch, DType, HeatEquation, Truth, noise};
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Result, cpu};
 use rayon::prelude::*;
@@ -171,7 +171,7 @@ impl HeldOut {
             Some(path) => npy::read(path)?.data.into_f64(),
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
-                rasterise(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         let samples = truth.len() / (nx * ny);
@@ -184,7 +184,7 @@ impl HeldOut {
         let truth = match batch.truth {
             Truth::Fields(fields) => fields,
             Truth::Rectangles(rectangles) => {
-                rasterise(&Device::Cpu, Precision::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
         Ok(Self { truth, noise: batch.noise })
@@ -192,7 +192,7 @@ impl HeldOut {
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
     pub fn observation(&self, heat: &HeatEquation) -> Result<Vec<f32>> {
-        let mut observation = diffuse(&Device::Cpu, Precision::F64, heat, &self.truth)?;
+        let mut observation = diffuse(&Device::Cpu, DType::F64, heat, &self.truth)?;
         if let Some(noise) = &self.noise {
             observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
         }

@@ -4,7 +4,7 @@ use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
-use crate::model::{Adam, HeatEquation, Method, Objective, Precision, StepSpec, Storage, UNet};
+use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, UNet};
 use crate::restore::classical::check_noise;
 use crate::restore::diffusion::rounding;
 use crate::train::config::on_nan::OnNan;
@@ -100,11 +100,13 @@ impl TrainConfig {
     }
 
     fn model(&self) -> Result<(HeatEquation, UNet, State)> {
+        self.physics.check_physics()?;
+        self.activations.check_activations()?;
         let heat = self.heat()?;
         let (net, start) = self.network()?;
         self.check_micro_batch()?;
         net.config.check_input(self.samples_at_once(), heat.nx, heat.ny)?;
-        if net.config.res_blocks && self.activations == Storage::F16 {
+        if net.config.res_blocks && self.activations == DType::F16 {
             return Err(Error::usage(
                 "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
                  --activations or --res-blocks out",
@@ -249,7 +251,7 @@ impl TrainConfig {
 
 /// The noise that rounding alone brings into observations: the largest of their root mean squares times
 /// [`rounding`].
-fn floor(physics: Precision, observations: &Fields) -> f64 {
+fn floor(physics: DType, observations: &Fields) -> f64 {
     let [count, nx, ny] = observations.shape;
     let values = observations.data.clone().into_f64();
     let largest = values.chunks_exact(values.len() / count).map(|y| y.iter().map(|v| v * v).sum::<f64>());

@@ -7,7 +7,7 @@ use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
-use crate::model::{HeatEquation, Precision, UNet};
+use crate::model::{DType, HeatEquation, UNet};
 use crate::train::config::TrainConfig;
 use crate::train::plan::Plan;
 use std::path::{Path, PathBuf};
@@ -67,14 +67,15 @@ impl Validation {
         self.device = device.clone();
     }
 
-    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are the best.
+    /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are
+    /// the best.
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let HeatEquation { nx, ny, .. } = self.heat;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
-        let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &prediction)?;
+        let seen = diffuse(&Device::Cpu, DType::F64, &self.heat, &prediction)?;
         let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
         let count = (self.truth.len() / self.heat.cells()) as f64;
         let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;

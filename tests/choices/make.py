@@ -2,10 +2,10 @@
 
     python tests/choices/make.py
 
-writes, for every choice, the parameters (F32), an input [batch, 1, x, y] and a gradient of the output (F32), and
-from them the output, the gradients of the input and of every parameter, and the running statistics after one
-pass in training mode (F64). The module is that of examples/load_weights.py. Needs numpy, torch and safetensors
-only.
+writes, for every choice, the parameters (F32), an input [batch, 1, x, y] and a gradient of the
+output (F32), and from them the output, the gradients of the input and of every parameter, and the
+running statistics after one pass in training mode (F64). The module is that of
+examples/load_weights.py. Needs numpy, torch and safetensors only.
 """
 
 import json

@@ -11,7 +11,7 @@ use unheat::engine::{Device, Trainer};
 use unheat::io::arrays::tensors::{self, Data, Tensor};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::{Entry, Place};
-use unheat::model::{Batch, Losses, Precision, Rectangle, UNet, UNetConfig};
+use unheat::model::{Batch, DType, Losses, Rectangle, UNet, UNetConfig};
 
 /// One safetensors file.
 pub struct Golden(HashMap<String, Tensor>);
@@ -118,7 +118,7 @@ pub fn precisions() -> Vec<(String, &'static str)> {
     let mut all = Vec::new();
     for (name, device) in devices().into_iter().zip(opened()) {
         all.push((name.clone(), "f32"));
-        if !matches!(device, Device::Gpu(gpu) if !gpu.computes_in(Precision::F64)) {
+        if !matches!(device, Device::Gpu(gpu) if !gpu.computes_in(DType::F64)) {
             all.push((name, "f64"));
         }
     }

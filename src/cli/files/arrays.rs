@@ -1,7 +1,7 @@
 //! What the commands on arrays share: reading fields, writing them back in the same dtype and rank.
 
 use crate::io::arrays::npy::{self, FieldData, Fields};
-use crate::model::{HeatEquation, Precision};
+use crate::model::{DType, HeatEquation};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -26,10 +26,10 @@ pub(in crate::cli) fn widen(data: &FieldData) -> Vec<f64> {
 }
 
 /// The width of the numbers in a file.
-pub(in crate::cli) fn precision(data: &FieldData) -> Precision {
+pub(in crate::cli) fn precision(data: &FieldData) -> DType {
     match data {
-        FieldData::F32(_) => Precision::F32,
-        FieldData::F64(_) => Precision::F64,
+        FieldData::F32(_) => DType::F32,
+        FieldData::F64(_) => DType::F64,
     }
 }
 
@@ -46,10 +46,10 @@ pub(in crate::cli) fn check_output(path: &Path) -> Result<()> {
 }
 
 /// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
-pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: Precision) -> Result<FieldData> {
+pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: DType) -> Result<FieldData> {
     let data = match dtype {
-        Precision::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
-        Precision::F64 => FieldData::F64(values),
+        DType::F16 | DType::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
+        DType::F64 => FieldData::F64(values),
     };
     let finite = match &data {
         FieldData::F32(values) => values.iter().all(|v| v.is_finite()),

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::cli::terminal::messages::note;
 use crate::engine::{Device, DeviceChoice, operators};
-use crate::model::Precision;
+use crate::model::DType;
 use clap::Args;
 
 #[derive(Args)]
@@ -21,7 +21,7 @@ impl DeviceFlag {
 
     /// Opens the device for physics in `precision`; where it cannot compute in that, the CPU twins, with a
     /// line that says so.
-    pub(in crate::cli) fn open_for(&self, precision: Precision) -> Result<Device> {
+    pub(in crate::cli) fn open_for(&self, precision: DType) -> Result<Device> {
         let (device, note) = operators::device_for(self.open()?, precision);
         if let Some(note) = note {
             note!("{note}");

@@ -18,7 +18,7 @@ use crate::cpu::step::mean_shift::{mean_shift, mean_shift_backward};
 use crate::cpu::unet::network::Network;
 use crate::error::Feature;
 use crate::model::unet::init::State;
-use crate::model::{Adam, Batch, HeatEquation, Losses, Objective, StepSpec, Storage};
+use crate::model::{Adam, Batch, DType, HeatEquation, Losses, Objective, StepSpec};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -194,7 +194,7 @@ impl<N: Real, P: Real> Step<N, P> {
 /// # Errors
 /// [`Error::Unsupported`] for 16-bit activations.
 pub fn check(spec: &StepSpec) -> Result<()> {
-    if spec.activations == Storage::F16 {
+    if spec.activations == DType::F16 {
         let why = "the CPU engine stores 32 bits only".to_owned();
         return Err(Error::Unsupported { feature: Feature::HalfActivations, why });
     }

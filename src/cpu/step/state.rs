@@ -37,7 +37,8 @@ impl<P: Real> Step<f32, P> {
             (&mut self.m, first_moments),
             (&mut self.v, second_moments),
             (&mut self.guard.last_good_params, last_good_params),
-            (&mut self.guard.last_good_running, &state.buffers), // every step keeps the statistics that it leaves
+            // Every step keeps the statistics that it leaves.
+            (&mut self.guard.last_good_running, &state.buffers),
         ] {
             array.copy_from_slice(values);
         }

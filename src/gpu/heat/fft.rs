@@ -12,7 +12,7 @@ use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Gpu, Tensor};
 use crate::model::fourier::twiddles;
-use crate::model::{HeatEquation, Method, Precision};
+use crate::model::{DType, HeatEquation, Method};
 
 /// Complex fields that hold `batch` real ones.
 pub fn pairs(batch: usize) -> usize {
@@ -164,7 +164,7 @@ pub struct Fft {
     nx: usize,
     ny: usize,
     batch: usize,
-    precision: Precision,
+    precision: DType,
     twiddles_x: Tensor,
     twiddles_y: Tensor,
 }
@@ -172,7 +172,7 @@ pub struct Fft {
 impl Fft {
     /// Uploads the twiddles, computed in f64, for `batch` real fields; a complex field counts as two. Both
     /// sides are powers of two from 8 to 2048.
-    pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: Precision) -> Result<Self> {
+    pub fn new(gpu: &Gpu, nx: usize, ny: usize, batch: usize, precision: DType) -> Result<Self> {
         let table = |n: usize| -> Vec<f64> { twiddles(n).into_iter().flatten().collect() };
         Ok(Self {
             nx,
@@ -269,7 +269,7 @@ impl Fft {
 }
 
 /// Whether a line of the longer side fits into a workgroup's memory.
-pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
+pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: DType) -> bool {
     let bytes = 2 * precision.bytes() * heat.nx.max(heat.ny);
     bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
 }
@@ -277,7 +277,7 @@ pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: Precision) -> bool {
 /// As many lines as give every invocation one butterfly of four in 32 bits, half of that in 64; one line if
 /// that is more. A line of 2048 then takes 16 KiB in 32 bits, WebGPU's default limit, and shorter ones at
 /// most 12 KiB.
-fn lines_per_workgroup(length: usize, precision: Precision) -> usize {
-    let numbers = 4 * WORKGROUP as usize * Precision::F32.bytes() / precision.bytes();
+fn lines_per_workgroup(length: usize, precision: DType) -> usize {
+    let numbers = 4 * WORKGROUP as usize * DType::F32.bytes() / precision.bytes();
     (numbers / length).max(1)
 }

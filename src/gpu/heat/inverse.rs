@@ -6,7 +6,7 @@ use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
-use crate::model::{HeatEquation, Precision};
+use crate::model::{DType, HeatEquation};
 
 /// Tables of one heat equation for batches of a fixed size, and the buffers to fill and to read.
 pub struct Inverse {
@@ -29,14 +29,14 @@ pub struct Inverse {
 
 impl Inverse {
     /// Uploads the tables, computed in f64, and allocates the buffers.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType) -> Result<Self> {
         let cells = heat.cells();
         let scalars =
             [DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, (2.0 * UNDERFLOW).sqrt(), exponent_limit(precision)];
         // What WGSL may flush to zero is zero here, so that both mean "no signal can be there".
         let smallest = match precision {
-            Precision::F32 => f64::from(f32::MIN_POSITIVE),
-            Precision::F64 => f64::MIN_POSITIVE,
+            DType::F16 | DType::F32 => f64::from(f32::MIN_POSITIVE),
+            DType::F64 => f64::MIN_POSITIVE,
         };
         let expected: Vec<f64> =
             expected_amplitude(heat).into_iter().map(|e| if e < smallest { 0.0 } else { e }).collect();

@@ -6,7 +6,7 @@ use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
-use crate::model::{HeatEquation, Objective, Precision};
+use crate::model::{DType, HeatEquation, Objective};
 
 /// Tables and scratch memory of one heat equation for one batch.
 pub struct Physics {
@@ -23,7 +23,7 @@ pub struct Physics {
 
 impl Physics {
     /// Uploads Λ and K, computed in f64, and allocates the spectra.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: Precision) -> Result<Self> {
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType) -> Result<Self> {
         Self::with_kernel(gpu, heat, &heat.kernel(), batch, precision)
     }
 
@@ -33,7 +33,7 @@ impl Physics {
         heat: &HeatEquation,
         kernel: &[f64],
         batch: usize,
-        precision: Precision,
+        precision: DType,
     ) -> Result<Self> {
         let complex_len = 2 * pairs(batch) * heat.cells();
         Ok(Self {

@@ -3,7 +3,7 @@
 
 use crate::gpu::layer::layers::{Buffers, Layer};
 use crate::gpu::{Shape, Tensor};
-use crate::model::Storage;
+use crate::model::DType;
 
 /// The output of a convolution.
 #[derive(Clone, Copy)]
@@ -64,7 +64,7 @@ impl<'a> Epilogue<'a> {
     }
 
     /// How the output is stored.
-    pub fn storage(&self) -> Storage {
+    pub fn storage(&self) -> DType {
         match self {
             Self::Moments { z, .. } => z.storage(),
             Self::Activation(target) | Self::Split { skip: target, .. } => target.g.storage(),

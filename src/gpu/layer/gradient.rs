@@ -1,5 +1,5 @@
-//! ∂L/∂z of a layer, made where it is read: the WGSL files that define `gradient_quad` and `gradient_row`, and
-//! their buffers in group 2.
+//! ∂L/∂z of a layer, made where it is read: the WGSL files that define `gradient_quad` and `gradient_row`,
+//! and their buffers in group 2.
 
 use crate::gpu::layer::layers::{Buffers, Layer};
 use crate::gpu::{Shape, Tensor};

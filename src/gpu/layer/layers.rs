@@ -1,7 +1,7 @@
 //! Layers as kernels read them: an array, its norms in a table that all layers share, and an activation.
 
 use crate::gpu::{Recorder, Tensor};
-use crate::model::{Activation, Storage};
+use crate::model::{Activation, DType};
 use crate::{Error, Result};
 
 /// A layer's convolution output and its batch norm, from which readers make the activation.
@@ -23,7 +23,7 @@ pub struct Layer {
 
 impl Layer {
     /// How its z is stored, and its gradients too.
-    pub fn storage(&self) -> Storage {
+    pub fn storage(&self) -> DType {
         self.z.storage()
     }
 

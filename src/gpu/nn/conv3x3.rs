@@ -9,22 +9,22 @@ use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::{Key, Variant};
 use crate::gpu::{Gpu, Shape};
-use crate::model::{Padding, Storage};
+use crate::model::{DType, Padding};
 use crate::{Error, Result};
 
-/// Variants of the convolution: pixels along x of an invocation, and input channels in workgroup memory at a
-/// time, or 0 for the direct one.
+/// The variants of the convolution that are possible on this device.
 fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
-    /// More makes compilers slow: an invocation of the direct one has all output channels.
+    /// A larger patch makes compilers slow: an invocation of the direct kernel has all output channels.
     const MOST_DIRECT: u32 = 2;
     let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
     let channels = powers(inputs.min(INPUT_MULTIPLE));
-    let staged =
-        patches.clone().flat_map(|patch| channels.clone().map(move |channels| Variant([patch, channels])));
+    let tiled = patches
+        .clone()
+        .flat_map(|patch| channels.clone().map(move |channels| Variant::Tiled { patch, channels }));
     // A workgroup is made of whole subgroups, so that none lacks one of its eight.
     let fits = |patch: u32| patch <= MOST_DIRECT && hands_round(gpu, tile.strips() / patch as usize);
-    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant([patch, DIRECT]));
-    staged.chain(direct).collect()
+    let direct = patches.filter(|&patch| fits(patch)).map(|patch| Variant::Direct { patch });
+    tiled.chain(direct).collect()
 }
 
 /// Whether subgroups are made of eights that the direct kernels hand values round in, none larger than
@@ -38,9 +38,9 @@ pub(crate) fn powers(most: usize) -> impl Iterator<Item = u32> + Clone {
     (0..=most.ilog2()).map(|doublings| 1 << doublings)
 }
 
-/// What is good on most adapters, as far as it is possible here: many small invocations on a GPU; on a
-/// software adapter, where every load is made lane by lane, the direct one, or as much arithmetic per load as
-/// registers hold.
+/// Variants that are good on most adapters, best first: on a GPU many small invocations; on a software
+/// adapter, where every load is made lane by lane, the direct kernel with this patch, or as much arithmetic
+/// per load as registers hold. Tiled ones are `[patch, channels]`, cut to `most`.
 pub(crate) fn usual(
     gpu: &Gpu,
     direct: usize,
@@ -48,13 +48,13 @@ pub(crate) fn usual(
     on_gpu: [usize; 2],
     most: [usize; 2],
 ) -> Vec<Variant> {
-    let fitting = |wanted: [usize; 2]| Variant([0, 1].map(|axis| wanted[axis].min(most[axis]) as u32));
-    let (direct, on_gpu) = (Variant([direct as u32, DIRECT]), fitting(on_gpu));
+    let fitting = |wanted: [usize; 2]| {
+        let [patch, channels] = [0, 1].map(|axis| wanted[axis].min(most[axis]) as u32);
+        Variant::Tiled { patch, channels }
+    };
+    let (direct, on_gpu) = (Variant::Direct { patch: direct as u32 }, fitting(on_gpu));
     if gpu.is_software() { vec![direct, fitting(on_software), on_gpu] } else { vec![on_gpu, direct] }
 }
-
-/// The second number of a variant that has no tiles in workgroup memory.
-pub(crate) const DIRECT: u32 = 0;
 
 /// What a variant is chosen for.
 pub(crate) fn key(kernel: &str, tile: Tile, block_quads: usize, tiles: usize) -> Key {
@@ -78,7 +78,7 @@ pub fn conv3x3(
     check_channels(input.channels(), weights.c_in)?;
     let norms = Norms::of(input.layers().into_iter().chain(epilogue.layer()))?;
     let [input_norms, low_norms] = input.first_norms();
-    if let (Epilogue::Moments { .. }, Storage::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
+    if let (Epilogue::Moments { .. }, DType::F16, None) = (epilogue, epilogue.storage(), weights.pivots) {
         return Err(Error::Device("conv3x3: weights without pivots cannot store z in 16 bits".to_owned()));
     }
     let tile = Tile::of(shape, TILE_SIDE);
@@ -124,16 +124,15 @@ pub fn conv3x3(
         key: key(&name, tile, weights.block_quads(), workgroups.iter().product()),
         possible: convolution_variants(recorder.gpu, tile, most[1], epilogue.least_patch()),
         usual: usual(recorder.gpu, 2, [4, 8], [4, 4], most),
-        spec: &|Variant([patch, channels])| {
-            let mut own = vec![("PATCH", patch as usize)];
-            let file = if channels == DIRECT {
-                "nn/conv3x3/direct"
-            } else {
-                own.push(("CHANNELS", channels as usize));
-                "nn/conv3x3/tiled"
+        spec: &|variant| {
+            let (file, own) = match variant {
+                Variant::Tiled { patch, channels } => {
+                    ("nn/conv3x3/tiled", vec![("PATCH", patch as usize), ("CHANNELS", channels as usize)])
+                }
+                Variant::Direct { patch } => ("nn/conv3x3/direct", vec![("PATCH", patch as usize)]),
             };
             let constants = [&constants[..], &own].concat();
-            conv_spec(file, &name, &files, constants, epilogue.storage(), channels == DIRECT)
+            conv_spec(file, &name, &files, constants, epilogue.storage(), variant.is_direct())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups.map(|n| n as u32))?;
@@ -190,7 +189,7 @@ pub(crate) fn conv_spec(
     name: &str,
     files: &[String],
     constants: Vec<(&'static str, usize)>,
-    storage: Storage,
+    storage: DType,
     subgroups: bool,
 ) -> KernelSpec {
     KernelSpec {

@@ -5,22 +5,19 @@ use crate::gpu::layer::gradient::Gradient;
 use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
-use crate::gpu::nn::conv3x3::{
-    DIRECT, check_channels, conv_spec, hands_round, key, powers, tile_constants, usual,
-};
+use crate::gpu::nn::conv3x3::{check_channels, conv_spec, hands_round, key, powers, tile_constants, usual};
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
 use crate::gpu::nn::sum_rows::{Columns, PartialSums};
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
 use crate::gpu::{Gpu, Shape, Tensor};
 
-/// Variants of the weight gradient: vectors of four output channels of an invocation, and 1, or 0 for the
-/// direct one, which has all of them, and in whose subgroups invocations must differ in their input channels
-/// alone.
+/// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel
+/// has all output channels, and the invocations of its subgroups must differ in their input channels alone.
 fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
-    let staged = powers(plan.block_quads).map(|quads| Variant([quads, 1]));
-    let direct = hands_round(gpu, plan.channels).then_some(Variant([plan.block_quads as u32, DIRECT]));
-    staged.chain(direct).collect()
+    let tiled = powers(plan.block_quads).map(|patch| Variant::Tiled { patch, channels: 1 });
+    let direct = Variant::Direct { patch: plan.block_quads as u32 };
+    tiled.chain(hands_round(gpu, plan.channels).then_some(direct)).collect()
 }
 
 /// ∂L/∂w from ∂L/∂z `gradient` and the forward input `input`, as partial sums in `partial`, scratch of at
@@ -74,14 +71,13 @@ pub fn conv3x3_weight_gradient<'a>(
         key: key(&name, plan.tile, plan.block_quads, plan.tiles * blocks),
         possible: weight_gradient_variants(recorder.gpu, &plan),
         usual: usual(recorder.gpu, plan.block_quads, [2, 1], [1, 1], [plan.block_quads, 1]),
-        spec: &|Variant([quads, staged])| {
-            let own = [("QUADS", quads as usize)];
-            let file = match staged {
-                DIRECT => "nn/conv3x3/weight_gradient_direct",
-                _ => "nn/conv3x3/weight_gradient_tiled",
+        spec: &|variant| {
+            let (file, quads) = match variant {
+                Variant::Tiled { patch, .. } => ("nn/conv3x3/weight_gradient_tiled", patch),
+                Variant::Direct { patch } => ("nn/conv3x3/weight_gradient_direct", patch),
             };
-            let constants = [&constants[..], &own].concat();
-            conv_spec(file, &name, &files, constants, storage, staged == DIRECT)
+            let constants = [&constants[..], &[("QUADS", quads as usize)]].concat();
+            conv_spec(file, &name, &files, constants, storage, variant.is_direct())
         },
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;

@@ -5,7 +5,7 @@ use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::memory::{Ledger, MemoryUse};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::runtime::variants::Variants;
-use crate::model::{Precision, Storage};
+use crate::model::DType;
 use crate::{Error, Result};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
@@ -159,18 +159,20 @@ impl Gpu {
     }
 
     /// Whether kernels may compute in this precision.
-    pub fn computes_in(&self, precision: Precision) -> bool {
+    pub fn computes_in(&self, precision: DType) -> bool {
         match precision {
-            Precision::F32 => true,
-            Precision::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
+            DType::F16 => false,
+            DType::F32 => true,
+            DType::F64 => self.device.features().contains(wgpu::Features::SHADER_F64),
         }
     }
 
     /// Whether activations may be stored like this.
-    pub fn stores_in(&self, storage: Storage) -> bool {
+    pub fn stores_in(&self, storage: DType) -> bool {
         match storage {
-            Storage::F32 => true,
-            Storage::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
+            DType::F16 => self.device.features().contains(wgpu::Features::SHADER_F16),
+            DType::F32 => true,
+            DType::F64 => false,
         }
     }
 

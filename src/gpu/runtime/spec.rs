@@ -2,8 +2,8 @@
 
 use crate::gpu::runtime::checks::one_line;
 use crate::gpu::runtime::shader_files::{self, Source};
-use crate::model::storage::GRADIENT_SCALE;
-use crate::model::{Precision, Storage};
+use crate::model::DType;
+use crate::model::dtype::GRADIENT_SCALE;
 use crate::{Error, Result};
 use naga::valid::{Capabilities, ModuleInfo, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator};
 
@@ -27,9 +27,9 @@ pub struct KernelSpec {
     /// Values of the constants that the files leave open.
     pub(crate) constants: Vec<(&'static str, u32)>,
     /// What `real` means in the files.
-    pub(crate) precision: Precision,
+    pub(crate) precision: DType,
     /// What `stored` and `stored4` mean in the files.
-    pub(crate) storage: Storage,
+    pub(crate) storage: DType,
     /// Whether invocations hand values round in their subgroup, which not every adapter can.
     pub(crate) subgroups: bool,
 }
@@ -52,14 +52,14 @@ impl KernelSpec {
             files: Vec::new(),
             outside: None,
             constants: vec![("WORKGROUP", WORKGROUP)],
-            precision: Precision::F32,
-            storage: Storage::F32,
+            precision: DType::F32,
+            storage: DType::F32,
             subgroups: false,
         }
     }
 
     /// As [`KernelSpec::new`], written in `real`s of this precision.
-    pub(crate) fn real(file: &str, precision: Precision) -> Self {
+    pub(crate) fn real(file: &str, precision: DType) -> Self {
         let spec = Self { precision, ..Self::new(file) };
         let name = spec.name.clone();
         spec.called(&name)
@@ -68,14 +68,14 @@ impl KernelSpec {
     /// With another name than that of its file; in 64 bits it ends in `/f64`.
     pub(crate) fn called(self, name: &str) -> Self {
         let name = match self.precision {
-            Precision::F32 => name.to_owned(),
-            Precision::F64 => format!("{name}/f64"),
+            DType::F16 | DType::F32 => name.to_owned(),
+            DType::F64 => format!("{name}/f64"),
         };
         Self { name, ..self }
     }
 
     /// As [`KernelSpec::new`], reading or writing activations or their gradients that are stored like this.
-    pub(crate) fn stored(file: &str, storage: Storage) -> Self {
+    pub(crate) fn stored(file: &str, storage: DType) -> Self {
         Self { storage, ..Self::new(file) }
     }
 
@@ -86,12 +86,12 @@ impl KernelSpec {
     }
 
     /// The scalar of its physics; 64 bits are for SPIR-V alone.
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> DType {
         self.precision
     }
 
     /// How it stores activations; 16 bits want adapters with 16-bit floats in shaders.
-    pub fn storage(&self) -> Storage {
+    pub fn storage(&self) -> DType {
         self.storage
     }
 
@@ -111,19 +111,19 @@ impl KernelSpec {
     /// The whole WGSL text with the origin of its lines.
     pub(crate) fn assemble(&self) -> Result<Source> {
         let mut constants = match self.storage {
-            Storage::F32 => String::new(),
-            Storage::F16 => format!("enable f16;\nconst GRADIENT_SCALE: f32 = {GRADIENT_SCALE:?};\n"),
+            DType::F32 | DType::F64 => String::new(),
+            DType::F16 => format!("enable f16;\nconst GRADIENT_SCALE: f32 = {GRADIENT_SCALE:?};\n"),
         };
         for (name, value) in &self.constants {
             constants += &format!("const {name}: u32 = {value}u;\n");
         }
         let real = match self.precision {
-            Precision::F32 => "lib/real32",
-            Precision::F64 => "lib/real64",
+            DType::F16 | DType::F32 => "lib/real32",
+            DType::F64 => "lib/real64",
         };
         let stored = match self.storage {
-            Storage::F32 => "lib/stored32",
-            Storage::F16 => "lib/stored16",
+            DType::F32 | DType::F64 => "lib/stored32",
+            DType::F16 => "lib/stored16",
         };
         let files = [&[real, stored].map(str::to_owned), self.files.as_slice()].concat();
         let outside = self.outside.as_deref().map(|wgsl| (self.name.as_str(), wgsl));
@@ -152,8 +152,8 @@ pub(crate) fn validate_source(spec: &KernelSpec, source: &Source) -> Result<(nag
         fail(error.location(&source.text), format!("{}{labels}", error.message()))
     })?;
     let mut capabilities = Capabilities::empty();
-    capabilities.set(Capabilities::FLOAT64, spec.precision == Precision::F64);
-    capabilities.set(Capabilities::SHADER_FLOAT16, spec.storage == Storage::F16);
+    capabilities.set(Capabilities::FLOAT64, spec.precision == DType::F64);
+    capabilities.set(Capabilities::SHADER_FLOAT16, spec.storage == DType::F16);
     capabilities.set(Capabilities::SUBGROUP, spec.subgroups);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     if spec.subgroups {

@@ -4,50 +4,10 @@
 use crate::gpu::Gpu;
 use crate::gpu::runtime::memory::{Allocation, MemoryUse};
 use crate::gpu::runtime::one_shot::one_shot;
-use crate::model::{Precision, Storage};
+use crate::model::DType;
 use crate::{Error, Result};
 use half::f16;
 use std::sync::Arc;
-
-/// The type of a tensor's numbers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Element {
-    /// 16 bits: storage only, kernels compute with 32.
-    F16,
-    /// 32 bits.
-    F32,
-    /// 64 bits.
-    F64,
-}
-
-impl Element {
-    /// Bytes of one number.
-    pub fn bytes(self) -> usize {
-        match self {
-            Self::F16 => 2,
-            Self::F32 => 4,
-            Self::F64 => 8,
-        }
-    }
-}
-
-impl From<Precision> for Element {
-    fn from(precision: Precision) -> Self {
-        match precision {
-            Precision::F32 => Self::F32,
-            Precision::F64 => Self::F64,
-        }
-    }
-}
-
-impl From<Storage> for Element {
-    fn from(storage: Storage) -> Self {
-        match storage {
-            Storage::F16 => Self::F16,
-            Storage::F32 => Self::F32,
-        }
-    }
-}
 
 /// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -55,7 +15,7 @@ pub struct Tensor {
     pub(crate) buffer: wgpu::Buffer,
     label: String,
     len: usize,
-    element: Element,
+    element: DType,
     _allocation: Arc<Allocation>,
 }
 
@@ -87,23 +47,23 @@ impl Tensor {
     }
 
     /// The type of its elements.
-    pub fn element(&self) -> Element {
+    pub fn element(&self) -> DType {
         self.element
     }
 
     /// What kernels compute with its elements in.
-    pub fn precision(&self) -> Precision {
+    pub fn precision(&self) -> DType {
         match self.element {
-            Element::F16 | Element::F32 => Precision::F32,
-            Element::F64 => Precision::F64,
+            DType::F16 | DType::F32 => DType::F32,
+            DType::F64 => DType::F64,
         }
     }
 
     /// How a tensor of activations or their gradients is stored.
-    pub fn storage(&self) -> Storage {
+    pub fn storage(&self) -> DType {
         match self.element {
-            Element::F16 => Storage::F16,
-            Element::F32 | Element::F64 => Storage::F32,
+            DType::F16 => DType::F16,
+            DType::F32 | DType::F64 => DType::F32,
         }
     }
 }
@@ -111,12 +71,11 @@ impl Tensor {
 impl Gpu {
     /// A new tensor of 32-bit elements; its contents are zero.
     pub fn tensor(&self, label: &str, len: usize) -> Result<Tensor> {
-        self.tensor_in(label, len, Element::F32)
+        self.tensor_in(label, len, DType::F32)
     }
 
-    /// A new tensor of elements of this type, or of a precision's or a storage's; its contents are zero.
-    pub fn tensor_in(&self, label: &str, len: usize, element: impl Into<Element>) -> Result<Tensor> {
-        let element = element.into();
+    /// A new tensor of elements of this type; its contents are zero.
+    pub fn tensor_in(&self, label: &str, len: usize, element: DType) -> Result<Tensor> {
         let bytes = (element.bytes() * len) as u64;
         if bytes > self.max_tensor_bytes() {
             return Err(Error::Device(format!(
@@ -162,8 +121,8 @@ impl Gpu {
         Ok(tensor)
     }
 
-    /// A new tensor holding `values`, rounded to this type, or to a precision's or a storage's.
-    pub fn table(&self, label: &str, values: &[f64], element: impl Into<Element>) -> Result<Tensor> {
+    /// A new tensor holding `values`, rounded to this type.
+    pub fn table(&self, label: &str, values: &[f64], element: DType) -> Result<Tensor> {
         let tensor = self.tensor_in(label, values.len(), element)?;
         self.write_f64(&tensor, values);
         Ok(tensor)
@@ -173,14 +132,14 @@ impl Gpu {
     /// runs. Those of a 16-bit tensor must be even in number, or all.
     pub fn write_f64(&self, tensor: &Tensor, values: &[f64]) {
         match tensor.element {
-            Element::F16 => {
+            DType::F16 => {
                 let mut halves: Vec<f16> = values.iter().map(|&v| f16::from_f64(v)).collect();
                 // Copies take four bytes at a time.
                 halves.resize(halves.len().next_multiple_of(2), f16::ZERO);
                 self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(&halves));
             }
-            Element::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
-            Element::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
+            DType::F32 => self.write(tensor, &values.iter().map(|&v| v as f32).collect::<Vec<_>>()),
+            DType::F64 => self.queue.write_buffer(&tensor.buffer, 0, bytemuck::cast_slice(values)),
         }
     }
 
@@ -192,7 +151,7 @@ impl Gpu {
     /// Overwrites `values.len()` elements of a 32-bit tensor from element `first` on, before the next
     /// submission runs.
     pub fn write_at(&self, tensor: &Tensor, first: usize, values: &[f32]) {
-        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
+        assert_eq!(tensor.element, DType::F32, "{}", tensor.label);
         self.queue.write_buffer(&tensor.buffer, 4 * first as u64, bytemuck::cast_slice(values));
     }
 
@@ -202,9 +161,9 @@ impl Gpu {
     /// As [`Gpu::fetch`].
     pub async fn fetch_f64(&self, tensor: &Tensor) -> Result<Vec<f64>> {
         match tensor.element {
-            Element::F16 => Ok(self.fetch_as::<f16>(tensor).await?.into_iter().map(f64::from).collect()),
-            Element::F32 => Ok(self.fetch(tensor).await?.into_iter().map(f64::from).collect()),
-            Element::F64 => self.fetch_as(tensor).await,
+            DType::F16 => Ok(self.fetch_as::<f16>(tensor).await?.into_iter().map(f64::from).collect()),
+            DType::F32 => Ok(self.fetch(tensor).await?.into_iter().map(f64::from).collect()),
+            DType::F64 => self.fetch_as(tensor).await,
         }
     }
 
@@ -213,7 +172,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] where the device is lost or has reported an error, [`Error::OutOfMemory`].
     pub async fn fetch(&self, tensor: &Tensor) -> Result<Vec<f32>> {
-        assert_eq!(tensor.element, Element::F32, "{}", tensor.label);
+        assert_eq!(tensor.element, DType::F32, "{}", tensor.label);
         self.fetch_as(tensor).await
     }
 

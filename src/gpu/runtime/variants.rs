@@ -5,39 +5,94 @@
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
-/// Two powers of two, whose meaning is the kernel's: `[patch, channels]` of a convolution (`conv3x3`),
-/// `[quads, 1]` of a weight gradient. With 0 for the second: the direct kernel, which has no tiles in
-/// workgroup memory and needs subgroups.
+/// What an invocation of a tuned kernel owns. Its numbers are powers of two; a file keeps it as `tiled 4x8`
+/// or `direct 2`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Variant(pub [u32; 2]);
+#[serde(try_from = "String", into = "String")]
+pub enum Variant {
+    /// A kernel with tiles in workgroup memory, for every device.
+    Tiled {
+        /// Pixels along x of an invocation; of the weight gradient, vectors of four output channels.
+        patch: u32,
+        /// Input channels in workgroup memory at a time; of the weight gradient always 1.
+        channels: u32,
+    },
+    /// A kernel without tiles, whose invocations hand values to each other within their subgroup.
+    Direct {
+        /// As of a tiled one.
+        patch: u32,
+    },
+}
 
 impl Variant {
-    /// How much code it makes, on a scale of its own: compilers unroll both loops, and the direct kernels
-    /// have all output channels in one invocation.
+    /// How much code it makes, on a scale of its own: compilers unroll both loops, and in a direct kernel an
+    /// invocation has all output channels.
     pub fn cost(self) -> u32 {
-        self.0[0].saturating_mul(if self.is_direct() { 8 } else { self.0[1] })
-    }
-
-    /// Whether its second number is 0: another kernel, without tiles in workgroup memory.
-    fn is_direct(self) -> bool {
-        self.0[1] == 0
-    }
-
-    /// Whether it is `other`, or larger along some axis and smaller along none, so that it compiles no
-    /// faster.
-    pub fn is_no_smaller_than(self, other: Self) -> bool {
-        self.is_direct() == other.is_direct() && self.0.iter().zip(other.0).all(|(&own, other)| own >= other)
-    }
-
-    /// Whether one number is doubled or halved and the other the same; the direct ones are next to their own
-    /// kind alone.
-    pub fn is_next_to(self, other: Self) -> bool {
-        if self.is_direct() != other.is_direct() {
-            return false;
+        match self {
+            Self::Tiled { patch, channels } => patch.saturating_mul(channels),
+            Self::Direct { patch } => patch.saturating_mul(8),
         }
-        let [a, b] = [0, 1].map(|axis| self.0[axis].max(1).ilog2().abs_diff(other.0[axis].max(1).ilog2()));
-        a + b == 1
+    }
+
+    /// Whether it is the direct kernel.
+    pub fn is_direct(self) -> bool {
+        matches!(self, Self::Direct { .. })
+    }
+
+    /// Whether it is `other`, or the same kernel with a larger number and no smaller one, so that it compiles
+    /// no faster.
+    pub fn is_no_smaller_than(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Tiled { patch, channels }, Self::Tiled { patch: p, channels: c }) => {
+                patch >= p && channels >= c
+            }
+            (Self::Direct { patch }, Self::Direct { patch: p }) => patch >= p,
+            _ => false,
+        }
+    }
+
+    /// Whether it is the same kernel with one number doubled or halved.
+    pub fn is_next_to(self, other: Self) -> bool {
+        let doublings = |a: u32, b: u32| a.max(1).ilog2().abs_diff(b.max(1).ilog2());
+        match (self, other) {
+            (Self::Tiled { patch, channels }, Self::Tiled { patch: p, channels: c }) => {
+                doublings(patch, p) + doublings(channels, c) == 1
+            }
+            (Self::Direct { patch }, Self::Direct { patch: p }) => doublings(patch, p) == 1,
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Variant {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        match self {
+            Self::Tiled { patch, channels } => write!(f, "tiled {patch}x{channels}"),
+            Self::Direct { patch } => write!(f, "direct {patch}"),
+        }
+    }
+}
+
+impl From<Variant> for String {
+    fn from(variant: Variant) -> Self {
+        variant.to_string()
+    }
+}
+
+impl TryFrom<String> for Variant {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let parsed = match text.split_once(' ') {
+            Some(("tiled", numbers)) => numbers.split_once('x').and_then(|(patch, channels)| {
+                Some(Self::Tiled { patch: patch.parse().ok()?, channels: channels.parse().ok()? })
+            }),
+            Some(("direct", patch)) => patch.parse().ok().map(|patch| Self::Direct { patch }),
+            _ => None,
+        };
+        parsed.ok_or_else(|| format!("'{text}': must be a variant such as 'tiled 4x8' or 'direct 2'"))
     }
 }
 
@@ -142,6 +197,14 @@ impl FromIterator<(Key, Variant)> for Variants {
 mod tests {
     use super::*;
 
+    fn tiled(patch: u32, channels: u32) -> Variant {
+        Variant::Tiled { patch, channels }
+    }
+
+    fn direct(patch: u32) -> Variant {
+        Variant::Direct { patch }
+    }
+
     fn key(kernel: &str, tile: [u32; 3], tiles: u32) -> Key {
         Key { kernel: kernel.to_owned(), tile, block_quads: 4, tiles }
     }
@@ -150,23 +213,23 @@ mod tests {
     fn the_most_similar_work_decides() {
         let (wide, small) = ([1, 16, 16], [4, 8, 8]);
         let all: Variants = [
-            (key("a", wide, 2048), Variant([8, 8])),
-            (key("a", wide, 64), Variant([2, 4])),
-            (key("a", small, 64), Variant([1, 1])),
-            (key("b", wide, 64), Variant([4, 2])),
+            (key("a", wide, 2048), tiled(8, 8)),
+            (key("a", wide, 64), tiled(2, 4)),
+            (key("a", small, 64), tiled(1, 1)),
+            (key("b", wide, 64), tiled(4, 2)),
         ]
         .into_iter()
         .collect();
-        let possible = [Variant([8, 8]), Variant([2, 4]), Variant([1, 1]), Variant([4, 2])];
+        let possible = [tiled(8, 8), tiled(2, 4), tiled(1, 1), tiled(4, 2)];
         let nearest = |key: Key| all.nearest(&key, &possible);
-        assert_eq!(nearest(key("a", wide, 2048)), Some(Variant([8, 8])));
-        assert_eq!(nearest(key("a", wide, 1024)), Some(Variant([8, 8])));
-        assert_eq!(nearest(key("a", wide, 1)), Some(Variant([2, 4])));
-        assert_eq!(nearest(key("a", small, 4096)), Some(Variant([1, 1])));
+        assert_eq!(nearest(key("a", wide, 2048)), Some(tiled(8, 8)));
+        assert_eq!(nearest(key("a", wide, 1024)), Some(tiled(8, 8)));
+        assert_eq!(nearest(key("a", wide, 1)), Some(tiled(2, 4)));
+        assert_eq!(nearest(key("a", small, 4096)), Some(tiled(1, 1)));
         assert_eq!(nearest(key("c", wide, 64)), None);
         assert_eq!(
             all.nearest(&key("a", wide, 2048), &possible[1..]),
-            Some(Variant([2, 4])),
+            Some(tiled(2, 4)),
             "8, 8 is no choice"
         );
         assert_eq!(all.nearest(&key("a", wide, 2048), &[]), None);
@@ -175,39 +238,53 @@ mod tests {
     #[test]
     fn rounds_meet_every_choice() {
         let all: Variants = [
-            (key("a", [1, 16, 16], 64), Variant([8, 8])),
-            (key("a", [1, 16, 16], 32), Variant([4, 4])),
-            (key("a", [4, 8, 8], 32), Variant([4, 4])),
-            (key("b", [4, 8, 8], 32), Variant([2, 1])),
+            (key("a", [1, 16, 16], 64), tiled(8, 8)),
+            (key("a", [1, 16, 16], 32), tiled(4, 4)),
+            (key("a", [4, 8, 8], 32), tiled(4, 4)),
+            (key("b", [4, 8, 8], 32), tiled(2, 1)),
         ]
         .into_iter()
         .collect();
         let rounds = all.rounds();
-        let possible = [Variant([8, 8]), Variant([4, 4]), Variant([2, 1])];
+        let possible = [tiled(8, 8), tiled(4, 4), tiled(2, 1)];
         let met = |kernel: &str| -> Vec<_> {
             rounds
                 .iter()
                 .map(|round| round.nearest(&key(kernel, [1, 16, 16], 1), &possible).unwrap())
                 .collect()
         };
-        assert_eq!(met("a"), [Variant([4, 4]), Variant([8, 8])]);
-        assert_eq!(met("b"), [Variant([2, 1]), Variant([2, 1])]);
+        assert_eq!(met("a"), [tiled(4, 4), tiled(8, 8)]);
+        assert_eq!(met("b"), [tiled(2, 1), tiled(2, 1)]);
         assert!(Variants::new().rounds().is_empty());
     }
 
     #[test]
     fn hostile_numbers_do_no_harm() {
-        let (zero, huge) = (Variant([0, 1]), Variant([u32::MAX, u32::MAX]));
+        let (zero, huge) = (tiled(0, 1), tiled(u32::MAX, u32::MAX));
         assert!(!zero.is_next_to(huge) && huge.is_no_smaller_than(zero) && huge.cost() == u32::MAX);
-        assert!(Variant([u32::MAX, 0]).cost() == u32::MAX && Variant([0, 0]).cost() == 0);
+        assert!(direct(u32::MAX).cost() == u32::MAX && direct(0).cost() == 0);
     }
 
     #[test]
     fn direct_ones_are_compared_with_their_own_kind() {
-        let (direct, staged) = (Variant([2, 0]), Variant([2, 1]));
-        assert!(!direct.is_next_to(staged) && !staged.is_next_to(direct));
-        assert!(direct.is_next_to(Variant([1, 0])) && !direct.is_next_to(direct));
-        assert!(!staged.is_no_smaller_than(direct) && !direct.is_no_smaller_than(staged));
-        assert!(direct.is_no_smaller_than(Variant([1, 0])));
+        assert!(!direct(2).is_next_to(tiled(2, 1)) && !tiled(2, 1).is_next_to(direct(2)));
+        assert!(direct(2).is_next_to(direct(1)) && !direct(2).is_next_to(direct(2)));
+        assert!(!tiled(2, 1).is_no_smaller_than(direct(2)) && !direct(2).is_no_smaller_than(tiled(2, 1)));
+        assert!(direct(2).is_no_smaller_than(direct(1)));
+    }
+
+    #[test]
+    fn names_are_read_again() {
+        for variant in [tiled(4, 8), direct(2)] {
+            assert_eq!(Variant::try_from(String::from(variant)), Ok(variant));
+        }
+        for text in
+            ["", "tiled", "tiled 4", "tiled 4x-8", "direct", "direct 2x2", "direct 99999999999", "4x8"]
+        {
+            assert!(
+                Variant::try_from(text.to_owned()).unwrap_err().contains("such as 'tiled 4x8'"),
+                "{text}"
+            );
+        }
     }
 }

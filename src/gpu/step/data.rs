@@ -12,7 +12,7 @@ use crate::gpu::heat::physics::Physics;
 use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, HeatEquation, Precision, Truth};
+use crate::model::{Batch, DType, HeatEquation, Truth};
 use crate::{Error, Result};
 
 /// Buffers of the data, `[batch, nx, ny]` but the rectangles.
@@ -33,15 +33,9 @@ pub struct Data {
 
 impl Data {
     /// Allocates for `batch` samples and physics in `precision`, with noise or without.
-    pub fn new(
-        gpu: &Gpu,
-        heat: &HeatEquation,
-        batch: usize,
-        precision: Precision,
-        noisy: bool,
-    ) -> Result<Self> {
-        let wide = gpu.computes_in(Precision::F64) && fft::fits(gpu, heat, Precision::F64);
-        let finest = if wide { Precision::F64 } else { Precision::F32 };
+    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
+        let wide = gpu.computes_in(DType::F64) && fft::fits(gpu, heat, DType::F64);
+        let finest = if wide { DType::F64 } else { DType::F32 };
         let len = batch * heat.cells();
         let drawn = gpu.tensor_in("truth", len, finest)?;
         let truth =

@@ -82,6 +82,7 @@ impl Step {
     /// [`Error::Unsupported`] for 16-bit activations or 64-bit physics where the device has no such floats,
     /// [`Error::BatchTooLarge`] and [`Error::Usage`] for a micro-batch that its buffers cannot hold.
     pub fn check(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
+        spec.check_types()?;
         let StepSpec { net, heat, physics, activations, samples_at_once, .. } = spec;
         let lacks = |feature, bits: u32| {
             let why = format!("{} has no {bits}-bit floats in shaders", gpu.name());

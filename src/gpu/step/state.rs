@@ -3,9 +3,9 @@
 use crate::Result;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::Step;
-use crate::model::storage::GRADIENT_SCALE;
+use crate::model::dtype::GRADIENT_SCALE;
 use crate::model::unet::init::State;
-use crate::model::{Batch, Snapshot, Storage, Truth};
+use crate::model::{Batch, DType, Snapshot, Truth};
 
 impl Step {
     /// The flat parameters and running statistics.
@@ -60,8 +60,8 @@ impl Step {
         let mut all = Vec::new();
         for tensor in self.arrays.network.stored_gradients() {
             let scale = match tensor.storage() {
-                Storage::F32 => 1.0,
-                Storage::F16 => f64::from(GRADIENT_SCALE),
+                DType::F32 | DType::F64 => 1.0,
+                DType::F16 => f64::from(GRADIENT_SCALE),
             };
             let values = self.gpu.fetch_f64(tensor).await?;
             all.push((tensor.label().to_owned(), values.into_iter().map(|g| g / scale).collect()));

@@ -5,7 +5,7 @@ use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
 use crate::gpu::nn::{activation, conv3x3, conv3x3_weight_gradient, upsample};
 use crate::gpu::{Gpu, MemoryUse, Shape, Tensor};
 use crate::model::unet::{Conv, Input, ResBlock};
-use crate::model::{Activation, Storage, UNet};
+use crate::model::{Activation, DType, UNet};
 use crate::{Error, Result};
 use std::collections::BTreeMap;
 
@@ -71,7 +71,7 @@ pub(crate) struct ShortcutGradient {
 
 impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
-    pub fn new(gpu: &Gpu, net: &UNet, storage: Storage, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+    pub fn new(gpu: &Gpu, net: &UNet, storage: DType, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let mut network = Self::forward_in(gpu, net, storage, batch, nx, ny)?;
         let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
         let stored =
@@ -121,17 +121,10 @@ impl Network {
 
     /// As [`Network::new`] in 32 bits, without the memory of [`Network::backward`], which must not be called.
     pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
-        Self::forward_in(gpu, net, Storage::F32, batch, nx, ny)
+        Self::forward_in(gpu, net, DType::F32, batch, nx, ny)
     }
 
-    fn forward_in(
-        gpu: &Gpu,
-        net: &UNet,
-        storage: Storage,
-        batch: usize,
-        nx: usize,
-        ny: usize,
-    ) -> Result<Self> {
+    fn forward_in(gpu: &Gpu, net: &UNet, storage: DType, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
         let tensor = |used, label: &str, len| gpu.allocate_for(used, || gpu.tensor(label, len));
         let (activations, parameters) = (MemoryUse::Activations, MemoryUse::Parameters);
@@ -196,7 +189,7 @@ impl Network {
     pub fn check_batch(
         gpu: &Gpu,
         net: &UNet,
-        storage: Storage,
+        storage: DType,
         batch: usize,
         nx: usize,
         ny: usize,
@@ -214,7 +207,7 @@ impl Network {
     }
 
     /// Bytes of the largest tensor for a batch of one: what limits the batch through the binding size.
-    pub fn largest_tensor_per_sample(net: &UNet, storage: Storage, nx: usize, ny: usize) -> u64 {
+    pub fn largest_tensor_per_sample(net: &UNet, storage: DType, nx: usize, ny: usize) -> u64 {
         let stored = |level: usize, channels: usize| {
             Shape { batch: 1, nx: nx >> level, ny: ny >> level }.stored(channels) as u64
         };
@@ -275,13 +268,13 @@ fn scattered_channels(net: &UNet, level: usize) -> usize {
 }
 
 /// Where the weights of every convolution lie, and how its z is to be stored.
-fn weights(net: &UNet, storage: Storage) -> Vec<Weights> {
+fn weights(net: &UNet, storage: DType) -> Vec<Weights> {
     let pivot = |c: &Conv| match (storage, &c.norm) {
-        (Storage::F32, _) => None,
-        (Storage::F16, Some(norm)) => {
+        (DType::F32 | DType::F64, _) => None,
+        (DType::F16, Some(norm)) => {
             Some(Pivot::RunningMean { bias: c.bias, running_mean: norm.running_mean })
         }
-        (Storage::F16, None) => Some(Pivot::Zero),
+        (DType::F16, None) => Some(Pivot::Zero),
     };
     let padding = net.config.padding;
     let one = |c: &Conv| Weights {
@@ -304,7 +297,7 @@ mod tests {
     fn the_largest_tensor_may_be_an_input_gradient() {
         let net =
             |filters: &[usize]| UNet::new(&UNetConfig { filters: filters.to_vec(), ..Default::default() });
-        assert_eq!(Network::largest_tensor_per_sample(&net(&[16; 4]), Storage::F32, 64, 64), 4 * 16 * 4096);
-        assert_eq!(Network::largest_tensor_per_sample(&net(&[8, 64]), Storage::F16, 64, 64), 2 * 64 * 4096);
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[16; 4]), DType::F32, 64, 64), 4 * 16 * 4096);
+        assert_eq!(Network::largest_tensor_per_sample(&net(&[8, 64]), DType::F16, 64, 64), 2 * 64 * 4096);
     }
 }

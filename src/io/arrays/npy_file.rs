@@ -207,8 +207,8 @@ fn checked_count(shape: [u64; 3], is_wide: bool, available: u64) -> Checked<usiz
     let fits = |&count: &u64| count.checked_mul(width) == Some(available);
     count.filter(fits).and_then(|count| usize::try_from(count).ok()).ok_or_else(|| {
         format!(
-            "its shape {shape:?} with {width} bytes a number does not match the {available} bytes of data that \
-             follow; the file is cut short or damaged"
+            "its shape {shape:?} with {width} bytes a number does not match the {available} bytes of data \
+             that follow; the file is cut short or damaged"
         )
     })
 }

@@ -9,7 +9,7 @@ use crate::engine::Device;
 use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
-use crate::model::{HeatEquation, Precision, quality};
+use crate::model::{DType, HeatEquation, quality};
 use crate::restore::Diffusion;
 use crate::restore::classical::Classic;
 use crate::train::TrainConfig;
@@ -96,7 +96,7 @@ impl Trial {
     }
 
     /// Tries a method that needs no training.
-    pub fn classic(&self, method: Classic, device: &Device, precision: Precision) -> Result<Score> {
+    pub fn classic(&self, method: Classic, device: &Device, precision: DType) -> Result<Score> {
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
         let diffusion = Diffusion::periodic(device, precision, &self.heat);
         self.score(method.name(), method.restore(&diffusion, self.noise, &y, || {})?)
@@ -111,7 +111,7 @@ impl Trial {
         };
         // A truth without contrast has no range to measure by.
         let range = |truth: &[f64]| Some(quality::range(truth)).filter(|&range| range > 0.0).unwrap_or(1.0);
-        let seen = diffuse(&Device::Cpu, Precision::F64, &self.heat, &restored)?;
+        let seen = diffuse(&Device::Cpu, DType::F64, &self.heat, &restored)?;
         let misfits = seen
             .chunks_exact(cells)
             .zip(self.observation.chunks_exact(cells))

@@ -106,8 +106,9 @@ pub fn write(
     let paragraphs = [
         format!("unheat {} on {device}.", env!("CARGO_PKG_VERSION")),
         format!(
-            "Tried on {}, noise {}. Mean ± standard deviation (smallest...largest) over the fields; networks normalise \
-             with the statistics of the batch, as in training. PSNR and SSIM are relative to the range of each truth.",
+            "Tried on {}, noise {}. Mean ± standard deviation (smallest...largest) over the fields; \
+             networks normalise with the statistics of the batch, as in training. \
+             PSNR and SSIM are relative to the range of each truth.",
             trial.description, config.noise
         ),
     ];

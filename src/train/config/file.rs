@@ -16,6 +16,20 @@ pub fn keys() -> impl Iterator<Item = &'static str> {
     own.chain(UNetConfig::NAMES.iter().copied())
 }
 
+/// What to say about a key that is none of the `known` ones: the most similar of them.
+#[cfg(feature = "cli")]
+fn advice(key: &str, known: &[&str]) -> String {
+    let likeness = |known: &str| strsim::jaro_winkler(known, key);
+    let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+    format!("do you mean `{}`?", nearest.expect("there are settings, and they have names"))
+}
+
+/// What to say about a key that is none of the `known` ones: all of them.
+#[cfg(not(feature = "cli"))]
+fn advice(_: &str, known: &[&str]) -> String {
+    format!("there are {}", known.join(", "))
+}
+
 /// Reads a file of settings. Its keys are those of [`TrainConfig`], and `others`.
 ///
 /// # Errors
@@ -33,13 +47,8 @@ pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
     let table = DeTable::parse(&text).map_err(syntax)?;
     if let Some(key) = table.get_ref().keys().find(|key| known.iter().all(|known| known != key.get_ref())) {
         let (line, key) = (line(key.span().start), key.get_ref());
-        let likeness = |known: &str| strsim::jaro_winkler(known, &key.replace('-', "_"));
-        let nearest = known.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        let nearest = nearest.expect("there are settings, and they have names");
-        return Err(Error::file(
-            path,
-            format!("line {line}: `{key}` is no setting; do you mean `{nearest}`?"),
-        ));
+        let advice = advice(&key.replace('-', "_"), &known);
+        return Err(Error::file(path, format!("line {line}: `{key}` is no setting; {advice}")));
     }
     text.parse().map_err(syntax)
 }

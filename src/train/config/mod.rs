@@ -6,7 +6,7 @@ pub mod size;
 
 use crate::model::setting::{Range, settings};
 use crate::model::unet::LEVELS;
-use crate::model::{Method, Precision, Schedule, ScheduleName, Storage, UNetConfig};
+use crate::model::{DType, Method, Schedule, ScheduleName, UNetConfig};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::{Error, Result};
@@ -62,12 +62,12 @@ settings! {
         pub uncertainty: f64 = 1e-6, in Range::Positive;
         /// Compute the physics in 32 or 64 bits; f64 is what the reference does, f32 is as good
         /// (docs/numerics.md).
-        #[cfg_attr(feature = "cli", arg(long))]
-        pub physics: Precision = Precision::F32;
+        #[cfg_attr(feature = "cli", arg(long, value_parser = DType::physics_parser()))]
+        pub physics: DType = DType::F32;
         /// Store activations and their gradients in 32 or 16 bits; f16 takes half the memory and traffic, on
         /// GPUs with 16-bit floats in shaders (docs/numerics.md).
-        #[cfg_attr(feature = "cli", arg(long))]
-        pub activations: Storage = Storage::F32;
+        #[cfg_attr(feature = "cli", arg(long, value_parser = DType::activations_parser()))]
+        pub activations: DType = DType::F32;
         /// Learning rate of Adam.
         #[cfg_attr(feature = "cli", arg(long))]
         pub lr: f64 = 1e-3, in Range::Positive;
@@ -258,6 +258,18 @@ mod tests {
             let extended = TrainConfig { steps: 2 * config.steps, ..config.settled() };
             assert_eq!(extended.schedule().unwrap(), config.schedule().unwrap());
             assert_eq!(extended.settled(), extended);
+        }
+    }
+
+    #[test]
+    fn a_number_type_must_suit_its_setting() {
+        let physics = TrainConfig { physics: DType::F16, ..TrainConfig::default() };
+        let activations = TrainConfig { activations: DType::F64, ..TrainConfig::default() };
+        for (config, expected) in [
+            (physics, "physics f16: must be f32 or f64"),
+            (activations, "activations f64: must be f32 or f16"),
+        ] {
+            assert_eq!(config.plan().err().unwrap().to_string(), expected);
         }
     }
 }

@@ -23,7 +23,8 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// The checkpoint after the steps so far. Tables reach the disk before it, since it says how far they are.
+    /// The checkpoint after the steps so far. Tables reach the disk before it, since it says how far they
+    /// are.
     fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
         self.metrics.sync()?;
         self.validation.as_ref().map_or(Ok(()), Validation::sync)?;

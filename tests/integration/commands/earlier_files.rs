@@ -5,7 +5,7 @@ use unheat::Result;
 use unheat::engine::Device;
 use unheat::engine::operators::rasterise;
 use unheat::io::arrays::{checkpoint, npy, rectangles, weights};
-use unheat::model::Precision;
+use unheat::model::DType;
 
 fn earlier(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/earlier").join(name)
@@ -39,6 +39,6 @@ fn an_earlier_array_holds_the_rectangles_beside_it() {
     let found = npy::read(&earlier("fields.npy")).unwrap();
     assert_eq!((found.shape, found.rank2), ([2, 8, 8], false));
     let drawn = rectangles::read(&earlier("rectangles.safetensors")).unwrap();
-    let fields = rasterise(&Device::Cpu, Precision::F32, &drawn.list, drawn.per_sample, 8, 8).unwrap();
+    let fields = rasterise(&Device::Cpu, DType::F32, &drawn.list, drawn.per_sample, 8, 8).unwrap();
     assert_eq!(found.data.into_f64(), fields);
 }

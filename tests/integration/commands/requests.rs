@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::tempdir;
 use unheat::engine::{Device, DeviceChoice};
-use unheat::model::Storage;
+use unheat::model::DType;
 
 fn unheat(arguments: &[&str]) -> Output {
     // Tuning would take seconds, and is tested below.
@@ -78,7 +78,7 @@ fn a_run_on_a_gpu_is_complete_and_repeats() {
 
 /// Whether the first adapter has 16-bit floats in shaders.
 fn stores_halves() -> bool {
-    matches!(Device::open(&DeviceChoice::Index(0)).unwrap(), Device::Gpu(gpu) if gpu.stores_in(Storage::F16))
+    matches!(Device::open(&DeviceChoice::Index(0)).unwrap(), Device::Gpu(gpu) if gpu.stores_in(DType::F16))
 }
 
 #[test]

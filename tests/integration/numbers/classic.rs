@@ -6,7 +6,7 @@ use unheat::engine::{Device, DeviceChoice, operators};
 use unheat::model::quality::l2;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{HeatEquation, Precision};
+use unheat::model::{DType, HeatEquation};
 use unheat::restore::{Classic, Diffusion};
 
 const CELLS: usize = 64 * 64;
@@ -14,13 +14,13 @@ const CELLS: usize = 64 * 64;
 struct Room {
     truth: Vec<f64>,
     diffusion: Diffusion,
-    precision: Precision,
+    precision: DType,
 }
 
 impl Room {
-    fn new(count: usize, device: &str, precision: Precision) -> Self {
+    fn new(count: usize, device: &str, precision: DType) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
-        let truth = operators::rasterise(&Device::Cpu, Precision::F64, &list, PER_SAMPLE, 64, 64).unwrap();
+        let truth = operators::rasterise(&Device::Cpu, DType::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
         let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);
@@ -34,7 +34,7 @@ impl Room {
         for value in &mut y {
             let radius = (-2.0 * (1.0 - random.uniform()).ln()).sqrt();
             *value += noise * radius * (std::f64::consts::TAU * random.uniform()).cos();
-            if self.precision == Precision::F32 {
+            if self.precision == DType::F32 {
                 *value = f64::from(*value as f32);
             }
         }
@@ -62,7 +62,7 @@ const TIKHONOV: Classic = Classic::Tikhonov { lambda: None };
 /// discrepancy principle here, which smooths a little more than the best one.
 #[test]
 fn losses_are_those_of_the_independent_program() {
-    for (precision, slack) in [(Precision::F64, 0.0), (Precision::F32, 0.1)] {
+    for (precision, slack) in [(DType::F64, 0.0), (DType::F32, 0.1)] {
         let room = Room::new(48, "cpu", precision);
         let observation = room.loss(Classic::Observation, 0.0);
         for (noise, classic, numpy, tolerance) in [
@@ -86,7 +86,7 @@ fn losses_are_those_of_the_independent_program() {
 
 #[test]
 fn richardson_lucy_restores_edges_and_keeps_fields_positive() {
-    let room = Room::new(16, "cpu", Precision::F32);
+    let room = Room::new(16, "cpu", DType::F32);
     let classic = Classic::RichardsonLucy { iterations: Classic::RICHARDSON_LUCY };
     let share = room.loss(classic, 1e-3) / room.loss(Classic::Observation, 1e-3);
     assert!((14.0 / 36.9 * 0.9..=16.0 / 36.9 * 1.1).contains(&share), "{}", 36.9 * share);
@@ -97,7 +97,7 @@ fn richardson_lucy_restores_edges_and_keeps_fields_positive() {
 
 #[test]
 fn shaders_restore_what_the_twins_restore() {
-    let (cpu, gpu) = (Room::new(5, "cpu", Precision::F64), Room::new(5, "0", Precision::F32));
+    let (cpu, gpu) = (Room::new(5, "cpu", DType::F64), Room::new(5, "0", DType::F32));
     let y = cpu.observed(1e-3);
     for classic in [Classic::OneShot, ITERATED, TIKHONOV, Classic::RichardsonLucy { iterations: 10 }] {
         let restore = |room: &Room| classic.restore(&room.diffusion, 1e-3, &y, || ()).unwrap();
@@ -111,11 +111,11 @@ fn shaders_restore_what_the_twins_restore() {
 }
 
 /// 64 is a power of two, 70 is not, and 1100 takes two tiles: the same stripes and noise in each of them. The
-/// long side is x, by which alone SPEC 3 judges how strong a signal can be.
+/// long side is x, by which alone method §3 judges how strong a signal can be.
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {
-        let diffusion = Diffusion::insulated(&Device::Cpu, Precision::F64, nx, 32, 2.0).unwrap();
+        let diffusion = Diffusion::insulated(&Device::Cpu, DType::F64, nx, 32, 2.0).unwrap();
         let x: Vec<f64> = (0..nx * 32).map(|i| if i / 32 % 32 < 9 { 0.8 } else { 0.2 }).collect();
         let mut y = diffusion.apply(&x).unwrap();
         y.iter_mut().for_each(|v| *v = (255.0 * *v).round() / 255.0);
@@ -128,7 +128,7 @@ fn the_inverse_is_as_good_on_any_size() {
 
 #[test]
 fn impossible_settings_are_refused() {
-    let room = Room::new(1, "cpu", Precision::F32);
+    let room = Room::new(1, "cpu", DType::F32);
     let message = |classic: Classic, noise| {
         classic.restore(&room.diffusion, noise, &room.truth, || ()).unwrap_err().to_string()
     };
@@ -140,7 +140,7 @@ fn impossible_settings_are_refused() {
 #[test]
 #[ignore = "the whole table on 128 fields takes a minute"]
 fn the_whole_table() {
-    for precision in [Precision::F64, Precision::F32] {
+    for precision in [DType::F64, DType::F32] {
         let room = Room::new(128, "cpu", precision);
         for noise in [0.0, 1e-3, 1e-2] {
             println!("{precision} noise {noise}");

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use unheat::blocking::block_on;
 use unheat::engine::{Device, DeviceChoice};
 use unheat::io::tables::metrics::MetricsRow;
-use unheat::model::{Storage, UNetConfig};
+use unheat::model::{DType, UNetConfig};
 use unheat::train::{Progress, Size, TrainConfig, train};
 
 fn trained(folder: &Path, flags: &str, environment: &[(&str, &str)]) {
@@ -26,7 +26,7 @@ fn threads_and_processes_change_nothing() {
         let mut storages = vec![""];
         if let Ok(index) = device.parse() {
             let Ok(Device::Gpu(gpu)) = Device::open(&DeviceChoice::Index(index)) else { panic!("{device}") };
-            if gpu.stores_in(Storage::F16) {
+            if gpu.stores_in(DType::F16) {
                 storages.push("--activations f16");
             }
         }

@@ -13,7 +13,7 @@ use unheat::gpu::{Checks, Gpu, Recorder, Step};
 use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::init::State;
-use unheat::model::{HeatEquation, Method, Precision, StepSpec};
+use unheat::model::{DType, HeatEquation, Method, StepSpec};
 
 fn gpus() -> Vec<Arc<Gpu>> {
     let adapters = adapters();
@@ -25,10 +25,10 @@ fn gpus() -> Vec<Arc<Gpu>> {
 }
 
 /// Every engine in every precision that it has.
-fn engines() -> Vec<(String, Device, Precision)> {
+fn engines() -> Vec<(String, Device, DType)> {
     let mut engines = Vec::new();
     for device in [vec![Device::Cpu], gpus().into_iter().map(Device::Gpu).collect()].concat() {
-        for precision in [Precision::F32, Precision::F64] {
+        for precision in [DType::F32, DType::F64] {
             let name = format!("{} {precision}", device.describe());
             match &device {
                 Device::Gpu(gpu) if !gpu.computes_in(precision) => eprintln!("{name}: skipped, not offered"),
@@ -39,10 +39,10 @@ fn engines() -> Vec<(String, Device, Precision)> {
     engines
 }
 
-fn tolerance(precision: Precision, f32: f64, f64: f64) -> f64 {
+fn tolerance(precision: DType, f32: f64, f64: f64) -> f64 {
     match precision {
-        Precision::F32 => f32,
-        Precision::F64 => f64,
+        DType::F16 | DType::F32 => f32,
+        DType::F64 => f64,
     }
 }
 
@@ -113,10 +113,10 @@ fn sip_updates_in_training_form() {
             let limit =
                 if poor { tolerance(precision, 1e-6, 1e-9) } else { tolerance(precision, 5e-5, 1e-6) };
             check(&format!("{engine}: dx {case}"), relative(&ours, &dx), limit);
-            if precision == Precision::F32 {
+            if precision == DType::F32 {
                 let rounded: Vec<f64> = truth.iter().map(|&t| f64::from(t as f32)).collect();
-                let exact = operators::sip_update(&Device::Cpu, Precision::F64, &heat, &rounded, &prediction)
-                    .unwrap();
+                let exact =
+                    operators::sip_update(&Device::Cpu, DType::F64, &heat, &rounded, &prediction).unwrap();
                 let error = relative(&update(&rounded, precision), &exact);
                 check(&format!("{engine}: dx {case}, truth exact in f32"), error, 3e-6);
             }
@@ -136,7 +136,7 @@ fn inverses_of_given_residuals() {
                 (golden.f64(&format!("{case}.residual")), 1e-8)
             } else {
                 let [y, of_prediction] = [&truth, &prediction]
-                    .map(|x| operators::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
+                    .map(|x| operators::diffuse(&Device::Cpu, DType::F64, &heat, x).unwrap());
                 let residual = y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect();
                 (residual, if poor { 1e-9 } else { 1e-6 })
             };
@@ -146,7 +146,7 @@ fn inverses_of_given_residuals() {
             assert!(
                 [&inverted.amp, &inverted.sig_prob, &inverted.kernel].iter().all(|d| d.len() == dx.len())
             );
-            if precision == Precision::F64 {
+            if precision == DType::F64 {
                 let uncertainty = golden.f64(&format!("{case}.uncertainty"));
                 check(&format!("{what}: uncertainty"), relative(&inverted.uncertainty, &uncertainty), 1e-5);
             }
@@ -169,7 +169,7 @@ fn damping_of_given_amplitudes() {
             golden.f64(&format!("{case}.residual"))
         } else {
             let [y, of_prediction] = [&truth, &prediction]
-                .map(|x| operators::diffuse(&Device::Cpu, Precision::F64, &heat, x).unwrap());
+                .map(|x| operators::diffuse(&Device::Cpu, DType::F64, &heat, x).unwrap());
             y.iter().zip(&of_prediction).map(|(a, b)| a - b).collect()
         };
         let (mut worst_p, mut worst_kernel) = (0.0f64, 0.0f64);
@@ -245,14 +245,14 @@ fn samples_do_not_depend_on_their_neighbours() {
 #[test]
 fn exponentials_in_double_precision() {
     for gpu in gpus() {
-        if !gpu.computes_in(Precision::F64) {
+        if !gpu.computes_in(DType::F64) {
             eprintln!("{}: skipped, no 64-bit floats in shaders", gpu.name());
             continue;
         }
         let mut x: Vec<f64> = (0..=200_000).map(|i| -760.0 + 1480.0 * f64::from(i) / 200_000.0).collect();
         x.extend([0.0, -0.0, 1e-300, -1e-17, 708.9, 709.0, -708.3, -745.0, -1e308, 1e308]);
-        let input = gpu.table("x", &x, Precision::F64).unwrap();
-        let output = gpu.table("y", &vec![f64::NAN; x.len()], Precision::F64).unwrap();
+        let input = gpu.table("x", &x, DType::F64).unwrap();
+        let output = gpu.table("y", &vec![f64::NAN; x.len()], DType::F64).unwrap();
         let mut recorder = Recorder::new(&gpu);
         exp64(&mut recorder, &input, &output, x.len()).unwrap();
         recorder.finish().submit(&gpu);
@@ -278,9 +278,9 @@ fn training_steps_with_64_bit_physics() {
     state.params = init.params(&net, "").into_iter().map(|v| v as f32).collect();
     for gpu in gpus() {
         for method in [Method::Sip, Method::Gd] {
-            let spec = StepSpec { physics: Precision::F64, ..StepSpec::new(&net, &heat, method, 4) };
+            let spec = StepSpec { physics: DType::F64, ..StepSpec::new(&net, &heat, method, 4) };
             let step = Step::new(&gpu, &spec, &state);
-            if !gpu.computes_in(Precision::F64) {
+            if !gpu.computes_in(DType::F64) {
                 let error = step.err().unwrap();
                 assert!(
                     matches!(error, Error::Unsupported { feature: Feature::DoublePhysics, .. }),
@@ -312,10 +312,10 @@ fn kernels_in_32_bits_are_portable() {
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let state = State::new(&net, 0);
     Step::new(&gpu, &StepSpec::new(&net, &heat, Method::Sip, 2), &state).unwrap();
-    operators::invert(&Device::Gpu(gpu.clone()), Precision::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
+    operators::invert(&Device::Gpu(gpu.clone()), DType::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();
     // The data may be made in 64 bits where the adapter can.
     let specs: Vec<_> =
-        gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == Precision::F32).collect();
+        gpu.kernel_specs().into_iter().filter(|spec| spec.precision() == DType::F32).collect();
     assert!(specs.len() > 20 && specs.iter().any(|spec| spec.name == "inverse"));
     for spec in specs {
         let source = spec.source().unwrap();

@@ -10,7 +10,7 @@ use unheat::blocking::block_on;
 use unheat::cpu::{self, Real};
 use unheat::gpu::{self, Checks, Gpu, Recorder};
 use unheat::io::arrays::weights;
-use unheat::model::{Activation, Storage, UNet, UNetConfig};
+use unheat::model::{Activation, DType, UNet, UNetConfig};
 
 const BATCH: usize = 2;
 const NX: usize = 8;
@@ -113,7 +113,7 @@ fn the_shaders_compute_what_pytorch_does() {
         let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
         for peer in Peer::all() {
             let network =
-                gpu::unet::network::Network::new(&gpu, &peer.net, Storage::F32, BATCH, NX, NY).unwrap();
+                gpu::unet::network::Network::new(&gpu, &peer.net, DType::F32, BATCH, NX, NY).unwrap();
             let params: Vec<f32> = peer.params().iter().map(|&v| v as f32).collect();
             gpu.write(&network.params, &params);
             gpu.write(&network.running, &peer.running());
@@ -232,7 +232,7 @@ fn training_learns_and_repeats_bit_for_bit_and_files_know_their_network() {
 
 #[test]
 fn sums_of_residual_blocks_are_not_stored_in_sixteen_bits() {
-    let activations = Storage::F16;
+    let activations = DType::F16;
     let mut config = TrainConfig { activations, ..TrainConfig::default() };
     config.net.res_blocks = true;
     let refused = config.plan().err().expect("a refusal").to_string();

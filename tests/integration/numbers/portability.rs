@@ -14,7 +14,7 @@ use unheat::gpu::runtime::spec::validate;
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::unet::init::State;
 use unheat::model::{
-    Activation, HeatEquation, Method, Objective, Padding, Precision, StepSpec, Storage, UNet, UNetConfig,
+    Activation, DType, HeatEquation, Method, Objective, Padding, StepSpec, UNet, UNetConfig,
 };
 
 /// The kernels of training steps that differ in sizes, levels and widths.
@@ -78,15 +78,15 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let spec = StepSpec::new(&net, &heat, objective, batch);
-            let halves = StepSpec { activations: Storage::F16, ..spec.clone() };
+            let halves = StepSpec { activations: DType::F16, ..spec.clone() };
             Step::new(gpu, &halves, &start).unwrap();
-            for precision in [Precision::F32, Precision::F64] {
+            for precision in [DType::F32, DType::F64] {
                 Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
                 Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
             }
         }
     }
-    let numbers = || gpu.tensor_in("numbers", 8, Precision::F64).unwrap();
+    let numbers = || gpu.tensor_in("numbers", 8, DType::F64).unwrap();
     exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
     let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
     copy(&mut Recorder::new(gpu), &from, &to).unwrap();
@@ -102,11 +102,11 @@ fn every_shader_passes_every_back_end() {
         let (module, info) = validate(spec).unwrap();
         spv::write_vec(&module, &info, &spv::Options::default(), None)
             .unwrap_or_else(|e| panic!("{} in SPIR-V: {e}", spec.name));
-        if spec.precision() == Precision::F64 {
+        if spec.precision() == DType::F64 {
             continue; // Vulkan only
         }
         assert!(!spec.source().unwrap().contains("f64"), "{} is for every back end", spec.name);
-        let halves = spec.storage() == Storage::F16;
+        let halves = spec.storage() == DType::F16;
         assert_eq!(
             spec.source().unwrap().contains("f16"),
             halves,
@@ -185,7 +185,7 @@ fn every_shader_stays_within_the_default_limits() {
         let invocations: u32 = module.entry_points[0].workgroup_size.iter().product();
         assert!(buffers <= limits.max_storage_buffers_per_shader_stage, "{}: {buffers} buffers", spec.name);
         // A line of 2048 complex numbers takes twice as much in 64 bits, which no default device has anyway.
-        let scale = if spec.precision() == Precision::F64 { 2 } else { 1 };
+        let scale = if spec.precision() == DType::F64 { 2 } else { 1 };
         assert!(
             workgroup_bytes <= scale * limits.max_compute_workgroup_storage_size,
             "{}: {workgroup_bytes} bytes of workgroup memory",
@@ -277,7 +277,8 @@ fn flag_in(text: &str) -> Option<&str> {
     text[at..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next()
 }
 
-/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the flag.
+/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the
+/// flag.
 #[test]
 fn no_flag_is_named_where_things_are_computed() {
     for (file, text) in texts(&["gpu", "cpu", "model"]) {

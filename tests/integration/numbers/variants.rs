@@ -16,7 +16,7 @@ use unheat::gpu::runtime::variants::{Key, Variant, Variants};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{Activation, Padding, Storage, UNet, UNetConfig};
+use unheat::model::{Activation, DType, Padding, UNet, UNetConfig};
 
 /// The first adapter; not on every one, for this is about the shaders.
 fn gpu() -> Arc<Gpu> {
@@ -69,13 +69,9 @@ fn compare(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], call: Ca
     outputs
 }
 
-fn is_direct(variant: &Variant) -> bool {
-    variant.0[1] == 0
-}
-
 /// The direct ones want subgroups, which llvmpipe has.
 fn can_be(gpu: &Gpu, variant: &Variant) -> bool {
-    !is_direct(variant) || gpu.subgroup_sizes().is_some()
+    !variant.is_direct() || gpu.subgroup_sizes().is_some()
 }
 
 /// Runs `call` with `kernel` in each of `variants` and compares everything that it writes, bit by bit;
@@ -100,7 +96,9 @@ fn compare_bits(gpu: &Gpu, kernel: &str, shape: Shape, variants: &[Variant], cal
         assert!(run(variant) == expected, "{kernel} {variant:?} on {shape:?}: other bits");
     }
     let was_direct = gpu.kernel_specs().iter().any(|spec| spec.name == kernel && spec.subgroups());
-    let wanted = gpu.is_software() && variants.iter().any(is_direct) && gpu.subgroup_sizes().is_some();
+    let wanted = gpu.is_software()
+        && variants.iter().any(|variant| variant.is_direct())
+        && gpu.subgroup_sizes().is_some();
     assert!(was_direct || !wanted, "{kernel} on {shape:?}: no direct one was built");
     expected
 }
@@ -115,14 +113,15 @@ enum Of {
 }
 
 impl Of {
-    /// `[patch, channels]` that fit into a tile of this many pixels along x.
-    fn convolutions(self, most: u32) -> Vec<Variant> {
+    /// Those with patches from `least` that fit into a tile of `most` pixels along x.
+    fn convolutions(self, least: u32, most: u32) -> Vec<Variant> {
         let sides = [1, 2, 4, 8];
-        let direct = [[1, 0], [2, 0]];
-        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| [patch, channels])).chain(direct);
-        let some = [[4, 4], [1, 1], [1, 8], [8, 1], [8, 8], [4, 1], [1, 0], [2, 0]];
-        let wanted = all.filter(|v| v[0] <= most && (self == Self::All || some.contains(v)));
-        wanted.map(Variant).collect()
+        let all = sides.into_iter().flat_map(|patch| sides.map(|channels| (patch, channels)));
+        let some = [(4, 4), (1, 1), (1, 8), (8, 1), (8, 8), (4, 1)];
+        let fits = |patch: &u32| (least..=most).contains(patch);
+        let tiled = all.filter(|pair| fits(&pair.0) && (self == Self::All || some.contains(pair)));
+        let direct = [1, 2].into_iter().filter(fits).map(|patch| Variant::Direct { patch });
+        tiled.map(|(patch, channels)| Variant::Tiled { patch, channels }).chain(direct).collect()
     }
 }
 
@@ -140,7 +139,7 @@ fn zeros(recorder: &Recorder, len: usize) -> Tensor {
 
 /// z and moments.
 fn forward(gpu: &Gpu, of: Of, shape: Shape, input: ConvInput) {
-    let variants = of.convolutions(shape.nx.min(16) as u32);
+    let variants = of.convolutions(1, shape.nx.min(16) as u32);
     compare(gpu, &format!("conv3x3/{}/moments", input.name()), shape, &variants, &|r| {
         let weights = packing(r, input.channels(), OUT);
         let (z, moments) = (zeros(r, shape.stored(OUT)), zeros(r, statistics_len(shape, OUT)));
@@ -152,8 +151,7 @@ fn forward(gpu: &Gpu, of: Of, shape: Shape, input: ConvInput) {
 
 /// z, moments and pooled z, which are the very numbers of z.
 fn forward_pooled(gpu: &Gpu, of: Of, shape: Shape, input: ConvInput) {
-    let mut variants = of.convolutions(shape.nx.min(16) as u32);
-    variants.retain(|variant| variant.0[0] > 1);
+    let variants = of.convolutions(2, shape.nx.min(16) as u32);
     let mut gamma = [1.0; OUT];
     [gamma[1], gamma[6], gamma[7]] = [0.0, -2.0, -1e-30];
     let parameters = gpu.tensor_from("parameters", &gamma).unwrap();
@@ -188,7 +186,7 @@ fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: boo
     let channels = if split { 4 } else { IN };
     let below = layers.layer(50, shape, channels);
     let epilogue = if split { "split" } else { "relu" };
-    let variants = of.convolutions(shape.nx.min(16) as u32);
+    let variants = of.convolutions(1, shape.nx.min(16) as u32);
     compare(gpu, &format!("conv3x3/{}/{epilogue}", input.name()), shape, &variants, &|r| {
         let weights = packing(r, IN, input.channels());
         let (g, sums) = (zeros(r, shape.stored(channels)), zeros(r, 2 * channels * chunks(shape)));
@@ -206,9 +204,9 @@ fn adjoint(layers: &Layers, of: Of, shape: Shape, gradient: Gradient, split: boo
 
 fn weight_gradient(gpu: &Gpu, shape: Shape, input: ConvInput, gradient: Gradient) {
     let kernel = format!("conv3x3_weight_gradient/{}/{}", input.name(), gradient.name());
-    let mut variants = [[1, 1], [2, 1], [4, 1]].map(Variant).to_vec();
+    let mut variants = [1, 2, 4].map(|patch| Variant::Tiled { patch, channels: 1 }).to_vec();
     if input.channels() >= 8 {
-        variants.push(Variant([4, 0])); // whose subgroups hold eight input channels
+        variants.push(Variant::Direct { patch: 4 }); // its subgroups hold eight input channels
     }
     compare(gpu, &kernel, shape, &variants, &|r| {
         let (c_in, c_out) = (input.channels(), gradient.layer().channels);
@@ -302,7 +300,10 @@ fn weight_gradient_variants_give_the_same_bits() {
 fn choices_that_are_none_are_passed_over() {
     let gpu = gpu();
     let shape = SHAPES[1];
-    let hostile = [[0, 0], [3, 3], [16, 8], [u32::MAX, 1], [8, u32::MAX], [4, 4]].map(Variant);
+    let tiled = [(3, 3), (16, 8), (u32::MAX, 1), (8, u32::MAX), (4, 4)];
+    let tiled = tiled.map(|(patch, channels)| Variant::Tiled { patch, channels });
+    let hostile: Vec<_> =
+        [0, u32::MAX].map(|patch| Variant::Direct { patch }).into_iter().chain(tiled).collect();
     let layer = Layers::new(&gpu).layer(10, shape, 12);
     compare_bits(&gpu, "conv3x3/activation/moments", shape, &hostile, &|r| {
         let weights = packing(r, 12, OUT);
@@ -318,7 +319,7 @@ fn tuning_keeps_to_its_time_and_chooses_for_all_work() {
     let gpu = gpu();
     let net =
         UNet::new(&UNetConfig { filters: vec![8; 2], padding: Padding::Circular, ..Default::default() });
-    let work = Workload { net: &net, storage: Storage::F32, batch: 64, nx: 32, ny: 32 };
+    let work = Workload { net: &net, storage: DType::F32, batch: 64, nx: 32, ny: 32 };
     let outcome = gpu.block_on(tune(&gpu, &work, Duration::ZERO)).unwrap();
     assert_eq!((outcome.timed, outcome.changed), (0, 0), "there was no time");
     assert!(outcome.kinds > 8 && gpu.variants().iter().count() == outcome.kinds);

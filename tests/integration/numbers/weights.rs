@@ -16,7 +16,7 @@ use unheat::io::arrays::tensors::{self, Data, Tensor};
 use unheat::io::arrays::weights;
 use unheat::io::tables::metrics;
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, Padding, Storage, UNet, UNetConfig};
+use unheat::model::{Adam, DType, Padding, UNet, UNetConfig};
 
 /// A folder of its own for every test, in which the program runs.
 struct Desk(tempfile::TempDir);
@@ -218,7 +218,7 @@ fn the_network_on_the_gpu_is_the_golden_one() {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("unet_io"), net());
     for adapter in adapters() {
         let gpu = open(&adapter);
-        let network = unheat::gpu::unet::network::Network::new(&gpu, &net, Storage::F32, 4, 64, 64).unwrap();
+        let network = unheat::gpu::unet::network::Network::new(&gpu, &net, DType::F32, 4, 64, 64).unwrap();
         let narrow = |values: Vec<f64>| -> Vec<f32> { values.into_iter().map(|v| v as f32).collect() };
         gpu.write(&network.params, &narrow(init.params(&net, "")));
         gpu.write(&network.running, &narrow(init.buffers(&net, "")));

@@ -10,7 +10,7 @@ use unheat::gpu::step::adam::Optimiser;
 use unheat::gpu::unet::network::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, HeatEquation, Method, Precision, StepSpec, Storage, UNet, UNetConfig};
+use unheat::model::{Adam, DType, HeatEquation, Method, StepSpec, UNet, UNetConfig};
 
 fn gpu() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
@@ -25,7 +25,7 @@ fn gpu() -> Gpu {
 fn bytes_follow_from_the_shader_and_the_declared_lengths() {
     let gpu = gpu();
     let tensor = |len| gpu.tensor("numbers", len).unwrap();
-    let wide = gpu.tensor_in("wide", 100, Precision::F64).unwrap();
+    let wide = gpu.tensor_in("wide", 100, DType::F64).unwrap();
     let mut record = Recorder::new(&gpu);
     record.label("first");
     copy(&mut record, &tensor(400), &tensor(400)).unwrap();
@@ -60,7 +60,7 @@ fn memory_is_counted_by_use_while_a_tensor_lives() {
         let inner = gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor("inner", 10).unwrap());
         (gpu.tensor("outer", 100).unwrap(), inner)
     });
-    let other = gpu.tensor_in("other", 1000, Precision::F64).unwrap();
+    let other = gpu.tensor_in("other", 1000, DType::F64).unwrap();
     assert_eq!(gpu.memory(MemoryUse::Physics), 400);
     assert_eq!(gpu.memory(MemoryUse::Scratch), 40);
     assert_eq!(gpu.memory(MemoryUse::Other), 8000);
@@ -87,7 +87,7 @@ fn sixteen_bits_halve_the_memory_and_traffic_of_activations() {
         let memory = gpu.memory(MemoryUse::Activations) + gpu.memory(MemoryUse::Gradients);
         (bytes as f64, memory as f64)
     };
-    let (single, half) = (measure(Storage::F32), measure(Storage::F16));
+    let (single, half) = (measure(DType::F32), measure(DType::F16));
     let ratios = [half.0 / single.0, half.1 / single.1];
     // Weights, partial sums, the fields and the parameters' gradients keep their 32 bits.
     assert!(0.5 < ratios[0] && ratios[0] < 0.65 && 0.5 < ratios[1] && ratios[1] < 0.51, "{ratios:?}");

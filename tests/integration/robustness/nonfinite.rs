@@ -8,7 +8,7 @@ use unheat::io::arrays::checkpoint;
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::arrays::tensors::{self, Data};
 use unheat::io::tables::metrics;
-use unheat::model::{Batch, Method, Snapshot, Storage, UNetConfig};
+use unheat::model::{Batch, DType, Method, Snapshot, UNetConfig};
 use unheat::train::{OnNan, Size, TrainConfig};
 
 const CELLS: usize = 256;
@@ -29,7 +29,7 @@ fn engines(config: &TrainConfig) -> Vec<(String, Device, TrainConfig)> {
     let mut all = vec![("cpu".to_owned(), Device::Cpu, config.clone())];
     for (i, _) in adapters().iter().enumerate() {
         let device = Device::open(&DeviceChoice::Index(i)).unwrap();
-        for activations in Storage::ALL {
+        for activations in DType::ACTIVATIONS {
             let config = TrainConfig { activations, ..config.clone() };
             if matches!(&device, Device::Gpu(gpu) if gpu.stores_in(activations)) {
                 all.push((format!("{i} {activations}"), device.clone(), config));
