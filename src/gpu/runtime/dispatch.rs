@@ -171,6 +171,7 @@ fn bind_group(gpu: &Gpu, kernel: &Kernel, group: u32, bound: &[Bound]) -> wgpu::
 mod tests {
     use super::*;
     use crate::gpu::{Checks, Recorder};
+    use crate::model::DType;
 
     const SCALE: &str = "
         struct Params { count: u32, rate: f32 }
@@ -201,7 +202,7 @@ mod tests {
     #[test]
     fn a_call_that_does_not_fit_is_refused_by_name() {
         let gpu = gpu();
-        let (field, wide) = (gpu.tensor("u", 8).unwrap(), gpu.tensor_in("v", 8, crate::gpu::Element::F64));
+        let (field, wide) = (gpu.tensor("u", 8).unwrap(), gpu.tensor_in("v", 8, DType::F64));
         let (count, rate, wide) = (("count", 8_usize.into()), ("rate", 0.5.into()), wide.unwrap());
         let call = |wgsl, params: &[(&str, Scalar)], buffers: &[Buffer], groups| {
             Recorder::new(&gpu).call_source("scale", wgsl, params, buffers, groups)
