@@ -2,7 +2,7 @@
 
 use crate::bench::ceilings::Ceilings;
 use crate::gpu::Timing;
-use crate::model::choice::choice;
+use crate::model::settings::choice::choice;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};

@@ -1,6 +1,6 @@
 //! The activation functions of the network.
 
-use crate::model::choice::choice;
+use crate::model::settings::choice::choice;
 
 choice! {
     /// A function of one number, named like PyTorch's module in lower case.

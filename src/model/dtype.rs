@@ -1,6 +1,6 @@
 //! The number types of tensors and settings.
 
-use crate::model::choice::choice;
+use crate::model::settings::choice::choice;
 use crate::{Error, Result};
 
 /// The factor of g = ∂L/∂(an activation's argument) where it is stored in 16 bits. It is a power of two, so

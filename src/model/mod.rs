@@ -4,7 +4,6 @@
 pub mod activation;
 pub mod adam;
 pub mod batch;
-pub(crate) mod choice;
 pub mod dtype;
 pub mod fourier;
 pub mod heat;
@@ -15,7 +14,7 @@ pub mod quality;
 pub mod rectangles;
 pub mod rng;
 pub mod schedule;
-pub mod setting;
+pub mod settings;
 pub mod snapshot;
 pub mod step_spec;
 pub mod unet;

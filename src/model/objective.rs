@@ -1,7 +1,7 @@
 //! What training minimises, and how far it trusts the observations.
 
-use crate::model::choice::choice;
 use crate::model::heat::UNCERTAINTY;
+use crate::model::settings::choice::choice;
 
 choice! {
     /// The training signal that is sent back through the network (method §4).

@@ -1,6 +1,6 @@
 //! The learning rate of every step, a pure function of the settings and the step.
 
-use crate::model::choice::choice;
+use crate::model::settings::choice::choice;
 use std::f64::consts::PI;
 
 /// The factor that multiplies the learning rate in step s = 0, 1, …

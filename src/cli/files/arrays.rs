@@ -6,11 +6,11 @@ use crate::{Error, Result};
 use std::path::Path;
 
 /// What to do about arrays, which do not tell their noise, where a method has to know it.
-pub(in crate::cli) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
+pub(crate) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
     standard deviation in a cell (0 if there is none)";
 
 /// Reads fields and checks that their grid can be diffused by `amount`.
-pub(in crate::cli) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
+pub(crate) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
     let fields = npy::read(path)?;
     let [_, nx, ny] = fields.shape;
     HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
@@ -18,7 +18,7 @@ pub(in crate::cli) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEqua
 }
 
 /// The numbers in 64 bits.
-pub(in crate::cli) fn widen(data: &FieldData) -> Vec<f64> {
+pub(crate) fn widen(data: &FieldData) -> Vec<f64> {
     match data {
         FieldData::F32(values) => values.iter().map(|&v| f64::from(v)).collect(),
         FieldData::F64(values) => values.clone(),
@@ -26,7 +26,7 @@ pub(in crate::cli) fn widen(data: &FieldData) -> Vec<f64> {
 }
 
 /// The width of the numbers in a file.
-pub(in crate::cli) fn precision(data: &FieldData) -> DType {
+pub(crate) fn precision(data: &FieldData) -> DType {
     match data {
         FieldData::F32(_) => DType::F32,
         FieldData::F64(_) => DType::F64,
@@ -34,7 +34,7 @@ pub(in crate::cli) fn precision(data: &FieldData) -> DType {
 }
 
 /// Refuses an output that cannot be written, before anything is computed or another file is written.
-pub(in crate::cli) fn check_output(path: &Path) -> Result<()> {
+pub(crate) fn check_output(path: &Path) -> Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if !folder.is_dir() {
         return Err(Error::file(path, format!("cannot write: there is no folder {}", folder.display())));
@@ -46,7 +46,7 @@ pub(in crate::cli) fn check_output(path: &Path) -> Result<()> {
 }
 
 /// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
-pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: DType) -> Result<FieldData> {
+pub(crate) fn narrow(path: &Path, values: Vec<f64>, dtype: DType) -> Result<FieldData> {
     let data = match dtype {
         DType::F16 | DType::F32 => FieldData::F32(values.into_iter().map(|v| v as f32).collect()),
         DType::F64 => FieldData::F64(values),
@@ -65,7 +65,7 @@ pub(in crate::cli) fn narrow(path: &Path, values: Vec<f64>, dtype: DType) -> Res
 }
 
 /// Writes `values` in the dtype, shape and rank of `like`.
-pub(in crate::cli) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
+pub(crate) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
     let data = narrow(path, values, precision(&like.data))?;
     npy::write(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
 }

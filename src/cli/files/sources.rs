@@ -11,14 +11,14 @@ use std::path::{Path, PathBuf};
 
 /// What a path names.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(in crate::cli) enum Kind {
+pub(crate) enum Kind {
     Array,
     Picture,
     Folder,
 }
 
 /// Finds out by looking into the file, and by its name where it holds nothing that is known.
-pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
+pub(crate) fn kind(path: &Path) -> Result<Kind> {
     let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if facts.is_dir() {
         return Ok(Kind::Folder);
@@ -43,7 +43,7 @@ pub(in crate::cli) fn kind(path: &Path) -> Result<Kind> {
 }
 
 /// Refuses the name of a picture for an array's result.
-pub(in crate::cli) fn check_array_output(output: &Path) -> Result<()> {
+pub(crate) fn check_array_output(output: &Path) -> Result<()> {
     if has_picture_name(output) {
         return Err(Error::file(output, "cannot write: the input is an array, so name a .npy file"));
     }
@@ -52,16 +52,16 @@ pub(in crate::cli) fn check_array_output(output: &Path) -> Result<()> {
 
 /// One picture to work on. Files that the user did not ask for are `None`.
 #[derive(Clone, Debug, PartialEq)]
-pub(in crate::cli) struct Job {
-    pub(in crate::cli) input: PathBuf,
-    pub(in crate::cli) output: PathBuf,
-    pub(in crate::cli) report: Option<PathBuf>,
-    pub(in crate::cli) truth: Option<PathBuf>,
+pub(crate) struct Job {
+    pub(crate) input: PathBuf,
+    pub(crate) output: PathBuf,
+    pub(crate) report: Option<PathBuf>,
+    pub(crate) truth: Option<PathBuf>,
 }
 
 /// The files of a picture or of a folder of them. With a folder, `output`, `report` and `truth` are folders
 /// too; those to be written are made if they are missing.
-pub(in crate::cli) fn jobs(
+pub(crate) fn jobs(
     kind: Kind,
     input: &Path,
     output: &Path,
@@ -124,7 +124,7 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
 
 /// Works through the pictures. In a folder a bad file does not stop the others: its error is told, and counts
 /// at the end.
-pub(in crate::cli) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>) -> Result<()> {
+pub(crate) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>) -> Result<()> {
     let mut one = |job: &Job| {
         let photo = photo::read(&job.input)?;
         photo.check_name(&job.output)?;
@@ -157,6 +157,6 @@ pub(in crate::cli) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Re
 }
 
 /// "1 picture", "3 pictures".
-pub(in crate::cli) fn counted(jobs: &[Job]) -> String {
+pub(crate) fn counted(jobs: &[Job]) -> String {
     format!("{} picture{}", jobs.len(), if jobs.len() == 1 { "" } else { "s" })
 }

@@ -7,7 +7,7 @@ use crate::model::DType;
 use clap::Args;
 
 #[derive(Args)]
-pub(in crate::cli) struct DeviceFlag {
+pub(crate) struct DeviceFlag {
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
     #[arg(id = "device", long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
     choice: DeviceChoice,
@@ -15,13 +15,13 @@ pub(in crate::cli) struct DeviceFlag {
 
 impl DeviceFlag {
     /// Opens the device.
-    pub(in crate::cli) fn open(&self) -> Result<Device> {
+    pub(crate) fn open(&self) -> Result<Device> {
         Device::open(&self.choice)
     }
 
     /// Opens the device for physics in `precision`; where it cannot compute in that, the CPU twins, with a
     /// line that says so.
-    pub(in crate::cli) fn open_for(&self, precision: DType) -> Result<Device> {
+    pub(crate) fn open_for(&self, precision: DType) -> Result<Device> {
         let (device, note) = operators::device_for(self.open()?, precision);
         if let Some(note) = note {
             note!("{note}");

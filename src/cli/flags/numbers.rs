@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 /// Sees to every flag of every command that takes a number, so that no flag has to ask for it. A negative
 /// number is not taken for a flag, but refused with what it should be.
-pub(in crate::cli) fn explained(command: Command) -> Command {
+pub(crate) fn explained(command: Command) -> Command {
     command.mut_subcommands(|command| command.mut_args(number))
 }
 

@@ -14,16 +14,16 @@ use std::sync::LazyLock;
 use toml::Table;
 
 /// The flags of all settings, as they are given on a command line.
-pub(in crate::cli) struct Settings {
+pub(crate) struct Settings {
     /// What is given, and the command's defaults.
-    pub(in crate::cli) config: TrainConfig,
+    pub(crate) config: TrainConfig,
     /// The names of those that are given.
     given: Vec<String>,
 }
 
 impl Settings {
     /// The settings that are given, as a file would hold them.
-    pub(in crate::cli) fn given(&self) -> Result<Table> {
+    pub(crate) fn given(&self) -> Result<Table> {
         let mut table = file::table(&self.config)?;
         table.retain(|name, _| self.given.iter().any(|given| given == name));
         Ok(table)
@@ -53,8 +53,8 @@ impl FromArgMatches for Settings {
 }
 
 /// The flags of the settings that decide on the work of a step; the other settings have their defaults.
-pub(in crate::cli) struct StepSettings {
-    pub(in crate::cli) config: TrainConfig,
+pub(crate) struct StepSettings {
+    pub(crate) config: TrainConfig,
 }
 
 /// The names of these settings, besides those of the network.

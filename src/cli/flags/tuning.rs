@@ -10,18 +10,18 @@ use crate::{Error, Result};
 use clap::Args;
 
 #[derive(Args)]
-pub(in crate::cli) struct Tuning {
+pub(crate) struct Tuning {
     /// Run the convolutions in variants that are good on most GPUs. Otherwise in the fastest for this one,
     /// which train, bench and check find in at most 10 s where that is new to them, and keep in the user's
     /// cache folder (UNHEAT_CACHE_DIR names another). Results are the same bit for bit; the CPU engine has
     /// one variant
     #[arg(long)]
-    pub(in crate::cli) no_tune: bool,
+    pub(crate) no_tune: bool,
 }
 
 impl Tuning {
     /// Finds the fastest variants for training as `config` says, unless they are known.
-    pub(in crate::cli) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
+    pub(crate) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
         let Device::Gpu(gpu) = device else { return Ok(()) };
         if self.no_tune {
             return Ok(());
@@ -31,7 +31,7 @@ impl Tuning {
     }
 
     /// Takes the variants that are known, and measures nothing.
-    pub(in crate::cli) fn recall(&self, device: &Device) {
+    pub(crate) fn recall(&self, device: &Device) {
         if let (Device::Gpu(gpu), false) = (device, self.no_tune) {
             tuning::recall(gpu, tuning::path().as_deref());
         }
@@ -39,7 +39,7 @@ impl Tuning {
 }
 
 /// Finds the fastest variants for training as `config` says, unless they are known, and says so.
-pub(in crate::cli) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
+pub(crate) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
     let work = Workload {
         net: &plan.step.net,
         storage: config.activations,

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The exit code of a program that Ctrl-C has ended.
-pub(in crate::cli) const EXIT_CODE: u8 = 130;
+pub(crate) const EXIT_CODE: u8 = 130;
 
 /// From now on the first signal sets the flag that is returned. A hang-up is left alone: nohup must keep its
 /// meaning.
-pub(in crate::cli) fn catch() -> Result<Arc<AtomicBool>> {
+pub(crate) fn catch() -> Result<Arc<AtomicBool>> {
     let caught = Arc::new(AtomicBool::new(false));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset.

@@ -19,7 +19,7 @@ use std::time::Duration;
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
 
-pub(in crate::cli) struct Display {
+pub(crate) struct Display {
     screen: Screen,
     interrupted: Arc<AtomicBool>,
 }
@@ -31,18 +31,18 @@ enum Screen {
 }
 
 /// A run that is watched.
-pub(in crate::cli) struct Watched {
+pub(crate) struct Watched {
     /// What is trained, and where: the title of the live view; none: no such view.
-    pub(in crate::cli) view: Option<String>,
+    pub(crate) view: Option<String>,
     /// Steps done before.
-    pub(in crate::cli) done: u64,
+    pub(crate) done: u64,
     /// Steps in all.
-    pub(in crate::cli) steps: u64,
+    pub(crate) steps: u64,
 }
 
 impl Display {
     /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
-    pub(in crate::cli) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
+    pub(crate) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
         let Watched { view, done, steps } = run;
         let screen = match view.filter(|_| View::is_possible()) {
             Some(title) => Screen::View(Box::new(View::open(&title, steps)?)),
@@ -75,7 +75,7 @@ impl Display {
     }
 
     /// Gives the terminal back.
-    pub(in crate::cli) fn finish(self) {
+    pub(crate) fn finish(self) {
         if let Screen::Bar(bar) = &self.screen {
             bar.finish_and_clear();
         }
@@ -140,7 +140,7 @@ impl Progress for Display {
 }
 
 /// Counts what is done one by one: a bar on a terminal, a few plain lines elsewhere.
-pub(in crate::cli) struct Counter {
+pub(crate) struct Counter {
     bar: Option<ProgressBar>,
     what: &'static str,
     done: Cell<u64>,
@@ -148,7 +148,7 @@ pub(in crate::cli) struct Counter {
 }
 
 impl Counter {
-    pub(in crate::cli) fn new(what: &'static str, total: u64) -> Self {
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
         let bar = std::io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(total);
             let template = format!("{{bar:20}} {what} {{pos}}/{{len}} {{msg}} {{eta}} left");
@@ -159,7 +159,7 @@ impl Counter {
     }
 
     /// One more is done; `message` says which.
-    pub(in crate::cli) fn advance(&self, message: &str) {
+    pub(crate) fn advance(&self, message: &str) {
         let (what, total) = (self.what, self.total);
         let done = self.done.get() + 1;
         self.done.set(done);
@@ -177,14 +177,14 @@ impl Counter {
     }
 
     /// Lets `print` write lines that the bar does not overwrite.
-    pub(in crate::cli) fn above(&self, print: impl FnOnce()) {
+    pub(crate) fn above(&self, print: impl FnOnce()) {
         match &self.bar {
             Some(bar) => bar.suspend(print),
             None => print(),
         }
     }
 
-    pub(in crate::cli) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

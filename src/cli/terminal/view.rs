@@ -23,7 +23,7 @@ const PREVIEW: Duration = Duration::from_secs(2);
 const PREVIEW_SHARE: u32 = 20;
 
 /// The live view. The terminal is as it was once this is dropped.
-pub(in crate::cli) struct View {
+pub(crate) struct View {
     terminal: Terminal<CrosstermBackend<Stderr>>,
     scene: Scene,
     drawn: Instant,
@@ -34,12 +34,12 @@ pub(in crate::cli) struct View {
 
 impl View {
     /// Whether there is a terminal to draw on and to read keys from.
-    pub(in crate::cli) fn is_possible() -> bool {
+    pub(crate) fn is_possible() -> bool {
         stderr().is_terminal() && stdin().is_terminal()
     }
 
     /// Takes over the terminal.
-    pub(in crate::cli) fn open(title: &str, steps: u64) -> Result<Self> {
+    pub(crate) fn open(title: &str, steps: u64) -> Result<Self> {
         let failed = |e: std::io::Error| Error::Usage(format!("view: the terminal cannot be drawn on: {e}"));
         enable_raw_mode().map_err(failed)?;
         let entered = execute!(stderr(), EnterAlternateScreen, cursor::Hide);
@@ -65,7 +65,7 @@ impl View {
     }
 
     /// Shows a step's row.
-    pub(in crate::cli) fn step(&mut self, row: &MetricsRow) {
+    pub(crate) fn step(&mut self, row: &MetricsRow) {
         self.scene.rows.push(*row);
         if self.drawn.elapsed() > REFRESH || self.scene.rows.len() == 1 {
             self.draw();
@@ -73,18 +73,18 @@ impl View {
     }
 
     /// Forgets the steps from `step` on: they come again.
-    pub(in crate::cli) fn rewind(&mut self, step: u64) {
+    pub(crate) fn rewind(&mut self, step: u64) {
         self.scene.rows.retain(|row| row.step < step);
     }
 
     /// Shows a message below the curves.
-    pub(in crate::cli) fn say(&mut self, text: String) {
+    pub(crate) fn say(&mut self, text: String) {
         self.scene.message = text;
         self.draw();
     }
 
     /// Whether it is time for a new reconstruction.
-    pub(in crate::cli) fn wants_preview(&mut self) -> bool {
+    pub(crate) fn wants_preview(&mut self) -> bool {
         let due = self.scene.fields.is_empty() && !self.scene.rows.is_empty();
         let wanted = due || self.previewed.elapsed() > PREVIEW.max(self.cost * PREVIEW_SHARE);
         if wanted {
@@ -94,7 +94,7 @@ impl View {
     }
 
     /// Shows a new reconstruction.
-    pub(in crate::cli) fn preview(&mut self, preview: &Preview) {
+    pub(crate) fn preview(&mut self, preview: &Preview) {
         let named = [("truth", preview.truth), ("observation", Some(preview.observation))];
         self.scene.fields = named
             .into_iter()
@@ -108,7 +108,7 @@ impl View {
     }
 
     /// Whether somebody has pressed q or Ctrl-C, which a terminal in raw mode does not turn into a signal.
-    pub(in crate::cli) fn is_ended(&mut self) -> bool {
+    pub(crate) fn is_ended(&mut self) -> bool {
         while event::poll(Duration::ZERO).unwrap_or(false) {
             match event::read() {
                 Ok(Event::Key(key)) if ends(key) => {

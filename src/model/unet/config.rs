@@ -1,8 +1,8 @@
 //! The choices that make an architecture (docs/network.md).
 
 use crate::model::Activation;
-use crate::model::choice::choice;
-use crate::model::setting::{Range, on_off, settings};
+use crate::model::settings::choice::choice;
+use crate::model::settings::{Range, on_off, settings};
 use crate::{Error, Result};
 use std::fmt;
 

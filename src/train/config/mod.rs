@@ -4,7 +4,7 @@ pub mod file;
 pub mod on_nan;
 pub mod size;
 
-use crate::model::setting::{Range, settings};
+use crate::model::settings::{Range, settings};
 use crate::model::unet::LEVELS;
 use crate::model::{DType, Method, Schedule, ScheduleName, UNetConfig};
 use crate::train::config::on_nan::OnNan;

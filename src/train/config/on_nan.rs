@@ -1,6 +1,6 @@
 //! What happens to a step whose losses, gradients or statistics are not finite.
 
-use crate::model::choice::choice;
+use crate::model::settings::choice::choice;
 
 choice! {
     /// What training does about a step with a number that is infinite or not one.

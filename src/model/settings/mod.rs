@@ -1,5 +1,7 @@
 //! Settings: fields of a struct that carry their documentation, default, range and flag.
 
+pub(crate) mod choice;
+
 use crate::{Error, Result};
 
 /// A struct whose fields are declared together with their defaults, and with their ranges where they have
@@ -29,7 +31,7 @@ macro_rules! settings {
             pub const NAMES: &'static [&'static str] = &[$( stringify!($field), )+];
 
             /// The ranges of the fields that have one.
-            pub const RANGES: &'static [(&'static str, $crate::model::setting::Range)] =
+            pub const RANGES: &'static [(&'static str, $crate::model::settings::Range)] =
                 &[$( $( (stringify!($field), $range), )? )+];
         }
     };
