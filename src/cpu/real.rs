@@ -2,6 +2,7 @@
 
 use crate::model::DType;
 use num_traits::{Float, NumAssign};
+use rayon::prelude::*;
 use std::fmt::Debug;
 use std::iter::Sum;
 
@@ -39,4 +40,9 @@ impl Real for f64 {
     fn f64(self) -> f64 {
         self
     }
+}
+
+/// The nearest values of the other precision.
+pub(crate) fn convert<A: Real, B: Real>(from: &[A], to: &mut [B]) {
+    to.par_iter_mut().zip(from).with_min_len(4096).for_each(|(b, a)| *b = B::of(a.f64()));
 }

@@ -6,7 +6,7 @@
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
 use crate::cpu::heat::rasterise::rasterise;
-use crate::cpu::step::convert;
+use crate::cpu::real::convert;
 use crate::model::rectangles::PER_SAMPLE;
 use crate::model::{Batch, HeatEquation, Truth};
 use rayon::prelude::*;

@@ -10,6 +10,7 @@ mod state;
 
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
+use crate::cpu::real::convert;
 use crate::cpu::reduce::sum;
 use crate::cpu::step::adam::adam;
 use crate::cpu::step::data::Data;
@@ -199,9 +200,4 @@ pub fn check(spec: &StepSpec) -> Result<()> {
         return Err(Error::Unsupported { feature: Feature::HalfActivations, why });
     }
     Ok(())
-}
-
-/// The nearest values of the other precision.
-fn convert<A: Real, B: Real>(from: &[A], to: &mut [B]) {
-    to.par_iter_mut().zip(from).with_min_len(4096).for_each(|(b, a)| *b = B::of(a.f64()));
 }

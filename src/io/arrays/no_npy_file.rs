@@ -1,6 +1,6 @@
 //! Stands in for `npy_file.rs` in a build without the feature `npy`: every file is refused.
 
-use crate::io::arrays::npy::Fields;
+use crate::io::arrays::fields::Fields;
 use crate::{Error, Result};
 use std::path::Path;
 

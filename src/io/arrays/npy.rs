@@ -1,38 +1,9 @@
 //! Fields in NumPy's .npy files.
 
 use crate::Result;
+pub use crate::io::arrays::fields::{FieldData, Fields};
 use crate::io::arrays::npy_file;
 use std::path::Path;
-
-/// A batch of fields, in C order: y contiguous, then x, then the batch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Fields {
-    /// `[batch, x, y]`, each at least 1.
-    pub shape: [usize; 3],
-    /// The numbers, as many as the product of `shape`.
-    pub data: FieldData,
-    /// Whether the file holds a single field `[x, y]` without the batch axis; then `shape[0]` is 1.
-    pub rank2: bool,
-}
-
-/// The numbers of [`Fields`].
-#[derive(Debug, Clone, PartialEq)]
-pub enum FieldData {
-    /// 32-bit floats.
-    F32(Vec<f32>),
-    /// 64-bit floats.
-    F64(Vec<f64>),
-}
-
-impl FieldData {
-    /// The numbers, exactly.
-    pub fn into_f64(self) -> Vec<f64> {
-        match self {
-            Self::F32(values) => values.into_iter().map(f64::from).collect(),
-            Self::F64(values) => values,
-        }
-    }
-}
 
 /// Reads fields of 32- or 64-bit floats: rank 2 `[x, y]` or rank 3 `[batch, x, y]`, little or big endian, C
 /// or Fortran order, versions 1 to 3 of the format.

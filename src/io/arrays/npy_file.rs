@@ -3,7 +3,7 @@
 //! overflow, and panics at a type of one letter that is not ASCII. So every header is looked at before npyz
 //! reads it.
 
-use crate::io::arrays::npy::{FieldData, Fields};
+use crate::io::arrays::fields::{FieldData, Fields};
 use crate::io::atomic;
 use crate::{Error, Result};
 use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, WriterBuilder};
