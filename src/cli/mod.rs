@@ -1,5 +1,5 @@
 //! The command line: one file per command, each turning what a person typed into library calls. What they
-//! share is in the rooms [`flags`], [`files`] and [`terminal`].
+//! share is in the rooms `flags`, `files` and `terminal`.
 
 mod advice;
 mod bench;

@@ -181,8 +181,8 @@ fn rooms_use_only_those_below() {
 #[test]
 fn no_two_files_name_each_other_in_a_circle() {
     let arrows = arrows();
-    // A module without an arrow to, or from, any that is left is on no circle; what remains at the end is, or lies
-    // between two circles.
+    // A module without an arrow to, or from, any that is left is on no circle; what remains at the end is, or
+    // lies between two circles.
     let mut left: Vec<&(String, BTreeSet<String>)> = arrows.iter().collect();
     loop {
         let names: BTreeSet<&String> = left.iter().map(|(name, _)| name).collect();

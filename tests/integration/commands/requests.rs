@@ -242,7 +242,7 @@ fn a_tuned_run_gives_the_same_bytes() {
 
     // Choices that no kernel has are passed over.
     let spoil = |line: &str| match line.starts_with("variant = ") {
-        true => "variant = [1073741824, 3]\n".to_owned(),
+        true => "variant = \"tiled 1073741824x3\"\n".to_owned(),
         false => format!("{line}\n"),
     };
     std::fs::write(&file, kept.lines().map(spoil).collect::<String>()).unwrap();
