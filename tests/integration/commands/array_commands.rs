@@ -70,7 +70,9 @@ impl Room {
         assert_eq!(ours.len(), 1, "{arguments}: {stderr}");
         assert!(!stderr.contains("panicked"), "{stderr}");
         assert_eq!(self.names(), before, "{arguments}");
-        ours[0].to_string()
+        // Clap lists the choices in the line below its error.
+        let choices = stderr.lines().find(|l| l.contains("[possible values")).unwrap_or_default();
+        [ours[0], choices].concat()
     }
 }
 
@@ -240,7 +242,7 @@ fn bad_input_is_refused_in_one_line() {
         ("invert -i odd.npy -o y.npy", 1, "64 or 128"),
         ("diffuse -i x.npy -o y.npy --amount -1", 2, "amount -1"),
         ("diffuse -i x.npy -o y.npy --amount NaN", 2, "amount NaN"),
-        ("diffuse -i x.npy -o y.npy --physics f16", 2, "must be f32 or f64"),
+        ("diffuse -i x.npy -o y.npy --physics f16", 2, "[possible values: f32, f64]"),
         ("diffuse -i x.npy -o y.npy --device nosuch", 2, "no such adapter"),
         ("diffuse -i x.npy -o no/y.npy --device cpu", 1, "no folder no"),
         ("diffuse -i huge.npy -o y.npy --device cpu", 1, "not finite"),
