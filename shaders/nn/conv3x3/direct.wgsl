@@ -1,6 +1,6 @@
 //! needs nn/conv3x3/convolution nn/conv3x3/padded
 
-// 3×3 convolution (lib/convolution) as conv3x3, the same sums in the same order, without tiles in workgroup
+// 3×3 convolution (convolution.wgsl) as conv3x3, the same sums in the same order, without tiles in workgroup
 // memory.
 //
 // An invocation owns a patch in all 4·BLOCK_QUADS output channels of its workgroup. It makes its input

@@ -1,7 +1,7 @@
 //! needs nn/conv3x3/padded
 
 // A tile of the convolutions' input in workgroup memory: TILE_N samples' TILE_X × TILE_Y pixels with a border
-// of one pixel (lib/padded). Quad j of a padded row holds the cells 4·j-1 … 4·j+2 of the tile.
+// of one pixel (padded.wgsl). Quad j of a padded row holds the cells 4·j-1 … 4·j+2 of the tile.
 
 const ROW_QUADS: u32 = TILE_Y / 4u + 1u;
 // An odd number of quads, so that neighbouring channels lie in different memory banks.

@@ -1,6 +1,6 @@
 //! needs nn/conv3x3/convolution nn/conv3x3/tile
 
-// 3×3 convolution (lib/convolution), no bias. With weights packed for it the same kernel is the adjoint.
+// 3×3 convolution (convolution.wgsl), no bias. With weights packed for it the same kernel is the adjoint.
 // The input comes from a file in input/, the output goes to one in epilogue/.
 //
 // A workgroup computes 4·BLOCK_QUADS output channels of one tile. An invocation owns one patch and four of

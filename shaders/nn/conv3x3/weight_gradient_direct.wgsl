@@ -1,6 +1,6 @@
 //! needs nn/conv3x3/weight_gradient nn/conv3x3/padded
 
-// Weight gradient of the 3×3 convolution (lib/weight_gradient), the same sums in the same order, without
+// Weight gradient of the 3×3 convolution (weight_gradient.wgsl), the same sums in the same order, without
 // tiles in workgroup memory.
 //
 // An invocation owns one input channel and all 4·BLOCK_QUADS output channels (QUADS is BLOCK_QUADS). It makes

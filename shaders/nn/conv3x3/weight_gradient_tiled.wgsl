@@ -1,6 +1,6 @@
 //! needs nn/conv3x3/weight_gradient nn/conv3x3/tile
 
-// Weight gradient of the 3×3 convolution (lib/weight_gradient) with tiles of input and of g in workgroup
+// Weight gradient of the 3×3 convolution (weight_gradient.wgsl) with tiles of input and of g in workgroup
 // memory.
 
 // First the tile [CHANNELS, PLANE], later the sums of one phase [QUADS, 9, OWNERS].

@@ -25,7 +25,7 @@ impl Tile {
         self.n * self.x * self.y / 4
     }
 
-    /// Quads of one channel with its border, as `lib/tile.wgsl` keeps them.
+    /// Quads of one channel with its border, as `nn/conv3x3/tile.wgsl` keeps them.
     pub fn padded_quads(self) -> usize {
         (self.n * (self.x + 2) * (self.y / 4 + 1)) | 1
     }
