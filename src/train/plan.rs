@@ -143,6 +143,9 @@ impl TrainConfig {
 
     fn check_micro_batch(&self) -> Result<()> {
         let Some(micro) = self.micro_batch else { return Ok(()) };
+        if self.batch == 0 {
+            return Err(Error::usage("batch 0: must be at least 1"));
+        }
         if micro == 0 || !self.batch.is_multiple_of(micro) {
             let batch = self.batch;
             let below = (1..=micro.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);

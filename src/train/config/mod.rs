@@ -234,6 +234,7 @@ mod tests {
         assert!(complain(|c| c.noise = -1.0).contains("noise -1"));
         assert!(complain(|c| c.uncertainty = 0.0).contains("uncertainty 0"));
         assert!(complain(|c| c.batch = 0).contains("batch 0"));
+        assert!(complain(|c| (c.batch, c.micro_batch) = (0, Some(4))).contains("batch 0"));
         assert!(complain(|c| c.micro_batch = Some(0)).contains("micro-batch 0"));
         assert!(complain(|c| c.micro_batch = Some(48)).contains("such as 32"));
         assert!(complain(|c| c.max_dispatch_ms = 0).contains("max-dispatch-ms 0"));
