@@ -4,7 +4,7 @@ use crate::bench::{self, By, Comparison, Measurement, Options, figure, table};
 use crate::cli::flags::settings::StepSettings;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::{note, say};
+use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;
 use crate::io::atomic;
@@ -88,15 +88,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         let output = Output { measured: &measured, comparison: comparison.as_ref() };
         let text = serde_json::to_string_pretty(&output)
             .map_err(|e| Error::Device(format!("the result cannot be written as JSON: {e}")))?;
-        say!("{text}");
+        print_line!("{text}");
         return Ok(ExitCode::SUCCESS);
     }
-    say!("{}", table::measurement(&measured, arguments.by));
+    print_line!("{}", table::measurement(&measured, arguments.by));
     if let Some(comparison) = comparison {
-        say!("\n{}", table::comparison(&comparison));
+        print_line!("\n{}", table::comparison(&comparison));
     }
     if let Some(path) = &arguments.output {
-        say!("\nthe roofline is in {}", path.display());
+        print_line!("\nthe roofline is in {}", path.display());
     }
     Ok(ExitCode::SUCCESS)
 }

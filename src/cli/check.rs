@@ -4,7 +4,7 @@ use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
 use crate::cli::flags::tuning::{self, Tuning};
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
 use crate::gpu::{Checks, Gpu, Variants};
@@ -69,7 +69,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     match failures {
         0 => Ok(ExitCode::SUCCESS),
         n => {
-            say!("{n} FAILED");
+            print_line!("{n} FAILED");
             Ok(ExitCode::FAILURE)
         }
     }
@@ -86,22 +86,22 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     }
     let variants = trusted.variants();
     let info = trusted.info();
-    say!("{} ({}, {})", info.name, info.backend, info.driver_info);
-    say!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
+    print_line!("{} ({}, {})", info.name, info.backend, info.driver_info);
+    print_line!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
     for case in cases::all().into_iter().filter(|case| case.name.contains(only)) {
         let spoil = perturb.as_ref().is_some_and(|name| case.name.contains(name));
         if let Some(missing) = case.missing(&trusted) {
             let (name, shape) = (case.name, case.shape);
-            say!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
+            print_line!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
             continue;
         }
         let errors = [error(&case, &trusted, &variants, spoil)?, error(&case, &checked, &variants, spoil)?];
         let ok = errors.iter().all(|&error| case.passes(error));
         failures += usize::from(!ok);
         count += 1;
-        say!(
+        print_line!(
             "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
             case.name,
             case.shape,
@@ -114,7 +114,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     if count == 0 {
         return Err(Error::Device(format!("{}: it has none of what these cases need", info.name)));
     }
-    say!("{} of {count} cases agree with the CPU reference\n", count - failures);
+    print_line!("{} of {count} cases agree with the CPU reference\n", count - failures);
     Ok(failures)
 }
 

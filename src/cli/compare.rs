@@ -2,7 +2,7 @@
 
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::interrupt;
-use crate::cli::terminal::messages::{note, say};
+use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;
 use crate::cli::train;
 use crate::engine::Device;
@@ -89,9 +89,9 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     report::write(&folder, &config, &device.describe(), &trial, &scores)?;
     for score in &scores {
-        say!("{:18} x loss {}", score.name, score.x_l2);
+        print_line!("{:18} x loss {}", score.name, score.x_l2);
     }
-    say!("the report is in {}", folder.join("report.html").display());
+    print_line!("the report is in {}", folder.join("report.html").display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -1,7 +1,7 @@
 //! `unheat completions`.
 
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};
 use std::process::ExitCode;
@@ -16,6 +16,6 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments, mut program: Command) -> Outcome {
     let mut script = Vec::new(); // clap's own writing to a closed pipe would panic
     generate(arguments.shell, &mut program, "unheat", &mut script);
-    say!("{}", String::from_utf8_lossy(&script).trim_end());
+    print_line!("{}", String::from_utf8_lossy(&script).trim_end());
     Ok(ExitCode::SUCCESS)
 }

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::blocking::adapters;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use crate::engine::device::NO_ADAPTER;
 use clap::Args;
 use std::process::ExitCode;
@@ -19,21 +19,25 @@ pub(super) fn run(_: Arguments) -> Outcome {
     for (index, adapter) in adapters.iter().enumerate() {
         let (info, limits, features) = (adapter.get_info(), adapter.limits(), adapter.features());
         let yes = |feature| if features.contains(feature) { "yes" } else { "no" };
-        say!("{index}: {}", info.name);
-        say!("   kind             {:?} through {}", info.device_type, info.backend);
-        say!("   driver           {} {}", info.driver, info.driver_info);
-        say!("   f16 / f64        {} / {}", yes(wgpu::Features::SHADER_F16), yes(wgpu::Features::SHADER_F64));
-        say!("   timestamps       {}", yes(wgpu::Features::TIMESTAMP_QUERY));
-        say!(
+        print_line!("{index}: {}", info.name);
+        print_line!("   kind             {:?} through {}", info.device_type, info.backend);
+        print_line!("   driver           {} {}", info.driver, info.driver_info);
+        print_line!(
+            "   f16 / f64        {} / {}",
+            yes(wgpu::Features::SHADER_F16),
+            yes(wgpu::Features::SHADER_F64)
+        );
+        print_line!("   timestamps       {}", yes(wgpu::Features::TIMESTAMP_QUERY));
+        print_line!(
             "   subgroups        {} ({} to {})",
             yes(wgpu::Features::SUBGROUP),
             info.subgroup_min_size,
             info.subgroup_max_size
         );
-        say!("   largest binding  {} MiB", limits.max_storage_buffer_binding_size >> 20);
-        say!("   largest buffer   {} MiB", limits.max_buffer_size >> 20);
-        say!("   workgroup memory {} KiB", limits.max_compute_workgroup_storage_size >> 10);
-        say!("   invocations      {} per workgroup", limits.max_compute_invocations_per_workgroup);
+        print_line!("   largest binding  {} MiB", limits.max_storage_buffer_binding_size >> 20);
+        print_line!("   largest buffer   {} MiB", limits.max_buffer_size >> 20);
+        print_line!("   workgroup memory {} KiB", limits.max_compute_workgroup_storage_size >> 10);
+        print_line!("   invocations      {} per workgroup", limits.max_compute_invocations_per_workgroup);
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -4,7 +4,7 @@ use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use crate::engine::operators;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
@@ -89,6 +89,10 @@ fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
         let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
         photo.with_planes(&y).write(&job.output)
     })?;
-    say!("{} diffused by {amount} pixels², in {}", sources::counted(&jobs), arguments.output.display());
+    print_line!(
+        "{} diffused by {amount} pixels², in {}",
+        sources::counted(&jobs),
+        arguments.output.display()
+    );
     Ok(ExitCode::SUCCESS)
 }

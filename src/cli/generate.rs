@@ -3,7 +3,7 @@
 use crate::cli::files::arrays;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use crate::engine::operators;
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::rectangles::{self, Rectangles};
@@ -78,7 +78,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if let Some(folder) = &arguments.png {
         pictures(folder, &arrays::widen(&fields.data), nx, ny)?;
     }
-    say!("{} fields of {} cells are in {}", rectangles.batch(), arguments.size, arguments.output.display());
+    print_line!(
+        "{} fields of {} cells are in {}",
+        rectangles.batch(),
+        arguments.size,
+        arguments.output.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use clap::{Args, Command};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ pub(super) fn run(arguments: Arguments, program: Command) -> Outcome {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
     clap_mangen::generate_to(program, folder).map_err(Error::io(folder, "cannot write the manual pages"))?;
-    say!(
+    print_line!(
         "the manual pages are in {}; read one with: man -l {}",
         folder.display(),
         folder.join("unheat.1").display()

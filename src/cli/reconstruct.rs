@@ -6,7 +6,7 @@ use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::{note, say};
+use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::{npy, weights};
@@ -161,7 +161,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
         restoration_figure::draw(path, diffusion, &seen, Palette::Field)?;
     }
-    say!(
+    print_line!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
         device.describe(),
         arguments.output.display()
@@ -190,7 +190,7 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
         told.clear(); // that of the last one alone says little
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
-    say!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
+    print_line!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
     Ok(ExitCode::SUCCESS)
 }
 

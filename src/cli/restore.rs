@@ -4,7 +4,7 @@ use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::messages::say;
+use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::model::DType;
@@ -110,7 +110,11 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     let x = restored(&classic, &diffusion, noise, &arrays::widen(&y.data))?;
     arrays::write_like(&arguments.output, x, &y)?;
     let [count, nx, ny] = y.shape;
-    say!("{count} fields of {nx}x{ny} cells, {}, are in {}", classic.name(), arguments.output.display());
+    print_line!(
+        "{count} fields of {nx}x{ny} cells, {}, are in {}",
+        classic.name(),
+        arguments.output.display()
+    );
     Ok(ExitCode::SUCCESS)
 }
 
@@ -128,7 +132,7 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
         };
         photo.with_planes(&x).write(&job.output)
     })?;
-    say!("{}, {}, in {}", sources::counted(&jobs), classic.name(), arguments.output.display());
+    print_line!("{}, {}, in {}", sources::counted(&jobs), classic.name(), arguments.output.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -4,7 +4,7 @@ use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::interrupt;
-use crate::cli::terminal::messages::{note, say};
+use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::{Display, Watched};
 use crate::engine::{Device, DeviceChoice};
 use crate::io::run_folder;
@@ -145,7 +145,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let config = changed(&run, &folder, arguments.settings.given()?)?;
     if run.step() == config.steps {
         let (folder, steps) = (folder.display(), config.steps);
-        say!("{folder}: all {steps} steps are done; to go on, add --steps with a larger number");
+        print_line!("{folder}: all {steps} steps are done; to go on, add --steps with a larger number");
         return Ok(ExitCode::SUCCESS);
     }
     let plan = run.plan(&config)?;
@@ -166,11 +166,11 @@ fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) 
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
     if outcome.skipped > 0 {
-        say!("{} of {steps} steps were skipped: a loss or gradient was not finite", outcome.skipped);
+        print_line!("{} of {steps} steps were skipped: a loss or gradient was not finite", outcome.skipped);
     }
     if !outcome.x_l2.mean.is_nan() {
-        say!("x loss of the last step: {}", outcome.x_l2);
+        print_line!("x loss of the last step: {}", outcome.x_l2);
     }
-    say!("{steps} steps in {:.1} s; weights, metrics and pictures are in {folder}", outcome.seconds);
+    print_line!("{steps} steps in {:.1} s; weights, metrics and pictures are in {folder}", outcome.seconds);
     Ok(ExitCode::SUCCESS)
 }

@@ -11,10 +11,10 @@ pub(crate) fn line(text: Arguments) {
 }
 
 /// `println!`, but see [`line`].
-macro_rules! say {
+macro_rules! print_line {
     ($($text:tt)*) => { crate::cli::terminal::messages::line(format_args!($($text)*)) };
 }
-pub(crate) use say;
+pub(crate) use print_line;
 
 /// Writes a line to standard error; where that is closed there is nobody to tell.
 pub(crate) fn note_line(text: Arguments) {

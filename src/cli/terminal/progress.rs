@@ -66,9 +66,9 @@ impl Display {
     }
 
     /// A line of its own, wherever the display is.
-    fn say(&mut self, text: String) {
+    fn tell(&mut self, text: String) {
         match &mut self.screen {
-            Screen::View(view) => view.say(text),
+            Screen::View(view) => view.tell(text),
             Screen::Bar(bar) => bar.println(text),
             Screen::Lines => note!("{text}"),
         }
@@ -101,7 +101,7 @@ impl Progress for Display {
     }
 
     fn validated(&mut self, row: &validation::ValidationRow) {
-        self.say(format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean));
+        self.tell(format!("held-out fields after {} steps: x loss {:.3}", row.step, row.x_l2_mean));
     }
 
     fn wants_preview(&mut self) -> bool {
@@ -120,11 +120,11 @@ impl Progress for Display {
             Screen::Bar(bar) => bar.set_position(step),
             Screen::Lines => {}
         }
-        self.say(format!("{error}; the device was opened anew, going on after step {step}"));
+        self.tell(format!("{error}; the device was opened anew, going on after step {step}"));
     }
 
     fn too_long(&mut self, dispatch: &str, time: Duration) {
-        self.say(format!(
+        self.tell(format!(
             "{dispatch} takes about {} ms at a time, longer than --max-dispatch-ms; if the driver resets the \
              device, make it shorter with --micro-batch",
             time.as_millis()

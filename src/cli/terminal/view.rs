@@ -78,7 +78,7 @@ impl View {
     }
 
     /// Shows a message below the curves.
-    pub(crate) fn say(&mut self, text: String) {
+    pub(crate) fn tell(&mut self, text: String) {
         self.scene.message = text;
         self.draw();
     }

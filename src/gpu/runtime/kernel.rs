@@ -76,7 +76,7 @@ fn shader_module(device: &wgpu::Device, checks: Checks, name: &str, source: &str
         // indices are bounded by the sizes in its parameters; the stages' functions derive these and the
         // lengths that `Dispatch::new` compares with the bound buffers from the same shape. Loops run over
         // bounded counters, divisors are sizes of at least 1. The same cases run with every access checked
-        // (`unheat check`; in tests/cases.rs one shape of each).
+        // (`unheat check`; in tests/integration/numbers/cases.rs one shape of each).
         Checks::Trusted => unsafe {
             device.create_shader_module_trusted(descriptor, wgpu::ShaderRuntimeChecks::unchecked())
         },

@@ -1,7 +1,7 @@
 //! How the tuned kernels are cut into invocations, and which cut is in force for which work.
 //!
 //! A variant decides what an invocation owns, never the partition or the order of a sum: whatever is chosen,
-//! results are equal bit by bit (`tests/variants.rs`).
+//! results are equal bit by bit (`tests/integration/numbers/variants.rs`).
 
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};

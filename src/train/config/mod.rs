@@ -68,7 +68,7 @@ settings! {
         /// GPUs with 16-bit floats in shaders (docs/numerics.md).
         #[cfg_attr(feature = "cli", arg(long, value_parser = DType::activations_parser()))]
         pub activations: DType = DType::F32;
-        /// Learning rate of Adam.
+        /// Learning rate of Adam in the first step.
         #[cfg_attr(feature = "cli", arg(long))]
         pub lr: f64 = 1e-3, in Range::Positive;
         /// Factor of the learning rate in step s = 0, 1, …: 1; ½·(1 + cos(π·s/T)), from step T on 0; or
@@ -102,8 +102,8 @@ settings! {
         #[serde(flatten)]
         pub net: UNetConfig = UNetConfig { filters: vec![16], ..UNetConfig::default() };
         /// Start from these weights, unheat's or PyTorch's, instead of drawing them: the defaults of
-        /// --levels, --filters,
-        /// --padding, --activation, --batch-norm and --res-blocks are then theirs; Adam starts afresh.
+        /// --levels, --filters, --padding, --activation, --batch-norm and --res-blocks are then theirs; Adam
+        /// starts afresh.
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.safetensors"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub weights: Option<PathBuf> = None;
