@@ -32,7 +32,7 @@ fn main(
     let beside = own.yxwz;
     let highest = max(own, beside);
     let other_highest = max(partner, partner.yxwz);
-    // Of equal cells the left one comes first, and the upper row.
+    // Among equal cells the left one comes first, and the upper row.
     let in_row = (own > beside) | ((own == beside) & vec4(true, false, true, false));
     let among_rows = (highest > other_highest) | ((highest == other_highest) & vec4(is_upper));
     let coarse = row / 2u * row_cells(params.ny / 2u) + 2u * (i % row_quads);

@@ -52,7 +52,7 @@ pub struct Choice {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Contents {
-    /// Whose kernels were measured.
+    /// The version of unheat whose kernels were measured.
     unheat: String,
     #[serde(default, rename = "device")]
     devices: Vec<TunedDevice>,

@@ -106,7 +106,7 @@ impl Data {
 }
 
 impl Noise {
-    /// Of observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
+    /// Observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
     /// P(x* - x) + n for n = y - P(y), whatever the truth is.
     pub fn of_observations(heat: &HeatEquation, observations: &Fields) -> Self {
         let observations = observations.data.clone().into_f64();

@@ -26,7 +26,7 @@ fn pooled_at(plane: u32, x: u32, y: u32) -> u32 {
     return ((plane * (params.nx / 2u) + x / 2u) * row_cells(params.ny / 2u) + y / 2u) / 2u;
 }
 
-// Of two pairs of cells of row x, each pooled with the pair in the `partner` row.
+// This is for two pairs of cells of row x; each is pooled with the pair in the `partner` row.
 fn gradient_of_pairs(
     g: stored4,
     z: stored4,
@@ -42,7 +42,7 @@ fn gradient_of_pairs(
     let beside = own.yxwz;
     let highest = max(own, beside);
     let other_highest = max(other, other.yxwz);
-    // Of equal cells the left one comes first, and the upper row.
+    // Among equal cells the left one comes first, and the upper row.
     let in_row = (own > beside) | ((own == beside) & vec4(true, false, true, false));
     let row = (highest > other_highest) | ((highest == other_highest) & vec4((x & 1u) == 0u));
     let all = unpack_gradient(g) + select(vec4(0.0), unpack_gradient(pooled.xxyy), in_row & row);
@@ -60,7 +60,7 @@ fn gradient_row(plane: u32, x: u32, y: u32, channel: Channel) -> Row {
     let partner_before = quad_at(plane, x ^ 1u, y_before, params.nx, params.ny);
     let partner_after = quad_at(plane, x ^ 1u, y_after, params.nx, params.ny);
     let outer = gradient_of_pairs(
-        // Of what lies outside of the six cells no gradient is needed.
+        // No gradient is needed outside of the six cells.
         stored4(gradient_g[before].ww, gradient_g[after].xx),
         stored4(gradient_z[before].zw, gradient_z[after].xy),
         stored4(gradient_z[partner_before].zw, gradient_z[partner_after].xy),

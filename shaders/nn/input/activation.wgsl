@@ -16,7 +16,7 @@ fn input_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     return activate(pre_activation(unpack(input_z[at]), channel.forward));
 }
 
-// Of the neighbours of a quad it loads one number each.
+// It loads a single number from each neighbour of a quad.
 fn input_row(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> Row {
     let plane = n * params.c_in + c;
     let own = input_z[quad_at(plane, x, y, params.nx, params.ny)];

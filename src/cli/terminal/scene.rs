@@ -16,7 +16,7 @@ const POINTS: usize = 1000;
 /// Lines below the curves that pictures need to be worth it.
 const LEAST_PICTURE: u16 = 10;
 
-/// What is shown, whatever it is shown on.
+/// What the live view shows, independent of the terminal that it is drawn on.
 pub(super) struct Scene {
     /// What is trained, and where.
     pub(super) title: String,

@@ -45,7 +45,7 @@ pub enum Load<'a> {
     Damped {
         /// What it is to be.
         method: Method,
-        /// Of the error x* - x, `[fields, nx, ny]`.
+        /// The spectrum of the error x* - x, `[fields, nx, ny]`.
         spectrum: &'a Tensor,
         /// Λ `[nx, ny]`.
         log_kernel: &'a Tensor,
@@ -53,7 +53,7 @@ pub enum Load<'a> {
         kernel: &'a Tensor,
         /// Σ|Â|² `[2·fields]`.
         energy: &'a Tensor,
-        /// Of the observation's noise, likewise.
+        /// The spectrum of the observation's noise, `[fields, nx, ny]`.
         noise: Option<&'a Tensor>,
         /// [`SCALARS`] numbers; the shader names them.
         scalars: &'a Tensor,
@@ -119,7 +119,7 @@ pub enum Store<'a> {
     Complex(&'a Tensor),
     /// Real fields `[batch, nx, ny]`, two from a complex one.
     Real(&'a Tensor),
-    /// Likewise, rounded to 32 bits.
+    /// Real fields as of `Real`, rounded to 32 bits.
     Narrow(&'a Tensor),
 }
 

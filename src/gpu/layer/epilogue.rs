@@ -28,7 +28,7 @@ pub enum Epilogue<'a> {
     },
 }
 
-/// Of every 2×2 cells the z whose activation is the maximum.
+/// Max pooling: the z of every 2×2 cells whose activation is the largest.
 #[derive(Clone, Copy)]
 pub struct Pool<'a> {
     /// `[batch, channels, nx/2, coarse row]`, stored like z.

@@ -14,7 +14,7 @@ pub enum Gradient<'a> {
         /// `[batch, channels, nx, row]`, stored like the layer's z.
         g: &'a Tensor,
     },
-    /// Of a layer that is a skip connection and 2×2 max-pooled: both have made their share.
+    /// The gradient of a layer that is both a skip connection and 2×2 max-pooled: two shares add up to it.
     Pooled {
         /// Whose gradient it is, as of `Stored`.
         layer: &'a Layer,
@@ -23,7 +23,7 @@ pub enum Gradient<'a> {
         /// g of the pooled value, `[batch, channels, nx/2, coarse row]`.
         pooled: &'a Tensor,
     },
-    /// Of the last layer: the 1×1 convolution's weights times ∂L/∂output.
+    /// The gradient of the last layer: the 1×1 convolution's weights times ∂L/∂output.
     Output {
         /// Whose gradient it is; the second half of its norms holds the weights.
         layer: &'a Layer,

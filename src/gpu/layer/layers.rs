@@ -10,8 +10,8 @@ pub struct Layer {
     /// Output of the convolution without bias, `[batch, channels, nx, row]`; in 16 bits also without its
     /// pivot.
     pub z: Tensor,
-    /// Of all layers, per channel (mean of z as stored, rstd, scale, shift), then what the backward pass
-    /// needs, `[all channels, 2, 4]`.
+    /// The norms of all layers: per channel (mean of z as stored, rstd, scale, shift), then what the backward
+    /// pass needs, `[all channels, 2, 4]`.
     pub norms: Tensor,
     /// Where this layer's channels start there.
     pub first_norm: usize,

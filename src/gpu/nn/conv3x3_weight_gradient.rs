@@ -84,7 +84,7 @@ pub fn conv3x3_weight_gradient<'a>(
     norms.declare_touched(recorder)?;
     let columns = weights.taps * weights.c_in * weights.c_out;
     recorder.declare_flops(2 * columns * shape.values());
-    // Of a 1×1 convolution the tap in the middle of nine.
+    // A 1×1 convolution has the middle one of nine taps.
     let wanted = if weights.taps == 9 { Columns::ALL } else { Columns { step: 9, first: 4 } };
     Ok(PartialSums { rows: partial, count: plan.chunks(), columns, wanted })
 }
@@ -120,7 +120,7 @@ impl GradientPlan {
         const SCRATCH: usize = 4 << 20;
         let tile = Tile::of(shape, 8);
         let block_quads = block_quads(c_out);
-        // Of 16 bytes, in the workgroup memory that every device has.
+        // So many vectors of 16 bytes fit into the workgroup memory that every device has.
         let most = wgpu::Limits::default().max_compute_workgroup_storage_size as usize / 16;
         let quads = |channels: usize| {
             channels * tile.padded_quads().max(9 * block_quads) + 4 * tile.strips() * block_quads

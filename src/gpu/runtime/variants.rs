@@ -21,7 +21,7 @@ pub enum Variant {
     },
     /// A kernel without tiles, whose invocations hand values to each other within their subgroup.
     Direct {
-        /// As of a tiled one.
+        /// Pixels along x of an invocation; of the weight gradient, vectors of four output channels.
         patch: u32,
     },
 }

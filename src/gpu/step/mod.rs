@@ -52,7 +52,7 @@ impl Step {
     /// Allocates and records everything for steps as `spec` says, starting from `start`.
     ///
     /// # Errors
-    /// Those of [`Step::check`]; [`Error::OutOfMemory`], [`Error::Device`].
+    /// The errors of [`Step::check`]; [`Error::OutOfMemory`], [`Error::Device`].
     pub fn new(gpu: &Arc<Gpu>, spec: &StepSpec, start: &State) -> Result<Self> {
         Self::check(gpu, spec)?;
         let arrays = Arrays::new(gpu, spec, start)?;

@@ -12,7 +12,7 @@ const WORTH: f64 = 0.95;
 /// What one trial found.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Trial {
-    /// Of one dispatch.
+    /// The time of one dispatch.
     pub(super) seconds: f64,
     /// What compiling the kernel took.
     pub(super) compilation: Duration,

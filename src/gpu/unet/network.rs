@@ -63,9 +63,9 @@ pub(crate) struct Block {
 
 /// ∂L/∂(what the convolution of a shortcut has read).
 pub(crate) struct ShortcutGradient {
-    /// Of a skip connection, on levels that have one.
+    /// Gradients of skip connections, on levels that have one.
     pub(crate) skip: Option<Tensor>,
-    /// Of what was pooled or upsampled.
+    /// Gradients of what was pooled or upsampled.
     pub(crate) scattered: Tensor,
 }
 

@@ -88,7 +88,7 @@ impl Opened {
     fn new(mut file: BufReader<File>, length: u64) -> Checked<Self> {
         let bytes = header_bytes(&mut file)?;
         let header = NpyHeader::from_reader(&bytes[..]).map_err(|error| {
-            // Of a text that is no Python, npyz also draws where it stopped, on several lines.
+            // Where a header is no Python, npyz also draws where it stopped, on several lines.
             let reason = error.to_string();
             let reason = reason.split(" -->").next().unwrap_or_default().trim_end_matches([':', ' ']);
             format!("its header cannot be read ({reason}); write it with numpy.save")

@@ -3,8 +3,8 @@
 /// An enum whose entries are declared together with their names.
 ///
 /// It gets `ALL` (every entry, in order), `name`, `Display`, `FromStr`, serde's traits, and with the feature
-/// `cli` clap's `ValueEnum`. Entries of a second block, behind `internal`, have a name too, but nobody can
-/// choose them.
+/// `cli` clap's `ValueEnum`. Entries of a second block, behind `internal`, have a name too, but cannot be
+/// chosen.
 macro_rules! choice {
     (
         $(#[$meta:meta])*

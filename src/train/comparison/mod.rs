@@ -49,9 +49,9 @@ pub struct Score {
     pub y_l2: Statistics,
     /// In dB, relative to the range of each truth.
     pub psnr: Statistics,
-    /// Likewise; none where fields are too small for its window.
+    /// The SSIM of every field; none where fields are too small for its window.
     pub ssim: Option<Statistics>,
-    /// Of a training step, for networks.
+    /// The time of a training step, for networks.
     pub seconds_per_step: Option<f64>,
 }
 
