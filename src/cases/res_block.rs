@@ -6,10 +6,10 @@ use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::Norm;
 use crate::cpu::nn::{max_pool as reference_pool, res_sum as reference_sum};
 use crate::gpu::nn::activation::{self, activation_backward};
+use crate::gpu::nn::add_gradient::add_gradient;
 use crate::gpu::nn::conv1x1::{self, output_gradient};
 use crate::gpu::nn::max_pool::{max_pool, max_pool_backward};
 use crate::gpu::nn::res_sum::res_sum;
-use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, DType};
 

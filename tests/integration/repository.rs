@@ -259,6 +259,41 @@ fn no_two_files_name_each_other_in_a_circle() {
     assert!(circles.is_empty(), "{}", circles.join("\n"));
 }
 
+/// The rooms of these modules with the rooms that they use, but for those around and inside of them.
+fn room_arrows(arrows: &[(String, BTreeSet<String>)]) -> Vec<(String, BTreeSet<String>)> {
+    let holds = |room: &str, name: &str| name.strip_prefix(room).is_some_and(|rest| rest.starts_with("::"));
+    let room = |name: &str| match arrows.iter().any(|(other, _)| holds(name, other)) {
+        true => name.to_owned(),
+        false => name.rsplit_once("::").map_or(name, |(room, _)| room).to_owned(),
+    };
+    let mut rooms: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for (name, used) in arrows {
+        let own = room(name);
+        let others = used.iter().map(|name| room(name));
+        let apart = others.filter(|other| !holds(other, &own) && !holds(&own, other)).collect::<Vec<_>>();
+        rooms.entry(own).or_default().extend(apart);
+    }
+    rooms.into_iter().collect()
+}
+
+#[test]
+fn no_two_rooms_use_each_other() {
+    let used =
+        |name: &str, used: &[&str]| (name.to_owned(), used.iter().map(|&name| name.to_owned()).collect());
+    let mut made_up = vec![
+        used("gpu::nn::add", &[]),
+        used("gpu::step::adam", &["gpu::nn::add"]),
+        used("gpu::unet::block", &["gpu::nn::add"]),
+        used("gpu::step", &["gpu::step::adam", "gpu::unet::block"]),
+    ];
+    assert!(on_circles(&room_arrows(&made_up)).is_empty());
+    made_up[2] = used("gpu::unet::block", &["gpu::step::adam"]);
+    assert_eq!(on_circles(&room_arrows(&made_up)).len(), 2, "no file is on a circle, but two rooms are");
+
+    let circles = on_circles(&room_arrows(&arrows(&sources())));
+    assert!(circles.is_empty(), "{}", circles.join("\n"));
+}
+
 /// Words that look like a path of this repository: `src/gpu/tune/mod.rs`.
 fn paths(text: &str) -> impl Iterator<Item = &str> {
     let words = text.split(|c: char| c.is_whitespace() || "`'\"()[],;:<>{}|*".contains(c));

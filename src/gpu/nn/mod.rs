@@ -1,6 +1,7 @@
 //! The network's stages, each with its adjoint: one file per stage, named like its shader.
 
 pub mod activation;
+pub mod add_gradient;
 pub mod batch_norm;
 pub mod bias;
 pub mod conv1x1;

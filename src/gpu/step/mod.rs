@@ -4,7 +4,6 @@
 //! reads the losses of finished steps from a ring whenever they arrive.
 
 pub mod adam;
-pub mod add_gradient;
 mod arrays;
 pub mod data;
 pub mod guard;

@@ -1,7 +1,7 @@
 //! The dispatches of a step, recorded once, top to bottom like the picture in the README.
 
+use crate::gpu::nn::add_gradient::add_gradient;
 use crate::gpu::runtime::memory::MemoryUse;
-use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::step::arrays::Arrays;
 use crate::gpu::step::mean_shift::{self, MeanShift};
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};

@@ -3,10 +3,10 @@
 use crate::gpu::Recorder;
 use crate::gpu::layer::epilogue::{Epilogue, Target};
 use crate::gpu::layer::gradient::Gradient;
+use crate::gpu::nn::add_gradient::add_gradient;
 use crate::gpu::nn::max_pool::{max_pool, max_pool_backward};
 use crate::gpu::nn::res_sum::res_sum;
 use crate::gpu::nn::upsample::upsample_backward;
-use crate::gpu::step::add_gradient::add_gradient;
 use crate::gpu::unet::network::Network;
 use crate::model::unet::Input;
 use crate::{Error, Result};

@@ -8,7 +8,7 @@ use crate::gpu::runtime::spec::KernelSpec;
 /// total += share, of the first `len` elements, and the padding behind them.
 pub fn add_gradient(recorder: &mut Recorder, share: &Tensor, total: &Tensor, len: usize) -> Result<()> {
     recorder.call(
-        &KernelSpec::stored("step/add_gradient", total.storage()),
+        &KernelSpec::stored("nn/add_gradient", total.storage()),
         &[("quads", len.div_ceil(4).into())],
         &[("share", share, len), ("total", total, len)],
         flat_workgroups(len.div_ceil(4)),
