@@ -1,4 +1,4 @@
-//! needs nn/conv3x3/strips
+//! needs nn/conv3x3/strips lib/quads
 
 // What conv3x3 and conv3x3_direct share: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1]
 // (method §5). An invocation owns patches of PATCH × 4 pixels. The nine taps of one input channel are added
@@ -57,12 +57,25 @@ fn first_strip(at: Patch) -> u32 {
     return (at.n * TILE_X + at.x) * PATCHES_Y + at.strip_y;
 }
 
-alias Sums = array<mat4x4<f32>, PATCH>; // column p of a matrix: pixel p, four channels
+// The sums of a patch, PATCH of them in use: column c of a matrix is pixel c of a strip, its rows are four
+// output channels. They have names and are written out wherever they are used: an index that some compiler
+// does not know in advance would keep them in memory, and FXC refuses it.
+struct Sums {
+    p0: mat4x4<f32>,
+    p1: mat4x4<f32>,
+    p2: mat4x4<f32>,
+    p3: mat4x4<f32>,
+    p4: mat4x4<f32>,
+    p5: mat4x4<f32>,
+    p6: mat4x4<f32>,
+    p7: mat4x4<f32>,
+}
 
-// One channel's padded rows of six cells over which a patch lies.
-struct Rows {
-    left: array<vec4<f32>, PATCH + 2u>,
-    right: array<vec2<f32>, PATCH + 2u>,
+// The nine taps of one input channel, a matrix per row; a column is a tap, its rows are four output channels.
+struct Taps {
+    upper: mat3x4<f32>,
+    middle: mat3x4<f32>,
+    lower: mat3x4<f32>,
 }
 
 // sum + w ⊗ pixels: column p belongs to pixel p, its rows to four output channels.
@@ -76,31 +89,34 @@ fn accumulate(sum: mat4x4<f32>, w: vec4<f32>, pixels: vec4<f32>) -> mat4x4<f32> 
 }
 
 // Three taps along y over a padded row of six cells.
-fn add_row(sum: mat4x4<f32>, w: mat3x4<f32>, left: vec4<f32>, right: vec2<f32>) -> mat4x4<f32> {
-    let first = accumulate(sum, w[0], left);
-    let second = accumulate(first, w[1], vec4(left.yzw, right.x));
-    return accumulate(second, w[2], vec4(left.zw, right));
+fn add_row(sum: mat4x4<f32>, w: mat3x4<f32>, row: Row) -> mat4x4<f32> {
+    let first = accumulate(sum, w[0], row.left);
+    let second = accumulate(first, w[1], vec4(row.left.yzw, row.right.x));
+    return accumulate(second, w[2], vec4(row.left.zw, row.right));
 }
 
-// sums + the nine taps of one input channel over its rows.
-fn add_channel(sums: Sums, upper: mat3x4<f32>, middle: mat3x4<f32>, lower: mat3x4<f32>, rows: Rows) -> Sums {
-    var all = sums;
-    var cells = rows;
-    for (var p = 0u; p < PATCH; p++) {
-        var part = add_row(mat4x4<f32>(), upper, cells.left[p], cells.right[p]);
-        part = add_row(part, middle, cells.left[p + 1u], cells.right[p + 1u]);
-        part = add_row(part, lower, cells.left[p + 2u], cells.right[p + 2u]);
-        all[p] += part;
-    }
-    return all;
+// sum + the nine taps of one input channel over its rows.
+fn add_taps(sum: mat4x4<f32>, taps: Taps, above: Row, here: Row, below: Row) -> mat4x4<f32> {
+    let upper = add_row(mat4x4<f32>(), taps.upper, above);
+    let middle = add_row(upper, taps.middle, here);
+    return sum + add_row(middle, taps.lower, below);
 }
 
 fn emit_patch(place: Tile, strip: u32, quad: u32, sums: Sums) {
-    var own = sums;
-    for (var p = 0u; p < PATCH; p++) {
-        emit(place, strip + p * PATCHES_Y, quad, own[p]);
+    emit_two(place, strip, quad, sums.p0, sums.p1);
+    if PATCH > 2u {
+        emit_two(place, strip + 2u * PATCHES_Y, quad, sums.p2, sums.p3);
     }
-    for (var p = 0u; p + 1u < PATCH; p += 2u) {
-        emit_pair(place, strip + p * PATCHES_Y, quad, own[p], own[p + 1u]);
+    if PATCH > 4u {
+        emit_two(place, strip + 4u * PATCHES_Y, quad, sums.p4, sums.p5);
+        emit_two(place, strip + 6u * PATCHES_Y, quad, sums.p6, sums.p7);
+    }
+}
+
+fn emit_two(place: Tile, strip: u32, quad: u32, upper: mat4x4<f32>, lower: mat4x4<f32>) {
+    emit(place, strip, quad, upper);
+    if PATCH > 1u {
+        emit(place, strip + PATCHES_Y, quad, lower);
+        emit_pair(place, strip, quad, upper, lower);
     }
 }

@@ -25,8 +25,45 @@ fn stage_taps(first: u32, local: u32) {
     }
 }
 
+fn taps_at(at: u32) -> Taps {
+    return Taps(tap_row(at), tap_row(at + 3u * BLOCK_QUADS), tap_row(at + 6u * BLOCK_QUADS));
+}
+
 fn tap_row(at: u32) -> mat3x4<f32> {
     return mat3x4(taps[at], taps[at + BLOCK_QUADS], taps[at + 2u * BLOCK_QUADS]);
+}
+
+fn row_at(corner: u32, row: u32) -> Row {
+    let at = corner + row * ROW_QUADS;
+    return Row(tile[at], tile[at + 1u].xy);
+}
+
+// Adds one channel to a patch whose rows start at `corner`.
+fn add_channel(sums: ptr<function, Sums>, own: Taps, corner: u32) {
+    let row0 = row_at(corner, 0u);
+    let row1 = row_at(corner, 1u);
+    let row2 = row_at(corner, 2u);
+    (*sums).p0 = add_taps((*sums).p0, own, row0, row1, row2);
+    if PATCH > 1u {
+        let row3 = row_at(corner, 3u);
+        (*sums).p1 = add_taps((*sums).p1, own, row1, row2, row3);
+        if PATCH > 2u {
+            let row4 = row_at(corner, 4u);
+            let row5 = row_at(corner, 5u);
+            (*sums).p2 = add_taps((*sums).p2, own, row2, row3, row4);
+            (*sums).p3 = add_taps((*sums).p3, own, row3, row4, row5);
+            if PATCH > 4u {
+                let row6 = row_at(corner, 6u);
+                let row7 = row_at(corner, 7u);
+                let row8 = row_at(corner, 8u);
+                let row9 = row_at(corner, 9u);
+                (*sums).p4 = add_taps((*sums).p4, own, row4, row5, row6);
+                (*sums).p5 = add_taps((*sums).p5, own, row5, row6, row7);
+                (*sums).p6 = add_taps((*sums).p6, own, row6, row7, row8);
+                (*sums).p7 = add_taps((*sums).p7, own, row7, row8, row9);
+            }
+        }
+    }
 }
 
 @compute @workgroup_size(WORKGROUP)
@@ -48,21 +85,13 @@ fn main(
 
         for (var i = 0u; i < CHANNELS; i++) {
             let corner = i * PLANE + (own.n * (TILE_X + 2u) + own.x) * ROW_QUADS + own.strip_y;
-            var rows: Rows;
-            for (var row = 0u; row < PATCH + 2u; row++) {
-                rows.left[row] = tile[corner + row * ROW_QUADS];
-                rows.right[row] = tile[corner + row * ROW_QUADS + 1u].xy;
-            }
-            let w = i * TAPS + quad;
-            let middle = tap_row(w + 3u * BLOCK_QUADS);
-            let lower = tap_row(w + 6u * BLOCK_QUADS);
-            sums = add_channel(sums, tap_row(w), middle, lower, rows);
+            add_channel(&sums, taps_at(i * TAPS + quad), corner);
         }
     }
 
     workgroupBarrier(); // the tile has been read; an epilogue may use its memory
     let strip = first_strip(own);
-    begin(place, strip, quad, sums[0]);
+    begin(place, strip, quad, sums.p0);
     workgroupBarrier();
     emit_patch(place, strip, quad, sums);
     finish(place, workgroup.y * workgroups.x + workgroup.x, workgroups.x * workgroups.y, local);

@@ -73,18 +73,29 @@ fn strip_gradient(n0: u32, output: Output, x0: u32, y0: u32, strip: u32) -> vec4
     return select(vec4(0.0), quad, vec4(exists) & inside(params.ny));
 }
 
-// What an invocation adds up: one matrix per tap row; a column is a tap, its rows are four output channels.
+// What an invocation adds up for four output channels: one matrix per tap row; a column is a tap, its rows
+// are the output channels.
+struct QuadSums {
+    upper: mat3x4<f32>,
+    middle: mat3x4<f32>,
+    lower: mat3x4<f32>,
+}
+
+// QUADS of them are in use; written out for the same reason as those of convolution.wgsl.
 struct Sums {
-    upper: array<mat3x4<f32>, QUADS>,
-    middle: array<mat3x4<f32>, QUADS>,
-    lower: array<mat3x4<f32>, QUADS>,
+    q0: QuadSums,
+    q1: QuadSums,
+    q2: QuadSums,
+    q3: QuadSums,
 }
 
 // sums + what one strip adds, g of four output channels by its three rows of input.
-fn add_strip(sums: ptr<function, Sums>, quad: u32, g: mat4x4<f32>, above: Row, here: Row, below: Row) {
-    sums.upper[quad] = add_row(sums.upper[quad], g, above);
-    sums.middle[quad] = add_row(sums.middle[quad], g, here);
-    sums.lower[quad] = add_row(sums.lower[quad], g, below);
+fn add_strip(sums: QuadSums, g: mat4x4<f32>, above: Row, here: Row, below: Row) -> QuadSums {
+    return QuadSums(
+        add_row(sums.upper, g, above),
+        add_row(sums.middle, g, here),
+        add_row(sums.lower, g, below),
+    );
 }
 
 // sum + Σ_p g_p·pixel_p for three taps along y.
@@ -102,22 +113,29 @@ fn accumulate(sum: vec4<f32>, g: mat4x4<f32>, pixels: vec4<f32>) -> vec4<f32> {
 }
 
 // Adds up the phases and writes this chunk's row of partial sums: input channel i, output channels from o on.
-fn finish(sums: ptr<function, Sums>, phase: u32, owner: u32, chunk: u32, i: u32, o: u32) {
+fn finish(sums: Sums, phase: u32, owner: u32, chunk: u32, i: u32, o: u32) {
+    var all = sums;
     for (var giver = 1u; giver < PHASES; giver++) {
         workgroupBarrier(); // the tile, or the phase before, has been read
         if phase == giver {
-            for (var q = 0u; q < QUADS; q++) {
-                give(3u * q, owner, sums.upper[q]);
-                give(3u * q + 1u, owner, sums.middle[q]);
-                give(3u * q + 2u, owner, sums.lower[q]);
+            give(0u, owner, all.q0);
+            if QUADS > 1u {
+                give(1u, owner, all.q1);
+            }
+            if QUADS > 2u {
+                give(2u, owner, all.q2);
+                give(3u, owner, all.q3);
             }
         }
         workgroupBarrier();
         if phase == 0u {
-            for (var q = 0u; q < QUADS; q++) {
-                sums.upper[q] += given(3u * q, owner);
-                sums.middle[q] += given(3u * q + 1u, owner);
-                sums.lower[q] += given(3u * q + 2u, owner);
+            all.q0 = with_given(0u, owner, all.q0);
+            if QUADS > 1u {
+                all.q1 = with_given(1u, owner, all.q1);
+            }
+            if QUADS > 2u {
+                all.q2 = with_given(2u, owner, all.q2);
+                all.q3 = with_given(3u, owner, all.q3);
             }
         }
     }
@@ -125,30 +143,54 @@ fn finish(sums: ptr<function, Sums>, phase: u32, owner: u32, chunk: u32, i: u32,
     if phase > 0u || i >= params.c_in {
         return;
     }
-    let part = chunk * params.c_out;
-    for (var q = 0u; q < QUADS; q++) {
-        let rows = array(transpose(sums.upper[q]), transpose(sums.middle[q]), transpose(sums.lower[q]));
-        for (var k = 0u; k < 4u; k++) {
-            let row = o + 4u * q + k;
-            if row < params.c_out {
-                let at = ((part + row) * params.c_in + i) * 9u;
-                store(at, rows[0][k]);
-                store(at + 3u, rows[1][k]);
-                store(at + 6u, rows[2][k]);
-            }
+    write_quad(chunk, i, o, all.q0);
+    if QUADS > 1u {
+        write_quad(chunk, i, o + 4u, all.q1);
+    }
+    if QUADS > 2u {
+        write_quad(chunk, i, o + 8u, all.q2);
+        write_quad(chunk, i, o + 12u, all.q3);
+    }
+}
+
+// The tile holds nine vectors of every quad and owner now.
+fn give(quad: u32, owner: u32, sums: QuadSums) {
+    give_row(9u * quad, owner, sums.upper);
+    give_row(9u * quad + 3u, owner, sums.middle);
+    give_row(9u * quad + 6u, owner, sums.lower);
+}
+
+fn give_row(first: u32, owner: u32, taps: mat3x4<f32>) {
+    tile[first * OWNERS + owner] = taps[0];
+    tile[(first + 1u) * OWNERS + owner] = taps[1];
+    tile[(first + 2u) * OWNERS + owner] = taps[2];
+}
+
+fn with_given(quad: u32, owner: u32, sums: QuadSums) -> QuadSums {
+    return QuadSums(
+        sums.upper + given_row(9u * quad, owner),
+        sums.middle + given_row(9u * quad + 3u, owner),
+        sums.lower + given_row(9u * quad + 6u, owner),
+    );
+}
+
+fn given_row(first: u32, owner: u32) -> mat3x4<f32> {
+    let at = first * OWNERS + owner;
+    return mat3x4(tile[at], tile[at + OWNERS], tile[at + 2u * OWNERS]);
+}
+
+fn write_quad(chunk: u32, i: u32, o: u32, sums: QuadSums) {
+    let upper = transpose(sums.upper);
+    let middle = transpose(sums.middle);
+    let lower = transpose(sums.lower);
+    for (var k = 0u; k < 4u; k++) {
+        if o + k < params.c_out {
+            let at = ((chunk * params.c_out + o + k) * params.c_in + i) * 9u;
+            store(at, upper[k]);
+            store(at + 3u, middle[k]);
+            store(at + 6u, lower[k]);
         }
     }
-}
-
-fn give(row: u32, owner: u32, taps: mat3x4<f32>) {
-    for (var k = 0u; k < 3u; k++) {
-        tile[(3u * row + k) * OWNERS + owner] = taps[k];
-    }
-}
-
-fn given(row: u32, owner: u32) -> mat3x4<f32> {
-    let at = 3u * row * OWNERS + owner;
-    return mat3x4(tile[at], tile[at + OWNERS], tile[at + 2u * OWNERS]);
 }
 
 fn store(at: u32, taps: vec3<f32>) {

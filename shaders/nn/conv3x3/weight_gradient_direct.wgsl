@@ -51,14 +51,14 @@ fn add_tile(sums: ptr<function, Sums>, own: Own, at: Place, part: u32) {
             let below = padded_row(known, own.channel, at.x0, at.y0, x + i + 2u, y, channel);
             let strip = (n * TILE_X + x + i) * STRIPS_Y + y;
             let g = strip_gradient(at.n0, own.outputs[0], at.x0, at.y0, strip);
-            add_strip(sums, 0u, first_four(g), above, here, below);
+            (*sums).q0 = add_strip((*sums).q0, first_four(g), above, here, below);
             if BLOCK_QUADS > 1u {
-                add_strip(sums, min(1u, QUADS - 1u), last_four(g), above, here, below);
+                (*sums).q1 = add_strip((*sums).q1, last_four(g), above, here, below);
             }
             if BLOCK_QUADS > 2u {
                 let more = strip_gradient(at.n0, own.outputs[1], at.x0, at.y0, strip);
-                add_strip(sums, min(2u, QUADS - 1u), first_four(more), above, here, below);
-                add_strip(sums, min(3u, QUADS - 1u), last_four(more), above, here, below);
+                (*sums).q2 = add_strip((*sums).q2, first_four(more), above, here, below);
+                (*sums).q3 = add_strip((*sums).q3, last_four(more), above, here, below);
             }
             above = here;
             here = below;
@@ -89,5 +89,5 @@ fn main(
             add_tile(&sums, own, at, 0u);
         }
     }
-    finish(&sums, own.phase, local % OWNERS, workgroup.x, i, first_output);
+    finish(sums, own.phase, local % OWNERS, workgroup.x, i, first_output);
 }

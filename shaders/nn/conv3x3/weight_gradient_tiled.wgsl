@@ -51,8 +51,14 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
             var here = row_at(corner + ROW_QUADS);
             for (var i = 0u; i < RUN; i++) {
                 let below = row_at(corner + (i + 2u) * ROW_QUADS);
-                for (var q = 0u; q < QUADS; q++) {
-                    add_strip(&sums, q, pixels_of(first_strip + i * STRIPS_Y, quad + q), above, here, below);
+                let strip = first_strip + i * STRIPS_Y;
+                sums.q0 = add_strip(sums.q0, pixels_of(strip, quad), above, here, below);
+                if QUADS > 1u {
+                    sums.q1 = add_strip(sums.q1, pixels_of(strip, quad + 1u), above, here, below);
+                }
+                if QUADS > 2u {
+                    sums.q2 = add_strip(sums.q2, pixels_of(strip, quad + 2u), above, here, below);
+                    sums.q3 = add_strip(sums.q3, pixels_of(strip, quad + 3u), above, here, below);
                 }
                 above = here;
                 here = below;
@@ -60,7 +66,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         }
     }
 
-    finish(&sums, phase, owner, workgroup.x, i0 + channel, 4u * (first_quad + quad));
+    finish(sums, phase, owner, workgroup.x, i0 + channel, 4u * (first_quad + quad));
 }
 
 fn row_at(at: u32) -> Row {
