@@ -52,6 +52,8 @@ pub enum Error {
     },
     /// The GPU, its driver or a shader failed.
     Device(String),
+    /// The GPU or its driver computes something wrong, as the self-test has found.
+    Distrusted(String),
     /// A batch does not fit into memory, and a smaller one does.
     BatchTooLarge {
         /// What was asked for.
@@ -90,7 +92,9 @@ fn reason(source: &std::io::Error) -> String {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         let text = match self {
-            Self::Usage(what) | Self::Device(what) | Self::OutOfMemory(what) => what.clone(),
+            Self::Usage(what) | Self::Device(what) | Self::Distrusted(what) | Self::OutOfMemory(what) => {
+                what.clone()
+            }
             Self::Unsupported { feature, why } => format!("{feature}: {why}"),
             Self::Io { path, what, source } => format!("{}: {what}: {}", path.display(), reason(source)),
             Self::File { path, what } => format!("{}: {what}", path.display()),

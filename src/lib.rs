@@ -121,6 +121,7 @@
 //! - [`cases`]: the one list of comparisons between the two.
 //! - [`io`]: arrays, weights, pictures, tables.
 //! - [`engine`]: what trains and predicts, on the CPU or a GPU.
+//! - [`trust`]: whether a device computes right.
 //! - [`restore`]: how fields and pictures are restored.
 //! - [`train`]: the loop that drives either engine.
 //! - [`mod@bench`]: how fast it does, and how fast it could.
@@ -146,6 +147,8 @@ pub mod model;
 pub mod restore;
 #[cfg(not(target_family = "wasm"))]
 pub mod train;
+#[cfg(not(target_family = "wasm"))]
+pub mod trust;
 
 #[cfg(not(target_family = "wasm"))]
 pub use engine::{Device, DeviceChoice, Predictor, Trainer};

@@ -56,7 +56,7 @@ fn killed_at_random(device: &str, steps: u64, kills: u64) {
             without_folder += u64::from(!folder.exists());
             let target = folder.display();
             child = match folder.exists() {
-                true => start(&format!("--resume {target} --no-tune")),
+                true => start(&format!("--resume {target} --no-tune --no-self-test")),
                 false => start(&format!("{flags} -o {target}")),
             };
         }

@@ -20,7 +20,7 @@ pub(super) fn cases() -> Vec<Case> {
 /// Where the biases are among the parameters, behind the weights of the last convolution.
 const BIAS: usize = CHANNELS + 3;
 
-fn forward_case() -> Case {
+pub(super) fn forward_case() -> Case {
     let flat = noise(70, BIAS + CHANNELS);
     let params = flat.clone();
     let prepare = move |r: &mut Recorder| {
@@ -39,7 +39,7 @@ fn forward_case() -> Case {
 
 /// `pooled` is the number of chunks of the pooled values' sums; with `output`, the weights of the last
 /// convolution are still to be multiplied in.
-fn backward_case(chunks: usize, pooled: Option<usize>, output: bool) -> Case {
+pub(super) fn backward_case(chunks: usize, pooled: Option<usize>, output: bool) -> Case {
     let (sums, pooled_sums) =
         (noise(71, 2 * CHANNELS * chunks), noise(72, 2 * CHANNELS * pooled.unwrap_or(1)));
     let flat = noise(73, BIAS + CHANNELS);

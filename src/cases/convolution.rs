@@ -66,7 +66,7 @@ pub(super) fn cases() -> Vec<Case> {
                 let below = Below::new(shape, c_in, storage);
                 cases.push(adjoint_case(below, c_out, padding, of));
             }
-            cases.push(adjoint_split_case(c_in, c_out, split, shape, padding, storage));
+            cases.push(adjoint_split_case(Below::new(shape, split, storage), c_in, c_out, padding));
         }
     }
     // There are more chunks here than a merging workgroup has invocations.
@@ -107,14 +107,14 @@ fn activation_cases() -> Vec<Case> {
 
 /// Whether a layer is pooled, and what decides which activation is the largest.
 #[derive(Clone, Copy, PartialEq)]
-enum Pooled {
+pub(super) enum Pooled {
     No,
     ByGamma,
     ByZ,
 }
 
 /// z, and where it is `pooled`, the one of every 2×2 cells that is kept.
-fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
+pub(super) fn conv_case(input: Input, c_out: usize, padding: Padding, pooled: Pooled) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     // The biases follow the weights, then come the γ, of which one is zero.
     let bias = WEIGHT_OFFSET + 9 * c_in * c_out;
@@ -217,11 +217,14 @@ fn padded(planes: &[f64], channels: usize, shape: Shape, padding: Padding) -> Ve
     padded
 }
 
-fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) -> Case {
+pub(super) fn weight_gradient_case(input: Input, c_out: usize, padding: Padding, of: Of) -> Case {
     let (shape, storage, c_in) = (input.shape, input.storage, input.c_in());
     let gradient = LayerGradient::new(shape, c_out, of, storage);
     let name = format!("conv3x3_weight_gradient/{}", input.name());
-    let described = input.text(c_out, padding);
+    let described = match of {
+        Of::Stored => input.text(c_out, padding),
+        Of::Pooled | Of::Output => format!("{} {of:?}", input.text(c_out, padding)).to_lowercase(),
+    };
     let (on_gpu, g) = (input.clone(), gradient.clone());
     let prepare = move |r: &mut Recorder| {
         let out = garbage(r.gpu, "weight gradient", 9 * c_in * c_out)?;
@@ -265,7 +268,7 @@ fn adjoint_text(c_in: usize, c_out: usize, shape: Shape, padding: Padding, of: O
 }
 
 /// The adjoint of a convolution that has read an activation.
-fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
+pub(super) fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     let Below { shape, channels: c_in, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = LayerGradient::new(shape, c_out, of, storage);
@@ -290,19 +293,12 @@ fn adjoint_case(below: Below, c_out: usize, padding: Padding, of: Of) -> Case {
     below_stored(case.tunable(), shape, &[c_in], storage)
 }
 
-/// The adjoint of a convolution that has read a skip connection's activation of `split` channels, and
-/// something else.
-fn adjoint_split_case(
-    c_in: usize,
-    c_out: usize,
-    split: usize,
-    shape: Shape,
-    padding: Padding,
-    storage: DType,
-) -> Case {
+/// The adjoint of a convolution `c_in` -> `c_out` that has read the activation of a skip connection, the
+/// layer `below`, and something else.
+pub(super) fn adjoint_split_case(below: Below, c_in: usize, c_out: usize, padding: Padding) -> Case {
+    let Below { shape, channels: split, storage, activation, .. } = below;
     let flat = noise(30, WEIGHT_OFFSET + 9 * c_in * c_out);
     let gradient = LayerGradient::new(shape, c_out, Of::Stored, storage);
-    let below = Below::new(shape, split, storage);
     let (params, g, on_gpu) = (flat.clone(), gradient.clone(), below.clone());
     let prepare = move |r: &mut Recorder| {
         let table = norm_table(r.gpu)?;
@@ -332,12 +328,16 @@ fn adjoint_split_case(
         outputs
     };
     let described = adjoint_text(c_in, c_out, shape, padding, Of::Stored);
-    let case = recorded("conv3x3_adjoint/split", described, tolerance(storage), prepare, reference);
+    let name = match activation {
+        Activation::Relu => "conv3x3_adjoint/split".to_owned(),
+        other => format!("conv3x3_adjoint/split/{other}"),
+    };
+    let case = recorded(&name, described, tolerance(storage), prepare, reference);
     below_stored(case.tunable(), shape, &[split, c_in - split], storage)
 }
 
 /// Batch norm of a convolution that only multiplies: z = ±2^k·field, without rounding.
-fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
+pub(super) fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32) -> Case {
     let field: Vec<f32> = noise(32, shape.values()).iter().map(|v| offset + spread * v).collect();
     let factor = |c: usize| if c % 3 == 2 { -1.0 } else { 1.0 } * (1 << (c % 4)) as f32;
     let params = noise(33, 3 * channels);

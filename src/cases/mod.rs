@@ -12,6 +12,9 @@ mod physics;
 mod pivot;
 mod res_block;
 mod step;
+mod training;
+
+pub use training::of_step;
 
 use crate::Result;
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};
@@ -144,6 +147,11 @@ impl Case {
     fn tunable(mut self) -> Self {
         self.tunable = true;
         self
+    }
+
+    /// Whether it is a whole training step, and no single stage.
+    pub fn is_step(&self) -> bool {
+        self.name.starts_with("step/")
     }
 
     /// Whether `error` passes; NaN does not.

@@ -66,7 +66,7 @@ fn exact(storage: DType) -> f64 {
     }
 }
 
-fn upsample_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn upsample_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let fine = stored_noise(41, 4 * shape.batch * channels * shape.cells(), storage);
@@ -93,7 +93,7 @@ fn upsample_case(shape: Shape, storage: DType) -> Case {
     below_stored(case, shape, &[channels], storage)
 }
 
-fn conv1x1_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn conv1x1_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let flat = noise(43, WEIGHT_OFFSET + channels + 1);
@@ -120,7 +120,7 @@ fn conv1x1_case(shape: Shape, storage: DType) -> Case {
     first_stored(case.stored_in(storage), shape, 1, 1.0)
 }
 
-fn conv1x1_backward_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn conv1x1_backward_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
     let flat = noise(43, channels + 1);

@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
 
 /// The array that holds a number which is not finite.
 #[derive(Clone, Copy, Debug, PartialEq)]
-enum BadPlace {
+pub(super) enum BadPlace {
     Losses,
     XL2,
     Gradients,
@@ -30,7 +30,7 @@ enum BadPlace {
 
 /// Five updates with gradients from 1e-9 to 1e3. A `bad` number in update 3 must leave the state as it is
 /// before that update.
-fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
+pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     let len = 700;
     let gradients = move |t: u64| -> Vec<f32> {
         noise(50 + t, len).iter().enumerate().map(|(i, v)| v * 10f32.powi((i % 13) as i32 - 9)).collect()

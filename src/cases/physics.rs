@@ -2,8 +2,10 @@
 
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
+use crate::gpu::heat::add_noise::add_noise;
 use crate::gpu::heat::fft::{Fft, Load, Store, pairs};
 use crate::gpu::heat::inverse::Inverse;
+use crate::gpu::heat::narrow::narrow;
 use crate::gpu::heat::rasterise::{flatten, rasterise};
 use crate::gpu::probes::exp64::exp64;
 use crate::gpu::step::mean_shift::{self, MeanShift};
@@ -62,6 +64,10 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(mean_shift_backward_case(batch, nx, ny, method));
         }
     }
+    for count in [1, 70_000] {
+        cases.push(narrow_case(count));
+        cases.extend([DType::F32, DType::F64].map(|precision| add_noise_case(count, precision)));
+    }
     cases.push(exp64_case());
     cases
 }
@@ -107,7 +113,7 @@ fn fields(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields
 }
 
-fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: DType) -> Case {
+pub(super) fn rasterise_case(batch: usize, nx: usize, ny: usize, precision: DType) -> Case {
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let list = r.gpu.table("rectangles", &flatten(&rectangles(batch, nx, ny)), precision)?;
         let field = garbage_in(r.gpu, "field", batch * nx * ny, precision)?;
@@ -153,8 +159,44 @@ fn fft_case(count: usize, nx: usize, ny: usize, inverse: bool, precision: DType)
     recorded_in(precision, name, format!("{count}x{nx}x{ny}"), [1e-5, 1e-14], prepare, reference)
 }
 
+/// Rounding to 32 bits.
+pub(super) fn narrow_case(count: usize) -> Case {
+    let wide = move || -> Vec<f64> { noise(6, count).iter().map(|&v| f64::from(v).exp()).collect() };
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let from = r.gpu.table("wide", &wide(), DType::F64)?;
+        let to = garbage(r.gpu, "narrow", count)?;
+        narrow(r, &from, &to, count)?;
+        Ok(vec![to])
+    };
+    let reference = move || vec![wide()];
+    // Not every device rounds to the nearest: 2^-23.
+    Case { precision: DType::F64, ..recorded("narrow", count.to_string(), 1.2e-7, prepare, reference) }
+}
+
+/// An observation with its noise.
+pub(super) fn add_noise_case(count: usize, precision: DType) -> Case {
+    let (field, added) = (noise(7, count), noise(8, count));
+    let (start, more) = (field.clone(), widen(&added));
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let observation = r.gpu.tensor_from("observation", &start)?;
+        let noise = r.gpu.table("noise", &more, precision)?;
+        add_noise(r, &noise, &observation, count)?;
+        Ok(vec![observation])
+    };
+    let reference =
+        move || vec![widen(&field).iter().zip(widen(&added)).map(|(field, added)| field + added).collect()];
+    recorded_in(precision, "add_noise", count.to_string(), [1.2e-7; 2], prepare, reference)
+}
+
 /// A diffusion that is computed in `precision` and stored in `stored`.
-fn diffuse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DType, stored: DType) -> Case {
+pub(super) fn diffuse_case(
+    batch: usize,
+    nx: usize,
+    ny: usize,
+    amount: f64,
+    precision: DType,
+    stored: DType,
+) -> Case {
     let heat = HeatEquation { nx, ny, amount };
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let x = r.gpu.table("x", &widen(&fields(batch, nx, ny)), precision)?;
@@ -179,7 +221,7 @@ fn prediction_error(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields(batch, nx, ny).iter().zip(white).map(|(x, w)| 0.4 * x - 0.2 + 0.1 * w).collect()
 }
 
-fn signal_case(
+pub(super) fn signal_case(
     batch: usize,
     nx: usize,
     ny: usize,
@@ -258,7 +300,7 @@ fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DTyp
     )
 }
 
-fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {
+pub(super) fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {
     let cells = nx * ny;
     let output = move || noise(3, batch * cells);
     let prepare = move |r: &mut crate::gpu::Recorder| {
@@ -287,7 +329,7 @@ fn mean_shift_case(batch: usize, nx: usize, ny: usize) -> Case {
     recorded("mean_shift", format!("{batch}x{nx}x{ny}"), 1e-6, prepare, reference)
 }
 
-fn mean_shift_backward_case(batch: usize, nx: usize, ny: usize, method: Method) -> Case {
+pub(super) fn mean_shift_backward_case(batch: usize, nx: usize, ny: usize, method: Method) -> Case {
     let cells = nx * ny;
     let signal = move || -> Vec<f32> { noise(4, batch * cells).iter().map(|v| v + 0.5).collect() };
     let energy = move || -> Vec<f32> { noise(5, 2 * pairs(batch)).iter().map(|v| v + 2.0).collect() };

@@ -41,7 +41,7 @@ fn described(shape: Shape) -> String {
     format!("{}x{CHANNELS}", text(shape))
 }
 
-fn activation_backward_case(shape: Shape, activation: Activation, storage: DType) -> Case {
+pub(super) fn activation_backward_case(shape: Shape, activation: Activation, storage: DType) -> Case {
     let below = Below { activation, ..Below::new(shape, CHANNELS, storage) };
     let incoming = stored_noise(80, below.z.len(), storage);
     let (on_gpu, from) = (below.clone(), incoming.clone());
@@ -59,7 +59,7 @@ fn activation_backward_case(shape: Shape, activation: Activation, storage: DType
     below_stored(case, shape, &[CHANNELS], storage)
 }
 
-fn sum_case(shape: Shape, activation: Activation, storage: DType) -> Case {
+pub(super) fn sum_case(shape: Shape, activation: Activation, storage: DType) -> Case {
     let own = Below { activation, ..Below::new(shape, CHANNELS, storage) };
     let (shortcut, shortcut_norms) = (stored_noise(81, own.z.len(), storage), norms(82, CHANNELS));
     let (on_gpu, x, n) = (own.clone(), shortcut.clone(), shortcut_norms.clone());
@@ -91,7 +91,7 @@ fn tied(stream: u64, len: usize) -> Vec<f32> {
     noise(stream, len).into_iter().map(|v| (4.0 * v).round() / 4.0).collect()
 }
 
-fn max_pool_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn max_pool_case(shape: Shape, storage: DType) -> Case {
     let fine = tied(83, 4 * shape.batch * CHANNELS * shape.cells());
     let values = fine.clone();
     let prepare = move |r: &mut Recorder| {
@@ -110,7 +110,7 @@ fn max_pool_case(shape: Shape, storage: DType) -> Case {
     first_stored(case.stored_in(storage), shape, CHANNELS, 1.0)
 }
 
-fn max_pool_backward_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn max_pool_backward_case(shape: Shape, storage: DType) -> Case {
     let len = shape.batch * CHANNELS * shape.cells();
     let (fine, pooled) = (tied(84, 4 * len), stored_noise(85, len, storage));
     let start = stored_noise(86, 4 * len, storage);
@@ -131,7 +131,7 @@ fn max_pool_backward_case(shape: Shape, storage: DType) -> Case {
     first_stored(case.stored_in(storage), shape.finer(), CHANNELS, gradient_scale(storage))
 }
 
-fn output_gradient_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn output_gradient_case(shape: Shape, storage: DType) -> Case {
     let (weights, g) = (noise(87, WEIGHT_OFFSET + CHANNELS), noise(88, shape.values()));
     let (params, from) = (weights.clone(), g.clone());
     let prepare = move |r: &mut Recorder| {
@@ -155,7 +155,7 @@ fn output_gradient_case(shape: Shape, storage: DType) -> Case {
     first_stored(case.stored_in(storage), shape, CHANNELS, gradient_scale(storage))
 }
 
-fn add_gradient_case(shape: Shape, storage: DType) -> Case {
+pub(super) fn add_gradient_case(shape: Shape, storage: DType) -> Case {
     let [share, total] = [89, 90].map(|s| stored_noise(s, shape.batch * CHANNELS * shape.cells(), storage));
     let (a, b) = (share.clone(), total.clone());
     let prepare = move |r: &mut Recorder| {

@@ -1,7 +1,7 @@
 //! The whole training step beside the f64 reference: losses, gradients, and weights after two updates.
 
-use crate::cases::{Case, widen};
-use crate::cpu;
+use crate::cases::{Case, relative_error, widen};
+use crate::cpu::{self, Real};
 use crate::gpu::{Gpu, Step};
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
@@ -28,20 +28,14 @@ pub(super) fn cases() -> Vec<Case> {
             if !usual && filters != [8, 16] {
                 continue; // only the signal is different
             }
-            let lockstep = Lockstep { objective, precision, storage, filters, batch, heat };
-            // In 16 bits, the losses differ by the roundings of 11-bit mantissas in some ten layers, the
-            // gradients by the ReLUs whose argument changes sign (network.rs), and the weights by two steps
-            // of 1e-3 in a direction of that accuracy.
-            let parts: &[(Part, f64)] = match (storage, lockstep.filters.len()) {
-                (DType::F32 | DType::F64, _) => {
-                    &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)]
-                }
-                (DType::F16, ..4) => &[(Part::Losses, 1e-2), (Part::Gradients, 1e-1), (Part::Weights, 1e-2)],
-                (DType::F16, _) => &[(Part::Losses, 1e-2), (Part::Weights, 1e-2)],
+            let net = UNet::new(&UNetConfig { filters, ..Default::default() });
+            let spec = StepSpec {
+                physics: precision,
+                activations: storage,
+                ..StepSpec::new(&net, &heat, objective, batch)
             };
-            for &(part, tolerance) in parts {
-                cases.push(lockstep.case(part, tolerance));
-            }
+            let lockstep = Lockstep { spec };
+            cases.extend(lockstep.parts().map(|(part, tolerance)| lockstep.case(part, tolerance)));
         }
     }
     cases
@@ -58,46 +52,61 @@ enum Part {
     Weights,
 }
 
+/// The cases of steps as `spec` says. Their tolerances follow what rounding to 32 bits does on the CPU.
+pub(super) fn lockstep(spec: &StepSpec) -> Vec<Case> {
+    /// Kernels add up in another order than the twins.
+    const SPREAD: f64 = 30.0;
+    let lockstep = Lockstep { spec: spec.clone() };
+    let case = |(part, tolerance): (Part, f64)| {
+        let pairs = lockstep.on_cpu::<f32, f32>(part).into_iter().zip(lockstep.on_cpu::<f64, f64>(part));
+        let rounding = pairs.map(|(narrow, wide)| relative_error(&narrow, &wide)).fold(0.0, f64::max);
+        lockstep.case(part, tolerance.max(SPREAD * rounding))
+    };
+    lockstep.parts().map(case).collect()
+}
+
 #[derive(Clone)]
 struct Lockstep {
-    objective: Objective,
-    precision: DType,
-    storage: DType,
-    filters: Vec<usize>,
-    batch: usize,
-    heat: HeatEquation,
+    spec: StepSpec,
 }
 
 impl Lockstep {
-    fn net(&self) -> UNet {
-        UNet::new(&UNetConfig { filters: self.filters.clone(), ..Default::default() })
+    /// What is compared, with tolerances. In 16 bits, the losses differ by the roundings of 11-bit mantissas
+    /// in some ten layers, the gradients by the ReLUs whose argument changes sign (network.rs), and the
+    /// weights by two steps of 1e-3 in a direction of that accuracy.
+    fn parts(&self) -> impl Iterator<Item = (Part, f64)> + use<> {
+        let parts: &[(Part, f64)] = match (self.spec.activations, self.spec.net.config.levels()) {
+            (DType::F32 | DType::F64, _) => {
+                &[(Part::Losses, 1e-5), (Part::Gradients, 1e-3), (Part::Weights, 1e-3)]
+            }
+            (DType::F16, ..4) => &[(Part::Losses, 1e-2), (Part::Gradients, 1e-1), (Part::Weights, 1e-2)],
+            (DType::F16, _) => &[(Part::Losses, 1e-2), (Part::Weights, 1e-2)],
+        };
+        parts.iter().copied()
     }
 
-    fn spec(&self) -> (StepSpec, State) {
-        let net = self.net();
-        let spec = StepSpec {
-            physics: self.precision,
-            activations: self.storage,
-            ..StepSpec::new(&net, &self.heat, self.objective, self.batch)
-        };
-        (spec, State::new(&net, 5))
+    fn samples(&self) -> usize {
+        self.spec.samples_at_once * self.spec.micro_batches
+    }
+
+    fn start(&self) -> State {
+        State::new(&self.spec.net, 5)
     }
 
     fn batch(&self, step: u64) -> Batch {
-        let HeatEquation { nx, ny, .. } = self.heat;
-        let std = self.objective.noise;
+        let HeatEquation { nx, ny, .. } = self.spec.heat;
+        let (std, samples) = (self.spec.objective.noise, self.samples());
         let draw = |sample| noise::draw(Purpose::Cases, 2, step, sample, nx * ny, std);
         Batch {
-            noise: (std > 0.0).then(|| (0..self.batch as u64).flat_map(draw).collect()),
-            ..Batch::rectangles(draw_batch(Purpose::Cases, 1, step, self.batch, nx, ny))
+            noise: (std > 0.0).then(|| (0..samples as u64).flat_map(draw).collect()),
+            ..Batch::rectangles(draw_batch(Purpose::Cases, 1, step, samples, nx, ny))
         }
     }
 
     /// Parameters that have a gradient.
     fn live(&self, params: &[f64]) -> Vec<f64> {
         use crate::model::unet::Place;
-        let net = self.net();
-        let live = net.entries.iter().filter(|e| !e.dead);
+        let live = self.spec.net.entries.iter().filter(|e| !e.dead);
         let ranges = live.filter_map(|e| match e.place {
             Place::Param(offset) => Some(offset..offset + e.len()),
             _ => None,
@@ -114,8 +123,7 @@ impl Lockstep {
     }
 
     fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
-        let (spec, start) = self.spec();
-        let mut step = Step::new(gpu, &spec, &start)?;
+        let mut step = Step::new(gpu, &self.spec, &self.start())?;
         gpu.block_on(step.submit(&self.batch(0)))?;
         let gradients = gpu.block_on(step.gradients())?;
         gpu.block_on(step.submit(&self.batch(1)))?;
@@ -125,26 +133,28 @@ impl Lockstep {
         Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 
-    fn on_cpu(&self, part: Part) -> Vec<Vec<f64>> {
-        let (spec, start) = self.spec();
-        let mut step = cpu::Step::<f64, f64>::new(&spec, &start);
+    fn on_cpu<N: Real, P: Real>(&self, part: Part) -> Vec<Vec<f64>> {
+        let wide = |values: &[N]| -> Vec<f64> { values.iter().map(|v| v.f64()).collect() };
+        let mut step = cpu::Step::<N, P>::new(&self.spec, &self.start());
         let losses = step.run(&self.batch(0));
-        let gradients = step.gradients.clone();
+        let gradients = wide(&step.gradients);
         step.run(&self.batch(1));
-        self.pick(part, &losses, &gradients, &step.params)
+        self.pick(part, &losses, &gradients, &wide(&step.params))
     }
 
     fn name(&self, part: Part) -> String {
-        let noise = if self.objective.noise > 0.0 { "/noise" } else { "" };
-        format!("step/{}{noise}/{part:?}", self.objective.method.name()).to_lowercase()
+        let objective = &self.spec.objective;
+        let noise = if objective.noise > 0.0 { "/noise" } else { "" };
+        format!("step/{}{noise}/{part:?}", objective.method.name()).to_lowercase()
     }
 
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
-        let shape = format!("{}x{}x{} {:?}", self.batch, self.heat.nx, self.heat.ny, self.filters);
+        let (StepSpec { net, heat, .. }, samples) = (&self.spec, self.samples());
+        let shape = format!("{samples}x{}x{} {:?}", heat.nx, heat.ny, net.config.filters);
         let run = move |gpu: &Arc<Gpu>| on_gpu.on_gpu(gpu, part);
-        let reference = move || on_cpu.on_cpu(part);
+        let reference = move || on_cpu.on_cpu::<f64, f64>(part);
         let case = Case::new(&self.name(part), shape, tolerance, run, reference);
-        case.computed_in(self.precision).stored_in(self.storage)
+        case.computed_in(self.spec.physics).stored_in(self.spec.activations)
     }
 }

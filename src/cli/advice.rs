@@ -13,6 +13,10 @@ pub(super) fn advice(error: &Error) -> &'static str {
             "; use --physics f32, whose Fourier form is as accurate for training (docs/numerics.md), \
              or --device cpu"
         }
+        Error::Distrusted(_) => {
+            "; use --device cpu or another device, or try another version of the driver (--no-self-test uses \
+             it all the same)"
+        }
         _ => "",
     }
 }
@@ -21,6 +25,12 @@ pub(super) fn advice(error: &Error) -> &'static str {
 mod tests {
     use super::*;
     use clap::ArgMatches;
+
+    fn parses(flags: &str) -> bool {
+        let words = ["unheat", "train"].into_iter().chain(flags.split(' '));
+        let parsed: Result<ArgMatches, _> = crate::cli::command().try_get_matches_from(words);
+        parsed.is_ok()
+    }
 
     /// Every flag that is named exists, with the value that is named.
     #[test]
@@ -32,9 +42,12 @@ mod tests {
         ] {
             let error = Error::Unsupported { feature, why: "it has none".to_owned() };
             assert!(advice(&error).contains(flags), "{error}");
-            let words = ["unheat", "train"].into_iter().chain(flags.split(' '));
-            let parsed: Result<ArgMatches, _> = crate::cli::command().try_get_matches_from(words);
-            assert!(parsed.is_ok(), "{flags}");
+            assert!(parses(flags), "{flags}");
+        }
+        let advised = advice(&Error::Distrusted("wrong".to_owned()));
+        for flags in ["--device cpu", "--no-self-test"] {
+            assert!(advised.contains(flags), "{advised}");
+            assert!(parses(flags), "{flags}");
         }
         assert_eq!(advice(&Error::usage("typo")), "");
     }

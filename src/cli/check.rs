@@ -4,11 +4,14 @@ use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
 use crate::cli::flags::tuning::{self, Tuning};
 use crate::cli::outcome::Outcome;
+use crate::cli::terminal::countdown::Countdown;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
+use crate::engine::known_devices;
 use crate::gpu::{Checks, Gpu, Variants};
 use crate::train::TrainConfig;
+use crate::trust;
 use crate::{Error, Result};
 use clap::Args;
 use std::process::ExitCode;
@@ -21,14 +24,20 @@ build, without bounds checks; and with the checks that wgpu injects, as debug bu
 within the tolerance. Where only trusted fails, a kernel most likely reaches beyond its data, or the driver
 miscompiles it.
 
-Most of the time is the driver's, which compiles every kernel twice: several minutes for llvmpipe on two
-cores, far less where shaders compile fast. Exit code 0: all agree; 1: some FAILED.";
+Most of the time is the driver's, which compiles every kernel twice: eight minutes for llvmpipe on two cores,
+far less where shaders compile fast. --quick tries what a training with the default settings runs, as `train`
+does where a device is new to it; its verdict and what it has found to be necessary (remedies) are kept in the
+user's cache folder, and named in the first lines. Exit code 0: all agree; 1: some FAILED.";
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// An adapter's number in `unheat devices`, or any part of its name [default: every adapter]
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
+    /// Only the kernels and the step of a default training, in a fraction of the time: what train itself
+    /// tries on a device that is new to it
+    #[arg(long)]
+    quick: bool,
     /// Only the cases whose name contains this, such as conv3x3 or fft
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     only: String,
@@ -39,13 +48,26 @@ pub(super) struct Arguments {
     perturb: Option<String>,
 }
 
-pub(super) fn run(arguments: Arguments) -> Outcome {
-    let only = &arguments.only;
-    if !cases::all().iter().any(|case| case.name.contains(only)) {
-        return Err(Error::usage(format!(
-            "only '{only}': no case has this in its name; without --only, check lists them all"
-        )));
+impl Arguments {
+    /// The cases that are asked for.
+    fn cases(&self) -> Result<Vec<Case>> {
+        let all = match self.quick {
+            true => cases::of_step(&TrainConfig::default().plan()?.step),
+            false => cases::all(),
+        };
+        let wanted: Vec<Case> = all.into_iter().filter(|case| case.name.contains(&self.only)).collect();
+        if wanted.is_empty() {
+            let (only, quick) = (&self.only, if self.quick { " --quick" } else { "" });
+            return Err(Error::usage(format!(
+                "only '{only}': no case has this in its name; without --only, check{quick} lists them all"
+            )));
+        }
+        Ok(wanted)
     }
+}
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    arguments.cases()?; // what is impossible is said first
     let adapters = match &arguments.device {
         None => adapters(),
         Some(device) => {
@@ -77,40 +99,54 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 /// Prints the table for one adapter and returns the number of failures.
 fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
-    let Arguments { tuning, only, perturb, .. } = arguments;
+    let Arguments { tuning, perturb, .. } = arguments;
     let trusted = Arc::new(block_on(Gpu::open(adapter, Checks::Trusted))?);
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
         let config = TrainConfig::default();
         tuning::find(&trusted, &config, &config.plan()?)?;
     }
+    // As train builds its kernels.
+    let own = if Checks::default() == Checks::Trusted { &trusted } else { &checked };
+    let kept = known_devices::path();
+    trust::recall(own, kept.as_deref());
+    trusted.set_remedies(own.remedies());
+    checked.set_remedies(own.remedies());
     let variants = trusted.variants();
     let info = trusted.info();
+    let cases = arguments.cases()?;
     print_line!("{} ({}, {})", info.name, info.backend, info.driver_info);
+    print_line!("self-test: {}", trust::verdict(own, kept.as_deref()));
     print_line!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
-    for case in cases::all().into_iter().filter(|case| case.name.contains(only)) {
+    let mut countdown = Countdown::new("case", cases.len());
+    for case in cases {
         let spoil = perturb.as_ref().is_some_and(|name| case.name.contains(name));
         if let Some(missing) = case.missing(&trusted) {
-            let (name, shape) = (case.name, case.shape);
-            print_line!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
+            let (name, shape) = (&case.name, &case.shape);
+            countdown.done(|| {
+                print_line!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
+            });
             continue;
         }
         let errors = [error(&case, &trusted, &variants, spoil)?, error(&case, &checked, &variants, spoil)?];
         let ok = errors.iter().all(|&error| case.passes(error));
         failures += usize::from(!ok);
         count += 1;
-        print_line!(
-            "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
-            case.name,
-            case.shape,
-            errors[0],
-            errors[1],
-            case.tolerance,
-            if ok { "ok" } else { "FAIL" }
-        );
+        countdown.done(|| {
+            print_line!(
+                "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
+                case.name,
+                case.shape,
+                errors[0],
+                errors[1],
+                case.tolerance,
+                if ok { "ok" } else { "FAIL" }
+            );
+        });
     }
+    drop(countdown);
     if count == 0 {
         return Err(Error::Device(format!("{}: it has none of what these cases need", info.name)));
     }

@@ -1,7 +1,7 @@
 //! `unheat train`.
 
 use crate::cli::flags::settings::Settings;
-use crate::cli::flags::tuning::Tuning;
+use crate::cli::flags::tuning::Preparation;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
@@ -29,7 +29,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) settings: Settings,
     #[command(flatten)]
-    tuning: Tuning,
+    preparation: Preparation,
     /// Show curves, speed and the current reconstruction on the whole terminal; q stops with a checkpoint.
     /// Without a terminal, plain lines. Training is the same bit for bit
     #[arg(long)]
@@ -56,7 +56,9 @@ impl Arguments {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = match self.config {
             None => Table::new(),
-            Some(_) => self.take_own(file::read(&path, &["output", "no_tune", "view"])?, &path)?,
+            Some(_) => {
+                self.take_own(file::read(&path, &["output", "no_tune", "no_self_test", "view"])?, &path)?
+            }
         };
         table.extend(self.settings.given()?);
         // A command can have another default for this one.
@@ -73,7 +75,9 @@ impl Arguments {
                 return Err(Error::file(path, format!("output = {other}: must be a name in quotes")));
             }
         }
-        for (key, flag) in [("no_tune", &mut self.tuning.no_tune), ("view", &mut self.view)] {
+        let Preparation { tuning, no_self_test } = &mut self.preparation;
+        let no_tune = &mut tuning.no_tune;
+        for (key, flag) in [("no_tune", no_tune), ("no_self_test", no_self_test), ("view", &mut self.view)] {
             match table.remove(key) {
                 None => {}
                 Some(Value::Boolean(value)) => *flag |= value,
@@ -91,7 +95,7 @@ impl Arguments {
         Watched { view: self.view.then(title), done, steps: config.steps }
     }
 
-    /// Opens the device and finds its fastest variants.
+    /// Opens the device, finds its fastest variants, and tests whether it is right.
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let device = Device::open(&choice)?;
@@ -104,7 +108,7 @@ impl Arguments {
         } else {
             note!("training on {}", device.describe());
         }
-        self.tuning.find(&device, config, plan)?;
+        self.preparation.prepare(&device, config, plan)?;
         Ok(device)
     }
 }

@@ -3,6 +3,7 @@
 mod cpu_engine;
 pub mod device;
 mod gpu_engine;
+pub mod known_devices;
 pub mod memory;
 pub mod operators;
 pub mod predictor;

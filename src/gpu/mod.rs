@@ -2,7 +2,9 @@
 //!
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
+pub mod faults;
 pub mod heat;
+pub(crate) mod kernel_cache;
 pub mod layer;
 pub mod nn;
 pub mod probes;
@@ -12,6 +14,7 @@ pub(crate) mod stopwatch;
 pub mod tune;
 pub mod unet;
 
+pub use kernel_cache::Remedy;
 pub use layer::shape::Shape;
 pub use runtime::checks::Checks;
 pub use runtime::device::Gpu;

@@ -4,10 +4,10 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-pub const SMALL: &str = "--batch 2 --size 16x16 --levels 2 --filters 8 --seed 3 --no-tune";
+pub const SMALL: &str = "--batch 2 --size 16x16 --levels 2 --filters 8 --seed 3 --no-tune --no-self-test";
 
 /// For many runs.
-pub const TINY: &str = "--batch 2 --size 8x8 --levels 1 --filters 8 --seed 3 --no-tune";
+pub const TINY: &str = "--batch 2 --size 8x8 --levels 1 --filters 8 --seed 3 --no-tune --no-self-test";
 
 pub fn command(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));

@@ -1,13 +1,19 @@
-//! Whether the convolutions run in the variants that are fastest here, for the commands that run them.
+//! Whether the convolutions run in the variants that are fastest here, and whether the device is trusted, for
+//! the commands that run them.
 
 use crate::cli::terminal::messages::note;
 use crate::engine::Device;
+use crate::engine::known_devices::path;
 use crate::engine::tuning::{self, Tuned};
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
+use crate::model::StepSpec;
 use crate::train::{Plan, TrainConfig};
+use crate::trust::{self, Trust};
 use crate::{Error, Result};
 use clap::Args;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Args)]
 pub(crate) struct Tuning {
@@ -19,22 +25,69 @@ pub(crate) struct Tuning {
     pub(crate) no_tune: bool,
 }
 
+/// What makes a device ready for training.
+#[derive(Args)]
+pub(crate) struct Preparation {
+    #[command(flatten)]
+    pub(crate) tuning: Tuning,
+    /// Trust the device. Otherwise train and compare try every kernel that they will use against the CPU
+    /// where the device, its driver or this kind of training is new to them, which takes some seconds, and
+    /// keep the verdict beside the fastest variants
+    #[arg(long)]
+    pub(crate) no_self_test: bool,
+}
+
 impl Tuning {
-    /// Finds the fastest variants for training as `config` says, unless they are known.
+    /// Makes a device ready for training as `config` says: finds its fastest variants, unless they are known.
     pub(crate) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
         let Device::Gpu(gpu) = device else { return Ok(()) };
-        if self.no_tune {
-            return Ok(());
-        }
         plan.check(device)?; // what does not fit is refused at once
-        find(gpu, config, plan)
+        if !self.no_tune {
+            find(gpu, config, plan)?;
+        }
+        trust::recall(gpu, path().as_deref());
+        Ok(())
     }
 
-    /// Takes the variants that are known, and measures nothing.
+    /// Takes the variants and remedies that are known, and measures nothing.
     pub(crate) fn recall(&self, device: &Device) {
-        if let (Device::Gpu(gpu), false) = (device, self.no_tune) {
-            tuning::recall(gpu, tuning::path().as_deref());
+        let Device::Gpu(gpu) = device else { return };
+        if !self.no_tune {
+            tuning::recall(gpu, path().as_deref());
         }
+        trust::recall(gpu, path().as_deref());
+    }
+}
+
+impl Preparation {
+    /// As [`Tuning::find`], and tests whether the device is right, unless that is known.
+    pub(crate) fn prepare(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
+        self.tuning.find(device, config, plan)?;
+        match device {
+            Device::Gpu(gpu) if !self.no_self_test => test(gpu, &plan.step),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Tests whether a device is right for a training, unless that is known, and says so.
+fn test(gpu: &Arc<Gpu>, spec: &StepSpec) -> Result<()> {
+    let Trust::Now { outcome, kept } = trust::establish(gpu, spec, path().as_deref())? else { return Ok(()) };
+    if !outcome.found.is_empty() {
+        let remedies: Vec<String> = outcome.found.iter().map(ToString::to_string).collect();
+        note!("{} fails the self-test as usual, and passes where {}", gpu.name(), remedies.join(", "));
+    }
+    let (cases, seconds) = (outcome.cases, outcome.time.as_secs_f64());
+    let kept = describe_kept(&kept);
+    note!("self-test: {cases} comparisons of {} with the CPU passed in {seconds:.1} s; {kept}", gpu.name());
+    Ok(())
+}
+
+/// Where a result is kept, or why it is not.
+fn describe_kept(kept: &Result<PathBuf>) -> String {
+    match kept {
+        Ok(path) => format!("kept in {}", path.display()),
+        Err(error) => format!("not kept for the next run: {error}"),
     }
 }
 
@@ -47,13 +100,10 @@ pub(crate) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
         nx: config.size.nx,
         ny: config.size.ny,
     };
-    match tuning::tuned(gpu, &work, tuning::path().as_deref()) {
+    match tuning::tuned(gpu, &work, path().as_deref()) {
         Ok(Tuned::Known) => {}
         Ok(Tuned::Now { outcome, kept }) => {
-            let kept = match kept {
-                Ok(path) => format!("kept in {}", path.display()),
-                Err(error) => format!("not kept for the next run: {error}"),
-            };
+            let kept = describe_kept(&kept);
             note!("tuned the convolutions for {} in {:.1} s; {kept}", gpu.name(), outcome.seconds);
         }
         Err(Error::OutOfMemory(message)) => note!("the convolutions are not tuned: {message}"),

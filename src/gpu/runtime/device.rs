@@ -1,13 +1,15 @@
 //! Adapters and devices: Vulkan, Metal and DX12 through wgpu.
 
+use crate::gpu::faults::Fault;
+use crate::gpu::kernel_cache::{Asked, KernelCache, Remedy};
 use crate::gpu::runtime::checks::{self, Checks, one_line};
 use crate::gpu::runtime::kernel::Kernel;
 use crate::gpu::runtime::memory::{Ledger, MemoryUse};
 use crate::gpu::runtime::spec::KernelSpec;
-use crate::gpu::runtime::variants::Variants;
+use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::model::DType;
 use crate::{Error, Result};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
@@ -34,7 +36,7 @@ pub struct Gpu {
     pub(crate) queue: wgpu::Queue,
     info: wgpu::AdapterInfo,
     pub(crate) checks: Checks,
-    kernels: Mutex<HashMap<(KernelSpec, Checks), Arc<Kernel>>>,
+    kernels: Mutex<KernelCache>,
     pub(crate) variants: Mutex<Variants>,
     pub(crate) ledger: Arc<Ledger>,
     /// The first error that no scope caught, such as a lost device.
@@ -107,6 +109,7 @@ impl Gpu {
         let gpu =
             Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits()).await?;
         gpu.set_variants(self.variants());
+        gpu.set_remedies(self.remedies());
         Ok(gpu)
     }
 
@@ -135,7 +138,7 @@ impl Gpu {
             queue,
             info,
             checks,
-            kernels: Mutex::default(),
+            kernels: Mutex::new(KernelCache::new(Fault::from_environment())),
             variants: Mutex::default(),
             ledger: Arc::default(),
             failure,
@@ -151,6 +154,11 @@ impl Gpu {
     /// The adapter's description.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.info
+    }
+
+    /// The features that the device was opened with.
+    pub fn features(&self) -> wgpu::Features {
+        self.device.features()
     }
 
     /// Whether the adapter is a CPU in disguise (lavapipe, WARP).
@@ -204,18 +212,25 @@ impl Gpu {
     }
 
     fn built(&self, spec: &KernelSpec, checks: Checks) -> Result<Arc<Kernel>> {
-        let key = (spec.clone(), checks);
-        if let Some(kernel) = self.kernels.lock().unwrap().get(&key) {
-            return Ok(kernel.clone());
+        let (key, kernel) = self.kernels.lock().unwrap().ask(spec, checks);
+        if let Some(kernel) = kernel {
+            return Ok(kernel);
         }
-        let kernel = Arc::new(Kernel::new(&self.device, self.name(), spec, checks)?);
-        self.kernels.lock().unwrap().insert(key, kernel.clone());
+        let (fault, zeroed) = (self.kernels.lock().unwrap().fault(&key), key.2);
+        let kernel = Arc::new(Kernel::new(&self.device, self.name(), spec, checks, zeroed, fault)?);
+        self.kernels.lock().unwrap().keep(key, kernel.clone());
         Ok(kernel)
     }
 
     /// Drops the kernels built from these specs; recordings that use them keep them.
     pub(crate) fn forget(&self, specs: &HashSet<&KernelSpec>) {
-        self.kernels.lock().unwrap().retain(|(spec, _), _| !specs.contains(spec));
+        self.kernels.lock().unwrap().forget(specs);
+    }
+
+    /// Injects [faults](crate::gpu::faults) into the kernels that are built from here on.
+    #[cfg(test)]
+    pub(crate) fn inject(&self, faults: &str) {
+        self.kernels.lock().unwrap().inject(Fault::parse_all(faults));
     }
 
     /// Whether wgpu injects checks into the shaders.
@@ -234,6 +249,34 @@ impl Gpu {
         *self.variants.lock().unwrap() = variants;
     }
 
+    /// The remedies in force, which come before the variants.
+    pub fn remedies(&self) -> Vec<Remedy> {
+        self.kernels.lock().unwrap().remedies().to_vec()
+    }
+
+    /// Puts these remedies in force, for what is recorded from here on. A variant that a kernel does not
+    /// have, or that does not fit the device, is passed over.
+    pub fn set_remedies(&self, remedies: Vec<Remedy>) {
+        self.kernels.lock().unwrap().set_remedies(remedies);
+    }
+
+    /// The variant of a kernel that is in force for some work, if there is one among those that are
+    /// `possible`.
+    pub(crate) fn variant_in_force(&self, key: &Key, possible: &[Variant]) -> Option<Variant> {
+        let remedy = self.kernels.lock().unwrap().variant(&key.kernel, possible);
+        remedy.or_else(|| self.variants.lock().unwrap().nearest(key, possible))
+    }
+
+    /// The driver refused to build another variant of a kernel than this.
+    pub(crate) fn replaced(&self, kernel: &str, variant: Variant) {
+        self.kernels.lock().unwrap().replaced(kernel, variant);
+    }
+
+    /// What kernels were asked for since the last call.
+    pub(crate) fn take_asked(&self) -> Asked {
+        self.kernels.lock().unwrap().take_asked()
+    }
+
     /// Runs `make`; the tensors that it makes are for `memory_use`, unless it says otherwise itself.
     pub fn allocate_for<R>(&self, memory_use: MemoryUse, make: impl FnOnce() -> R) -> R {
         self.ledger.allocate_for(memory_use, make)
@@ -246,7 +289,7 @@ impl Gpu {
 
     /// The specs of all kernels built so far.
     pub fn kernel_specs(&self) -> Vec<KernelSpec> {
-        self.kernels.lock().unwrap().keys().map(|(spec, _)| spec.clone()).collect()
+        self.kernels.lock().unwrap().specs()
     }
 
     /// Runs `create` in error scopes, so that a failure is returned with the name of what failed, as

@@ -1,11 +1,12 @@
 //! A compiled kernel. It is declared once, in WGSL: bindings, access modes, parameters and workgroup size are
 //! read from the shader.
 
-use crate::Result;
+use crate::gpu::faults::{Effect, spoiled};
 use crate::gpu::runtime::checks::{self, Checks};
 use crate::gpu::runtime::reflect::{self, Binding};
 use crate::gpu::runtime::spec::{KernelSpec, validate_source};
 use crate::gpu::stopwatch::Stopwatch;
+use crate::{Error, Result};
 use std::time::Duration;
 
 /// A compiled kernel.
@@ -19,15 +20,25 @@ pub struct Kernel {
 
 impl Kernel {
     /// Parses, validates and compiles for `device`, a device of `adapter`; an error names the kernel and
-    /// holds the compiler's message.
+    /// holds the compiler's message. Its workgroup memory starts as zeros if it is `zeroed`. A `fault` is
+    /// injected.
     pub(crate) fn new(
         device: &wgpu::Device,
         adapter: &str,
         spec: &KernelSpec,
         checks: Checks,
+        zeroed: bool,
+        fault: Option<Effect>,
     ) -> Result<Self> {
         let watch = Stopwatch::start();
-        let source = spec.assemble()?;
+        let mut source = spec.assemble()?;
+        match fault {
+            None => {}
+            Some(Effect::Wrong) => source.text = spoiled(&source.text),
+            Some(Effect::Refused) => {
+                return Err(Error::Device(format!("{adapter}: shader {}: refused by a fault", spec.name)));
+            }
+        }
         let (module, info) = validate_source(spec, &source)?;
         reflect::check_workgroup(&spec.name, &module, &device.limits())?;
         let bindings = reflect::bindings(&module, &info);
@@ -40,7 +51,7 @@ impl Kernel {
                 entry_point: Some("main"),
                 // Every workgroup variable is written before it is read.
                 compilation_options: wgpu::PipelineCompilationOptions {
-                    zero_initialize_workgroup_memory: checks == Checks::Checked,
+                    zero_initialize_workgroup_memory: zeroed || checks == Checks::Checked,
                     ..Default::default()
                 },
                 cache: None,

@@ -132,7 +132,8 @@ impl<'a> Recorder<'a> {
         Ok(())
     }
 
-    /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one.
+    /// Appends one call of a kernel that comes in variants: the one in force for this work, else a usual one,
+    /// else any that the driver builds.
     pub(crate) fn call_variant(
         &mut self,
         choices: Choices,
@@ -141,10 +142,13 @@ impl<'a> Recorder<'a> {
         workgroups: [u32; 3],
     ) -> Result<()> {
         let gpu = self.gpu;
-        let in_force = gpu.variants.lock().unwrap().nearest(&choices.key, &choices.possible);
+        let in_force = gpu.variant_in_force(&choices.key, &choices.possible);
         let usual: Vec<Variant> =
             choices.usual.into_iter().filter(|variant| choices.possible.contains(variant)).collect();
-        let mut wanted = in_force.into_iter().chain(usual.iter().copied()).peekable();
+        // What no driver has refused yet comes before what is left.
+        let left = choices.possible.iter().copied().filter(|variant| !usual.contains(variant));
+        let mut wanted = in_force.into_iter().chain(usual.iter().copied()).chain(left).peekable();
+        let mut refused = false;
         let (recorded, kernel) = loop {
             let Some(variant) = wanted.next() else {
                 return Err(Error::Device(format!("kernel {}: has no variant", choices.key.kernel)));
@@ -154,7 +158,11 @@ impl<'a> Recorder<'a> {
                 Err(error) if wanted.peek().is_none() => return Err(error),
                 Err(error) => log::debug!("{error}; another variant than {variant:?} takes its place"),
             }
+            refused = true;
         };
+        if refused {
+            gpu.replaced(&choices.key.kernel, recorded);
+        }
         let dispatch = Dispatch::new(gpu, &kernel, params, buffers, workgroups)?;
         if let Some(tunables) = &mut self.tunables {
             let owned: Vec<_> =

@@ -34,7 +34,8 @@ fn read(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
-const SMALL: [&str; 9] = ["--steps", "3", "--size", "16x16", "--levels", "2", "--filters", "8", "--no-tune"];
+const SMALL: [&str; 10] =
+    ["--steps", "3", "--size", "16x16", "--levels", "2", "--filters", "8", "--no-tune", "--no-self-test"];
 
 /// Column `index` of every row of `metrics.csv`.
 fn column(folder: &Path, index: usize) -> Vec<f64> {
@@ -72,7 +73,8 @@ fn a_comparison_trains_every_method_on_the_same_and_reports() {
     }
 
     // A single method of it goes on, and the comparison with it.
-    let method = succeed(&["compare", "--resume", text(&folder), "--steps", "4", "--no-tune"]);
+    let method =
+        succeed(&["compare", "--resume", text(&folder), "--steps", "4", "--no-tune", "--no-self-test"]);
     assert!(method.contains("report.html"));
     assert!(methods.iter().all(|run| column(run, X_LOSS).len() == 4));
 }

@@ -44,9 +44,7 @@ impl Room {
 
     /// A network that has hardly learned anything.
     fn train(&self) {
-        self.succeeds(
-            "train --no-tune --steps 2 --batch 4 --size 16x16 --levels 2 --filters 8 --device cpu -o run",
-        );
+        self.succeeds("train --steps 2 --batch 4 --size 16x16 --levels 2 --filters 8 --device cpu -o run");
     }
 
     /// A grey square on a slope, with 8 bits and alpha, or 16 bits and colour.

@@ -7,12 +7,13 @@ use unheat::engine::{Device, DeviceChoice};
 use unheat::model::DType;
 
 fn unheat(arguments: &[&str]) -> Output {
-    // Tuning would take seconds, and is tested below.
-    Command::new(env!("CARGO_BIN_EXE_unheat")).args(arguments).args(no_tune(arguments)).output().unwrap()
-}
-
-fn no_tune(arguments: &[&str]) -> Option<&'static str> {
-    ["train", "check"].contains(arguments.first()?).then_some("--no-tune")
+    // Tuning and the self-test would take seconds, and are tested elsewhere.
+    let unprepared: &[&str] = match arguments.first() {
+        Some(&"train") => &["--no-tune", "--no-self-test"],
+        Some(&"check") => &["--no-tune"],
+        _ => &[],
+    };
+    Command::new(env!("CARGO_BIN_EXE_unheat")).args(arguments).args(unprepared).output().unwrap()
 }
 
 /// Runs, and expects success.
@@ -216,7 +217,8 @@ fn a_tuned_run_gives_the_same_bytes() {
     let root = tempdir().unwrap();
     let train = |cache: &Path, name: &str, flags: &[&str]| {
         let folder = root.path().join(name);
-        let small = "train --steps 2 --batch 2 --size 16x16 --levels 1 --filters 8 --device 0 -o";
+        let small =
+            "train --no-self-test --steps 2 --batch 2 --size 16x16 --levels 1 --filters 8 --device 0 -o";
         let output = Command::new(env!("CARGO_BIN_EXE_unheat"))
             .args(small.split(' ').chain([text(&folder)]).chain(flags.iter().copied()))
             .env("UNHEAT_CACHE_DIR", cache)

@@ -13,7 +13,8 @@ use unheat::engine::Device;
 
 const TABLE: &str = include_str!("checksums.txt");
 
-const NETWORK: &str = "--batch 8 --steps 3 --size 32x32 --levels 3 --filters 8,16,24 --no-tune";
+const NETWORK: &str =
+    "--batch 8 --steps 3 --size 32x32 --levels 3 --filters 8,16,24 --no-tune --no-self-test";
 
 /// Names in the table, with their flags.
 const RUNS: [(&str, &str); 10] = [

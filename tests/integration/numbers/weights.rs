@@ -37,6 +37,9 @@ impl Desk {
         if ["train", "reconstruct"].contains(&arguments[0]) {
             command.arg("--no-tune");
         }
+        if arguments[0] == "train" {
+            command.arg("--no-self-test");
+        }
         command.output().unwrap()
     }
 

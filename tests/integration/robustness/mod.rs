@@ -4,5 +4,6 @@ mod loss_readback;
 mod nonfinite;
 mod recovery;
 mod resume;
+mod self_test;
 mod submissions;
 mod validation_layers;

@@ -32,7 +32,7 @@ fn json_lines_hold_every_step_once() {
     succeed(&format!("{SMALL} --device cpu --steps 2 -o {}", folder.display()));
     assert!(!folder.join("metrics.jsonl").exists());
     for (flags, steps) in [("--steps 4 --jsonl", 4), ("--steps 5", 5)] {
-        succeed(&format!("--resume {} --no-tune {flags}", folder.display()));
+        succeed(&format!("--resume {} --no-tune --no-self-test {flags}", folder.display()));
         assert_eq!(rows(&folder), steps);
         assert_json_is_the_table(&folder);
     }
@@ -53,7 +53,7 @@ fn killed_and_resumed(device: &str, steps: u64) {
         child.kill().unwrap(); // SIGKILL where there are signals
         child.wait().unwrap();
         std::fs::write(broken.join(".unheat-leftover.part"), "half a file").unwrap();
-        child = start(&format!("--resume {} --no-tune", broken.display()));
+        child = start(&format!("--resume {} --no-tune --no-self-test", broken.display()));
     }
     let output = child.wait_with_output().unwrap();
     assert!(output.status.success(), "{}", said(&output));
@@ -90,7 +90,7 @@ fn every_storage_and_method_goes_on() {
         }
         assert!(output.status.success(), "{}", said(&output));
         succeed(&format!("{SMALL} {flags} --steps 3 -o {}", extended.display()));
-        succeed(&format!("--resume {} --steps 7 --no-tune", extended.display()));
+        succeed(&format!("--resume {} --steps 7 --no-tune --no-self-test", extended.display()));
         assert_same(&whole, &extended);
     }
 }
@@ -187,7 +187,7 @@ fn a_second_signal_ends_at_once() {
     let root = tempdir().unwrap();
     let folder = root.path().join("run");
     // Steps of a second or more: the first signal, in the middle of one, would wait for its end.
-    let flags = "--batch 4 --size 512x512 --no-tune --device cpu --steps 5";
+    let flags = "--batch 4 --size 512x512 --no-tune --no-self-test --device cpu --steps 5";
     let mut child = start(&format!("{flags} -o {}", folder.display()));
     wait_for_rows(&mut child, &folder, 1);
     std::thread::sleep(Duration::from_millis(100));
@@ -295,7 +295,7 @@ fn a_run_that_fails_after_its_checkpoint_leaves_the_same_good_weights() {
         let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
         assert!(resumed.join("checkpoint.safetensors").exists());
         std::fs::remove_file(resumed.join("weights.safetensors")).unwrap();
-        refused(&format!("--resume {} --no-tune", resumed.display()), 1, "not finite");
+        refused(&format!("--resume {} --no-tune --no-self-test", resumed.display()), 1, "not finite");
         assert!(weights(&whole) == weights(&resumed));
         assert_eq!(rows(&whole), rows(&resumed));
     }

@@ -1,0 +1,252 @@
+//! The cases of one training: each of its kernels as this training builds it, and its step in lockstep with
+//! the reference. They are few and small, so that a device can be tried with them before it is trusted.
+
+use crate::cases::convolution::weight_gradient_case;
+use crate::cases::convolution::{Pooled, adjoint_case, adjoint_split_case, conv_case, norm_case};
+use crate::cases::gradients::{Below, Of};
+use crate::cases::layers::{Input, Kind};
+use crate::cases::optimiser::BadPlace;
+use crate::cases::{Case, bias, network, optimiser, physics, res_block, step};
+use crate::gpu::Shape;
+use crate::model::unet::{Conv, Input as Source, Node};
+use crate::model::{Activation, DType, HeatEquation, StepSpec, UNet, UNetConfig};
+use std::collections::BTreeSet;
+
+/// Samples at once, wherever the number changes no kernel.
+const SAMPLES: usize = 2;
+
+/// Cells along each side that make a layer's tiles those of any larger layer.
+const SIDE: usize = 32;
+
+/// The cases of steps as `spec` says, those of single kernels first. Batches, large layers and wide networks
+/// are cut to what makes the same kernels; physics keeps its grid.
+pub fn of_step(spec: &StepSpec) -> Vec<Case> {
+    let small = representative(spec);
+    let mut cases = physics_cases(spec);
+    for conv in 0..small.net.convs.len() {
+        cases.extend(convolution_cases(&small, conv));
+    }
+    cases.extend(stages(&small));
+    let infinite = (BadPlace::Gradients, f32::INFINITY);
+    cases.extend([None, Some(infinite)].map(optimiser::adam_case));
+    cases.extend(step::lockstep(&small));
+    let mut known = BTreeSet::new();
+    cases.retain(|case| known.insert((case.name.clone(), case.shape.clone())));
+    cases
+}
+
+/// A training with the same kernels, but for those of physics, that a CPU does in no time.
+fn representative(spec: &StepSpec) -> StepSpec {
+    /// More channels than in one block are one block and the rest.
+    const BLOCK: usize = 16;
+    let narrow = |&filters: &usize| if filters > 2 * BLOCK { BLOCK + filters % BLOCK } else { filters };
+    let config = &spec.net.config;
+    let filters: Vec<usize> = config.filters.iter().map(narrow).collect();
+    let coarsest = filters.len() - 1;
+    let shorter = |mut side: usize| {
+        while side > 2 * SIDE && side >> coarsest > SIDE / 2 {
+            side /= 2;
+        }
+        side
+    };
+    let HeatEquation { nx, ny, amount } = spec.heat;
+    StepSpec {
+        net: UNet::new(&UNetConfig { filters, ..config.clone() }),
+        heat: HeatEquation { nx: shorter(nx), ny: shorter(ny), amount },
+        samples_at_once: SAMPLES,
+        micro_batches: spec.micro_batches.min(2),
+        longest_submission: None,
+        ..spec.clone()
+    }
+}
+
+fn physics_cases(spec: &StepSpec) -> Vec<Case> {
+    let (HeatEquation { nx, ny, amount }, precision) = (spec.heat, spec.physics);
+    // Observations are made in 64 bits where the device has them, whatever the training signal is made in.
+    let mut cases = vec![
+        physics::rasterise_case(SAMPLES, nx, ny, DType::F32),
+        physics::rasterise_case(SAMPLES, nx, ny, DType::F64),
+        physics::diffuse_case(SAMPLES, nx, ny, amount, DType::F32, DType::F32),
+        physics::diffuse_case(SAMPLES, nx, ny, amount, DType::F64, DType::F32),
+        physics::signal_case(SAMPLES, nx, ny, amount, spec.objective, precision),
+        physics::mean_shift_case(SAMPLES, nx, ny),
+        physics::mean_shift_backward_case(SAMPLES, nx, ny, spec.objective.method),
+        physics::narrow_case(SAMPLES * nx * ny),
+    ];
+    if spec.objective.noise > 0.0 {
+        cases.push(physics::add_noise_case(SAMPLES * nx * ny, precision));
+    }
+    cases
+}
+
+/// What there is beside the convolutions.
+fn stages(spec: &StepSpec) -> Vec<Case> {
+    let (net, storage) = (&spec.net, spec.activations);
+    let shape = Shape { batch: SAMPLES, nx: SIDE / 2, ny: SIDE };
+    let mut cases =
+        vec![network::conv1x1_case(shape, storage), network::conv1x1_backward_case(shape, storage)];
+    if net.config.batch_norm {
+        cases.push(norm_case(shape, 12, 10.0, 1.0));
+    } else {
+        cases.extend([bias::forward_case(), bias::backward_case(5, None, true)]);
+    }
+    if net.config.levels() > 1 {
+        cases.push(network::upsample_case(shape, storage));
+    }
+    if spec.micro_batches > 1 || !net.blocks.is_empty() {
+        cases.push(res_block::add_gradient_case(shape, storage));
+    }
+    if net.blocks.is_empty() {
+        return cases;
+    }
+    cases.extend([
+        res_block::sum_case(shape, net.config.activation, storage),
+        res_block::max_pool_case(shape, storage),
+        res_block::max_pool_backward_case(shape, storage),
+        res_block::output_gradient_case(shape, storage),
+    ]);
+    let added = net.convs.iter().enumerate().filter(|(i, _)| net.blocks.iter().any(|block| block.adds(*i)));
+    cases.extend(added.map(|(_, conv)| res_block::activation_backward_case(shape, conv.activation, storage)));
+    cases
+}
+
+/// Convolution `i`, forward and backward.
+fn convolution_cases(spec: &StepSpec, i: usize) -> Vec<Case> {
+    let (net, storage, padding) = (&spec.net, spec.activations, spec.net.config.padding);
+    let conv = &net.convs[i];
+    let side = |cells: usize| (cells >> conv.level).min(SIDE);
+    let shape = Shape { batch: SAMPLES, nx: side(spec.heat.nx), ny: side(spec.heat.ny) };
+    let read = Read::by(net, conv);
+    let input = Input { activation: read.activation, ..Input::new(read.kind, read.channels, shape, storage) };
+    let is_pooled = net.convs.iter().any(|other| other.input == Source::Pool(i));
+    let is_last = net.nodes.last() == Some(&Node::Conv(i));
+    let pooled = match &conv.norm {
+        _ if !is_pooled => Pooled::No,
+        Some(_) => Pooled::ByGamma,
+        None => Pooled::ByZ,
+    };
+    let of = match () {
+        () if is_pooled => Of::Pooled,
+        () if is_last => Of::Output,
+        () => Of::Stored,
+    };
+    let mut cases = vec![
+        conv_case(input.clone(), conv.c_out, padding, pooled),
+        weight_gradient_case(input, conv.c_out, padding, of),
+    ];
+    let below = Below { activation: read.activation, ..Below::new(shape, read.channels[0], storage) };
+    cases.extend(match read.kind {
+        Kind::Plain => None,
+        Kind::Activation => Some(adjoint_case(below, conv.c_out, padding, of)),
+        Kind::SkipUp => Some(adjoint_split_case(below, conv.c_in, conv.c_out, padding)),
+    });
+    cases
+}
+
+/// What a convolution reads.
+struct Read {
+    kind: Kind,
+    channels: [usize; 2],
+    activation: Activation,
+}
+
+impl Read {
+    fn by(net: &UNet, conv: &Conv) -> Self {
+        let (c_in, relu) = (conv.c_in, Activation::Relu);
+        let (kind, channels, activation) = match conv.input {
+            Source::Field => (Kind::Plain, [c_in, 0], relu),
+            Source::Activation(j) | Source::Pool(j) => (Kind::Activation, [c_in, 0], net.convs[j].activation),
+            Source::SkipUp { skip, low } => {
+                (Kind::SkipUp, [skip, low].map(|j| net.convs[j].c_out), net.convs[skip].activation)
+            }
+            // Sums have no activation behind them.
+            Source::Block(b) => match net.blocks[b].input {
+                Source::Pool(_) => (Kind::Activation, [c_in, 0], Activation::Identity),
+                Source::SkipUp { skip, low } => {
+                    (Kind::SkipUp, [skip, low].map(|j| net.blocks[j].c_out), Activation::Identity)
+                }
+                Source::Field | Source::Activation(_) | Source::Block(_) => (Kind::Plain, [c_in, 0], relu),
+            },
+        };
+        Self { kind, channels, activation }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::{adapters, block_on};
+    use crate::gpu::{Checks, Gpu, Step};
+    use crate::model::unet::init::State;
+    use crate::model::{Method, Objective, Padding};
+    use std::sync::Arc;
+
+    fn trainings() -> Vec<StepSpec> {
+        let spec = |config: UNetConfig, objective: Objective, nx, ny| {
+            StepSpec::new(&UNet::new(&config), &HeatEquation { nx, ny, amount: 8.0 }, objective, 3)
+        };
+        let usual = UNetConfig::default();
+        let narrow = UNetConfig { filters: vec![8, 16, 24], ..usual.clone() };
+        let zero = UNetConfig { padding: Padding::Zero, batch_norm: false, ..narrow.clone() };
+        let silu = UNetConfig { activation: Activation::Silu, ..narrow.clone() };
+        let residual = UNetConfig { res_blocks: true, filters: vec![8, 8, 16], ..silu.clone() };
+        let wide = UNetConfig { filters: vec![40, 72], ..usual.clone() };
+        let noisy = Objective { noise: 1e-2, ..Method::Sip.into() };
+        vec![
+            spec(usual, Method::Sip.into(), 64, 64),
+            spec(zero, Method::Gd.into(), 32, 128),
+            StepSpec { activations: DType::F16, ..spec(silu, Method::Supervised.into(), 16, 32) },
+            spec(residual, noisy, 32, 32),
+            StepSpec { micro_batches: 2, ..spec(wide, Method::Sip.into(), 256, 128) },
+            spec(UNetConfig { filters: vec![8], ..narrow }, Method::Gd.into(), 8, 8),
+        ]
+    }
+
+    /// The cases of single kernels ask for every kernel of the step, and all of them pass.
+    #[test]
+    fn no_kernel_of_a_step_is_left_out() {
+        let adapter = adapters().into_iter().next().expect(crate::engine::device::NO_ADAPTER);
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
+        for spec in trainings() {
+            let start = State::new(&spec.net, 0);
+            gpu.take_asked();
+            Step::new(&gpu, &spec, &start).unwrap();
+            let mut wanted = gpu.take_asked().kernels;
+            for case in of_step(&spec) {
+                let error = case.error(&gpu, false).unwrap();
+                let (name, shape, allowed) = (&case.name, &case.shape, case.tolerance);
+                assert!(case.passes(error), "{name} {shape}: {error:.1e} and not {allowed:.0e}");
+                let asked = gpu.take_asked().kernels;
+                if !case.is_step() {
+                    wanted.retain(|kernel| !asked.contains(kernel));
+                }
+            }
+            assert!(wanted.is_empty(), "{}: {wanted:?}", spec.net.config);
+        }
+    }
+
+    /// Whatever kernel of a step writes nothing, a case fails.
+    #[test]
+    fn every_wrong_kernel_is_noticed() {
+        let adapter = adapters().into_iter().next().expect(crate::engine::device::NO_ADAPTER);
+        let open = || Arc::new(block_on(Gpu::open(&adapter, Checks::Trusted)).unwrap());
+        let (sound, spec) = (open(), trainings().remove(0));
+        let cases = of_step(&spec);
+        let asks = |case: &Case| {
+            sound.take_asked();
+            case.error(&sound, false).unwrap();
+            sound.take_asked().kernels
+        };
+        let asked: Vec<BTreeSet<String>> = cases.iter().map(asks).collect();
+        let kernels: BTreeSet<&String> = asked.iter().flatten().collect();
+        assert!(kernels.len() > 30, "{kernels:?}");
+        for kernel in kernels {
+            let spoiled = open();
+            spoiled.inject(&format!("wrong {kernel}"));
+            let with = cases.iter().zip(&asked).filter(|(_, asked)| asked.contains(kernel));
+            let is_noticed =
+                with.map(|(case, _)| case).any(|case| !case.passes(case.error(&spoiled, false).unwrap()));
+            assert!(is_noticed, "{kernel}");
+        }
+    }
+}
