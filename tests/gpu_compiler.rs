@@ -6,16 +6,17 @@
 #![cfg(target_os = "linux")]
 #![allow(unsafe_code)]
 
+#[path = "support/kernels.rs"]
+mod kernels;
+
+use crate::kernels::default_step;
 use ash::vk;
-use naga::back::spv;
-use naga::proc::{BoundsCheckPolicies, BoundsCheckPolicy};
 use std::collections::BTreeMap;
 use std::ffi::CStr;
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use unheat::gpu::runtime::spec::validate;
-use unheat::gpu::{Checks, Gpu, KernelSpec, Step};
-use unheat::model::unet::init::State;
-use unheat::model::{DType, HeatEquation, Method, StepSpec, UNet, UNetConfig};
+use unheat::gpu::runtime::translation;
+use unheat::gpu::{Checks, KernelSpec};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.
 const USUAL_FAMILY: &str = "NAVI21";
@@ -53,7 +54,7 @@ impl Compiled {
 }
 
 /// The kernels of the default training step, compiled; none where there is no RADV.
-fn kernels() -> Option<&'static [Compiled]> {
+fn compiled() -> Option<&'static [Compiled]> {
     static KERNELS: LazyLock<Option<Vec<Compiled>>> = LazyLock::new(|| {
         let family = std::env::var("RADV_FORCE_FAMILY").unwrap_or_else(|_| USUAL_FAMILY.to_owned());
         // SAFETY: the other tests wait for this value, so that no other thread reads the environment.
@@ -66,62 +67,14 @@ fn kernels() -> Option<&'static [Compiled]> {
             );
             return None;
         };
-        Some(specs().iter().map(|spec| compiler.compile(spec)).collect())
+        Some(default_step().iter().map(|spec| compiler.compile(spec)).collect())
     });
     KERNELS.as_deref()
 }
 
-/// With the variants that are usual on a GPU, and with the direct ones.
-fn specs() -> Vec<KernelSpec> {
-    use wgpu::DeviceType::{Cpu, DiscreteGpu};
-    let mut specs = BTreeMap::new();
-    for device_type in [DiscreteGpu, Cpu] {
-        for spec in specs_on(device_type) {
-            specs.insert((spec.name.clone(), spec.subgroups(), spec.source().unwrap()), spec);
-        }
-    }
-    specs.into_values().collect()
-}
-
-fn specs_on(device_type: wgpu::DeviceType) -> Vec<KernelSpec> {
-    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP,
-        ..Default::default()
-    });
-    let info = wgpu::AdapterInfo {
-        device_type,
-        subgroup_min_size: 8,
-        subgroup_max_size: 8,
-        ..device.adapter_info()
-    };
-    let gpu = Arc::new(Gpu::from_device(device, queue, info, Checks::Trusted));
-    let net = UNet::new(&UNetConfig::default());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
-    let start = State::new(&net, 0);
-    for storage in [DType::F32, DType::F16] {
-        let spec = StepSpec { activations: storage, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
-        Step::new(&gpu, &spec, &start).unwrap();
-    }
-    gpu.kernel_specs()
-}
-
 /// SPIR-V and the bindings by group, as wgpu has them for a trusted shader.
 fn spirv(spec: &KernelSpec) -> (Vec<u32>, Vec<Vec<vk::DescriptorSetLayoutBinding<'static>>>) {
-    let (module, info) = validate(spec).unwrap();
-    let unchecked = BoundsCheckPolicy::Unchecked;
-    let options = spv::Options {
-        lang_version: (1, 3),
-        flags: spv::WriterFlags::empty(),
-        bounds_check_policies: BoundsCheckPolicies {
-            index: unchecked,
-            buffer: unchecked,
-            image_load: unchecked,
-            binding_array: unchecked,
-        },
-        zero_initialize_workgroup_memory: spv::ZeroInitializeWorkgroupMemoryMode::None,
-        force_loop_bounding: false,
-        ..Default::default()
-    };
+    let (module, _) = validate(spec).unwrap();
     let mut groups = vec![Vec::new(); 4];
     for (_, variable) in module.global_variables.iter() {
         let Some(binding) = &variable.binding else { continue };
@@ -137,7 +90,7 @@ fn spirv(spec: &KernelSpec) -> (Vec<u32>, Vec<Vec<vk::DescriptorSetLayoutBinding
                 .stage_flags(vk::ShaderStageFlags::COMPUTE),
         );
     }
-    (spv::write_vec(&module, &info, &options, None).unwrap(), groups)
+    (translation::spirv(spec, Checks::Trusted, (1, 3)).unwrap(), groups)
 }
 
 /// RADV for a GPU that is not there.
@@ -271,7 +224,7 @@ fn blocks(assembly: &str) -> Vec<Block> {
 
 #[test]
 fn nothing_is_spilled() {
-    let Some(kernels) = kernels() else { return };
+    let Some(kernels) = compiled() else { return };
     assert!(kernels.len() > 50, "only {} kernels", kernels.len());
     println!("{:62} registers  waves  multiply-adds  in flight", "kernel");
     for kernel in kernels {
@@ -294,7 +247,7 @@ fn nothing_is_spilled() {
 /// everything, what makes the input and hands values round too.
 #[test]
 fn convolutions_multiply_and_add() {
-    for kernel in kernels().into_iter().flatten().filter(|kernel| kernel.is_convolution()) {
+    for kernel in compiled().into_iter().flatten().filter(|kernel| kernel.is_convolution()) {
         let hot = kernel.hot();
         let least = match (kernel.name.contains("weight_gradient"), kernel.is_direct) {
             (true, false) => 80,
@@ -318,7 +271,7 @@ fn convolutions_multiply_and_add() {
 fn many_loads_are_in_flight() {
     /// What adds up much in few invocations; convolutions fill tiles.
     const OTHERS: [&str; 5] = ["conv1x1", "upsample_backward", "batch_norm", "sum_rows", "residual_energy"];
-    let Some(kernels) = kernels() else { return };
+    let Some(kernels) = compiled() else { return };
     for other in OTHERS {
         assert!(kernels.iter().any(|kernel| kernel.name.starts_with(other)), "no kernel is called {other}");
     }

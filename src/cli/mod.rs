@@ -17,6 +17,7 @@ mod mistakes;
 mod outcome;
 mod reconstruct;
 mod restore;
+mod shaders;
 mod terminal;
 mod train;
 
@@ -58,6 +59,9 @@ enum Command {
     Invert(invert::Arguments),
     /// Undo diffusion without a network, by a classical method: damped inverse, Tikhonov, Richardson-Lucy
     Restore(restore::Arguments),
+    /// Write the shaders that a training step and inference run, in WGSL or as a driver gets them
+    #[command(mut_arg("device", shaders::device_flag))]
+    Shaders(shaders::Arguments),
     /// Print the completions of a shell, to be saved where it looks for them
     Completions(completions::Arguments),
     /// Write the manual pages, one per command
@@ -87,6 +91,7 @@ pub fn main() -> ExitCode {
         Command::Diffuse(arguments) => diffuse::run(arguments),
         Command::Invert(arguments) => invert::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
+        Command::Shaders(arguments) => shaders::run(arguments),
         Command::Completions(arguments) => completions::run(arguments, command()),
         Command::Man(arguments) => man::run(arguments, command()),
     };

@@ -23,6 +23,11 @@ pub fn create(
     method: &str,
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
+    let fill = |folder: &Path| {
+        let lock = folder.join(LOCK);
+        File::create(&lock).map_err(Error::io(&lock, "cannot create"))?;
+        fill(folder)
+    };
     match requested {
         Some(path) => create_new(path, fill),
         None => create_numbered(Path::new("runs"), method, fill),
@@ -70,7 +75,12 @@ pub fn lock(folder: &Path) -> Result<Lock> {
     Ok(Lock { _file: file })
 }
 
-fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+/// Creates a folder that is no run's, as [`create`] does. `fill` must put something into it: a rename would
+/// replace an empty folder of another process.
+///
+/// # Errors
+/// Those of [`create`].
+pub fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     check_new(path)?;
     let parent = atomic::folder_of(path);
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
@@ -99,9 +109,6 @@ fn create_numbered(parent: &Path, method: &str, fill: impl FnOnce(&Path) -> Resu
 fn filled(parent: &Path, path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Unfinished> {
     let hidden = Unfinished::new(parent, fs::create_dir);
     let (hidden, ()) = hidden.map_err(Error::io(path, "cannot create the folder"))?;
-    // Never empty: a rename would replace an empty folder of another process.
-    let lock = hidden.path().join(LOCK);
-    File::create(&lock).map_err(Error::io(&lock, "cannot create"))?;
     fill(hidden.path())?;
     Ok(hidden)
 }

@@ -76,7 +76,7 @@ impl Args for StepSettings {
 
 impl FromArgMatches for StepSettings {
     /// Clap's derive wants matches that know all flags, so those that are given are parsed again as one of
-    /// them.
+    /// them, and so are the command's own defaults.
     fn from_arg_matches(matches: &ArgMatches) -> std::result::Result<Self, Error> {
         let line = step_flags().flat_map(|flag| words(&flag, matches));
         let all = Command::new("settings").no_binary_name(true).args(flags()).try_get_matches_from(line)?;
@@ -89,14 +89,11 @@ impl FromArgMatches for StepSettings {
     }
 }
 
-/// The words of a command line that give this flag what it has in `matches`; none if it is not given there.
+/// The words of a command line that give this flag what it has in `matches`; none if it has nothing there.
 fn words(flag: &Arg, matches: &ArgMatches) -> Vec<OsString> {
     let (name, long) = (flag.get_id().as_str(), flag.get_long().expect("settings have long flags"));
-    if !is_given(name, matches) {
-        return Vec::new();
-    }
     if !flag.get_action().takes_values() {
-        return vec![format!("--{long}").into()];
+        return is_given(name, matches).then(|| format!("--{long}").into()).into_iter().collect();
     }
     let values = matches.get_raw(name).into_iter().flatten();
     values
@@ -184,7 +181,13 @@ mod tests {
         let line =
             "--batch 3 --filters 8,16 --levels 2 --res-blocks --batch-norm off --method gd --physics f64";
         assert_eq!(of_step(line), parsed(line).config);
-        let command = StepSettings::augment_args(Command::new("test").no_binary_name(true));
-        assert!(command.try_get_matches_from(["--lr", "1"]).is_err());
+        let command = || StepSettings::augment_args(Command::new("test").no_binary_name(true));
+        assert!(command().try_get_matches_from(["--lr", "1"]).is_err());
+        // A command can have another default for a flag.
+        let changed = command().mut_arg("batch", |batch| batch.default_value("7"));
+        let none: [&str; 0] = [];
+        let matches = changed.try_get_matches_from(none).unwrap();
+        let config = StepSettings::from_arg_matches(&matches).unwrap().config;
+        assert_eq!(config, TrainConfig { batch: 7, ..TrainConfig::default() });
     }
 }

@@ -8,7 +8,7 @@ use unheat::io::arrays::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 66] = [
+const WRONG: [(&str, i32, &str); 71] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -21,6 +21,11 @@ const WRONG: [(&str, i32, &str); 66] = [
     ("devices --json", 2, "Usage: unheat devices"),
     ("completions tcsh", 2, "bash, elvish, fish"),
     ("man", 2, "<DIR>"),
+    ("shaders", 2, "--output <DIR>"),
+    ("shaders --format glsl -o new", 2, "wgsl, spirv, msl, hlsl"),
+    ("shaders --device cpu -o new", 2, "leave --device out"),
+    ("shaders --size 60x60 -o new", 2, "32 or 64 would do for 60"),
+    ("shaders -o taken", 2, "taken exists already; name a new folder"),
     // Numbers and choices.
     ("train --size 60", 2, "write it like 64x64"),
     ("train --size 64", 2, "write it like 64x64"),
@@ -159,7 +164,7 @@ fn every_command_gets_a_manual_page() {
     let output = unheat(room.path(), "man new/man1");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let pages = names(&room.path().join("new/man1"));
-    for page in ["unheat.1", "unheat-train.1", "unheat-compare.1", "unheat-man.1"] {
+    for page in ["unheat.1", "unheat-train.1", "unheat-compare.1", "unheat-shaders.1"] {
         assert!(pages.iter().any(|name| name == page), "{page}: {pages:?}");
     }
     let page = std::fs::read_to_string(room.path().join("new/man1/unheat-train.1")).unwrap();

@@ -372,3 +372,44 @@ fn check_tries_what_was_tuned() {
     assert!(output.status.success() && table.contains("conv3x3/skipup"), "{table}{said}");
     assert!(cache.path().join("tuning.toml").exists(), "{said}");
 }
+
+/// Without a GPU: what `shaders` writes is whole, and named so that any system takes it.
+#[test]
+fn shaders_are_written_in_every_language() {
+    let root = tempdir().unwrap();
+    let written = |format: &str, more: &[&str]| -> Vec<(String, Vec<u8>)> {
+        let folder = root.path().join(format!("{format}{}", more.len()));
+        let output =
+            succeed(&[&["shaders", "--batch", "8", "--format", format, "-o", text(&folder)], more].concat());
+        let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
+        let files: Vec<_> = entries
+            .map(|path| {
+                (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())
+            })
+            .collect();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.starts_with(&format!("{} kernels in {format} are in ", files.len())), "{said}");
+        assert_eq!(said.lines().count(), 1);
+        assert!(
+            files
+                .iter()
+                .all(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)))
+        );
+        files
+    };
+    let starts = |files: &[(String, Vec<u8>)], ending: &str, start: &[u8]| {
+        files.len() > 25 && files.iter().all(|(name, text)| name.ends_with(ending) && text.starts_with(start))
+    };
+    assert!(starts(&written("wgsl", &[]), ".wgsl", b"const "));
+    assert!(starts(&written("spirv", &[]), ".spv", &0x0723_0203_u32.to_le_bytes()));
+    assert!(starts(&written("msl", &[]), ".metal", b"// language: metal2.1"));
+    assert!(starts(&written("hlsl", &[]), ".hlsl", b"// "));
+    let halves = written("hlsl", &["--activations", "f16"]);
+    let half = halves.iter().find(|(name, _)| name == "conv3x3-plain-moments-f16.hlsl").unwrap();
+    assert!(half.1.starts_with(b"// conv3x3/plain/moments/f16: cs_6_2\n"));
+    // As 64 bits are asked for, what runs on Vulkan alone is left out of the others.
+    let folder = root.path().join("wide");
+    let output =
+        succeed(&["shaders", "--physics", "f64", "--batch", "8", "--format", "msl", "-o", text(&folder)]);
+    assert!(String::from_utf8(output.stdout).unwrap().contains(" are left out: msl has no 64-bit floats"));
+}

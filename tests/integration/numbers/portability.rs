@@ -2,106 +2,23 @@
 //! ones through the first, those that store 16 bits through HLSL's of shader model 6.2) and within WebGPU's
 //! default limits. Needs no GPU: the steps are recorded on wgpu's stub device.
 
-use naga::back::{hlsl, msl, spv};
-use std::collections::BTreeMap;
+use crate::support::kernels::every_choice as specs;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
-use unheat::gpu::heat::inverse::Inverse;
-use unheat::gpu::probes::copy::copy;
-use unheat::gpu::probes::exp64::exp64;
-use unheat::gpu::probes::multiply_add::multiply_add;
+use unheat::gpu::Checks;
 use unheat::gpu::runtime::spec::validate;
-use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
-use unheat::model::unet::init::State;
-use unheat::model::{
-    Activation, DType, HeatEquation, Method, Objective, Padding, StepSpec, UNet, UNetConfig,
-};
-
-/// The kernels of training steps that differ in sizes, levels and widths.
-fn specs() -> &'static BTreeMap<String, KernelSpec> {
-    static SPECS: LazyLock<BTreeMap<String, KernelSpec>> = LazyLock::new(record);
-    &SPECS
-}
-
-fn record() -> BTreeMap<String, KernelSpec> {
-    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
-        required_features: wgpu::Features::SHADER_F64 | wgpu::Features::SHADER_F16 | wgpu::Features::SUBGROUP,
-        required_limits: wgpu::Limits { max_compute_workgroup_storage_size: 32 << 10, ..Default::default() },
-        ..Default::default()
-    });
-    // As a software adapter has them, whose usual variants are the direct kernels, and as a GPU.
-    let info = wgpu::AdapterInfo {
-        device_type: wgpu::DeviceType::Cpu,
-        subgroup_min_size: 8,
-        subgroup_max_size: 8,
-        ..device.adapter_info()
-    };
-    let on_gpu = wgpu::AdapterInfo { device_type: wgpu::DeviceType::DiscreteGpu, ..info.clone() };
-    let sizes = [
-        (vec![16; 4], 128, 64, 64),
-        (vec![8; 4], 2, 8, 16),
-        (vec![8, 16, 24], 3, 32, 128),
-        (vec![8], 1, 8, 8),
-        (vec![16; 4], 2, 32, 32),
-        (vec![64, 128], 1, 256, 512),
-        (vec![8; 6], 1, 1024, 2048),
-    ];
-    let mut specs = BTreeMap::new();
-    for (info, sizes) in [(info, &sizes[..3]), (on_gpu, &sizes[..])] {
-        let gpu = Gpu::from_device(device.clone(), queue.clone(), info, Checks::Checked);
-        specs.extend(record_on(&Arc::new(gpu), sizes));
-    }
-    specs
-}
-
-/// Channels by level, batch and cells.
-type Size = (Vec<usize>, usize, usize, usize);
-
-fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
-    for &(ref filters, batch, nx, ny) in sizes {
-        let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
-        use Activation::{Relu, Sigmoid, Silu, Tanh};
-        for (objective, padding, activation, batch_norm, res_blocks) in [
-            (Method::Sip.into(), Padding::Circular, Relu, true, false),
-            (Method::Gd.into(), Padding::Zero, Relu, false, false),
-            (Method::Supervised.into(), Padding::Circular, Silu, true, false),
-            (noisy(Method::Sip), Padding::Circular, Tanh, true, true),
-            (noisy(Method::Gd), Padding::Zero, Sigmoid, true, false),
-        ] {
-            let net = UNet::new(&UNetConfig {
-                filters: filters.clone(),
-                padding,
-                activation,
-                batch_norm,
-                res_blocks,
-            });
-            let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
-            let start = State::new(&net, 0);
-            let spec = StepSpec::new(&net, &heat, objective, batch);
-            let halves = StepSpec { activations: DType::F16, ..spec.clone() };
-            Step::new(gpu, &halves, &start).unwrap();
-            for precision in [DType::F32, DType::F64] {
-                Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
-                Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
-            }
-        }
-    }
-    let numbers = || gpu.tensor_in("numbers", 8, DType::F64).unwrap();
-    exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
-    let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
-    copy(&mut Recorder::new(gpu), &from, &to).unwrap();
-    multiply_add(&mut Recorder::new(gpu), &to, 8, 1).unwrap();
-    gpu.kernel_specs().into_iter().map(|spec| (spec.source().unwrap(), spec)).collect()
-}
+use unheat::gpu::runtime::translation::{Language, spirv};
+use unheat::model::DType;
 
 #[test]
 fn every_shader_passes_every_back_end() {
     let specs = specs();
     assert!(specs.len() > 80, "only {} kernels", specs.len());
     for spec in specs.values() {
-        let (module, info) = validate(spec).unwrap();
-        spv::write_vec(&module, &info, &spv::Options::default(), None)
-            .unwrap_or_else(|e| panic!("{} in SPIR-V: {e}", spec.name));
+        for checks in [Checks::Checked, Checks::Trusted] {
+            for language in Language::ALL.into_iter().filter(|language| language.has(spec)) {
+                language.write(spec, checks).unwrap();
+            }
+        }
         if spec.precision() == DType::F64 {
             continue; // Vulkan only
         }
@@ -113,21 +30,6 @@ fn every_shader_passes_every_back_end() {
             "{} is for adapters without 16 bits",
             spec.name
         );
-        // MSL 2.1 came with macOS 10.14, which is older than any Mac that wgpu's Metal back end accepts.
-        let options = msl::Options { lang_version: (2, 1), ..Default::default() };
-        msl::write_string(&module, &info, &options, &msl::PipelineOptions::default())
-            .unwrap_or_else(|e| panic!("{} in MSL: {e}", spec.name));
-        let mut text = String::new();
-        // 16-bit types came with shader model 6.2, subgroups with 6.0.
-        let shader_model = match (halves, spec.subgroups()) {
-            (true, _) => hlsl::ShaderModel::V6_2,
-            (false, true) => hlsl::ShaderModel::V6_0,
-            (false, false) => hlsl::ShaderModel::V5_1,
-        };
-        let options = hlsl::Options { shader_model, ..Default::default() };
-        hlsl::Writer::new(&mut text, &options, &hlsl::PipelineOptions::default())
-            .write(&module, &info, None)
-            .unwrap_or_else(|e| panic!("{} in HLSL: {e}", spec.name));
     }
 }
 
@@ -145,12 +47,14 @@ fn spirv_val_accepts_every_shader() {
     let folder = tempfile::tempdir().unwrap();
     let (specs, path) = (specs(), folder.path().join("kernel.spv"));
     // What wgpu asks naga for on the oldest Vulkan that has what it needs, and on the newest.
-    let targets = [((1, 3), "vulkan1.1"), ((1, 6), "vulkan1.3")];
+    let targets = [
+        ((1, 3), "vulkan1.1", Checks::Checked),
+        ((1, 6), "vulkan1.3", Checks::Checked),
+        ((1, 6), "vulkan1.3", Checks::Trusted),
+    ];
     for spec in specs.values() {
-        let (module, info) = validate(spec).unwrap();
-        for (lang_version, target) in targets {
-            let options = spv::Options { lang_version, ..Default::default() };
-            let words = spv::write_vec(&module, &info, &options, None).unwrap();
+        for (version, target, checks) in targets {
+            let words = spirv(spec, checks, version).unwrap();
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             std::fs::write(&path, bytes).unwrap();
             let validated = std::process::Command::new("spirv-val")

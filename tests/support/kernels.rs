@@ -1,0 +1,102 @@
+//! Sets of kernels, recorded on wgpu's stub device, for what reads or compiles them.
+#![allow(dead_code, unreachable_pub)] // every test binary uses its own part
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, LazyLock};
+use unheat::engine::kernels::{of_training_and_inference, sorted, stub};
+use unheat::gpu::heat::inverse::Inverse;
+use unheat::gpu::probes::copy::copy;
+use unheat::gpu::probes::exp64::exp64;
+use unheat::gpu::probes::multiply_add::multiply_add;
+use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
+use unheat::model::unet::init::State;
+use unheat::model::{
+    Activation, DType, HeatEquation, Method, Objective, Padding, StepSpec, UNet, UNetConfig,
+};
+use wgpu::DeviceType;
+
+/// Those of the default training step and of inference, stored in 32 and in 16 bits, with the variants that
+/// are usual on a GPU and with the direct ones, for devices with 64-bit floats and without.
+pub fn default_step() -> Vec<KernelSpec> {
+    let net = UNet::new(&UNetConfig::default());
+    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let start = State::new(&net, 0);
+    let mut specs = Vec::new();
+    for (device_type, with_f64) in [
+        (DeviceType::DiscreteGpu, true),
+        (DeviceType::DiscreteGpu, false),
+        (DeviceType::Cpu, true),
+        (DeviceType::Cpu, false),
+    ] {
+        let gpu = Arc::new(stub(device_type, with_f64, Checks::Trusted));
+        for activations in [DType::F32, DType::F16] {
+            let spec = StepSpec { activations, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
+            specs.extend(of_training_and_inference(&gpu, &spec, &start).unwrap());
+        }
+    }
+    sorted(specs).unwrap()
+}
+
+/// The kernels of training steps that differ in sizes, levels, widths and every choice, by their sources.
+pub fn every_choice() -> &'static BTreeMap<String, KernelSpec> {
+    static SPECS: LazyLock<BTreeMap<String, KernelSpec>> = LazyLock::new(record);
+    &SPECS
+}
+
+fn record() -> BTreeMap<String, KernelSpec> {
+    let sizes = [
+        (vec![16; 4], 128, 64, 64),
+        (vec![8; 4], 2, 8, 16),
+        (vec![8, 16, 24], 3, 32, 128),
+        (vec![8], 1, 8, 8),
+        (vec![16; 4], 2, 32, 32),
+        (vec![64, 128], 1, 256, 512),
+        (vec![8; 6], 1, 1024, 2048),
+    ];
+    let mut specs = BTreeMap::new();
+    // As a software adapter has them, whose usual variants are the direct kernels, and as a GPU.
+    for (device_type, sizes) in [(DeviceType::Cpu, &sizes[..3]), (DeviceType::DiscreteGpu, &sizes[..])] {
+        specs.extend(record_on(&Arc::new(stub(device_type, true, Checks::Checked)), sizes));
+    }
+    specs
+}
+
+/// Channels by level, batch and cells.
+type Size = (Vec<usize>, usize, usize, usize);
+
+fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
+    for &(ref filters, batch, nx, ny) in sizes {
+        let noisy = |method: Method| Objective { noise: 1e-3, ..method.into() };
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        for (objective, padding, activation, batch_norm, res_blocks) in [
+            (Method::Sip.into(), Padding::Circular, Relu, true, false),
+            (Method::Gd.into(), Padding::Zero, Relu, false, false),
+            (Method::Supervised.into(), Padding::Circular, Silu, true, false),
+            (noisy(Method::Sip), Padding::Circular, Tanh, true, true),
+            (noisy(Method::Gd), Padding::Zero, Sigmoid, true, false),
+        ] {
+            let net = UNet::new(&UNetConfig {
+                filters: filters.clone(),
+                padding,
+                activation,
+                batch_norm,
+                res_blocks,
+            });
+            let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
+            let start = State::new(&net, 0);
+            let spec = StepSpec::new(&net, &heat, objective, batch);
+            let halves = StepSpec { activations: DType::F16, ..spec.clone() };
+            Step::new(gpu, &halves, &start).unwrap();
+            for precision in [DType::F32, DType::F64] {
+                Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
+                Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
+            }
+        }
+    }
+    let numbers = || gpu.tensor_in("numbers", 8, DType::F64).unwrap();
+    exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
+    let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
+    copy(&mut Recorder::new(gpu), &from, &to).unwrap();
+    multiply_add(&mut Recorder::new(gpu), &to, 8, 1).unwrap();
+    gpu.kernel_specs().into_iter().map(|spec| (spec.source().unwrap(), spec)).collect()
+}
