@@ -80,7 +80,7 @@ impl Case {
     /// number of each output, to show that the comparison notices.
     pub fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
         let reference = (self.split)(self.reference.clone());
-        let mut outputs = (self.split)((self.run)(gpu)?);
+        let mut outputs = (self.split)(self.outputs(gpu)?);
         assert_eq!(outputs.len(), reference.len(), "{}: outputs and references differ in number", self.name);
         let mut worst = 0.0;
         for (output, reference) in outputs.iter_mut().zip(&reference) {
@@ -94,6 +94,14 @@ impl Case {
             }
         }
         Ok(worst)
+    }
+
+    /// What the GPU computes, compared with nothing.
+    ///
+    /// # Errors
+    /// Those of the stage.
+    pub fn outputs(&self, gpu: &Arc<Gpu>) -> Result<Vec<Vec<f64>>> {
+        (self.run)(gpu)
     }
 
     /// Divides the GPU's first `outputs` outputs by `scale`.

@@ -22,6 +22,9 @@ pub(super) fn run(_: Arguments) -> Outcome {
         print_line!("{index}: {}", info.name);
         print_line!("   kind             {:?} through {}", info.device_type, info.backend);
         print_line!("   driver           {} {}", info.driver, info.driver_info);
+        if let Some(compiler) = shader_compiler(info.backend, features) {
+            print_line!("   shader compiler  {compiler}");
+        }
         print_line!(
             "   f16 / f64        {} / {}",
             yes(wgpu::Features::SHADER_F16),
@@ -40,4 +43,36 @@ pub(super) fn run(_: Arguments) -> Outcome {
         print_line!("   invocations      {} per workgroup", limits.max_compute_invocations_per_workgroup);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Which of Microsoft's compilers DX12 uses on an adapter with these features, and how to get the other one.
+/// Where it is FXC, wgpu offers what shader model 5.1 has; every adapter that DXC compiles for has more.
+fn shader_compiler(backend: wgpu::Backend, features: wgpu::Features) -> Option<&'static str> {
+    use wgpu::Features;
+    /// What came with shader model 6.0, and with 6.2.
+    const NEWER: Features = Features::SUBGROUP.union(Features::SHADER_INT64).union(Features::SHADER_F16);
+    (backend == wgpu::Backend::Dx12).then(|| match features.intersects(NEWER) {
+        true => "DXC (WGPU_DX12_COMPILER=fxc for FXC)",
+        false => {
+            "FXC: no f16, no subgroups (for DXC put dxcompiler.dll beside unheat.exe or on PATH, and leave \
+             WGPU_DX12_COMPILER unset)"
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wgpu::{Backend, Features};
+
+    #[test]
+    fn the_compiler_of_dx12_shows_in_its_features() {
+        let said = |backend, features| shader_compiler(backend, features).map(|said| &said[..3]);
+        assert_eq!(said(Backend::Dx12, Features::TIMESTAMP_QUERY), Some("FXC"));
+        for newer in [Features::SUBGROUP, Features::SHADER_F16, Features::SHADER_INT64] {
+            assert_eq!(said(Backend::Dx12, newer | Features::TIMESTAMP_QUERY), Some("DXC"));
+            assert_eq!(said(Backend::Vulkan, newer), None);
+        }
+        assert_eq!(said(Backend::Metal, Features::SUBGROUP), None);
+    }
 }

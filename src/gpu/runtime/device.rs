@@ -23,6 +23,9 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1
     // asks for them.
     descriptor.flags = wgpu::InstanceFlags::empty().with_env();
+    // DX12 compiles with DXC where Windows finds dxcompiler.dll, else with FXC, which every Windows has but
+    // which knows no subgroups and no 16-bit floats. WGPU_DX12_COMPILER=fxc or dxc insists on one.
+    descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::Auto.with_env();
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
