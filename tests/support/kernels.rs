@@ -8,6 +8,7 @@ use unheat::gpu::heat::inverse::Inverse;
 use unheat::gpu::probes::copy::copy;
 use unheat::gpu::probes::exp64::exp64;
 use unheat::gpu::probes::multiply_add::multiply_add;
+use unheat::gpu::runtime::variants::{Key, Variant};
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::unet::init::State;
 use unheat::model::{
@@ -37,6 +38,44 @@ pub fn default_step() -> Vec<KernelSpec> {
     sorted(specs).unwrap()
 }
 
+/// Those of the case list, which `unheat check` runs; recorded for a GPU with 64-bit floats and for one
+/// without.
+pub fn case_list() -> Vec<KernelSpec> {
+    let mut specs = Vec::new();
+    for with_f64 in [true, false] {
+        let gpu = Arc::new(stub(DeviceType::DiscreteGpu, with_f64, Checks::Trusted));
+        for case in unheat::cases::all().iter().filter(|case| case.missing(&gpu).is_none()) {
+            case.outputs(&gpu).unwrap(); // zeros: the stub computes nothing
+        }
+        specs.extend(gpu.kernel_specs());
+    }
+    sorted(specs).unwrap()
+}
+
+/// The convolutions of the default step in every variant that tuning may choose.
+pub fn every_variant() -> Vec<KernelSpec> {
+    let net = UNet::new(&UNetConfig::default());
+    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let start = State::new(&net, 0);
+    let sides = [1, 2, 4, 8];
+    let tiled = sides.into_iter().flat_map(|patch| sides.map(|channels| Variant::Tiled { patch, channels }));
+    let gpu = Arc::new(stub(DeviceType::DiscreteGpu, false, Checks::Trusted));
+    let record = || {
+        for activations in [DType::F32, DType::F16] {
+            let spec = StepSpec { activations, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
+            Step::new(&gpu, &spec, &start).unwrap();
+        }
+    };
+    record();
+    let names: Vec<String> = gpu.kernel_specs().into_iter().map(|spec| spec.name).collect();
+    for variant in tiled.chain(sides.map(|patch| Variant::Direct { patch })) {
+        gpu.set_variants(names.iter().map(|name| (Key::of_all(name.clone()), variant)).collect());
+        record();
+    }
+    let specs = gpu.kernel_specs().into_iter().filter(|spec| spec.name.starts_with("conv3x3"));
+    sorted(specs.collect()).unwrap()
+}
+
 /// The kernels of training steps that differ in sizes, levels, widths and every choice, by their sources.
 pub fn every_choice() -> &'static BTreeMap<String, KernelSpec> {
     static SPECS: LazyLock<BTreeMap<String, KernelSpec>> = LazyLock::new(record);
@@ -55,8 +94,12 @@ fn record() -> BTreeMap<String, KernelSpec> {
     ];
     let mut specs = BTreeMap::new();
     // As a software adapter has them, whose usual variants are the direct kernels, and as a GPU.
-    for (device_type, sizes) in [(DeviceType::Cpu, &sizes[..3]), (DeviceType::DiscreteGpu, &sizes[..])] {
-        specs.extend(record_on(&Arc::new(stub(device_type, true, Checks::Checked)), sizes));
+    for (device_type, with_f64, sizes) in [
+        (DeviceType::Cpu, true, &sizes[..3]),
+        (DeviceType::DiscreteGpu, true, &sizes[..]),
+        (DeviceType::DiscreteGpu, false, &sizes[..2]),
+    ] {
+        specs.extend(record_on(&Arc::new(stub(device_type, with_f64, Checks::Checked)), sizes));
     }
     specs
 }
@@ -87,14 +130,16 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             let spec = StepSpec::new(&net, &heat, objective, batch);
             let halves = StepSpec { activations: DType::F16, ..spec.clone() };
             Step::new(gpu, &halves, &start).unwrap();
-            for precision in [DType::F32, DType::F64] {
+            for precision in [DType::F32, DType::F64].into_iter().filter(|&p| gpu.computes_in(p)) {
                 Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
                 Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();
             }
         }
     }
-    let numbers = || gpu.tensor_in("numbers", 8, DType::F64).unwrap();
-    exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
+    if gpu.computes_in(DType::F64) {
+        let numbers = || gpu.tensor_in("numbers", 8, DType::F64).unwrap();
+        exp64(&mut Recorder::new(gpu), &numbers(), &numbers(), 8).unwrap();
+    }
     let [from, to] = ["from", "to"].map(|label| gpu.tensor(label, 8).unwrap());
     copy(&mut Recorder::new(gpu), &from, &to).unwrap();
     multiply_add(&mut Recorder::new(gpu), &to, 8, 1).unwrap();

@@ -3,6 +3,7 @@
 mod cases;
 mod checksums;
 mod classic;
+mod compilers;
 mod determinism;
 mod golden_cpu;
 mod golden_physics;
