@@ -10,6 +10,8 @@ pub enum Feature {
     HalfActivations,
     /// Physics computed in 64 bits.
     DoublePhysics,
+    /// Dispatches timed by the device's own clock.
+    Timestamps,
 }
 
 impl fmt::Display for Feature {
@@ -17,6 +19,7 @@ impl fmt::Display for Feature {
         f.write_str(match self {
             Self::HalfActivations => "activations f16",
             Self::DoublePhysics => "physics f64",
+            Self::Timestamps => "timing by timestamps",
         })
     }
 }

@@ -6,6 +6,7 @@
 use crate::bench::ceilings;
 use crate::bench::measurement::{Kind, Measurement, Memory, Stage, StepTime};
 use crate::engine::{Device, Trainer};
+use crate::error::Feature;
 use crate::gpu::runtime::profiler::{self, median};
 use crate::gpu::runtime::recording::Description;
 use crate::gpu::{Gpu, MemoryUse, Step, Timing};
@@ -20,7 +21,7 @@ use std::time::Instant;
 pub struct Options {
     /// Steps to time; none: as many as take about three seconds.
     pub steps: Option<usize>,
-    /// How dispatches are timed; none: by timestamps where the adapter has them.
+    /// How dispatches are timed; none: by timestamps where the adapter has them and they can be believed.
     pub timing: Option<Timing>,
 }
 
@@ -79,11 +80,9 @@ pub fn measure(
             let rounds = options.steps.unwrap_or((SECONDS / (1e-3 * step.ms)) as usize).clamp(1, ROUNDS);
             let gpu_step = trainer.gpu_step().expect("the engine of a GPU has a step on it");
             step.encode_ms = Some(time_encoding(gpu, gpu_step));
-            let timing = options.timing.unwrap_or(match gpu.has_timestamps() {
-                true => Timing::Timestamps,
-                false => Timing::Submissions,
-            });
-            (Some(timing), time_dispatches(gpu, gpu_step, timing, rounds)?, memory(gpu))
+            let time = |timing| time_dispatches(gpu, gpu_step, timing, rounds);
+            let (timing, stages) = timed(options.timing, profiler::check(gpu), time, progress)?;
+            (Some(timing), stages, memory(gpu))
         }
         Device::Cpu => (None, cpu_stages(&plan.step.net, config, parts), Vec::new()),
     };
@@ -168,6 +167,26 @@ fn time_encoding(gpu: &Gpu, step: &Step) -> f64 {
     median(&mut (0..ENCODINGS).map(encode).collect::<Vec<_>>())
 }
 
+/// Times by the clock that is `wanted`: without a wish by timestamps, or by submissions where `timestamps`
+/// cannot be had or be believed, which `progress` is told. Says which clock it was.
+fn timed<T>(
+    wanted: Option<Timing>,
+    timestamps: Result<()>,
+    time: impl Fn(Timing) -> Result<T>,
+    progress: &mut dyn FnMut(&str),
+) -> Result<(Timing, T)> {
+    if let Some(timing) = wanted {
+        return Ok((timing, time(timing)?));
+    }
+    match timestamps.and_then(|()| time(Timing::Timestamps)) {
+        Err(Error::Unsupported { feature: Feature::Timestamps, why }) => {
+            progress(&format!("timing submissions instead, by the host's clock: as for timestamps, {why}"));
+            Ok((Timing::Submissions, time(Timing::Submissions)?))
+        }
+        other => Ok((Timing::Timestamps, other?)),
+    }
+}
+
 /// Every dispatch of a step with the median of its times.
 fn time_dispatches(gpu: &Gpu, step: &Step, timing: Timing, rounds: usize) -> Result<Vec<Stage>> {
     let parts = step.recordings();
@@ -215,4 +234,36 @@ fn cpu_stages(net: &UNet, config: &TrainConfig, seconds: [f64; 4]) -> Vec<Stage>
         bytes: 0,
     };
     parts.into_iter().zip(seconds).map(stage).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_not_believed_is_replaced_and_that_is_said() {
+        let fault = || Error::Unsupported { feature: Feature::Timestamps, why: "X has none".to_owned() };
+        let by_a_bad_clock = |timing| match timing {
+            Timing::Timestamps => Err(fault()),
+            Timing::Submissions => Ok("by the host"),
+        };
+        let by_a_good_clock = |timing: Timing| Ok(timing);
+        let mut said = Vec::new();
+        let mut tell = |text: &str| said.push(text.to_owned());
+
+        let (timing, times) = timed(None, Ok(()), by_a_bad_clock, &mut tell).unwrap();
+        assert_eq!((timing, times), (Timing::Submissions, "by the host"));
+        let (timing, times) = timed(None, Err(fault()), by_a_good_clock, &mut tell).unwrap();
+        assert_eq!((timing, times), (Timing::Submissions, Timing::Submissions));
+        let (timing, times) = timed(None, Ok(()), by_a_good_clock, &mut tell).unwrap();
+        assert_eq!((timing, times), (Timing::Timestamps, Timing::Timestamps));
+        // Who asks for a clock gets it or an error.
+        let wanted = Some(Timing::Timestamps);
+        let error = timed(wanted, Ok(()), by_a_bad_clock, &mut tell).unwrap_err().to_string();
+        assert_eq!(error, "timing by timestamps: X has none");
+        let lost = |_| -> Result<()> { Err(Error::Device("lost".to_owned())) };
+        assert_eq!(timed(None, Ok(()), lost, &mut tell).unwrap_err().to_string(), "lost");
+        assert_eq!(said.len(), 2);
+        assert!(said.iter().all(|text| text.contains("submissions instead") && text.contains("X has none")));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::bench::compare::{Change, Comparison};
 use crate::bench::measurement::{By, DispatchGroup, Kind, Measurement};
+use crate::gpu::Timing;
 use crate::train::TrainConfig;
 
 /// The table, then a summary of the step and its memory.
@@ -116,6 +117,13 @@ fn summary(measured: &Measurement) -> Vec<String> {
         work.push(format!("{} GB ({} GB/s)", giga(step.bytes), rate(step.bytes)));
     }
     lines.push(format!("work         {}, as declared", work.join(" and ")));
+    if let Some(timing) = measured.timing {
+        let how = match timing {
+            Timing::Timestamps => "by the device's clock (timestamps)",
+            Timing::Submissions => "by the host's clock, each alone in a submission (submissions)",
+        };
+        lines.push(format!("timing       of the dispatches: {how}"));
+    }
     if let Some(encode) = step.encode_ms {
         let (encode, dispatches) = (number(encode), step.dispatches);
         lines.push(format!("host         {encode} ms to encode the {dispatches} dispatches of a step"));

@@ -17,6 +17,12 @@ pub(super) fn advice(error: &Error) -> &'static str {
             "; use --device cpu or another device, or try another version of the driver (--no-self-test uses \
              it all the same)"
         }
+        Error::Unsupported { feature: Feature::Timestamps, .. } => {
+            "; use --timing submissions, or leave --timing out"
+        }
+        Error::Stopped { cause, .. } if matches!(**cause, Error::Device(_)) => {
+            ", on another device with --device auto, cpu or the name of one that `unheat devices` lists"
+        }
         _ => "",
     }
 }
@@ -24,31 +30,38 @@ pub(super) fn advice(error: &Error) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::ArgMatches;
 
-    fn parses(flags: &str) -> bool {
-        let words = ["unheat", "train"].into_iter().chain(flags.split(' '));
-        let parsed: Result<ArgMatches, _> = crate::cli::command().try_get_matches_from(words);
-        parsed.is_ok()
+    fn parses(command: &str, flags: &str) -> bool {
+        let words = ["unheat", command].into_iter().chain(flags.split(' '));
+        crate::cli::command().try_get_matches_from(words).is_ok()
     }
 
     /// Every flag that is named exists, with the value that is named.
     #[test]
     fn advised_flags_are_accepted() {
-        for (feature, flags) in [
-            (Feature::HalfActivations, "--activations f32"),
-            (Feature::DoublePhysics, "--physics f32"),
-            (Feature::DoublePhysics, "--device cpu"),
+        for (command, feature, flags) in [
+            ("train", Feature::HalfActivations, "--activations f32"),
+            ("train", Feature::DoublePhysics, "--physics f32"),
+            ("train", Feature::DoublePhysics, "--device cpu"),
+            ("bench", Feature::Timestamps, "--timing submissions"),
         ] {
             let error = Error::Unsupported { feature, why: "it has none".to_owned() };
             assert!(advice(&error).contains(flags), "{error}");
-            assert!(parses(flags), "{flags}");
+            assert!(parses(command, flags), "{flags}");
         }
         let advised = advice(&Error::Distrusted("wrong".to_owned()));
         for flags in ["--device cpu", "--no-self-test"] {
             assert!(advised.contains(flags), "{advised}");
-            assert!(parses(flags), "{flags}");
+            assert!(parses("train", flags), "{flags}");
         }
+        let lost = |cause| Error::Stopped { cause: Box::new(cause), folder: "runs/a".into() };
+        let text = lost(Error::Device("gone".to_owned()));
+        let text = format!("{text}{}", advice(&text));
+        assert!(text.contains("--resume runs/a, on another device with --device auto, cpu or"), "{text}");
+        for device in ["auto", "cpu", "name"] {
+            assert!(parses("train", &format!("--resume runs/a --device {device}")), "{device}");
+        }
+        assert_eq!(advice(&lost(Error::OutOfMemory("full".to_owned()))), "");
         assert_eq!(advice(&Error::usage("typo")), "");
     }
 }

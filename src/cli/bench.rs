@@ -7,6 +7,7 @@ use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;
+use crate::gpu::runtime::profiler;
 use crate::io::atomic;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
@@ -27,7 +28,8 @@ pub(super) struct Arguments {
     /// Steps to time [default: as many as take 3 seconds]
     #[arg(long)]
     steps: Option<usize>,
-    /// Time dispatches by the GPU's clock or by the host's [default: timestamps, where the adapter has them]
+    /// Time dispatches by the GPU's clock or by the host's [default: timestamps, where the adapter has
+    /// them and they can be believed]
     #[arg(long, value_enum)]
     timing: Option<Timing>,
     /// Print everything measured as JSON, for tools and for --compare
@@ -110,9 +112,7 @@ fn check(arguments: &Arguments, device: &Device) -> Result<()> {
         Device::Cpu if arguments.timing.is_some() => Err(Error::usage(
             "--timing is about dispatches, and the CPU engine has none; name an adapter with --device",
         )),
-        Device::Gpu(gpu) if matches!(arguments.timing, Some(Timing::Timestamps)) && !gpu.has_timestamps() => {
-            Err(Error::usage(format!("{} has no timestamps; use --timing submissions", gpu.name())))
-        }
+        Device::Gpu(gpu) if arguments.timing == Some(Timing::Timestamps) => profiler::check(gpu),
         _ => Ok(()),
     }
 }

@@ -11,14 +11,15 @@ const SMALL: [&str; 11] =
     ["bench", "--batch", "2", "--size", "16x16", "--levels", "2", "--filters", "8", "--steps", "2"];
 
 fn bench(arguments: &[&str]) -> Output {
+    command(arguments).output().unwrap()
+}
+
+fn command(arguments: &[&str]) -> Command {
     // A flag may be given once only.
     let rest = SMALL[1..].chunks(2).filter(|pair| !arguments.contains(&pair[0])).flatten();
-    Command::new(env!("CARGO_BIN_EXE_unheat"))
-        .args(["bench", "--no-tune"])
-        .args(rest)
-        .args(arguments)
-        .output()
-        .unwrap()
+    let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));
+    command.args(["bench", "--no-tune"]).args(rest).args(arguments);
+    command
 }
 
 #[track_caller]
@@ -105,6 +106,27 @@ fn the_json_of_a_gpu_is_complete_and_compares_with_itself() {
 fn dispatches_can_be_timed_by_the_host() {
     let table = succeed(&["--device", "0", "--timing", "submissions", "--by", "dispatch", "--method", "gd"]);
     assert!(table.lines().any(|line| line.starts_with("update adam adam")), "{table}");
+    assert!(table.contains("timing       of the dispatches: by the host's clock"), "{table}");
+}
+
+/// The least device that WebGPU allows has none.
+#[test]
+fn where_timestamps_are_missing_the_table_is_the_hosts_and_a_wish_for_them_an_error() {
+    let least = |more: &[&str]| {
+        let arguments = [&["--device", "0", "--physics", "f32"][..], more].concat();
+        command(&arguments).env("UNHEAT_LEAST_DEVICE", "1").output().unwrap()
+    };
+    let output = least(&["--json"]);
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("timing submissions instead"), "{said}");
+    let found: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(found["timing"], "submissions");
+
+    let output = least(&["--timing", "timestamps"]);
+    let said = complaints(&output);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said.len() == 1 && said[0].contains("has none; use --timing submissions"), "{said:?}");
+    assert!(output.stdout.is_empty());
 }
 
 #[test]
