@@ -65,7 +65,7 @@ impl Recovery {
             if self.failures >= LIMIT {
                 let step = self.step;
                 let what =
-                    format!("{error} ({LIMIT} failures after step {step}, each time on a fresh device)");
+                    format!("{error} ({LIMIT} failures after step {step}; opening it anew did not help)");
                 return Err(Error::Device(what));
             }
             thread::sleep(PAUSE * (self.failures - 1));

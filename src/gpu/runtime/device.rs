@@ -33,6 +33,18 @@ fn least_is_wanted() -> bool {
     std::env::var_os("UNHEAT_LEAST_DEVICE").is_some_and(|value| value == "1")
 }
 
+/// The places in `infos` of the adapters that may go on for the `lost` one: itself first, then others of the
+/// same model, back end and driver, which compute the same bits.
+fn successors(infos: &[wgpu::AdapterInfo], lost: &wgpu::AdapterInfo) -> Vec<usize> {
+    let is_like = |info: &wgpu::AdapterInfo| {
+        let there = wgpu::AdapterInfo { device_pci_bus_id: lost.device_pci_bus_id.clone(), ..info.clone() };
+        there == *lost
+    };
+    let mut alike: Vec<usize> = (0..infos.len()).filter(|&i| is_like(&infos[i])).collect();
+    alike.sort_by_key(|&i| infos[i] != *lost);
+    alike
+}
+
 /// An open device with its queue and the kernels built so far.
 pub struct Gpu {
     pub(crate) device: wgpu::Device,
@@ -102,18 +114,29 @@ impl Gpu {
     }
 
     /// Opens the same adapter once more, with the features, limits and variants of this device, which may be
-    /// lost.
+    /// lost; where it is gone or refuses, another one of the same model, back end and driver.
     ///
     /// # Errors
-    /// [`Error::Device`] when the adapter is gone or refuses.
+    /// [`Error::Device`] when there is none, or all refuse.
     pub async fn reopen(&self) -> Result<Self> {
-        let adapter = adapters().await.into_iter().find(|adapter| adapter.get_info() == self.info);
-        let adapter = adapter.ok_or_else(|| Error::Device(format!("{}: is there no more", self.name())))?;
-        let gpu =
-            Self::open_with(&adapter, self.checks, self.device.features(), self.device.limits()).await?;
-        gpu.set_variants(self.variants());
-        gpu.set_remedies(self.remedies());
-        Ok(gpu)
+        let adapters = adapters().await;
+        let infos: Vec<wgpu::AdapterInfo> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+        let mut refused = None;
+        for index in successors(&infos, &self.info) {
+            let (features, limits) = (self.device.features(), self.device.limits());
+            match Self::open_with(&adapters[index], self.checks, features, limits).await {
+                Ok(gpu) => {
+                    gpu.set_variants(self.variants());
+                    gpu.set_remedies(self.remedies());
+                    return Ok(gpu);
+                }
+                Err(error) => refused = refused.or(Some(error)),
+            }
+        }
+        Err(refused.unwrap_or_else(|| {
+            let what = "the device is gone, and there is no other one of its model and driver";
+            Error::Device(format!("{}: {what}", self.name()))
+        }))
     }
 
     /// Loses the device, as drivers do at the worst moment: whatever is submitted from here on fails.
@@ -309,5 +332,29 @@ impl Gpu {
             return Err(Error::Device(format!("{}: {failure}", self.name())));
         }
         outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lost_device_is_followed_by_itself_or_its_like() {
+        let card = |bus: &str| wgpu::AdapterInfo {
+            name: "card".to_owned(),
+            device_pci_bus_id: bus.to_owned(),
+            driver_info: "1".to_owned(),
+            ..wgpu::AdapterInfo::new(wgpu::DeviceType::DiscreteGpu, wgpu::Backend::Vulkan)
+        };
+        let others = [
+            wgpu::AdapterInfo { name: "other".to_owned(), ..card("3") },
+            wgpu::AdapterInfo { driver_info: "2".to_owned(), ..card("3") },
+            wgpu::AdapterInfo { backend: wgpu::Backend::Dx12, ..card("3") },
+        ];
+        assert_eq!(successors(&[card("1"), others[0].clone(), card("3")], &card("3")), [2, 0]);
+        assert_eq!(successors(&[others[1].clone(), card("2"), card("1")], &card("3")), [1, 2]);
+        assert!(successors(&others, &card("3")).is_empty());
+        assert!(successors(&[], &card("3")).is_empty());
     }
 }

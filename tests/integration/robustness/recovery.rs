@@ -71,10 +71,24 @@ fn saboteur(adapter: usize, steps: &[u64], relentless: bool) -> (Device, Saboteu
 }
 
 fn run(folder: &Path, adapter: usize, steps: &[u64], relentless: bool) -> (Result<()>, Saboteur) {
+    let (device, saboteur) = saboteur(adapter, steps, relentless);
+    run_on(&device, saboteur, folder)
+}
+
+fn run_on(device: &Device, mut saboteur: Saboteur, folder: &Path) -> (Result<()>, Saboteur) {
     let config = config();
-    let (device, mut saboteur) = saboteur(adapter, steps, relentless);
-    let outcome = train(&config, config.plan().unwrap(), &device, Some(folder), &mut saboteur);
+    let outcome = train(&config, config.plan().unwrap(), device, Some(folder), &mut saboteur);
     (outcome.map(drop), saboteur)
+}
+
+/// The first adapter's device under another identity, and who loses it at step 9.
+fn disguised(disguise: impl Fn(wgpu::AdapterInfo) -> wgpu::AdapterInfo) -> (Device, Saboteur) {
+    let adapter = &crate::support::adapters()[0];
+    let (device, queue) = block_on(adapter.request_device(&wgpu::DeviceDescriptor::default())).unwrap();
+    let info = disguise(adapter.get_info());
+    let gpu = Arc::new(Gpu::from_device(device, queue, info, unheat::gpu::Checks::default()));
+    let (_, saboteur) = saboteur(0, &[9], false);
+    (Device::Gpu(gpu.clone()), Saboteur { gpu, ..saboteur })
 }
 
 #[test]
@@ -122,6 +136,40 @@ fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
     let (config, plan) = (config(), run.plan(&config()).unwrap());
     resume(run, &config, plan, &device, &mut quiet).unwrap();
     assert_same(&whole, &broken);
+}
+
+/// A device that is gone for good: another one of its kind goes on with its run, byte for byte; where there
+/// is none, one line says so, and the run can be resumed elsewhere.
+#[test]
+fn a_device_that_is_gone_is_replaced_by_its_like_or_by_the_person() {
+    let root = tempdir().unwrap();
+    let [whole, moved, ended] = ["whole", "moved", "ended"].map(|name| root.path().join(name));
+    let (device, mut saboteur) = disguised(|info| info);
+    saboteur.steps.clear();
+    run_on(&device, saboteur, &whole).0.unwrap();
+
+    let in_another_slot = |info| wgpu::AdapterInfo { device_pci_bus_id: "0000:ff:1f.7".to_owned(), ..info };
+    let (device, saboteur) = disguised(in_another_slot);
+    let (outcome, saboteur) = run_on(&device, saboteur, &moved);
+    outcome.unwrap();
+    assert_eq!(saboteur.recovered.len(), 1);
+    let Device::Gpu(lost) = &device else { panic!("a GPU was opened") };
+    assert_ne!(saboteur.gpu.info(), lost.info(), "another card goes on");
+    assert_same(&whole, &moved);
+
+    let (device, saboteur) = disguised(|info| wgpu::AdapterInfo { name: "sold card".to_owned(), ..info });
+    let (outcome, saboteur) = run_on(&device, saboteur, &ended);
+    let text = outcome.unwrap_err().to_string();
+    for part in ["sold card: the device is gone", "3 failures after step", "--resume"] {
+        assert!(text.contains(part) && !text.contains('\n'), "{text}");
+    }
+    assert!(saboteur.recovered.is_empty(), "{:?}", saboteur.recovered);
+    let run = Resumed::open(&ended).unwrap();
+    let (device, mut quiet) = disguised(|info| info);
+    quiet.steps.clear();
+    let (config, plan) = (config(), run.plan(&config()).unwrap());
+    resume(run, &config, plan, &device, &mut quiet).unwrap();
+    assert_same(&whole, &ended);
 }
 
 /// A device that binds a megabyte at most refuses a batch, and the one that it names trains.
