@@ -7,13 +7,89 @@ use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Once};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use std::time::{Duration, Instant};
 
 /// How long to wait for a call back from a device that has nothing left to do. After that it never comes.
 const PATIENCE: Duration = Duration::from_secs(if cfg!(test) { 1 } else { 10 });
+
+/// The environment variable with the seconds that nothing may finish on a device that is waited for.
+pub const LIMIT_VARIABLE: &str = "UNHEAT_WAIT_LIMIT";
+
+/// How long nothing may finish on a device that is waited for.
+#[derive(Clone, Copy)]
+struct Limits {
+    /// Then a line says so.
+    told: Duration,
+    /// Then it is an error. No driver that watches over its device lets a submission run for so long; a
+    /// software adapter on few cores may need minutes for one.
+    longest: Duration,
+    /// The time between two looks at what has finished.
+    look: Duration,
+}
+
+impl Limits {
+    /// Those for a longest wait of `seconds`, or the usual ones.
+    fn new(seconds: Option<&str>) -> Result<Self> {
+        let longest = match seconds {
+            None => Duration::from_secs(30 * 60),
+            Some(text) => text
+                .parse()
+                .ok()
+                .filter(|seconds| *seconds > 0.0)
+                .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+                .ok_or_else(|| {
+                    Error::usage(format!("{LIMIT_VARIABLE} {text}: must be a number of seconds above 0"))
+                })?,
+        };
+        Ok(Self { told: Duration::from_secs(60), longest, look: Duration::from_secs(1).min(longest / 4) })
+    }
+
+    fn of_environment() -> Result<Self> {
+        let asked = std::env::var_os(LIMIT_VARIABLE);
+        Self::new(asked.as_deref().map(|text| text.to_string_lossy()).as_deref())
+    }
+}
+
+/// What to do after another look at a device.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    Wait,
+    Tell,
+    GiveUp,
+}
+
+/// Tells a device that is slow from one that hangs: on the latter nothing finishes.
+struct Patience {
+    limits: Limits,
+    /// Submissions that had finished at the last sign of life.
+    finished: u64,
+    since: Instant,
+    told: bool,
+}
+
+impl Patience {
+    fn new(limits: Limits, finished: u64, now: Instant) -> Self {
+        Self { limits, finished, since: now, told: false }
+    }
+
+    fn look(&mut self, finished: u64, now: Instant) -> Verdict {
+        if finished != self.finished {
+            *self = Self::new(self.limits, finished, now);
+        }
+        match now.duration_since(self.since) {
+            quiet if quiet >= self.limits.longest => Verdict::GiveUp,
+            quiet if quiet >= self.limits.told && !self.told => {
+                self.told = true;
+                Verdict::Tell
+            }
+            _ => Verdict::Wait,
+        }
+    }
+}
 
 /// Wakes a parked thread.
 struct Unpark(Thread);
@@ -53,14 +129,57 @@ impl Gpu {
     /// Waits for a future of what this device runs, such as `gpu.block_on(step.losses(true))`.
     ///
     /// # Errors
-    /// Those of `future`; [`Error::Device`] where the device is lost or has reported an error.
+    /// Those of `future`; [`Error::Device`] where the device is lost, has reported an error, or lets nothing
+    /// finish for half an hour ([`LIMIT_VARIABLE`] says otherwise, or [`Error::Usage`]).
     pub fn block_on<R>(&self, future: impl Future<Output = Result<R>>) -> Result<R> {
+        self.block_within(Limits::of_environment()?, future)
+    }
+
+    fn block_within<R>(&self, limits: Limits, future: impl Future<Output = Result<R>>) -> Result<R> {
+        let finished = || self.finished.load(Ordering::Relaxed);
+        let mut patience = Patience::new(limits, finished(), Instant::now());
+        let mut unfinished = None;
         drive(future, || {
-            let submission_index = self.awaited.lock().unwrap().take();
+            let submission_index = self.awaited.lock().unwrap().take().or(unfinished.take());
             let everything = submission_index.is_none();
-            self.poll(wgpu::PollType::Wait { submission_index, timeout: None })?;
-            if everything { self.expect_call() } else { Ok(()) }
+            unfinished = submission_index.clone();
+            if self.poll_as(wgpu::PollType::Wait { submission_index, timeout: Some(limits.look) })? {
+                unfinished = None;
+                return if everything { self.expect_call() } else { Ok(()) };
+            }
+            match patience.look(finished(), Instant::now()) {
+                Verdict::Wait => Ok(()),
+                Verdict::Tell => {
+                    self.tell_of_waiting(limits);
+                    Ok(())
+                }
+                Verdict::GiveUp => Err(self.given_up(limits)),
+            }
         })?
+    }
+
+    /// Once in a process: on a slow device every step would say it again.
+    fn tell_of_waiting(&self, limits: Limits) {
+        static TOLD: Once = Once::new();
+        TOLD.call_once(|| {
+            let (told, longest) = (limits.told.as_secs(), limits.longest.as_secs());
+            log::warn!(
+                "{}: no submission has finished for {told} s: it is slow, or it hangs; after {longest} s \
+                 that is an error ({LIMIT_VARIABLE}=SECONDS says otherwise); a second Ctrl-C ends at once",
+                self.name()
+            );
+        });
+    }
+
+    fn given_up(&self, limits: Limits) -> Error {
+        // A queue that is dropped waits for its device, without a limit: this one never is.
+        std::mem::forget(self.queue.clone());
+        let longest = limits.longest.as_secs_f64();
+        Error::Device(format!(
+            "{}: no submission has finished for {longest} s: the device hangs, or one takes longer; try a \
+             smaller batch, another device, or {LIMIT_VARIABLE}=SECONDS to wait longer",
+            self.name()
+        ))
     }
 
     /// Waits for the call back. It has come already, unless another thread that waits for the same device is
@@ -103,9 +222,10 @@ impl Gpu {
 mod tests {
     use super::*;
     use crate::engine::device::NO_ADAPTER;
-    use crate::gpu::probes::multiply_add::multiply_add;
+    use crate::gpu::probes::multiply_add::{MAX_ROUNDS, multiply_add};
     use crate::gpu::{Checks, Recorder};
     use crate::model::DType;
+    use std::sync::atomic::AtomicBool;
 
     fn gpus() -> Vec<Gpu> {
         let adapters = adapters();
@@ -119,7 +239,7 @@ mod tests {
 
     /// Polls again and again, as an event loop does, and never waits.
     fn looking_in<R>(gpu: &Gpu, future: impl Future<Output = Result<R>>) -> R {
-        drive(future, || gpu.poll(wgpu::PollType::Poll)).unwrap().unwrap()
+        drive(future, || gpu.poll()).unwrap().unwrap()
     }
 
     #[test]
@@ -186,6 +306,75 @@ mod tests {
             };
             // On a busy machine the second may have run before it is polled.
             assert!((0..20).any(is_first_alone), "{}", gpu.name());
+        }
+    }
+
+    /// Seconds of arithmetic on a processor, some milliseconds on a GPU.
+    fn busy(gpu: &Gpu) -> crate::gpu::runtime::submission::InFlight {
+        let sums = gpu.tensor("sums", 1 << 15).unwrap();
+        let mut recorder = Recorder::new(gpu);
+        let (times, rounds) = if gpu.is_software() { (1, MAX_ROUNDS / 4) } else { (64, MAX_ROUNDS) };
+        (0..times).for_each(|_| multiply_add(&mut recorder, &sums, 1 << 15, rounds).unwrap());
+        let mut encoder = gpu.device.create_command_encoder(&Default::default());
+        recorder.finish().encode(&mut encoder);
+        gpu.submit(encoder.finish())
+    }
+
+    #[test]
+    fn a_device_that_hangs_is_an_error_and_does_not_hang_who_drops_it() {
+        for gpu in gpus() {
+            let work = busy(&gpu);
+            let start = Instant::now();
+            let limits = Limits::new(Some("0.002")).unwrap();
+            let error = gpu.block_within(limits, gpu.has_run(work)).unwrap_err().to_string();
+            let given_up = start.elapsed();
+            assert!(error.starts_with(gpu.name()) && error.contains("finished for 0.002 s"), "{error}");
+            assert!(error.contains(LIMIT_VARIABLE) && !error.contains('\n'), "{error}");
+            // It was only busy, and runs to its end; waiting for that takes longer.
+            let queue = gpu.queue.clone();
+            let everything = Arc::new(AtomicBool::new(false));
+            let has_run = everything.clone();
+            queue.on_submitted_work_done(move || has_run.store(true, Ordering::Relaxed));
+            let device = gpu.device.clone();
+            drop((gpu, queue));
+            let dropped = start.elapsed();
+            device.poll(wgpu::PollType::wait_indefinitely()).unwrap();
+            assert!(everything.load(Ordering::Relaxed));
+            println!("given up after {given_up:?}, dropped {dropped:?}, done {:?}", start.elapsed());
+            assert!(start.elapsed() > 2 * dropped, "dropping waited");
+        }
+    }
+
+    #[test]
+    fn patience_is_renewed_by_whatever_finishes() {
+        let limits = Limits { longest: Duration::from_secs(100), ..Limits::new(None).unwrap() };
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut patience = Patience::new(limits, 7, start);
+        for (finished, seconds, expected) in [
+            (7, 59, Verdict::Wait),
+            (7, 60, Verdict::Tell),
+            (7, 99, Verdict::Wait), // told once
+            (8, 99, Verdict::Wait),
+            (8, 158, Verdict::Wait),
+            (8, 159, Verdict::Tell),
+            (9, 198, Verdict::Wait),
+            (9, 297, Verdict::Tell),
+            (9, 298, Verdict::GiveUp),
+        ] {
+            assert_eq!(patience.look(finished, at(seconds)), expected, "{finished} at {seconds}");
+        }
+    }
+
+    #[test]
+    fn the_limit_of_a_wait_is_a_number_of_seconds() {
+        let seconds = |text| Limits::new(text).map(|limits| limits.longest.as_secs_f64());
+        assert_eq!(seconds(None).unwrap(), 1800.0);
+        assert_eq!(seconds(Some("7200")).unwrap(), 7200.0);
+        assert_eq!(seconds(Some("0.5")).unwrap(), 0.5);
+        for wrong in ["", "0", "-1", "NaN", "inf", "1e300", "an hour", "60 s"] {
+            let error = seconds(Some(wrong)).unwrap_err().to_string();
+            assert!(error.contains("UNHEAT_WAIT_LIMIT") && error.contains("seconds"), "{wrong}: {error}");
         }
     }
 

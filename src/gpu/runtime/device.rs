@@ -10,6 +10,7 @@ use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::model::DType;
 use crate::{Error, Result};
 use std::collections::HashSet;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
@@ -58,6 +59,8 @@ pub struct Gpu {
     failure: Arc<Mutex<Option<String>>>,
     /// The submission that a future is waiting for, so that who blocks need not wait for later ones too.
     pub(crate) awaited: Mutex<Option<wgpu::SubmissionIndex>>,
+    /// Submissions that are known to have run, for telling a slow device from one that hangs.
+    pub(crate) finished: Arc<AtomicU64>,
 }
 
 impl Gpu {
@@ -169,6 +172,7 @@ impl Gpu {
             ledger: Arc::default(),
             failure,
             awaited: Mutex::default(),
+            finished: Arc::default(),
         }
     }
 
@@ -324,14 +328,23 @@ impl Gpu {
         checks::scoped(&self.device, self.name(), what, create)
     }
 
-    /// Lets finished work call back, and waits as `poll_type` says; here it is never asked to (`blocking.rs`
-    /// does). Returns the first error that no scope caught.
-    pub(crate) fn poll(&self, poll_type: wgpu::PollType) -> Result<()> {
+    /// Lets finished work call back. Returns the first error that no scope caught.
+    pub(crate) fn poll(&self) -> Result<()> {
+        self.poll_as(wgpu::PollType::Poll).map(drop)
+    }
+
+    /// As [`Gpu::poll`], and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).
+    /// Returns whether what was to be waited for has come in time.
+    pub(crate) fn poll_as(&self, poll_type: wgpu::PollType) -> Result<bool> {
         let outcome = self.device.poll(poll_type);
         if let Some(failure) = self.failure.lock().unwrap().as_ref() {
             return Err(Error::Device(format!("{}: {failure}", self.name())));
         }
-        outcome.map(drop).map_err(|e| Error::Device(format!("{}: {e}", self.name())))
+        match outcome {
+            Ok(_) => Ok(true),
+            Err(wgpu::PollError::Timeout) => Ok(false),
+            Err(error) => Err(Error::Device(format!("{}: {error}", self.name()))),
+        }
     }
 }
 

@@ -202,7 +202,7 @@ impl Gpu {
         let (sender, mapped) = one_shot();
         staging.map_async(wgpu::MapMode::Read, .., move |result| sender.send(result.is_ok()));
         let mapped = mapped.await;
-        self.poll(wgpu::PollType::Poll)?; // a lost device says why nothing could be mapped
+        self.poll()?; // a lost device says why nothing could be mapped
         if mapped != Some(true) {
             return Err(Error::Device(format!("{}: reading {label} back failed", self.name())));
         }

@@ -197,7 +197,7 @@ impl Step {
             self.gpu.finished().await?;
             self.in_flight.clear();
         } else {
-            self.gpu.poll(wgpu::PollType::Poll)?;
+            self.gpu.poll()?;
         }
         self.readback.arrived(&self.gpu)
     }

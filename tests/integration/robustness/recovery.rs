@@ -1,7 +1,7 @@
 //! A device that is lost in the middle of a run: it is opened anew, and the files are those of an unbroken
 //! run.
 
-use crate::support::runs::assert_same;
+use crate::support::runs::{SMALL, assert_same, command, said};
 use std::path::Path;
 use std::sync::Arc;
 use tempfile::tempdir;
@@ -170,6 +170,18 @@ fn a_device_that_is_gone_is_replaced_by_its_like_or_by_the_person() {
     let (config, plan) = (config(), run.plan(&config()).unwrap());
     resume(run, &config, plan, &device, &mut quiet).unwrap();
     assert_same(&whole, &ended);
+}
+
+#[test]
+fn a_limit_that_is_no_number_is_refused() {
+    let root = tempdir().unwrap();
+    let flags = format!("{SMALL} --device 0 --steps 3 -o {}", root.path().join("run").display());
+    let output = command(&flags).env("UNHEAT_WAIT_LIMIT", "an hour").output().unwrap();
+    let said = said(&output);
+    assert!(
+        !output.status.success() && said.contains("UNHEAT_WAIT_LIMIT an hour: must be a number"),
+        "{said}"
+    );
 }
 
 /// A device that binds a megabyte at most refuses a batch, and the one that it names trains.
