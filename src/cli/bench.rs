@@ -1,6 +1,7 @@
 //! `unheat bench`.
 
 use crate::bench::{self, By, Comparison, Measurement, Options, figure, table};
+use crate::cli::flags::device;
 use crate::cli::flags::settings::StepSettings;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
@@ -77,7 +78,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         atomic::check_target(path)?;
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();
-    let device = Device::open(&choice)?;
+    let device = device::open(&choice)?;
     check(&arguments, &device)?;
     note!("measuring {}", device.describe());
     arguments.tuning.find(&device, config, &plan)?;

@@ -1,5 +1,6 @@
 //! `unheat train`.
 
+use crate::cli::flags::device;
 use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::outcome::Outcome;
@@ -98,7 +99,7 @@ impl Arguments {
     /// Opens the device, finds its fastest variants, and tests whether it is right.
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
-        let device = Device::open(&choice)?;
+        let device = device::open(&choice)?;
         plan.check(&device)?; // what does not fit is refused before anything is said or measured
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(

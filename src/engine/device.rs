@@ -1,7 +1,8 @@
 //! Which device computes: a GPU, or the CPU engine.
 
-use crate::blocking::{adapters, block_on};
-use crate::gpu::{Checks, Gpu};
+use crate::blocking::adapters;
+use crate::engine::several;
+use crate::gpu::Gpu;
 use crate::{Error, Result};
 use std::convert::Infallible;
 use std::str::FromStr;
@@ -10,7 +11,8 @@ use std::sync::Arc;
 /// Which device is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChoice {
-    /// A real GPU if there is one, else the CPU engine.
+    /// A real GPU if there is one, else the CPU engine. Of several the first discrete one, unless another is
+    /// clearly faster.
     Auto,
     /// The CPU engine.
     Cpu,
@@ -46,19 +48,34 @@ impl Device {
     /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged
     /// and the CPU engine taken.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
-        let open = |adapter: &wgpu::Adapter| {
-            Ok(Self::Gpu(Arc::new(block_on(Gpu::open(adapter, Checks::default()))?)))
+        Self::open_with_reason(choice).map(|(device, _)| device)
+    }
+
+    /// As [`Device::open`]; where there were several GPUs to choose from, with a line that says which one was
+    /// taken and why.
+    pub fn open_with_reason(choice: &DeviceChoice) -> Result<(Self, Option<String>)> {
+        let opened = match choice {
+            DeviceChoice::Cpu => return Ok((Self::Cpu, None)),
+            DeviceChoice::Index(_) | DeviceChoice::Name(_) => several::open(&[&find(choice)?])?,
+            DeviceChoice::Auto => {
+                let adapters = adapters();
+                let infos: Vec<wgpu::AdapterInfo> = adapters.iter().map(wgpu::Adapter::get_info).collect();
+                let real: Vec<&wgpu::Adapter> =
+                    several::real(&infos).into_iter().map(|i| &adapters[i]).collect();
+                if real.is_empty() {
+                    return Ok((Self::Cpu, None));
+                }
+                match several::open(&real) {
+                    Ok(opened) => opened,
+                    Err(error) => {
+                        log::warn!("{error}; the CPU engine takes over");
+                        return Ok((Self::Cpu, None));
+                    }
+                }
+            }
         };
-        match choice {
-            DeviceChoice::Cpu => Ok(Self::Cpu),
-            DeviceChoice::Index(_) | DeviceChoice::Name(_) => open(&find(choice)?),
-            DeviceChoice::Auto => Ok(best(adapters()).map_or(Self::Cpu, |adapter| {
-                open(&adapter).unwrap_or_else(|error: Error| {
-                    log::warn!("{error}; the CPU engine takes over");
-                    Self::Cpu
-                })
-            })),
-        }
+        let (gpu, reason) = opened;
+        Ok((Self::Gpu(Arc::new(gpu)), reason))
     }
 
     /// One line that says what computes.
@@ -121,15 +138,3 @@ pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
 /// What to do where no adapter is found.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found; install the GPU's Vulkan driver, or a \
      software one (scripts/setup does; on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
-
-/// The fastest kind of real GPU, the first of its kind.
-fn best(adapters: Vec<wgpu::Adapter>) -> Option<wgpu::Adapter> {
-    let rank = |adapter: &wgpu::Adapter| match adapter.get_info().device_type {
-        wgpu::DeviceType::DiscreteGpu => Some(0),
-        wgpu::DeviceType::IntegratedGpu => Some(1),
-        wgpu::DeviceType::VirtualGpu => Some(2),
-        wgpu::DeviceType::Other => Some(3),
-        wgpu::DeviceType::Cpu => None,
-    };
-    adapters.into_iter().filter(|a| rank(a).is_some()).min_by_key(|a| rank(a))
-}

