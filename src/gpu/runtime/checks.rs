@@ -49,11 +49,14 @@ pub(crate) fn scoped<R>(
     }
     match error {
         None => Ok(result),
-        Some(wgpu::Error::OutOfMemory { .. }) => {
-            Err(Error::OutOfMemory(format!("{adapter} has not enough memory for {what}")))
-        }
+        Some(wgpu::Error::OutOfMemory { .. }) => Err(full(adapter, what)),
         Some(error) => Err(Error::Device(format!("{adapter}: {what}: {}", one_line(&error)))),
     }
+}
+
+/// The error of an adapter whose memory has no room for this.
+pub(crate) fn full(adapter: &str, what: &str) -> Error {
+    Error::OutOfMemory(format!("{adapter} has not enough memory for {what}"))
 }
 
 /// The messages of an error and its sources, which run over many lines in wgpu, in one line.

@@ -17,6 +17,12 @@ use std::sync::{Arc, Mutex};
 const BACKENDS: wgpu::Backends =
     wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
 
+/// Percent of the memory which a driver grants this process, beyond which no buffer is made, where the driver
+/// says what it grants: by Vulkan's VK_EXT_memory_budget, and on DX12. Else some drivers move buffers to the
+/// host's memory, where kernels are many times slower, or lose the device. The rest is for what the driver
+/// makes on its own.
+const MEMORY_PERCENT: u8 = 95;
+
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
@@ -27,6 +33,10 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     // DX12 compiles with DXC where Windows finds dxcompiler.dll, else with FXC, which every Windows has but
     // which knows no subgroups and no 16-bit floats. WGPU_DX12_COMPILER=fxc or dxc insists on one.
     descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::Auto.with_env();
+    // A budget that shrinks in the middle of a run would lose the device, if it were looked at then: other
+    // programs come and go, and a run that slows down meanwhile is better than one that ends.
+    descriptor.memory_budget_thresholds =
+        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(MEMORY_PERCENT), for_device_loss: None };
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
@@ -145,6 +155,11 @@ impl Gpu {
     /// Loses the device, as drivers do at the worst moment: whatever is submitted from here on fails.
     pub fn lose(&self) {
         self.device.destroy();
+    }
+
+    /// Refuses tensors beyond `bytes` in all, as a driver does whose memory is full.
+    pub fn starve(&self, bytes: u64) {
+        self.ledger.limit(bytes);
     }
 
     /// Wraps a device that is open already.

@@ -1,8 +1,8 @@
 //! What the tensors of a device are for, and how much of its memory each use takes.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU64, AtomicUsize};
+use std::sync::{Arc, OnceLock};
 
 /// What a tensor is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +56,8 @@ pub(crate) struct Ledger {
     bytes: [AtomicU64; MemoryUse::ALL.len()],
     /// What buffers made now are for.
     current: AtomicUsize,
+    /// Bytes for all living tensors, where the driver's own limit is not the one to meet.
+    limit: OnceLock<u64>,
 }
 
 impl Ledger {
@@ -65,6 +67,18 @@ impl Ledger {
         let made = make();
         self.current.store(before, Relaxed);
         made
+    }
+
+    /// Sets the bytes for all living tensors, once.
+    pub(crate) fn limit(&self, bytes: u64) {
+        self.limit.get_or_init(|| bytes);
+    }
+
+    /// Whether another tensor of this size keeps the limit. What is read back lies in the host's memory.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let on_device = MemoryUse::ALL.iter().filter(|&&used| used != MemoryUse::Readback);
+        let taken: u64 = on_device.map(|&used| self.bytes(used)).sum();
+        self.limit.get().is_none_or(|&limit| taken + bytes <= limit)
     }
 
     /// Bytes of the buffers that are alive now and are for `memory_use`.

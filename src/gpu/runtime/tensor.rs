@@ -2,12 +2,20 @@
 //! it, or f16 where activations and their gradients are kept in less memory.
 
 use crate::gpu::Gpu;
+use crate::gpu::runtime::checks;
 use crate::gpu::runtime::memory::{Allocation, MemoryUse};
 use crate::gpu::runtime::one_shot::one_shot;
 use crate::model::DType;
 use crate::{Error, Result};
 use half::f16;
 use std::sync::Arc;
+
+/// Bytes for uploads that must be left when memory is given to a large tensor. An upload that finds no memory
+/// loses the device, while a tensor that finds none is an error which names the batch that fits.
+const UPLOADS: u64 = 16 << 20;
+
+/// Bytes of a tensor that can take much of that.
+const LARGE: u64 = 1 << 20;
 
 /// A storage buffer of `len` elements of 2, 4 or 8 bytes. Clones share the memory.
 #[derive(Clone, Debug)]
@@ -85,33 +93,39 @@ impl Gpu {
                 self.max_tensor_bytes()
             )));
         }
-        let buffer = self.checked(label, || {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                // Kernels bind some arrays as vectors of four, and no binding may be empty.
-                size: bytes.max(1).next_multiple_of(16),
-                usage: wgpu::BufferUsages::STORAGE
-                    | wgpu::BufferUsages::COPY_SRC
-                    | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
+        // Kernels bind some arrays as vectors of four, and no binding may be empty.
+        let size = bytes.max(1).next_multiple_of(16);
+        let usage = wgpu::BufferUsages::STORAGE | wgpu::BufferUsages::COPY_SRC | wgpu::BufferUsages::COPY_DST;
+        if !self.ledger.has_room(bytes) {
+            return Err(checks::full(self.name(), label));
+        }
+        let buffer = self.buffer(label, size, usage)?;
         let allocation = Arc::new(Allocation::new(&self.ledger, bytes));
         Ok(Tensor { buffer, label: label.to_owned(), len, element, _allocation: allocation })
     }
 
     /// A new buffer for bringing `bytes` back to the host.
     pub(crate) fn staging(&self, label: &str, bytes: u64) -> Result<Staging> {
-        let buffer = self.checked(label, || {
-            self.device.create_buffer(&wgpu::BufferDescriptor {
-                label: Some(label),
-                size: bytes,
-                usage: wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST,
-                mapped_at_creation: false,
-            })
-        })?;
+        let buffer =
+            self.buffer(label, bytes, wgpu::BufferUsages::MAP_READ | wgpu::BufferUsages::COPY_DST)?;
         let allocation = self.allocate_for(MemoryUse::Readback, || Allocation::new(&self.ledger, bytes));
         Ok(Staging { buffer, _allocation: allocation })
+    }
+
+    /// A new buffer; a large one only where memory for uploads is left beside it.
+    fn buffer(&self, label: &str, size: u64, usage: wgpu::BufferUsages) -> Result<wgpu::Buffer> {
+        let make = |size, usage| {
+            let descriptor =
+                wgpu::BufferDescriptor { label: Some(label), size, usage, mapped_at_creation: false };
+            self.device.create_buffer(&descriptor)
+        };
+        self.checked(label, || {
+            let buffer = make(size, usage);
+            if size >= LARGE {
+                drop(make(UPLOADS, wgpu::BufferUsages::MAP_WRITE | wgpu::BufferUsages::COPY_SRC));
+            }
+            buffer
+        })
     }
 
     /// A new tensor holding `values`.

@@ -212,6 +212,31 @@ fn a_batch_beyond_low_limits_names_the_largest_that_fits() {
     }
 }
 
+/// A device whose memory is full while a step is built names the batch that fits, and that one trains.
+#[test]
+fn a_batch_beyond_the_memory_of_a_gpu_names_the_largest_that_fits() {
+    for adapter in crate::support::adapters() {
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, unheat::gpu::Checks::default())).unwrap());
+        gpu.starve(32 << 20);
+        let compute = Device::Gpu(gpu);
+        let trained = |batch| {
+            let config = TrainConfig { batch, ..config() };
+            let mut plan = config.plan()?;
+            let mut engine = plan.trainer(&compute)?;
+            engine.submit(&plan.data.batch(0))?;
+            engine.losses(true).map(|losses| losses.len())
+        };
+        let text = trained(1000).unwrap_err().to_string();
+        assert!(text.contains("has not enough memory for"), "{text}");
+        let (_, named) =
+            text.split_once("the largest batch that fits is ").unwrap_or_else(|| panic!("{text}"));
+        let (named, _) = named.split_once(',').unwrap_or((named, "")); // what --micro-batch would do follows
+        let named: usize = named.parse().unwrap();
+        assert_eq!(trained(named).unwrap(), 1);
+        assert!(named > 10 && trained(named + 1).is_err(), "{named} is not the largest");
+    }
+}
+
 /// A device that was opened with less keeps to it when it is opened anew.
 #[test]
 fn a_device_opened_anew_has_the_same_limits() {
