@@ -45,7 +45,11 @@ impl Limits {
                     Error::usage(format!("{LIMIT_VARIABLE} {text}: must be a number of seconds above 0"))
                 })?,
         };
-        Ok(Self { told: Duration::from_secs(60), longest, look: Duration::from_secs(1).min(longest / 4) })
+        Ok(Self::within(longest))
+    }
+
+    fn within(longest: Duration) -> Self {
+        Self { told: Duration::from_secs(60), longest, look: Duration::from_secs(1).min(longest / 4) }
     }
 
     fn of_environment() -> Result<Self> {
@@ -133,6 +137,14 @@ impl Gpu {
     /// finish for half an hour ([`LIMIT_VARIABLE`] says otherwise, or [`Error::Usage`]).
     pub fn block_on<R>(&self, future: impl Future<Output = Result<R>>) -> Result<R> {
         self.block_within(Limits::of_environment()?, future)
+    }
+
+    /// As [`Gpu::block_on`], where nothing may finish for `longest` at most.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::block_on`].
+    pub fn block_on_for<R>(&self, longest: Duration, future: impl Future<Output = Result<R>>) -> Result<R> {
+        self.block_within(Limits::within(longest), future)
     }
 
     fn block_within<R>(&self, limits: Limits, future: impl Future<Output = Result<R>>) -> Result<R> {
@@ -325,8 +337,8 @@ mod tests {
         for gpu in gpus() {
             let work = busy(&gpu);
             let start = Instant::now();
-            let limits = Limits::new(Some("0.002")).unwrap();
-            let error = gpu.block_within(limits, gpu.has_run(work)).unwrap_err().to_string();
+            let longest = Duration::from_millis(2);
+            let error = gpu.block_on_for(longest, gpu.has_run(work)).unwrap_err().to_string();
             let given_up = start.elapsed();
             assert!(error.starts_with(gpu.name()) && error.contains("finished for 0.002 s"), "{error}");
             assert!(error.contains(LIMIT_VARIABLE) && !error.contains('\n'), "{error}");
@@ -347,7 +359,7 @@ mod tests {
 
     #[test]
     fn patience_is_renewed_by_whatever_finishes() {
-        let limits = Limits { longest: Duration::from_secs(100), ..Limits::new(None).unwrap() };
+        let limits = Limits::within(Duration::from_secs(100));
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
         let mut patience = Patience::new(limits, 7, start);

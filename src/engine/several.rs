@@ -17,6 +17,10 @@ const CLEARLY: f64 = 1.5;
 /// Time for one GPU, kernels compiled. What has been begun then is finished.
 const LIMIT: Duration = Duration::from_millis(250);
 
+/// A GPU on which nothing finishes for so long is not measured: a second one that hangs must not keep the
+/// first from its work.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// Submissions of this many seconds are long enough to be timed.
 const LONG_ENOUGH: f64 = 5e-3;
 
@@ -131,7 +135,7 @@ fn step_time(flops: f64, bytes: f64) -> f64 {
 /// Seconds of a recording in a row of them, the shortest of some; no further one begins after `end`.
 fn shortest(gpu: &Gpu, recording: &Recording, end: Instant) -> Result<f64> {
     let row = |times| std::iter::repeat_n(recording, times).flat_map(Recording::dispatches);
-    let run = |times| gpu.block_on(seconds(gpu, row(times)));
+    let run = |times| gpu.block_on_for(PATIENCE, seconds(gpu, row(times)));
     run(1)?; // the first use of an array clears it, and clocks rise
     let (mut times, mut best) = (1, run(1)?);
     while best * (times as f64) < LONG_ENOUGH && Instant::now() < end {
