@@ -62,19 +62,20 @@ fn representative(spec: &StepSpec) -> StepSpec {
 
 fn physics_cases(spec: &StepSpec) -> Vec<Case> {
     let (HeatEquation { nx, ny, amount }, precision) = (spec.heat, spec.physics);
+    let samples = SAMPLES.min(spec.samples_at_once); // the grid may be as large as memory allows
     // Observations are made in 64 bits where the device has them, whatever the training signal is made in.
     let mut cases = vec![
-        physics::rasterise_case(SAMPLES, nx, ny, DType::F32),
-        physics::rasterise_case(SAMPLES, nx, ny, DType::F64),
-        physics::diffuse_case(SAMPLES, nx, ny, amount, DType::F32, DType::F32),
-        physics::diffuse_case(SAMPLES, nx, ny, amount, DType::F64, DType::F32),
-        physics::signal_case(SAMPLES, nx, ny, amount, spec.objective, precision),
-        physics::mean_shift_case(SAMPLES, nx, ny),
-        physics::mean_shift_backward_case(SAMPLES, nx, ny, spec.objective.method),
-        physics::narrow_case(SAMPLES * nx * ny),
+        physics::rasterise_case(samples, nx, ny, DType::F32),
+        physics::rasterise_case(samples, nx, ny, DType::F64),
+        physics::diffuse_case(samples, nx, ny, amount, DType::F32, DType::F32),
+        physics::diffuse_case(samples, nx, ny, amount, DType::F64, DType::F32),
+        physics::signal_case(samples, nx, ny, amount, spec.objective, precision),
+        physics::mean_shift_case(samples, nx, ny),
+        physics::mean_shift_backward_case(samples, nx, ny, spec.objective.method),
+        physics::narrow_case(samples * nx * ny),
     ];
     if spec.objective.noise > 0.0 {
-        cases.push(physics::add_noise_case(SAMPLES * nx * ny, precision));
+        cases.push(physics::add_noise_case(samples * nx * ny, precision));
     }
     cases
 }
@@ -247,6 +248,31 @@ mod tests {
             let is_noticed =
                 with.map(|(case, _)| case).any(|case| !case.passes(case.error(&spoiled, false).unwrap()));
             assert!(is_noticed, "{kernel}");
+        }
+    }
+
+    /// What people may ask for is no fault of the device.
+    #[test]
+    fn extreme_physics_passes() {
+        let adapter = adapters().into_iter().next().expect(crate::engine::device::NO_ADAPTER);
+        let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
+        let noisy = |method: Method, noise| Objective { noise, ..method.into() };
+        for (amount, objective) in [
+            (0.0, Method::Sip.into()),
+            (1e-3, Method::Gd.into()),
+            (100.0, noisy(Method::Sip, 1e-6)),
+            (1e4, Method::Sip.into()),
+            (1e6, Method::Gd.into()),
+            (1e6, noisy(Method::Sip, 10.0)),
+        ] {
+            let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
+            let heat = HeatEquation { nx: 64, ny: 32, amount };
+            let spec = StepSpec::new(&net, &heat, objective, 1);
+            for case in physics_cases(&spec).into_iter().chain(step::lockstep(&representative(&spec))) {
+                let error = case.error(&gpu, false).unwrap();
+                let (name, allowed) = (&case.name, case.tolerance);
+                assert!(case.passes(error), "{name}, amount {amount}: {error:.1e} and not {allowed:.0e}");
+            }
         }
     }
 }

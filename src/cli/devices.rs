@@ -5,6 +5,7 @@ use crate::blocking::adapters;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::device::NO_ADAPTER;
+use crate::gpu::runtime::device::is_fxc;
 use clap::Args;
 use std::process::ExitCode;
 
@@ -46,14 +47,10 @@ pub(super) fn run(_: Arguments) -> Outcome {
 }
 
 /// Which of Microsoft's compilers DX12 uses on an adapter with these features, and how to get the other one.
-/// Where it is FXC, wgpu offers what shader model 5.1 has; every adapter that DXC compiles for has more.
 fn shader_compiler(backend: wgpu::Backend, features: wgpu::Features) -> Option<&'static str> {
-    use wgpu::Features;
-    /// What came with shader model 6.0, and with 6.2.
-    const NEWER: Features = Features::SUBGROUP.union(Features::SHADER_INT64).union(Features::SHADER_F16);
-    (backend == wgpu::Backend::Dx12).then(|| match features.intersects(NEWER) {
-        true => "DXC (WGPU_DX12_COMPILER=fxc for FXC)",
-        false => {
+    (backend == wgpu::Backend::Dx12).then(|| match is_fxc(backend, features) {
+        false => "DXC (WGPU_DX12_COMPILER=fxc for FXC)",
+        true => {
             "FXC: no f16, no subgroups (for DXC put dxcompiler.dll beside unheat.exe or on PATH, and leave \
              WGPU_DX12_COMPILER unset)"
         }

@@ -4,7 +4,7 @@ use crate::cli::files::arrays;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::tuning::Tuning;
+use crate::cli::flags::tuning::Preparation;
 use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
@@ -71,7 +71,7 @@ pub(super) struct Arguments {
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
     physics: DType,
     #[command(flatten)]
-    tuning: Tuning,
+    preparation: Preparation,
     #[command(flatten)]
     device: DeviceFlag,
 }
@@ -112,7 +112,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let (net, state) = weights::read(&arguments.weights)?;
     let open = |arguments: Arguments| {
         let device = arguments.device.open()?;
-        arguments.tuning.recall(&device);
+        arguments.preparation.recall(&device, &net)?;
         let (physics, said) = operators::device_for(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");

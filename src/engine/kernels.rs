@@ -35,6 +35,18 @@ pub fn stub(device_type: wgpu::DeviceType, with_f64: bool, checks: Checks) -> Gp
     Gpu::from_device(device, queue, info, checks)
 }
 
+/// A [`stub`] that is a GPU on DX12 with FXC: without 16-bit floats and subgroups, and with the variants that
+/// FXC compiles soon.
+pub fn stub_with_fxc() -> Gpu {
+    let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor::default());
+    let info = wgpu::AdapterInfo {
+        device_type: wgpu::DeviceType::DiscreteGpu,
+        backend: wgpu::Backend::Dx12,
+        ..device.adapter_info()
+    };
+    Gpu::from_device(device, queue, info, Checks::Trusted)
+}
+
 /// The kernels of a training step and of predictions in either norm, in the variants that are in force on
 /// `gpu`, sorted by name. Those that `gpu` has built before come too.
 ///

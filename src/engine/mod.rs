@@ -3,9 +3,9 @@
 mod cpu_engine;
 pub mod device;
 mod gpu_engine;
-pub mod known_devices;
 #[cfg(feature = "cli")]
 pub mod kernels;
+pub mod known_devices;
 pub mod memory;
 pub mod operators;
 pub mod predictor;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, LazyLock};
-use unheat::engine::kernels::{of_training_and_inference, sorted, stub};
+use unheat::engine::kernels::{of_training_and_inference, sorted, stub, stub_with_fxc};
 use unheat::gpu::heat::inverse::Inverse;
 use unheat::gpu::probes::copy::copy;
 use unheat::gpu::probes::exp64::exp64;
@@ -54,14 +54,23 @@ pub fn case_list() -> Vec<KernelSpec> {
 
 /// The convolutions of the default step in every variant that tuning may choose.
 pub fn every_variant() -> Vec<KernelSpec> {
+    every_variant_on(stub(DeviceType::DiscreteGpu, false, Checks::Trusted))
+}
+
+/// The same where FXC compiles.
+pub fn every_variant_with_fxc() -> Vec<KernelSpec> {
+    every_variant_on(stub_with_fxc())
+}
+
+fn every_variant_on(gpu: Gpu) -> Vec<KernelSpec> {
     let net = UNet::new(&UNetConfig::default());
     let heat = HeatEquation::new(64, 64, 8.0).unwrap();
     let start = State::new(&net, 0);
     let sides = [1, 2, 4, 8];
     let tiled = sides.into_iter().flat_map(|patch| sides.map(|channels| Variant::Tiled { patch, channels }));
-    let gpu = Arc::new(stub(DeviceType::DiscreteGpu, false, Checks::Trusted));
+    let gpu = Arc::new(gpu);
     let record = || {
-        for activations in [DType::F32, DType::F16] {
+        for activations in [DType::F32, DType::F16].into_iter().filter(|&storage| gpu.stores_in(storage)) {
             let spec = StepSpec { activations, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
             Step::new(&gpu, &spec, &start).unwrap();
         }

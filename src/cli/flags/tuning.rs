@@ -7,7 +7,7 @@ use crate::engine::known_devices::path;
 use crate::engine::tuning::{self, Tuned};
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
-use crate::model::StepSpec;
+use crate::model::{StepSpec, UNet};
 use crate::train::{Plan, TrainConfig};
 use crate::trust::{self, Trust};
 use crate::{Error, Result};
@@ -30,9 +30,9 @@ pub(crate) struct Tuning {
 pub(crate) struct Preparation {
     #[command(flatten)]
     pub(crate) tuning: Tuning,
-    /// Trust the device. Otherwise train and compare try every kernel that they will use against the CPU
-    /// where the device, its driver or this kind of training is new to them, which takes some seconds, and
-    /// keep the verdict beside the fastest variants
+    /// Trust the device. Otherwise train, compare and reconstruct try every kernel of the network's training
+    /// against the CPU where the device, its driver or this kind of training is new to them, which takes some
+    /// seconds, and keep the verdict beside the fastest variants
     #[arg(long)]
     pub(crate) no_self_test: bool,
 }
@@ -65,6 +65,19 @@ impl Preparation {
         self.tuning.find(device, config, plan)?;
         match device {
             Device::Gpu(gpu) if !self.no_self_test => test(gpu, &plan.step),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes the variants and remedies that are known, and tests whether the device is right for this
+    /// network, unless that is known.
+    pub(crate) fn recall(&self, device: &Device, net: &UNet) -> Result<()> {
+        self.tuning.recall(device);
+        match device {
+            Device::Gpu(gpu) if !self.no_self_test => {
+                let default = TrainConfig::default().plan()?.step;
+                test(gpu, &StepSpec { net: net.clone(), samples_at_once: 1, ..default })
+            }
             _ => Ok(()),
         }
     }

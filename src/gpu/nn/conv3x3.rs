@@ -16,7 +16,10 @@ use crate::{Error, Result};
 fn convolution_variants(gpu: &Gpu, tile: Tile, inputs: usize, least_patch: u32) -> Vec<Variant> {
     /// A larger patch makes compilers slow: an invocation of the direct kernel has all output channels.
     const MOST_DIRECT: u32 = 2;
-    let patches = powers(tile.x.min(8)).filter(|&patch| patch >= least_patch);
+    /// One that FXC compiles within some seconds.
+    const MOST_WITH_FXC: usize = 4;
+    let most = if gpu.compiles_with_fxc() { MOST_WITH_FXC } else { 8 };
+    let patches = powers(tile.x.min(most)).filter(|&patch| patch >= least_patch);
     let channels = powers(inputs.min(INPUT_MULTIPLE));
     let tiled = patches
         .clone()

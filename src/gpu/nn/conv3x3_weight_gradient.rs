@@ -15,7 +15,10 @@ use crate::gpu::{Gpu, Shape, Tensor};
 /// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel
 /// has all output channels, and the invocations of its subgroups must differ in their input channels alone.
 fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
-    let tiled = powers(plan.block_quads).map(|patch| Variant::Tiled { patch, channels: 1 });
+    /// More than this takes FXC minutes.
+    const MOST_WITH_FXC: usize = 2;
+    let most = if gpu.compiles_with_fxc() { MOST_WITH_FXC } else { plan.block_quads };
+    let tiled = powers(plan.block_quads.min(most)).map(|patch| Variant::Tiled { patch, channels: 1 });
     let direct = Variant::Direct { patch: plan.block_quads as u32 };
     tiled.chain(hands_round(gpu, plan.channels).then_some(direct)).collect()
 }

@@ -40,6 +40,15 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
+/// Whether Microsoft's FXC compiles for an adapter of this back end with these features: DX12 without DXC.
+/// Then wgpu offers what shader model 5.1 has; every adapter that DXC compiles for has more.
+pub fn is_fxc(backend: wgpu::Backend, features: wgpu::Features) -> bool {
+    use wgpu::Features;
+    /// What came with shader model 6.0, and with 6.2.
+    const NEWER: Features = Features::SUBGROUP.union(Features::SHADER_INT64).union(Features::SHADER_F16);
+    backend == wgpu::Backend::Dx12 && !features.intersects(NEWER)
+}
+
 fn least_is_wanted() -> bool {
     std::env::var_os("UNHEAT_LEAST_DEVICE").is_some_and(|value| value == "1")
 }
@@ -199,6 +208,11 @@ impl Gpu {
     /// The adapter's description.
     pub fn info(&self) -> &wgpu::AdapterInfo {
         &self.info
+    }
+
+    /// Whether FXC compiles its kernels, which takes many seconds for large ones.
+    pub fn compiles_with_fxc(&self) -> bool {
+        is_fxc(self.info.backend, self.device.features())
     }
 
     /// The features that the device was opened with.

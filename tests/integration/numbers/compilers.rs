@@ -3,7 +3,7 @@
 //! installs them. Where they are not installed nothing is judged, and said so; CI sets
 //! UNHEAT_NEEDS_WINDOWS_COMPILERS and UNHEAT_NEEDS_TINT, so that they cannot be missing there.
 
-use crate::support::kernels::{case_list, default_step, every_choice, every_variant};
+use crate::support::kernels::{case_list, default_step, every_choice, every_variant, every_variant_with_fxc};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -214,6 +214,8 @@ fn table() {
         for (set, specs) in sets {
             let specs = specs();
             for compiler in [TINT, DXC, FXC].into_iter().filter(|compiler| compiler.is_there()) {
+                let of_fxc = (compiler.name, set) == ("fxc", "every variant");
+                let specs = if of_fxc { every_variant_with_fxc() } else { specs.clone() };
                 if compiler.language == Language::Wgsl && checks == Checks::Checked {
                     continue; // wgpu has no say in a browser's checks
                 }

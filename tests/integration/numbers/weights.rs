@@ -35,10 +35,7 @@ impl Desk {
         command.current_dir(self.0.path()).env_remove("RUST_LOG").args(arguments);
         // What was tuned elsewhere on this machine must not matter here, and nothing may be kept.
         if ["train", "reconstruct"].contains(&arguments[0]) {
-            command.arg("--no-tune");
-        }
-        if arguments[0] == "train" {
-            command.arg("--no-self-test");
+            command.args(["--no-tune", "--no-self-test"]);
         }
         command.output().unwrap()
     }
