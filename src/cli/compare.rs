@@ -8,7 +8,7 @@ use crate::cli::train;
 use crate::engine::Device;
 use crate::io::run_folder;
 use crate::io::tables::metrics;
-use crate::model::Method;
+use crate::model::{Method, Objective, StepSpec};
 use crate::restore::Classic;
 use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
@@ -59,6 +59,11 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
     let trial = Trial::new(&config, &mut plan)?;
     let device = arguments.train.open(&config, &plan)?;
+    for &method in &methods {
+        let objective = Objective { method, ..plan.step.objective };
+        let step = StepSpec { objective, ..plan.step.clone() };
+        arguments.train.preparation.test(&device, &step)?;
+    }
     let folder = match resumed {
         Some(folder) => folder,
         None => run_folder::create(arguments.train.output.as_deref(), "compare", |_| Ok(()))?,

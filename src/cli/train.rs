@@ -30,7 +30,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     pub(super) settings: Settings,
     #[command(flatten)]
-    preparation: Preparation,
+    pub(super) preparation: Preparation,
     /// Show curves, speed and the current reconstruction on the whole terminal; q stops with a checkpoint.
     /// Without a terminal, plain lines. Training is the same bit for bit
     #[arg(long)]

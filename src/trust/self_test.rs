@@ -3,7 +3,7 @@
 use crate::cases::{self, Case};
 use crate::gpu::{Gpu, Remedy};
 use crate::model::StepSpec;
-use crate::trust::failure::{Failure, failure};
+use crate::trust::failure::{Failure, MARGIN, failure};
 use crate::trust::remedies;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
@@ -101,7 +101,7 @@ struct Said<'a> {
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let Case { tolerance, shape, .. } = self.case;
+        let (tolerance, shape) = (MARGIN * self.case.tolerance, &self.case.shape);
         match self.failure {
             Failure::Differs(error) => {
                 write!(f, "differs from the CPU by {error:.1e} where {tolerance:.0e} is allowed ({shape})")

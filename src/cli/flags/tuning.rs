@@ -63,8 +63,13 @@ impl Preparation {
     /// As [`Tuning::find`], and tests whether the device is right, unless that is known.
     pub(crate) fn prepare(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
         self.tuning.find(device, config, plan)?;
+        self.test(device, &plan.step)
+    }
+
+    /// Tests whether a device is right for such steps, unless that is known.
+    pub(crate) fn test(&self, device: &Device, step: &StepSpec) -> Result<()> {
         match device {
-            Device::Gpu(gpu) if !self.no_self_test => test(gpu, &plan.step),
+            Device::Gpu(gpu) if !self.no_self_test => test(gpu, step),
             _ => Ok(()),
         }
     }
@@ -73,13 +78,8 @@ impl Preparation {
     /// network, unless that is known.
     pub(crate) fn recall(&self, device: &Device, net: &UNet) -> Result<()> {
         self.tuning.recall(device);
-        match device {
-            Device::Gpu(gpu) if !self.no_self_test => {
-                let default = TrainConfig::default().plan()?.step;
-                test(gpu, &StepSpec { net: net.clone(), samples_at_once: 1, ..default })
-            }
-            _ => Ok(()),
-        }
+        let default = TrainConfig::default().plan()?.step;
+        self.test(device, &StepSpec { net: net.clone(), samples_at_once: 1, ..default })
     }
 }
 
