@@ -184,6 +184,7 @@ impl Gpu {
     }
 
     fn given_up(&self, limits: Limits) -> Error {
+        self.given_up.store(true, Ordering::Relaxed);
         // A queue that is dropped waits for its device, without a limit: this one never is.
         std::mem::forget(self.queue.clone());
         let longest = limits.longest.as_secs_f64();

@@ -14,10 +14,10 @@ mod res_block;
 mod step;
 mod training;
 
-pub use training::of_step;
+pub use training::{of_inference, of_step};
 
 use crate::Result;
-use crate::gpu::{Gpu, Recorder, Recording, Tensor};
+use crate::gpu::{Gpu, Recorder, Recording, Tensor, Variants};
 use crate::model::DType;
 use crate::model::rng::{Purpose, Random};
 use std::cell::LazyCell;
@@ -104,6 +104,24 @@ impl Case {
         (self.run)(gpu)
     }
 
+    /// As [`Case::error`], the largest with these variants in force; of a kernel that is tuned, with all
+    /// that was chosen for any of its work: the case's own is smaller than that of a training step.
+    pub fn error_in(&self, gpu: &Arc<Gpu>, variants: &Variants, perturb: bool) -> Result<f64> {
+        gpu.set_variants(variants.clone());
+        let mut worst = self.error(gpu, perturb)?;
+        let rounds = if self.tunable { variants.rounds() } else { Vec::new() };
+        for round in rounds {
+            gpu.set_variants(round);
+            let error = self.error(gpu, perturb)?;
+            // Not max(): a NaN must win.
+            if error.is_nan() || error > worst {
+                worst = error;
+            }
+        }
+        gpu.set_variants(variants.clone());
+        Ok(worst)
+    }
+
     /// Divides the GPU's first `outputs` outputs by `scale`.
     fn scaled(mut self, scale: f64, outputs: usize) -> Self {
         let run = self.run;
@@ -160,6 +178,12 @@ impl Case {
     /// Whether it is a whole training step, and no single stage.
     pub fn is_step(&self) -> bool {
         self.name.starts_with("step/")
+    }
+
+    /// The largest error that is no sign of a kernel that is wrong: tolerances are made for `check`, hardware
+    /// rounds in many ways, and who writes nothing has an error of 1.
+    pub fn margin(&self) -> f64 {
+        (10.0 * self.tolerance).min(0.3)
     }
 
     /// Whether `error` passes; NaN does not.

@@ -13,6 +13,7 @@ use crate::restore::Classic;
 use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
 use crate::train::{Resumed, TrainConfig};
+use crate::trust::Work;
 use crate::{Error, Result};
 use clap::Args;
 use std::path::Path;
@@ -62,7 +63,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     for &method in &methods {
         let objective = Objective { method, ..plan.step.objective };
         let step = StepSpec { objective, ..plan.step.clone() };
-        arguments.train.preparation.test(&device, &step)?;
+        arguments.train.preparation.test(&device, &Work::Training(&step))?;
     }
     let folder = match resumed {
         Some(folder) => folder,

@@ -10,6 +10,7 @@ use crate::gpu::{Checks, Gpu, Remedy};
 use crate::io::cache;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// The file's name.
@@ -34,9 +35,9 @@ pub struct KnownDevice {
     /// The kinds of training whose kernels passed the self-test.
     #[serde(default)]
     pub tested: Vec<String>,
-    /// What the last self-test that failed has said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub distrusted: Option<String>,
+    /// The kinds of training whose last self-test failed, with what it has said.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub distrusted: BTreeMap<String, String>,
     /// What makes kernels right that failed the self-test.
     #[serde(default, rename = "remedy", skip_serializing_if = "Vec::is_empty")]
     pub remedies: Vec<Remedy>,
@@ -97,11 +98,15 @@ impl KnownDevice {
             adapter: info.name.clone(),
             backend: info.backend.to_string(),
             driver: info.driver.clone(),
-            driver_version: info.driver_info.clone(),
+            // Metal's driver and compiler come with the system, and wgpu tells nothing of them.
+            driver_version: match info.driver_info.is_empty() {
+                true => sysinfo::System::long_os_version().unwrap_or_default(),
+                false => info.driver_info.clone(),
+            },
             checked: gpu.checks() == Checks::Checked,
             measured: Vec::new(),
             tested: Vec::new(),
-            distrusted: None,
+            distrusted: BTreeMap::new(),
             remedies: Vec::new(),
             choices: Vec::new(),
         }
@@ -182,8 +187,15 @@ mod tests {
             checked: false,
             measured: vec!["batch 1".to_owned()],
             tested: vec!["sip".to_owned()],
-            distrusted: None,
-            remedies: vec![Remedy { kernel: "adam".to_owned(), variant: None, zeroed: true }],
+            distrusted: [("gd".to_owned(), "adam differs\nby 1".to_owned())].into(),
+            remedies: vec![
+                Remedy { kernel: "adam".to_owned(), variant: None, zeroed: true },
+                Remedy {
+                    kernel: "conv3x3/a".to_owned(),
+                    variant: Some(Variant::Direct { patch: 2 }),
+                    zeroed: false,
+                },
+            ],
             choices: vec![choice("conv3x3/a", 8, 2), choice("conv3x3/b", 1, 1)],
         }
     }
@@ -202,7 +214,7 @@ mod tests {
         // A new driver replaces the old one.
         KnownDevices::keep(&path, device("a", "2")).unwrap();
         let found = KnownDevices::read(&path).devices;
-        assert_eq!(found.iter().map(|d| (&*d.adapter, &*d.driver_version)).collect::<Vec<_>>().len(), 3);
+        assert_eq!(found.len(), 3);
         assert!(found.contains(&device("a", "2")) && !found.contains(&device("a", "1")));
     }
 

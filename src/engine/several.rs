@@ -88,7 +88,29 @@ pub(crate) fn open(adapters: &[&wgpu::Adapter]) -> Result<(Gpu, Option<String>)>
     if open.len() == 1 {
         return Ok((open.swap_remove(0), None));
     }
-    let times: Vec<Option<f64>> = open.iter().map(|gpu| step_seconds(gpu).ok()).collect();
+    let mut times = Vec::new();
+    open.retain(|gpu| match step_seconds(gpu) {
+        Ok(seconds) => {
+            times.push(Some(seconds));
+            true
+        }
+        // It may train all the same.
+        Err(error @ Error::OutOfMemory(_)) => {
+            log::warn!("{error}; its speed is not known");
+            times.push(None);
+            true
+        }
+        Err(error) => {
+            log::warn!("{error}; another GPU takes its place");
+            refused.push(error);
+            false
+        }
+    });
+    match open.len() {
+        0 => return Err(refused.swap_remove(0)),
+        1 => return Ok((open.swap_remove(0), None)),
+        _ => {}
+    }
     let taken = preferred(&times);
     let names: Vec<&str> = open.iter().map(Gpu::name).collect();
     let reason = reason(&names, &times, taken);

@@ -3,7 +3,7 @@
 
 use crate::gpu::KernelSpec;
 
-/// The environment variable, such as `wrong conv3x3/activation unless PATCH=1; refused adam unless zeroed`.
+/// The environment variable, such as `wrong conv3x3/* unless PATCH=1; refused adam unless zeroed`.
 pub const VARIABLE: &str = "UNHEAT_FAULTS";
 
 /// What happens to a kernel.
@@ -19,7 +19,7 @@ pub(crate) enum Effect {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Fault {
     effect: Effect,
-    /// How the kernels' names begin.
+    /// The kernel's name; with a * at its end, of every kernel that begins like this.
     kernel: String,
     /// What a kernel must have to be spared.
     unless: Option<Spared>,
@@ -88,7 +88,11 @@ impl Fault {
                 spec.constants.iter().any(|(own, set)| own == name && set == value)
             }
         };
-        (spec.name.starts_with(&self.kernel) && !is_spared).then_some(self.effect)
+        let is_meant = match self.kernel.strip_suffix('*') {
+            Some(start) => spec.name.starts_with(start),
+            None => spec.name == self.kernel,
+        };
+        (is_meant && !is_spared).then_some(self.effect)
     }
 }
 
@@ -113,7 +117,7 @@ mod tests {
         let adam = KernelSpec::new("step/adam");
         let strikes = |text: &str, zeroed| Fault::parse(text).unwrap().effect_on(&adam, zeroed);
         assert_eq!(strikes("wrong adam", false), Some(Effect::Wrong));
-        assert_eq!(strikes(" refused ad unless zeroed ", false), Some(Effect::Refused));
+        assert_eq!(strikes(" refused ad* unless zeroed ", false), Some(Effect::Refused));
         assert_eq!(strikes("refused adam unless zeroed", true), None);
         assert_eq!(strikes("wrong adam unless direct", false), Some(Effect::Wrong));
         assert_eq!(strikes("wrong adam unless WORKGROUP=256", false), None);

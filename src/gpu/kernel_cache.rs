@@ -95,9 +95,8 @@ impl KernelCache {
     /// The one of its `possible` variants that a kernel must take for all of its work.
     pub(crate) fn variant(&mut self, kernel: &str, possible: &[Variant]) -> Option<Variant> {
         self.asked.variants.entry(kernel.to_owned()).or_default().extend(possible);
-        let wanted =
-            self.remedies.iter().filter(|remedy| remedy.kernel == kernel).find_map(|remedy| remedy.variant);
-        wanted.filter(|variant| possible.contains(variant))
+        let mut own = self.remedies.iter().filter(|remedy| remedy.kernel == kernel);
+        own.find_map(|remedy| remedy.variant.filter(|variant| possible.contains(variant)))
     }
 
     /// The driver refused to build another variant of a kernel than this.

@@ -13,16 +13,13 @@ pub(super) enum Failure {
     Refused(Error),
 }
 
-/// A device may round so many times as much as a case allows, which is made for `check`: a kernel that is wrong
-/// is wrong by far more, and nobody is to be refused for rounding.
-pub(super) const MARGIN: f64 = 10.0;
-
-/// The failure of a case, if it fails. Lack of memory is no failure of a kernel.
+/// The failure of a case, if it fails, in any variant that is in force for any work. Lack of memory and a
+/// lost device are no failures of a kernel.
 pub(super) fn failure(case: &Case, gpu: &Arc<Gpu>) -> Result<Option<Failure>> {
-    match case.error(gpu, false) {
-        Ok(error) if error <= MARGIN * case.tolerance => Ok(None),
+    match case.error_in(gpu, &gpu.variants(), false) {
+        Ok(error) if error <= case.margin() => Ok(None),
         Ok(error) => Ok(Some(Failure::Differs(error))),
-        Err(error @ Error::OutOfMemory(_)) => Err(error),
-        Err(error) => Ok(Some(Failure::Refused(error))),
+        Err(error @ Error::Device(_)) if gpu.is_alive() => Ok(Some(Failure::Refused(error))),
+        Err(error) => Err(error),
     }
 }

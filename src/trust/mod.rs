@@ -9,7 +9,9 @@ mod failure;
 mod remedies;
 mod self_test;
 mod verdict;
+mod work;
 
 pub use crate::gpu::Remedy;
 pub use self_test::Outcome;
-pub use verdict::{Trust, establish, recall, verdict};
+pub use verdict::{Trust, establish, is_known, recall, verdict};
+pub use work::Work;

@@ -9,12 +9,13 @@ use crate::trust::failure::failure;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-/// Kernels that run because the driver refused another variant of theirs: so they do from here on.
-pub(super) fn of_refused(gpu: &Gpu, asked: &Asked) -> Vec<Remedy> {
+/// Keeps kernels in the variants in which they run because the driver refused others; whether there are any.
+pub(super) fn keep_replacements(gpu: &Gpu, asked: &Asked) -> bool {
     let new: Vec<Remedy> =
         asked.replaced.iter().map(|(kernel, &variant)| in_variant(kernel, variant)).collect();
-    gpu.set_remedies([gpu.remedies(), new.clone()].concat());
-    new
+    let found = !new.is_empty();
+    gpu.set_remedies([gpu.remedies(), new].concat());
+    found
 }
 
 fn in_variant(kernel: &str, variant: Variant) -> Remedy {
@@ -35,6 +36,10 @@ pub(super) fn find(
     let all_sound = asked.kernels.is_subset(sound);
     let is_suspect = |kernel: &&String| all_sound || !sound.contains(*kernel);
     let suspects: Vec<&String> = asked.kernels.iter().filter(is_suspect).collect();
+    if failure(case, gpu)?.is_none() {
+        log::warn!("{}: {} {} failed, and passed when it was tried again", gpu.name(), case.name, case.shape);
+        return Ok(Some(Vec::new()));
+    }
     for attempt in attempts(asked, &suspects) {
         if let Some(remedies) = passing(gpu, case, &before, attempt)? {
             return Ok(Some(remedies));
@@ -45,7 +50,7 @@ pub(super) fn find(
 }
 
 /// What may help, likely and cheap things first: one other variant for all suspects that have it, then zeroed
-/// workgroup memory for all suspects.
+/// workgroup memory for all suspects, then both.
 fn attempts(asked: &Asked, suspects: &[&String]) -> Vec<Vec<Remedy>> {
     /// As much code as the variants have that are usual on a GPU. Much less is slow, much more compiles
     /// slowly.
@@ -60,10 +65,16 @@ fn attempts(asked: &Asked, suspects: &[&String]) -> Vec<Vec<Remedy>> {
             suspects.iter().filter(|kernel| possible(kernel).is_some_and(|all| all.contains(&variant)));
         having.map(|kernel| in_variant(kernel, variant)).collect()
     };
-    let zeroed = |kernel: &&String| Remedy { kernel: (*kernel).clone(), variant: None, zeroed: true };
-    let mut attempts: Vec<Vec<Remedy>> = variants.into_iter().map(with).collect();
-    attempts.push(suspects.iter().map(zeroed).collect());
-    attempts
+    let zeroed = |variant: Option<Variant>| -> Vec<Remedy> {
+        let having = |kernel: &&&String| {
+            variant.is_none_or(|variant| possible(kernel).is_some_and(|all| all.contains(&variant)))
+        };
+        let remedy = |kernel: &&String| Remedy { kernel: (*kernel).clone(), variant, zeroed: true };
+        suspects.iter().filter(having).map(remedy).collect()
+    };
+    let in_variants = variants.iter().map(|&variant| with(variant));
+    let both = variants.iter().map(|&variant| zeroed(Some(variant)));
+    in_variants.chain([zeroed(None)]).chain(both).collect()
 }
 
 /// Those of these remedies without which the case fails, in force; none if it fails with all of them.
@@ -74,7 +85,6 @@ fn passing(
     attempt: Vec<Remedy>,
 ) -> Result<Option<Vec<Remedy>>> {
     let passes = |remedies: &[Remedy]| -> Result<bool> {
-        // A later remedy for the same kernel would be ignored behind an earlier one.
         let others = before.iter().filter(|old| remedies.iter().all(|new| new.kernel != old.kernel));
         gpu.set_remedies(others.chain(remedies).cloned().collect());
         Ok(failure(case, gpu)?.is_none())

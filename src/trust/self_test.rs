@@ -1,10 +1,10 @@
 //! The self-test of a device for one kind of training.
 
-use crate::cases::{self, Case};
+use crate::cases::Case;
 use crate::gpu::{Gpu, Remedy};
-use crate::model::StepSpec;
-use crate::trust::failure::{Failure, MARGIN, failure};
+use crate::trust::failure::{Failure, failure};
 use crate::trust::remedies;
+use crate::trust::work::Work;
 use crate::{Error, Result};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -22,24 +22,40 @@ pub struct Outcome {
     pub found: Vec<Remedy>,
 }
 
-/// Tries every kernel of steps as `spec` says, with the variants and remedies in force, and looks for a
-/// remedy where one fails.
+/// How often the cases begin anew because something was changed.
+const ROUNDS: usize = 4;
+
+/// Tries the kernels of `work` with the variants and remedies in force, and looks for a remedy where one
+/// fails. What was right before a remedy was found is tried again with it.
 ///
 /// # Errors
-/// [`Error::Distrusted`] where nothing makes a kernel right; [`Error::OutOfMemory`].
-pub(super) fn run(gpu: &Arc<Gpu>, spec: &StepSpec) -> Result<Outcome> {
-    let start = Instant::now();
-    let (mut sound, mut found, mut count) = (BTreeSet::new(), Vec::new(), 0);
-    let mut cases = cases::of_step(spec).into_iter().filter(|case| case.missing(gpu).is_none());
+/// [`Error::Distrusted`] where nothing makes a kernel right; [`Error::OutOfMemory`]; [`Error::Device`] where
+/// the device is lost.
+pub(super) fn run(gpu: &Arc<Gpu>, work: &Work) -> Result<Outcome> {
+    let (start, before) = (Instant::now(), gpu.remedies());
+    for _ in 0..ROUNDS {
+        let (cases, found) = round(gpu, work)?;
+        if !found {
+            let found = gpu.remedies().into_iter().filter(|remedy| !before.contains(remedy)).collect();
+            return Ok(Outcome { time: start.elapsed(), cases, found });
+        }
+    }
+    Err(Error::Distrusted(format!("{}: what helps one kernel harms another, in {ROUNDS} tries", name(gpu))))
+}
+
+/// The number of cases, and whether a remedy was found.
+fn round(gpu: &Arc<Gpu>, work: &Work) -> Result<(usize, bool)> {
+    let (mut sound, mut found, mut count) = (BTreeSet::new(), false, 0);
+    let mut cases = work.cases().into_iter().filter(|case| case.missing(gpu).is_none());
     while let Some(case) = cases.next() {
         count += 1;
         gpu.take_asked();
         let failed = failure(&case, gpu)?;
         let asked = gpu.take_asked();
         match failed {
-            None => found.extend(remedies::of_refused(gpu, &asked)),
+            None => found |= remedies::keep_replacements(gpu, &asked),
             Some(failure) => match remedies::find(gpu, &case, &asked, &sound)? {
-                Some(remedies) => found.extend(remedies),
+                Some(remedies) => found |= !remedies.is_empty(),
                 None => {
                     // What the others have in common with it is not to blame. A whole step may pass with a
                     // wrong kernel: its losses come before its gradients.
@@ -51,7 +67,7 @@ pub(super) fn run(gpu: &Arc<Gpu>, spec: &StepSpec) -> Result<Outcome> {
         }
         sound.extend(asked.kernels);
     }
-    Ok(Outcome { time: start.elapsed(), cases: count, found })
+    Ok((count, found))
 }
 
 /// The kernels of a case that passes.
@@ -82,15 +98,18 @@ fn distrust(
         [] => case.name.clone(),
         _ => suspects.join(" or "),
     };
-    let info = gpu.info();
+    let (name, said) = (name(gpu), Said { failure, case });
     Error::Distrusted(format!(
-        "{} ({:?}, {} {}) failed the self-test, in every variant and with zeroed workgroup memory: {what} {}",
-        info.name,
-        info.backend,
-        info.driver,
-        info.driver_info,
-        Said { failure, case }
+        "{name} failed the self-test, in every variant and with zeroed workgroup memory: {what} {said}"
     ))
+}
+
+/// The device with its driver, as far as that is known.
+fn name(gpu: &Gpu) -> String {
+    let info = gpu.info();
+    let parts = [info.backend.to_string(), info.driver.clone(), info.driver_info.clone()];
+    let known: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{} ({})", info.name, known.join(", "))
 }
 
 /// A failure in words.
@@ -101,7 +120,7 @@ struct Said<'a> {
 
 impl fmt::Display for Said<'_> {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
-        let (tolerance, shape) = (MARGIN * self.case.tolerance, &self.case.shape);
+        let (tolerance, shape) = (self.case.margin(), &self.case.shape);
         match self.failure {
             Failure::Differs(error) => {
                 write!(f, "differs from the CPU by {error:.1e} where {tolerance:.0e} is allowed ({shape})")

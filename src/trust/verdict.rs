@@ -1,11 +1,9 @@
 //! The verdict of the self-test, between runs.
 
 use crate::engine::known_devices::KnownDevice;
-use crate::engine::tuning;
-use crate::gpu::tune::Workload;
-use crate::gpu::{Gpu, Variants};
-use crate::model::{HeatEquation, Padding, StepSpec};
+use crate::gpu::Gpu;
 use crate::trust::self_test::{self, Outcome};
+use crate::trust::work::Work;
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -29,29 +27,38 @@ pub fn recall(gpu: &Gpu, path: Option<&Path>) {
     gpu.set_remedies(KnownDevice::recall(gpu, path).remedies);
 }
 
-/// Makes sure that the device is right for steps as `spec` says, with the variants in force and the remedies
-/// in the file `path`: says so where that file knows it, and tests it otherwise. The file keeps the verdict.
+/// Whether the file `path` has the device for right, for such work with the variants in force.
+pub fn is_known(gpu: &Gpu, work: &Work, path: Option<&Path>) -> bool {
+    KnownDevice::recall(gpu, path).tested.contains(&work.describe(gpu))
+}
+
+/// Makes sure that the device is right for some work, with the variants in force and the remedies in the file
+/// `path`: says so where that file knows it, and tests it otherwise. The file keeps the verdict.
 ///
 /// # Errors
-/// [`Error::Distrusted`] where a kernel is wrong whatever is done; [`Error::OutOfMemory`]. Not that the file
-/// cannot be read or written.
-pub fn establish(gpu: &Arc<Gpu>, spec: &StepSpec, path: Option<&Path>) -> Result<Trust> {
+/// [`Error::Distrusted`] where a kernel is wrong whatever is done; [`Error::OutOfMemory`]; [`Error::Device`]
+/// where the device is lost. Not that the file cannot be read or written.
+pub fn establish(gpu: &Arc<Gpu>, work: &Work, path: Option<&Path>) -> Result<Trust> {
     let mut device = KnownDevice::recall(gpu, path);
     gpu.set_remedies(device.remedies.clone());
-    let described = describe(gpu, spec);
+    let described = work.describe(gpu);
     if device.tested.contains(&described) {
         return Ok(Trust::Known);
     }
-    match self_test::run(gpu, spec) {
+    match self_test::run(gpu, work) {
         Ok(outcome) => {
+            if !outcome.found.is_empty() {
+                // What was right without them may not be right with them.
+                device.tested.clear();
+            }
+            device.distrusted.remove(&described);
             device.tested.push(described);
-            device.distrusted = None;
             device.remedies = gpu.remedies();
             Ok(Trust::Now { outcome, kept: device.keep(path) })
         }
         Err(error) => {
             if let Error::Distrusted(what) = &error {
-                device.distrusted = Some(what.clone());
+                device.distrusted.insert(described, what.clone());
                 if let Err(error) = device.keep(path) {
                     log::debug!("{error}");
                 }
@@ -64,42 +71,14 @@ pub fn establish(gpu: &Arc<Gpu>, spec: &StepSpec, path: Option<&Path>) -> Result
 /// What the file `path` says about a device, in one line.
 pub fn verdict(gpu: &Gpu, path: Option<&Path>) -> String {
     let KnownDevice { tested, distrusted, remedies, .. } = KnownDevice::recall(gpu, path);
-    let remedies: Vec<String> = remedies.iter().map(ToString::to_string).collect();
-    match (distrusted, tested.len()) {
-        (Some(what), _) => format!("not to be trusted: {what}"),
-        (None, 0) => "not tested yet".to_owned(),
-        (None, kinds) => {
-            let training = if kinds == 1 { "one kind".to_owned() } else { format!("{kinds} kinds") };
-            let but =
-                if remedies.is_empty() { String::new() } else { format!(", where {}", remedies.join(", ")) };
-            format!("right for {training} of training{but}")
-        }
+    let mut said = Vec::new();
+    match tested.len() {
+        0 if distrusted.is_empty() => said.push("not tested yet".to_owned()),
+        0 => {}
+        1 => said.push("right for one kind of work".to_owned()),
+        kinds => said.push(format!("right for {kinds} kinds of work")),
     }
-}
-
-/// Everything that decides which kernels are built, in words.
-fn describe(gpu: &Gpu, spec: &StepSpec) -> String {
-    let StepSpec { net, heat: HeatEquation { nx, ny, .. }, objective, physics, activations, .. } = spec;
-    let work = Workload { net, storage: *activations, batch: spec.samples_at_once, nx: *nx, ny: *ny };
-    let noise = if objective.noise > 0.0 { ", noise" } else { "" };
-    let padding = if net.config.padding == Padding::Zero { ", zero padding" } else { "" };
-    let parts = if spec.micro_batches > 1 { ", micro-batches" } else { "" };
-    let skip = if spec.skip_bad_steps { ", skips bad steps" } else { "" };
-    let built = fingerprint(gpu);
-    let method = objective.method.name();
-    format!(
-        "{}, {method}{noise}, physics {physics}{padding}{parts}{skip}, built {built:08x}",
-        tuning::describe(&work)
-    )
-}
-
-/// A checksum of what else decides how kernels are built: the variants in force and the device's features.
-fn fingerprint(gpu: &Gpu) -> u32 {
-    let mut hash = crc32fast::Hasher::new();
-    let variants: Variants = gpu.variants();
-    for (key, variant) in variants.iter() {
-        hash.update(format!("{key:?} {variant}\n").as_bytes());
-    }
-    hash.update(format!("{:?}", gpu.features()).as_bytes());
-    hash.finalize()
+    said.extend(remedies.iter().map(ToString::to_string));
+    said.extend(distrusted.iter().map(|(kind, what)| format!("not to be trusted with {kind}: {what}")));
+    said.join("; ")
 }

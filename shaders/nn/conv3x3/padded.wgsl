@@ -13,13 +13,11 @@ fn cell_or_zero(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
 // Rows of fewer than four cells (NARROW is 1) wrap around inside their one quad.
 fn narrow_quad(n: u32, c: u32, x: u32, y: u32, channel: Channel) -> vec4<f32> {
     let quad = cell_or_zero(n, c, x, params.ny, channel);
-    var cells = vec4(0.0);
-    for (var k = 0u; k < 4u; k++) {
-        if ZERO_PADDING == 0u || y + k - 1u < params.ny {
-            cells[k] = quad[(y + k + params.ny - 1u) & (params.ny - 1u)];
-        }
-    }
-    return cells;
+    let ahead = vec4(0u, 1u, 2u, 3u) + y + params.ny - 1u; // one row ahead, so that none falls below zero
+    let at = ahead & vec4(params.ny - 1u);
+    let cells = vec4(quad[at.x], quad[at.y], quad[at.z], quad[at.w]);
+    let is_inside = vec4(ZERO_PADDING == 0u) | (ahead - params.ny < vec4(params.ny));
+    return select(vec4(0.0), cells, is_inside);
 }
 
 // The padded row from the cell (x0 + row - 1, y0 + 4·j - 1) on; its left four cells are quad j.

@@ -2,15 +2,20 @@
 
 use crate::Result;
 use crate::cli::terminal::messages::note;
-use crate::engine::{Device, DeviceChoice, operators};
+use crate::engine::{Device, DeviceChoice, known_devices, operators};
 use crate::model::DType;
+use crate::trust;
 use clap::Args;
 
-/// Opens a device; where there was a choice between GPUs, says what was taken.
+/// Opens a device, with the remedies that are known to be necessary for it; where there was a choice between
+/// GPUs, says what was taken.
 pub(crate) fn open(choice: &DeviceChoice) -> Result<Device> {
     let (device, reason) = Device::open_with_reason(choice)?;
     if let Some(reason) = reason {
         note!("{reason}; --device takes another one");
+    }
+    if let Device::Gpu(gpu) = &device {
+        trust::recall(gpu, known_devices::path().as_deref());
     }
     Ok(device)
 }

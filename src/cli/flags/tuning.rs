@@ -9,7 +9,7 @@ use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
 use crate::model::{StepSpec, UNet};
 use crate::train::{Plan, TrainConfig};
-use crate::trust::{self, Trust};
+use crate::trust::{self, Trust, Work};
 use crate::{Error, Result};
 use clap::Args;
 use std::path::PathBuf;
@@ -30,9 +30,9 @@ pub(crate) struct Tuning {
 pub(crate) struct Preparation {
     #[command(flatten)]
     pub(crate) tuning: Tuning,
-    /// Trust the device. Otherwise train, compare and reconstruct try every kernel of the network's training
-    /// against the CPU where the device, its driver or this kind of training is new to them, which takes some
-    /// seconds, and keep the verdict beside the fastest variants
+    /// Trust the device. Otherwise train, compare and reconstruct try every kernel that they will use against
+    /// the CPU where the device, its driver or this kind of work is new to them, which takes some seconds,
+    /// and keep the verdict beside the fastest variants
     #[arg(long)]
     pub(crate) no_self_test: bool,
 }
@@ -63,13 +63,13 @@ impl Preparation {
     /// As [`Tuning::find`], and tests whether the device is right, unless that is known.
     pub(crate) fn prepare(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
         self.tuning.find(device, config, plan)?;
-        self.test(device, &plan.step)
+        self.test(device, &Work::Training(&plan.step))
     }
 
-    /// Tests whether a device is right for such steps, unless that is known.
-    pub(crate) fn test(&self, device: &Device, step: &StepSpec) -> Result<()> {
+    /// Tests whether a device is right for some work, unless that is known.
+    pub(crate) fn test(&self, device: &Device, work: &Work) -> Result<()> {
         match device {
-            Device::Gpu(gpu) if !self.no_self_test => test(gpu, step),
+            Device::Gpu(gpu) if !self.no_self_test => test(gpu, work),
             _ => Ok(()),
         }
     }
@@ -79,13 +79,18 @@ impl Preparation {
     pub(crate) fn recall(&self, device: &Device, net: &UNet) -> Result<()> {
         self.tuning.recall(device);
         let default = TrainConfig::default().plan()?.step;
-        self.test(device, &StepSpec { net: net.clone(), samples_at_once: 1, ..default })
+        let spec = StepSpec { net: net.clone(), samples_at_once: 1, ..default };
+        self.test(device, &Work::Inference(&spec))
     }
 }
 
-/// Tests whether a device is right for a training, unless that is known, and says so.
-fn test(gpu: &Arc<Gpu>, spec: &StepSpec) -> Result<()> {
-    let Trust::Now { outcome, kept } = trust::establish(gpu, spec, path().as_deref())? else { return Ok(()) };
+/// Tests whether a device is right for some work, unless that is known, and says so.
+fn test(gpu: &Arc<Gpu>, work: &Work) -> Result<()> {
+    let path = path();
+    if !trust::is_known(gpu, work, path.as_deref()) {
+        note!("testing {}, which is new to this work, against the CPU", gpu.name());
+    }
+    let Trust::Now { outcome, kept } = trust::establish(gpu, work, path.as_deref())? else { return Ok(()) };
     if !outcome.found.is_empty() {
         let remedies: Vec<String> = outcome.found.iter().map(ToString::to_string).collect();
         note!("{} fails the self-test as usual, and passes where {}", gpu.name(), remedies.join(", "));

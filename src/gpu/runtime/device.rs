@@ -10,7 +10,7 @@ use crate::gpu::runtime::variants::{Key, Variant, Variants};
 use crate::model::DType;
 use crate::{Error, Result};
 use std::collections::HashSet;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
@@ -20,8 +20,24 @@ const BACKENDS: wgpu::Backends =
 /// Percent of the memory which a driver grants this process, beyond which no buffer is made, where the driver
 /// says what it grants: by Vulkan's VK_EXT_memory_budget, and on DX12. Else some drivers move buffers to the
 /// host's memory, where kernels are many times slower, or lose the device. The rest is for what the driver
-/// makes on its own.
+/// makes on its own. `UNHEAT_MEMORY_PERCENT` names another percentage, or `off`, for drivers that say
+/// nonsense.
 const MEMORY_PERCENT: u8 = 95;
+
+fn memory_percent() -> Option<u8> {
+    const VARIABLE: &str = "UNHEAT_MEMORY_PERCENT";
+    match std::env::var(VARIABLE).as_deref() {
+        Ok("off") => None,
+        Ok(text) => match text.parse() {
+            Ok(percent @ 1..=100) => Some(percent),
+            _ => {
+                log::error!("{VARIABLE}={text}: must be from 1 to 100, or off; it is {MEMORY_PERCENT}");
+                Some(MEMORY_PERCENT)
+            }
+        },
+        Err(_) => Some(MEMORY_PERCENT),
+    }
+}
 
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
@@ -33,10 +49,10 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     // DX12 compiles with DXC where Windows finds dxcompiler.dll, else with FXC, which every Windows has but
     // which knows no subgroups and no 16-bit floats. WGPU_DX12_COMPILER=fxc or dxc insists on one.
     descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::Auto.with_env();
-    // A budget that shrinks in the middle of a run would lose the device, if it were looked at then: other
-    // programs come and go, and a run that slows down meanwhile is better than one that ends.
+    // Other programs come and go: a budget that shrinks in the middle of a run is not to lose the device by
+    // itself, only where it leaves no room for the next upload.
     descriptor.memory_budget_thresholds =
-        wgpu::MemoryBudgetThresholds { for_resource_creation: Some(MEMORY_PERCENT), for_device_loss: None };
+        wgpu::MemoryBudgetThresholds { for_resource_creation: memory_percent(), for_device_loss: None };
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
@@ -78,6 +94,8 @@ pub struct Gpu {
     failure: Arc<Mutex<Option<String>>>,
     /// The submission that a future is waiting for, so that who blocks need not wait for later ones too.
     pub(crate) awaited: Mutex<Option<wgpu::SubmissionIndex>>,
+    /// Whether a wait for it has ended without anything.
+    pub(crate) given_up: AtomicBool,
     /// Submissions that are known to have run, for telling a slow device from one that hangs.
     pub(crate) finished: Arc<AtomicU64>,
 }
@@ -196,6 +214,7 @@ impl Gpu {
             ledger: Arc::default(),
             failure,
             awaited: Mutex::default(),
+            given_up: AtomicBool::default(),
             finished: Arc::default(),
         }
     }
@@ -360,6 +379,11 @@ impl Gpu {
     /// Lets finished work call back. Returns the first error that no scope caught.
     pub(crate) fn poll(&self) -> Result<()> {
         self.poll_as(wgpu::PollType::Poll).map(drop)
+    }
+
+    /// Whether the device still answers, as far as is known.
+    pub(crate) fn is_alive(&self) -> bool {
+        self.poll().is_ok() && !self.given_up.load(Ordering::Relaxed)
     }
 
     /// As [`Gpu::poll`], and waits as `poll_type` says; here it is never asked to (`blocking.rs` does).

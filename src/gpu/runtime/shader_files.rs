@@ -68,6 +68,17 @@ pub(crate) fn assemble(
     Ok(assembly.source)
 }
 
+/// The texts of all embedded files, in a fixed order.
+pub(crate) fn texts() -> Vec<&'static str> {
+    fn add(folder: &'static Dir, texts: &mut Vec<&'static str>) {
+        texts.extend(folder.files().filter_map(|file| file.contents_utf8()));
+        folder.dirs().for_each(|folder| add(folder, texts));
+    }
+    let mut all = Vec::new();
+    add(&SHADERS, &mut all);
+    all
+}
+
 /// The text of an embedded file.
 fn text(name: &str) -> Option<&'static str> {
     SHADERS.get_file(format!("{name}.wgsl"))?.contents_utf8()
