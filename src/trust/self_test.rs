@@ -129,3 +129,55 @@ impl fmt::Display for Said<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::blocking::{adapters, block_on};
+    use crate::engine::device::NO_ADAPTER;
+    use crate::gpu::Checks;
+    use crate::gpu::runtime::variants::{Key, Variant};
+    use crate::model::{HeatEquation, Method, StepSpec, UNet, UNetConfig};
+
+    const KERNEL: &str = "conv3x3/activation/moments";
+
+    fn gpu() -> Arc<Gpu> {
+        let adapter = adapters().into_iter().next().expect(NO_ADAPTER);
+        Arc::new(block_on(Gpu::open(&adapter, Checks::Trusted)).unwrap())
+    }
+
+    fn small() -> StepSpec {
+        let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
+        StepSpec::new(&net, &HeatEquation { nx: 8, ny: 8, amount: 8.0 }, Method::Sip, 2)
+    }
+
+    /// A batch of 128 has the variant for many tiles, a case that for few.
+    #[test]
+    fn variants_that_no_case_would_take_are_tried_too() {
+        let (gpu, spec) = (gpu(), small());
+        let key = |tiles| Key { tiles, ..Key::of_all(KERNEL.to_owned()) };
+        let [few, many] = [1, 4].map(|channels| Variant::Tiled { patch: 1, channels });
+        gpu.set_variants([(key(1), few), (key(4096), many)].into_iter().collect());
+        let untouched = run(&gpu, &Work::Inference(&spec)).unwrap();
+        assert!(untouched.found.is_empty(), "{:?}", untouched.found);
+        let spoiled = self::gpu();
+        spoiled.set_variants(gpu.variants());
+        spoiled.inject(&format!("wrong {KERNEL} unless CHANNELS=1"));
+        let found = run(&spoiled, &Work::Inference(&spec)).unwrap().found;
+        let is_remedy = |remedy: &Remedy| {
+            remedy.kernel == KERNEL && matches!(remedy.variant, Some(Variant::Tiled { channels: 1, .. }))
+        };
+        assert!(found.len() == 1 && is_remedy(&found[0]), "{found:?}");
+        assert_eq!(spoiled.remedies(), found);
+    }
+
+    /// Whatever is tried on a lost device fails, and says nothing about a kernel.
+    #[test]
+    fn a_lost_device_is_not_distrusted() {
+        let (gpu, spec) = (gpu(), small());
+        gpu.lose();
+        let error = run(&gpu, &Work::Training(&spec)).unwrap_err();
+        assert!(matches!(error, Error::Device(_)), "{error}");
+        assert!(gpu.remedies().is_empty());
+    }
+}
