@@ -102,21 +102,13 @@ fn add_taps(sum: mat4x4<f32>, taps: Taps, above: Row, here: Row, below: Row) -> 
     return sum + add_row(middle, taps.lower, below);
 }
 
+// Loops, not written out: emit is much code for compilers, and runs once.
 fn emit_patch(place: Tile, strip: u32, quad: u32, sums: Sums) {
-    emit_two(place, strip, quad, sums.p0, sums.p1);
-    if PATCH > 2u {
-        emit_two(place, strip + 2u * PATCHES_Y, quad, sums.p2, sums.p3);
+    var own = array(sums.p0, sums.p1, sums.p2, sums.p3, sums.p4, sums.p5, sums.p6, sums.p7);
+    for (var p = 0u; p < PATCH; p++) {
+        emit(place, strip + p * PATCHES_Y, quad, own[p]);
     }
-    if PATCH > 4u {
-        emit_two(place, strip + 4u * PATCHES_Y, quad, sums.p4, sums.p5);
-        emit_two(place, strip + 6u * PATCHES_Y, quad, sums.p6, sums.p7);
-    }
-}
-
-fn emit_two(place: Tile, strip: u32, quad: u32, upper: mat4x4<f32>, lower: mat4x4<f32>) {
-    emit(place, strip, quad, upper);
-    if PATCH > 1u {
-        emit(place, strip + PATCHES_Y, quad, lower);
-        emit_pair(place, strip, quad, upper, lower);
+    for (var p = 0u; p + 1u < PATCH; p += 2u) {
+        emit_pair(place, strip + p * PATCHES_Y, quad, own[p], own[p + 1u]);
     }
 }
