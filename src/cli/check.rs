@@ -4,8 +4,8 @@ use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
 use crate::cli::flags::tuning::{self, Tuning};
 use crate::cli::outcome::Outcome;
-use crate::cli::terminal::countdown::Countdown;
 use crate::cli::terminal::messages::print_line;
+use crate::cli::terminal::progress::Counter;
 use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
 use crate::engine::known_devices;
@@ -122,12 +122,16 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     print_line!("{:<36} {:<24} {:>9} {:>9} {:>9}", "case", "shape", "trusted", "checked", "tolerance");
     let mut failures = 0;
     let mut count = 0;
-    let mut countdown = Countdown::new("case", cases.len());
+    let counter = Counter::new("case", cases.len() as u64);
+    let row = |print: &dyn Fn()| {
+        counter.above(print);
+        counter.advance("");
+    };
     for case in cases {
         let spoil = perturb.as_ref().is_some_and(|name| case.name.contains(name));
         if let Some(missing) = case.missing(&trusted) {
             let (name, shape) = (&case.name, &case.shape);
-            countdown.done(|| {
+            row(&|| {
                 print_line!("{name:<36} {shape:<24} {:>29}  skipped: the adapter has no {missing}", "");
             });
             continue;
@@ -139,7 +143,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
                 trusted.wait()?; // a device that is lost ends the table, a kernel that is refused does not
                 failures += 1;
                 count += 1;
-                countdown.done(|| print_line!("{:<36} {:<24} {error}  FAIL", case.name, case.shape));
+                row(&|| print_line!("{:<36} {:<24} {error}  FAIL", case.name, case.shape));
                 continue;
             }
             [Err(error), _] | [_, Err(error)] => return Err(error),
@@ -147,7 +151,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
         let ok = errors.iter().all(|&error| case.passes(error));
         failures += usize::from(!ok);
         count += 1;
-        countdown.done(|| {
+        row(&|| {
             print_line!(
                 "{:<36} {:<24} {:>9.1e} {:>9.1e} {:>9.0e}  {}",
                 case.name,
@@ -159,7 +163,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
             );
         });
     }
-    drop(countdown);
+    counter.finish();
     if count == 0 {
         return Err(Error::Device(format!("{}: it has none of what these cases need", info.name)));
     }

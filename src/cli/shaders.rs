@@ -1,5 +1,6 @@
 //! `unheat shaders`.
 
+use crate::cli::flags::device;
 use crate::cli::flags::settings::StepSettings;
 use crate::cli::flags::tuning::Tuning;
 use crate::cli::outcome::Outcome;
@@ -83,7 +84,7 @@ fn open(config: &TrainConfig, format: Language, tuning: &Tuning) -> Result<Vec<A
         return Ok(with_f64.iter().map(stub).map(Arc::new).collect());
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();
-    let device = Device::open(&choice)?;
+    let device = device::open(&choice)?;
     tuning.recall(&device);
     match device {
         Device::Gpu(gpu) => Ok(vec![gpu]),

@@ -48,7 +48,12 @@ pub fn tuned(gpu: &Gpu, work: &Workload, path: Option<&Path>) -> Result<Tuned> {
 
 /// The work in words, as the file has it.
 pub fn describe(work: &Workload) -> String {
-    let Workload { net, storage, batch, nx, ny } = work;
+    format!("batch {}, {}", work.batch, describe_kernels(work))
+}
+
+/// The work in words, but for how much of it there is.
+pub fn describe_kernels(work: &Workload) -> String {
+    let Workload { net, storage, nx, ny, .. } = work;
     // Paddings have the same kernels but for a constant.
     let UNetConfig { filters, activation, batch_norm, res_blocks, .. } = &net.config;
     let function = match activation {
@@ -57,7 +62,7 @@ pub fn describe(work: &Workload) -> String {
     };
     let norm = if *batch_norm { "" } else { ", no batch norm" };
     let blocks = if *res_blocks { ", residual" } else { "" };
-    format!("batch {batch}, {nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}{blocks}")
+    format!("{nx}x{ny}, filters {filters:?}, activations {storage}{function}{norm}{blocks}")
 }
 
 #[cfg(test)]

@@ -40,7 +40,7 @@ impl fmt::Display for Remedy {
 /// The kernels built so far, and the remedies in force.
 #[derive(Default)]
 pub(crate) struct KernelCache {
-    built: HashMap<Key, Arc<Kernel>>,
+    built: HashMap<Build, Arc<Kernel>>,
     asked: Asked,
     remedies: Vec<Remedy>,
     faults: Vec<Fault>,
@@ -59,7 +59,7 @@ pub(crate) struct Asked {
 
 /// What tells builds of a kernel apart: whether accesses are checked, and whether its workgroup memory starts
 /// as zeros.
-type Key = (KernelSpec, Checks, bool);
+type Build = (KernelSpec, Checks, bool);
 
 impl KernelCache {
     /// An empty one; `faults` are injected.
@@ -74,7 +74,7 @@ impl KernelCache {
     }
 
     /// How `spec` is to be built, and its kernel if that was done before.
-    pub(crate) fn ask(&mut self, spec: &KernelSpec, checks: Checks) -> (Key, Option<Arc<Kernel>>) {
+    pub(crate) fn ask(&mut self, spec: &KernelSpec, checks: Checks) -> (Build, Option<Arc<Kernel>>) {
         self.asked.kernels.insert(spec.name.clone());
         let zeroed = self.remedies.iter().any(|remedy| remedy.zeroed && remedy.kernel == spec.name);
         let key = (spec.clone(), checks, zeroed);
@@ -83,13 +83,13 @@ impl KernelCache {
     }
 
     /// The fault of the driver for what is about to be built.
-    pub(crate) fn fault(&self, (spec, _, zeroed): &Key) -> Option<Effect> {
+    pub(crate) fn fault(&self, (spec, _, zeroed): &Build) -> Option<Effect> {
         self.faults.iter().find_map(|fault| fault.effect_on(spec, *zeroed))
     }
 
     /// Keeps a kernel that was built.
-    pub(crate) fn keep(&mut self, key: Key, kernel: Arc<Kernel>) {
-        self.built.insert(key, kernel);
+    pub(crate) fn keep(&mut self, build: Build, kernel: Arc<Kernel>) {
+        self.built.insert(build, kernel);
     }
 
     /// The one of its `possible` variants that a kernel must take for all of its work.

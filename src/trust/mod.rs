@@ -13,5 +13,5 @@ mod work;
 
 pub use crate::gpu::Remedy;
 pub use self_test::Outcome;
-pub use verdict::{Trust, establish, is_known, recall, verdict};
+pub use verdict::{Trust, establish, recall, verdict};
 pub use work::Work;

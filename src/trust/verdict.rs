@@ -27,24 +27,21 @@ pub fn recall(gpu: &Gpu, path: Option<&Path>) {
     gpu.set_remedies(KnownDevice::recall(gpu, path).remedies);
 }
 
-/// Whether the file `path` has the device for right, for such work with the variants in force.
-pub fn is_known(gpu: &Gpu, work: &Work, path: Option<&Path>) -> bool {
-    KnownDevice::recall(gpu, path).tested.contains(&work.describe(gpu))
-}
-
 /// Makes sure that the device is right for some work, with the variants in force and the remedies in the file
-/// `path`: says so where that file knows it, and tests it otherwise. The file keeps the verdict.
+/// `path`: says so where that file knows it, and otherwise calls `announce` and tests it. The file keeps the
+/// verdict.
 ///
 /// # Errors
 /// [`Error::Distrusted`] where a kernel is wrong whatever is done; [`Error::OutOfMemory`]; [`Error::Device`]
 /// where the device is lost. Not that the file cannot be read or written.
-pub fn establish(gpu: &Arc<Gpu>, work: &Work, path: Option<&Path>) -> Result<Trust> {
+pub fn establish(gpu: &Arc<Gpu>, work: &Work, path: Option<&Path>, announce: impl FnOnce()) -> Result<Trust> {
     let mut device = KnownDevice::recall(gpu, path);
     gpu.set_remedies(device.remedies.clone());
     let described = work.describe(gpu);
     if device.tested.contains(&described) {
         return Ok(Trust::Known);
     }
+    announce();
     match self_test::run(gpu, work) {
         Ok(outcome) => {
             if !outcome.found.is_empty() {

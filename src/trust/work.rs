@@ -40,7 +40,7 @@ impl Work<'_> {
             }
             Self::Inference(_) => "inference".to_owned(),
         };
-        format!("{}{padding}, {purpose}, built {:08x}", tuning::describe(&work), fingerprint(gpu))
+        format!("{}{padding}, {purpose}, built {:08x}", tuning::describe_kernels(&work), fingerprint(gpu))
     }
 }
 

@@ -42,20 +42,14 @@ impl Tuning {
     pub(crate) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
         let Device::Gpu(gpu) = device else { return Ok(()) };
         plan.check(device)?; // what does not fit is refused at once
-        if !self.no_tune {
-            find(gpu, config, plan)?;
-        }
-        trust::recall(gpu, path().as_deref());
-        Ok(())
+        if self.no_tune { Ok(()) } else { find(gpu, config, plan) }
     }
 
-    /// Takes the variants and remedies that are known, and measures nothing.
+    /// Takes the variants that are known, and measures nothing.
     pub(crate) fn recall(&self, device: &Device) {
-        let Device::Gpu(gpu) = device else { return };
-        if !self.no_tune {
+        if let (Device::Gpu(gpu), false) = (device, self.no_tune) {
             tuning::recall(gpu, path().as_deref());
         }
-        trust::recall(gpu, path().as_deref());
     }
 }
 
@@ -74,7 +68,7 @@ impl Preparation {
         }
     }
 
-    /// Takes the variants and remedies that are known, and tests whether the device is right for this
+    /// Takes the variants that are known, and tests whether the device is right for this
     /// network, unless that is known.
     pub(crate) fn recall(&self, device: &Device, net: &UNet) -> Result<()> {
         self.tuning.recall(device);
@@ -86,11 +80,9 @@ impl Preparation {
 
 /// Tests whether a device is right for some work, unless that is known, and says so.
 fn test(gpu: &Arc<Gpu>, work: &Work) -> Result<()> {
-    let path = path();
-    if !trust::is_known(gpu, work, path.as_deref()) {
-        note!("testing {}, which is new to this work, against the CPU", gpu.name());
-    }
-    let Trust::Now { outcome, kept } = trust::establish(gpu, work, path.as_deref())? else { return Ok(()) };
+    let announce = || note!("testing {}, which is new to this work, against the CPU", gpu.name());
+    let trust = trust::establish(gpu, work, path().as_deref(), announce)?;
+    let Trust::Now { outcome, kept } = trust else { return Ok(()) };
     if !outcome.found.is_empty() {
         let remedies: Vec<String> = outcome.found.iter().map(ToString::to_string).collect();
         note!("{} fails the self-test as usual, and passes where {}", gpu.name(), remedies.join(", "));

@@ -1,6 +1,5 @@
 //! What a person sees while a command runs, and how a command is stopped.
 
-pub(super) mod countdown;
 pub(super) mod interrupt;
 pub(super) mod messages;
 pub(super) mod progress;

@@ -14,7 +14,7 @@ use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
@@ -143,6 +143,7 @@ impl Progress for Display {
 pub(crate) struct Counter {
     bar: Option<ProgressBar>,
     what: &'static str,
+    start: Instant,
     done: Cell<u64>,
     total: u64,
 }
@@ -155,7 +156,7 @@ impl Counter {
             bar.set_style(ProgressStyle::with_template(&template).expect("a constant template"));
             bar
         });
-        Self { bar, what, done: Cell::new(0), total }
+        Self { bar, what, start: Instant::now(), done: Cell::new(0), total }
     }
 
     /// One more is done; `message` says which.
@@ -170,7 +171,7 @@ impl Counter {
             }
             None if done.is_multiple_of(total.div_ceil(LINES)) || done == total => {
                 let space = if message.is_empty() { "" } else { ": " };
-                note!("{what} {done} of {total}{space}{message}");
+                note!("{what} {done} of {total}{space}{message}{}", left(self.start.elapsed(), done, total));
             }
             None => {}
         }
@@ -188,5 +189,31 @@ impl Counter {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
+    }
+}
+
+/// What is left if the rest goes on as the first `done` of `all` did in `elapsed`; nothing where that is
+/// soon.
+fn left(elapsed: Duration, done: u64, all: u64) -> String {
+    const SOON: f64 = 10.0;
+    let seconds = elapsed.as_secs_f64() * all.saturating_sub(done) as f64 / done.max(1) as f64;
+    match seconds {
+        ..SOON => String::new(),
+        SOON..90.0 => format!(", about {seconds:.0} s left"),
+        _ => format!(", about {:.0} minutes left", seconds / 60.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rest_takes_as_long_as_what_was_done() {
+        let ten = Duration::from_secs(10);
+        assert_eq!(left(ten, 10, 90), ", about 80 s left");
+        assert_eq!(left(ten, 10, 490), ", about 8 minutes left");
+        assert_eq!(left(ten, 10, 15), "");
+        assert_eq!(left(ten, 10, 10), "");
     }
 }

@@ -24,18 +24,15 @@ const BACKENDS: wgpu::Backends =
 /// nonsense.
 const MEMORY_PERCENT: u8 = 95;
 
-fn memory_percent() -> Option<u8> {
+/// The percentage in force; none: as much as the driver gives.
+fn memory_percent() -> Result<Option<u8>> {
     const VARIABLE: &str = "UNHEAT_MEMORY_PERCENT";
-    match std::env::var(VARIABLE).as_deref() {
-        Ok("off") => None,
-        Ok(text) => match text.parse() {
-            Ok(percent @ 1..=100) => Some(percent),
-            _ => {
-                log::error!("{VARIABLE}={text}: must be from 1 to 100, or off; it is {MEMORY_PERCENT}");
-                Some(MEMORY_PERCENT)
-            }
-        },
-        Err(_) => Some(MEMORY_PERCENT),
+    let Some(asked) = std::env::var_os(VARIABLE) else { return Ok(Some(MEMORY_PERCENT)) };
+    let text = asked.to_string_lossy();
+    match (text.as_ref(), text.parse()) {
+        ("off", _) => Ok(None),
+        (_, Ok(percent @ 1..=100)) => Ok(Some(percent)),
+        _ => Err(Error::usage(format!("{VARIABLE} {text}: must be from 1 to 100, or off"))),
     }
 }
 
@@ -51,8 +48,9 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     descriptor.backend_options.dx12.shader_compiler = wgpu::Dx12Compiler::Auto.with_env();
     // Other programs come and go: a budget that shrinks in the middle of a run is not to lose the device by
     // itself, only where it leaves no room for the next upload.
+    let percent = memory_percent().unwrap_or(Some(MEMORY_PERCENT)); // opening a device refuses what is wrong
     descriptor.memory_budget_thresholds =
-        wgpu::MemoryBudgetThresholds { for_resource_creation: memory_percent(), for_device_loss: None };
+        wgpu::MemoryBudgetThresholds { for_resource_creation: percent, for_device_loss: None };
     wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
 }
 
@@ -107,8 +105,9 @@ impl Gpu {
     /// (docs/reliability.md).
     ///
     /// # Errors
-    /// [`Error::Device`] when the adapter refuses.
+    /// [`Error::Device`] when the adapter refuses, [`Error::Usage`] for a wrong UNHEAT_MEMORY_PERCENT.
     pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+        memory_percent()?;
         if least_is_wanted() {
             return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
         }

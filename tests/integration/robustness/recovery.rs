@@ -131,11 +131,16 @@ fn a_device_that_fails_again_and_again_ends_the_run_with_one_line() {
     let saved = checkpoint::read(&broken.join("checkpoint.safetensors")).unwrap();
     assert!(saved.step >= 14, "{}", saved.step);
 
-    let run = Resumed::open(&broken).unwrap();
-    let (device, mut quiet) = self::saboteur(0, &[], false);
-    let (config, plan) = (config(), run.plan(&config()).unwrap());
-    resume(run, &config, plan, &device, &mut quiet).unwrap();
+    let (device, quiet) = self::saboteur(0, &[], false);
+    resume_quietly(&broken, &device, quiet);
     assert_same(&whole, &broken);
+}
+
+/// Goes on with a run, and lets nothing happen to it.
+fn resume_quietly(folder: &Path, device: &Device, mut quiet: Saboteur) {
+    let run = Resumed::open(folder).unwrap();
+    let (config, plan) = (config(), run.plan(&config()).unwrap());
+    resume(run, &config, plan, device, &mut quiet).unwrap();
 }
 
 /// A device that is gone for good: another one of its kind goes on with its run, byte for byte; where there
@@ -164,11 +169,9 @@ fn a_device_that_is_gone_is_replaced_by_its_like_or_by_the_person() {
         assert!(text.contains(part) && !text.contains('\n'), "{text}");
     }
     assert!(saboteur.recovered.is_empty(), "{:?}", saboteur.recovered);
-    let run = Resumed::open(&ended).unwrap();
     let (device, mut quiet) = disguised(|info| info);
     quiet.steps.clear();
-    let (config, plan) = (config(), run.plan(&config()).unwrap());
-    resume(run, &config, plan, &device, &mut quiet).unwrap();
+    resume_quietly(&ended, &device, quiet);
     assert_same(&whole, &ended);
 }
 
@@ -176,12 +179,17 @@ fn a_device_that_is_gone_is_replaced_by_its_like_or_by_the_person() {
 fn a_limit_that_is_no_number_is_refused() {
     let root = tempdir().unwrap();
     let flags = format!("{SMALL} --device 0 --steps 3 -o {}", root.path().join("run").display());
-    let output = command(&flags).env("UNHEAT_WAIT_LIMIT", "an hour").output().unwrap();
-    let said = said(&output);
-    assert!(
-        !output.status.success() && said.contains("UNHEAT_WAIT_LIMIT an hour: must be a number"),
-        "{said}"
-    );
+    for (variable, value, expected) in [
+        ("UNHEAT_WAIT_LIMIT", "an hour", "must be a number"),
+        ("UNHEAT_WAIT_LIMIT", "-1", "must be a number"),
+        ("UNHEAT_MEMORY_PERCENT", "0", "must be from 1 to 100"),
+        ("UNHEAT_MEMORY_PERCENT", "", "must be from 1 to 100"),
+    ] {
+        let output = command(&flags).env(variable, value).output().unwrap();
+        let said = said(&output);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("unheat: {variable} {value}: {expected}")), "{said}");
+    }
 }
 
 /// A device that binds a megabyte at most refuses a batch, and the one that it names trains.
