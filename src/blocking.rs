@@ -2,7 +2,7 @@
 //! browser's event loop can drive. Here a thread drives it, for programs and tests. A browser must not block,
 //! so that this module is not built for it.
 
-use crate::gpu::runtime::device;
+use crate::gpu::adapters;
 use crate::gpu::{Gpu, Tensor};
 use crate::{Error, Result};
 use std::future::Future;
@@ -124,9 +124,17 @@ fn drive<R, E>(
 /// [`Gpu::block_on`] for it.
 pub use pollster::block_on;
 
-/// Every adapter, as of [`device::adapters`].
+/// Every adapter, as of [`adapters::adapters`].
 pub fn adapters() -> Vec<wgpu::Adapter> {
-    block_on(device::adapters())
+    block_on(adapters::adapters())
+}
+
+/// Refuses a limit of waits in the environment that is none.
+///
+/// # Errors
+/// [`Error::Usage`] with the variable's name.
+pub fn check_wait_limit() -> Result<()> {
+    Limits::of_environment().map(drop)
 }
 
 impl Gpu {

@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::CStr;
 use std::sync::LazyLock;
 use unheat::gpu::runtime::spec::validate;
-use unheat::gpu::runtime::translation;
+use unheat::gpu::translation;
 use unheat::gpu::{Checks, KernelSpec};
 
 /// An RX 6800, if nobody asks for another: the oldest Mesa with RADV that anyone runs knows it.

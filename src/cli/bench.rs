@@ -1,10 +1,10 @@
 //! `unheat bench`.
 
 use crate::bench::{self, By, Comparison, Measurement, Options, figure, table};
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::StepSettings;
 use crate::cli::flags::tuning::Tuning;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;

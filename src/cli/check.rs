@@ -2,8 +2,8 @@
 
 use crate::blocking::{adapters, block_on};
 use crate::cases::{self, Case};
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::flags::tuning::{self, Tuning};
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::DeviceChoice;

@@ -1,6 +1,6 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
-use crate::cli::outcome::Outcome;
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;

@@ -1,6 +1,6 @@
 //! `unheat completions`.
 
-use crate::cli::outcome::Outcome;
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use clap::{Args, Command};
 use clap_complete::{Shell, generate};

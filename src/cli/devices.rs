@@ -2,10 +2,10 @@
 
 use crate::Error;
 use crate::blocking::adapters;
-use crate::cli::outcome::Outcome;
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::device::NO_ADAPTER;
-use crate::gpu::runtime::device::is_fxc;
+use crate::gpu::adapters::is_fxc;
 use clap::Args;
 use std::process::ExitCode;
 

@@ -1,8 +1,8 @@
 //! `unheat generate`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::operators;
 use crate::io::arrays::npy::{self, Fields};

@@ -1,8 +1,8 @@
 //! `unheat invert`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::note;
 use crate::cpu::heat::inverse::Inverted;
 use crate::engine::operators;

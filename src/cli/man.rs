@@ -1,7 +1,7 @@
 //! `unheat man`.
 
 use crate::Error;
-use crate::cli::outcome::Outcome;
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use clap::{Args, Command};
 use std::path::PathBuf;

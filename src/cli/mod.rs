@@ -1,26 +1,25 @@
 //! The command line: one file per command, each turning what a person typed into library calls. What they
-//! share is in the rooms `flags`, `files` and `terminal`.
+//! share is in the rooms `errors`, `flags`, `files` and `terminal`.
 
-mod advice;
 mod bench;
 mod check;
 mod compare;
 mod completions;
 mod devices;
 mod diffuse;
+mod errors;
 mod files;
 mod flags;
 mod generate;
 mod invert;
 mod man;
-mod mistakes;
-mod outcome;
 mod reconstruct;
 mod restore;
 mod shaders;
 mod terminal;
 mod train;
 
+use crate::cli::errors::{advice, mistakes, outcome};
 use crate::cli::flags::numbers;
 use crate::cli::terminal::messages::note;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};

@@ -1,11 +1,11 @@
 //! `unheat reconstruct`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::tuning::Preparation;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, Trained, operators};

@@ -1,9 +1,9 @@
 //! `unheat restore`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;

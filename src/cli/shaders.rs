@@ -1,20 +1,21 @@
 //! `unheat shaders`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::flags::device;
-use crate::cli::flags::settings::StepSettings;
+use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Tuning;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::{Device, DeviceChoice, kernels};
-use crate::gpu::runtime::translation::Language;
+use crate::gpu::translation::Language;
 use crate::gpu::{Checks, Gpu, KernelSpec};
 use crate::io::run_folder;
 use crate::model::DType;
 use crate::train::TrainConfig;
+use crate::train::config::file;
 use crate::{Error, Result};
 use clap::{Arg, Args};
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -33,7 +34,7 @@ pub(super) fn device_flag(flag: Arg) -> Arg {
 #[derive(Args)]
 pub(super) struct Arguments {
     #[command(flatten)]
-    settings: StepSettings,
+    settings: Settings,
     #[command(flatten)]
     tuning: Tuning,
     /// The source, or what wgpu makes of it in a release build for Vulkan, Metal or DX12
@@ -46,10 +47,14 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Arguments { settings, tuning, format, output } = arguments;
-    let plan = settings.config.plan()?; // impossible settings are refused before any device is opened
+    // As `train` takes them: what files of weights and data say counts too.
+    let mut given = settings.given()?;
+    given.entry("device").or_insert(settings.config.device.clone().into());
+    let config = file::config_with_files(&given, Path::new("the flags"))?;
+    let plan = config.plan()?; // impossible settings are refused before any device is opened
     run_folder::check_new(&output)?;
     let mut specs = Vec::new();
-    for gpu in open(&settings.config, format, &tuning)? {
+    for gpu in open(&config, format, &tuning)? {
         plan.check(&Device::Gpu(gpu.clone()))?;
         specs.extend(kernels::of_training_and_inference(&gpu, &plan.step, &plan.start)?);
     }

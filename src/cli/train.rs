@@ -1,9 +1,9 @@
 //! `unheat train`.
 
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Preparation;
-use crate::cli::outcome::Outcome;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::{Display, Watched};

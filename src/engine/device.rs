@@ -1,6 +1,6 @@
 //! Which device computes: a GPU, or the CPU engine.
 
-use crate::blocking::adapters;
+use crate::blocking::{adapters, check_wait_limit};
 use crate::engine::several;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
@@ -45,8 +45,12 @@ pub enum Device {
 }
 
 impl Device {
-    /// Opens what `choice` names. [`DeviceChoice::Auto`] never fails: a GPU that cannot be opened is logged
-    /// and the CPU engine taken.
+    /// Opens what `choice` names. A GPU that cannot be opened is logged for [`DeviceChoice::Auto`], and the
+    /// CPU engine taken.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown device or a wrong environment variable, [`Error::Device`] where a
+    /// named one refuses.
     pub fn open(choice: &DeviceChoice) -> Result<Self> {
         Self::open_with_reason(choice).map(|(device, _)| device)
     }
@@ -54,6 +58,7 @@ impl Device {
     /// As [`Device::open`]; where there were several GPUs to choose from, with a line that says which one was
     /// taken and why.
     pub fn open_with_reason(choice: &DeviceChoice) -> Result<(Self, Option<String>)> {
+        check_wait_limit()?; // before anything is made that a failed wait would leave behind
         let opened = match choice {
             DeviceChoice::Cpu => return Ok((Self::Cpu, None)),
             DeviceChoice::Index(_) | DeviceChoice::Name(_) => several::open(&[&find(choice)?])?,
@@ -67,6 +72,7 @@ impl Device {
                 }
                 match several::open(&real) {
                     Ok(opened) => opened,
+                    Err(error @ Error::Usage(_)) => return Err(error),
                     Err(error) => {
                         log::warn!("{error}; the CPU engine takes over");
                         return Ok((Self::Cpu, None));

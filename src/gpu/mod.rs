@@ -2,6 +2,7 @@
 //!
 //! Description ([`KernelSpec`]), execution ([`Kernel`], [`Recording`]) and order ([`step`]) are kept apart.
 
+pub mod adapters;
 pub mod faults;
 pub mod heat;
 pub(crate) mod kernel_cache;
@@ -11,6 +12,8 @@ pub mod probes;
 pub mod runtime;
 pub mod step;
 pub(crate) mod stopwatch;
+#[cfg(feature = "cli")]
+pub mod translation;
 pub mod tune;
 pub mod unet;
 

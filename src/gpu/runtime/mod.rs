@@ -14,7 +14,5 @@ pub(crate) mod shader_files;
 pub mod spec;
 pub(crate) mod submission;
 pub mod tensor;
-#[cfg(feature = "cli")]
-pub mod translation;
 pub mod uniform;
 pub mod variants;

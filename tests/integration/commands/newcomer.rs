@@ -8,7 +8,7 @@ use unheat::io::arrays::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 71] = [
+const WRONG: [(&str, i32, &str); 73] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -25,6 +25,8 @@ const WRONG: [(&str, i32, &str); 71] = [
     ("shaders --format glsl -o new", 2, "wgsl, spirv, msl, hlsl"),
     ("shaders --device cpu -o new", 2, "leave --device out"),
     ("shaders --size 60x60 -o new", 2, "32 or 64 would do for 60"),
+    ("shaders --noise=-1 -o new", 2, "noise -1"),
+    ("shaders --data missing.npy -o new", 1, "there is no such file"),
     ("shaders -o taken", 2, "taken exists already; name a new folder"),
     // Numbers and choices.
     ("train --size 60", 2, "write it like 64x64"),

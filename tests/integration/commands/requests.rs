@@ -378,7 +378,7 @@ fn check_tries_what_was_tuned() {
 fn shaders_are_written_in_every_language() {
     let root = tempdir().unwrap();
     let written = |format: &str, more: &[&str]| -> Vec<(String, Vec<u8>)> {
-        let folder = root.path().join(format!("{format}{}", more.len()));
+        let folder = root.path().join(format!("{format}{}", more.concat()));
         let output =
             succeed(&[&["shaders", "--batch", "8", "--format", format, "-o", text(&folder)], more].concat());
         let entries = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path());
@@ -407,6 +407,8 @@ fn shaders_are_written_in_every_language() {
     let halves = written("hlsl", &["--activations", "f16"]);
     let half = halves.iter().find(|(name, _)| name == "conv3x3-plain-moments-f16.hlsl").unwrap();
     assert!(half.1.starts_with(b"// conv3x3/plain/moments/f16: cs_6_2\n"));
+    let noisy = written("wgsl", &["--noise", "0.1"]);
+    assert!(noisy.iter().any(|(name, _)| name == "add_noise.wgsl"), "every flag of training counts");
     // As 64 bits are asked for, what runs on Vulkan alone is left out of the others.
     let folder = root.path().join("wide");
     let output =

@@ -7,7 +7,7 @@ use crate::support::kernels::{case_list, default_step, every_choice, every_varia
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use unheat::gpu::runtime::translation::{Language, profile};
+use unheat::gpu::translation::{Language, profile};
 use unheat::gpu::{Checks, KernelSpec};
 use unheat::model::DType;
 

@@ -6,7 +6,7 @@ use crate::support::kernels::every_choice as specs;
 use std::path::{Path, PathBuf};
 use unheat::gpu::Checks;
 use unheat::gpu::runtime::spec::validate;
-use unheat::gpu::runtime::translation::{Language, spirv};
+use unheat::gpu::translation::{Language, spirv};
 use unheat::model::DType;
 
 #[test]
@@ -177,13 +177,13 @@ fn flag_in(text: &str) -> Option<&str> {
     text[at..].split(|c: char| c != '-' && !c.is_ascii_alphanumeric()).next()
 }
 
-/// What computes has other users than the command line: its errors carry data, and `cli/advice.rs` names the
-/// flag.
+/// What computes has other users than the command line: its errors carry data, and `cli/errors/advice.rs`
+/// names the flag.
 #[test]
 fn no_flag_is_named_where_things_are_computed() {
     for (file, text) in texts(&["gpu", "cpu", "model"]) {
-        assert_eq!(flag_in(&text), None, "{} (src/cli/advice.rs is the place)", file.display());
+        assert_eq!(flag_in(&text), None, "{} (src/cli/errors/advice.rs is the place)", file.display());
     }
-    let advice = std::fs::read_to_string(source().join("cli/advice.rs")).unwrap();
+    let advice = std::fs::read_to_string(source().join("cli/errors/advice.rs")).unwrap();
     assert_eq!(flag_in(&advice), Some("--activations"), "it would be found");
 }

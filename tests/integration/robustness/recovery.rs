@@ -189,6 +189,7 @@ fn a_limit_that_is_no_number_is_refused() {
         let said = said(&output);
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(&format!("unheat: {variable} {value}: {expected}")), "{said}");
+        assert!(!root.path().join("run").exists(), "{variable} {value}: nothing is left behind");
     }
 }
 

@@ -4,7 +4,7 @@ use crate::Error;
 use crate::error::Feature;
 
 /// What to do about `error`, to be appended to its message; nothing where the message says so itself.
-pub(super) fn advice(error: &Error) -> &'static str {
+pub(crate) fn advice(error: &Error) -> &'static str {
     match error {
         Error::Unsupported { feature: Feature::HalfActivations, .. } => {
             "; use --activations f32, or name a GPU that has them with --device"

@@ -7,7 +7,7 @@ use std::path::Path;
 
 /// The error with a tip, where clap has none: a bare word gets the flag that it should follow, a flag without
 /// its command the commands that have it.
-pub(super) fn advised(mut error: Error, program: &Command) -> Error {
+pub(crate) fn advised(mut error: Error, program: &Command) -> Error {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return error };
     let has_tip =
         [ContextKind::SuggestedArg, ContextKind::Suggested].into_iter().any(|kind| error.get(kind).is_some());
