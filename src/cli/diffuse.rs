@@ -3,27 +3,30 @@
 use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
+use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::measurement::doubtful;
 use crate::cli::terminal::messages::print_line;
-use crate::engine::operators;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
-use crate::restore::Diffusion;
-use crate::restore::classical::check_noise;
+use crate::restore::measurement::noise::check_noise;
+use crate::restore::{Diffusion, Edges};
 use clap::Args;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to 2048;
-    /// or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated instead of
-    /// periodic; or a folder of them
+    /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG, JPEG,
+    /// TIFF); or a folder of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
     #[arg(long, default_value_t = 8.0)]
     amount: f64,
+    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]
+    #[arg(long, value_enum)]
+    edges: Option<Edges>,
     /// Then add normal noise of this standard deviation to every cell, as a measurement would
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
@@ -34,8 +37,11 @@ pub(super) struct Arguments {
     /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Compute in 32 or 64 bits
-    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
+    /// End with exit code 3 where the result cannot be right; it is written all the same
+    #[arg(long)]
+    strict: bool,
+    /// What the shaders of a GPU compute in; the CPU always computes in 64 bits
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
     physics: DType,
     #[command(flatten)]
     device: DeviceFlag,
@@ -70,21 +76,30 @@ impl Arguments {
 }
 
 fn array(arguments: &Arguments) -> Outcome {
-    let (x, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    let fields = arrays::read(&arguments.input)?;
     sources::check_array_output(&arguments.output)?;
+    let [_, nx, ny] = fields.shape;
     let compute = arguments.device.open_for(arguments.physics)?;
-    let y = operators::diffuse(&compute, arguments.physics, &heat, &arrays::widen(&x.data))?;
-    let y = arguments.measured(0, y, heat.cells());
-    arrays::write_like(&arguments.output, y, &x)?;
-    Ok(ExitCode::SUCCESS)
+    let edges = arguments.edges.unwrap_or(Edges::Periodic);
+    let diffusion = Diffusion::new(&compute, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let x = arrays::widen(&fields.data);
+    let mut findings = Findings::default();
+    if arguments.edges.is_none() {
+        arrays::doubt_edges(&mut findings, &x, nx, ny);
+    }
+    let y = arguments.measured(0, diffusion.apply(&x)?, nx * ny);
+    arrays::write_like(&arguments.output, y, &fields)?;
+    findings.warn();
+    Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
 fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
     let Arguments { amount, physics, .. } = *arguments;
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
+    let edges = arguments.edges.unwrap_or(Edges::Insulated);
     sources::each(&jobs, |job, photo| {
-        let diffusion = Diffusion::insulated(&compute, physics, photo.nx, photo.ny, amount)?;
+        let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
         let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
         let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
         photo.with_planes(&y).write(&job.output)

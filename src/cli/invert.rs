@@ -44,7 +44,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let (input, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    let (input, heat) = arrays::read_on_grid(&arguments.input, arguments.amount)?;
     for path in [Some(&arguments.output), arguments.diagnostics.as_ref()].into_iter().flatten() {
         arrays::check_output(path)?;
     }
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F32);
-    let (truth_fields, _) = arrays::read(truth, arguments.amount)?;
+    let (truth_fields, _) = arrays::read_on_grid(truth, arguments.amount)?;
     if truth_fields.shape != input.shape {
         return Err(Error::usage(format!(
             "{} has the shape {:?}, {} has {:?}; give one truth for each prediction",

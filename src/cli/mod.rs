@@ -9,6 +9,7 @@ mod devices;
 mod diffuse;
 mod errors;
 mod files;
+mod findings;
 mod flags;
 mod generate;
 mod invert;
@@ -56,7 +57,7 @@ enum Command {
     Diffuse(diffuse::Arguments),
     /// Undo diffusion as far as the noise allows: the SIP update of a residual
     Invert(invert::Arguments),
-    /// Undo diffusion without a network, by a classical method: damped inverse, Tikhonov, Richardson-Lucy
+    /// Undo diffusion without a network: total variation, Wiener, Tikhonov, damped inverse, Richardson-Lucy
     Restore(restore::Arguments),
     /// Write the shaders that a training step and inference run, in WGSL or as a driver gets them
     #[command(mut_arg("device", shaders::device_flag))]

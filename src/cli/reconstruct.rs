@@ -4,7 +4,9 @@ use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job, Kind};
+use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::measurement::noise;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
@@ -14,10 +16,11 @@ use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
 use crate::model::{DType, HeatEquation, UNet};
-use crate::restore::Diffusion;
-use crate::restore::classical::check_noise;
-use crate::restore::refine::refine;
-use crate::restore::tiled::reconstruct_planes;
+use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::noise::rounding_of_floats;
+use crate::restore::network::refine::refine;
+use crate::restore::network::tiled::reconstruct_planes;
+use crate::restore::{Diffusion, Edges};
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -55,10 +58,10 @@ pub(super) struct Arguments {
     /// that would make the misfit worse is not made
     #[arg(long, value_name = "N", requires = "amount")]
     refine: Option<usize>,
-    /// Standard deviation of the observation's noise, for --refine [default for pictures: that of rounding to
-    /// 8 or 16 bits, 1/255/√12 or 1/65535/√12]
-    #[arg(long, value_name = "SIGMA", requires = "refine")]
-    noise: Option<f64>,
+    /// Standard deviation of the observation's noise, for --refine; or auto, which reads it from the
+    /// observation
+    #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
+    noise: NoiseLevel,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
     /// array, the first four fields; of a folder, one report per picture in this folder
     #[arg(long, value_name = "FILE.png|DIR", requires = "amount")]
@@ -103,11 +106,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if arguments.output == arguments.weights {
         return Err(Error::usage("--output and --weights name the same file"));
     }
-    if let Some(noise) = arguments.noise {
-        check_noise(noise)?;
-    }
     if let Some(amount) = arguments.amount {
-        HeatEquation::new(8, 8, amount)?;
+        HeatEquation::check_amount(amount)?;
     }
     let (net, state) = weights::read(&arguments.weights)?;
     let open = |arguments: Arguments| {
@@ -129,9 +129,6 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let observed = npy::read(&arguments.input)?;
     let [count, nx, ny] = observed.shape;
     sources::check_array_output(&arguments.output)?;
-    if arguments.refine.is_some() && arguments.noise.is_none() {
-        return Err(Error::usage(arrays::NOISE_NEEDED));
-    }
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     if let Some(path) = &arguments.report {
         arrays::check_output(path)?;
@@ -150,10 +147,11 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
     check_finite(&arguments.input, &predicted, nx * ny)?;
 
-    let heat = arguments.amount.map(|amount| HeatEquation::new(nx, ny, amount)).transpose()?;
-    let diffusion = heat.map(|heat| Diffusion::periodic(&session.physics, arguments.physics, &heat));
-    let (x, told) =
-        session.refined(diffusion.as_ref(), arguments.noise.unwrap_or(0.0), &y, predicted, None)?;
+    let periodic =
+        |amount| Diffusion::new(&session.physics, arguments.physics, [nx, ny], amount, Edges::Periodic);
+    let diffusion = arguments.amount.map(periodic).transpose()?;
+    let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
+    let (x, told) = session.refined(diffusion.as_ref(), rounding, &y, predicted, None)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
@@ -204,11 +202,11 @@ impl Session {
         let trained = Trained { net, state, norm };
         let predicted = reconstruct_planes(device, trained, arguments.batch, &photo.planes, nx, ny)?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let insulated = |amount| Diffusion::insulated(&self.physics, arguments.physics, nx, ny, amount);
+        let insulated =
+            |amount| Diffusion::new(&self.physics, arguments.physics, [nx, ny], amount, Edges::Insulated);
         let diffusion = arguments.amount.map(insulated).transpose()?;
-        let noise = arguments.noise.unwrap_or(photo.depth.rounding());
-        let (x, told) =
-            self.refined(diffusion.as_ref(), noise, &photo.planes, predicted, Some((0.0, 1.0)))?;
+        let (rounding, bounds) = (photo.depth.rounding(), Some((0.0, 1.0)));
+        let (x, told) = self.refined(diffusion.as_ref(), rounding, &photo.planes, predicted, bounds)?;
         let written = photo.with_planes(&x);
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
@@ -227,7 +225,7 @@ impl Session {
     fn refined(
         &self,
         diffusion: Option<&Diffusion>,
-        noise: f64,
+        rounding: f64,
         y: &[f64],
         predicted: Vec<f64>,
         bounds: Option<(f64, f64)>,
@@ -235,12 +233,16 @@ impl Session {
         let (Some(diffusion), Some(updates)) = (diffusion, self.arguments.refine) else {
             return Ok((predicted, String::new()));
         };
-        let refined = refine(diffusion, noise, y, &predicted, updates, bounds)?;
+        let noise = self.arguments.noise;
+        let refined = refine(diffusion, noise, rounding, y, &predicted, updates, bounds)?;
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
         let (before, after) = (rms(&refined.before), rms(&refined.after));
         let most = refined.updates.iter().max().copied().unwrap_or(0);
+        let mut findings = Findings::default();
+        refined.spectra.iter().for_each(|spectrum| findings.spectrum(diffusion, spectrum));
         let told = format!(
-            "; {most} of {updates} updates took the misfit per cell from {before:.3e} to {after:.3e}"
+            "; {most} of {updates} updates took the misfit per cell from {before:.3e} to {after:.3e}{}",
+            findings.told("cells")
         );
         Ok((refined.x, told))
     }

@@ -3,47 +3,61 @@
 use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
+use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::measurement::{doubtful, noise};
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::model::DType;
-use crate::restore::Diffusion;
-use crate::restore::classical::{Classic, check_noise};
+use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::noise::rounding_of_floats;
+use crate::restore::methods::{Gradient, Restored, TotalVariation};
+use crate::restore::outcome::check::check;
+use crate::restore::{Classic, Diffusion, Edges};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// How the observation is turned back
-    #[arg(long, value_enum, value_name = "one-shot|iterated|tikhonov|richardson-lucy")]
+    #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     method: MethodName,
-    /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, each side a power of two from 8 to
-    /// 2048; or a picture of any size (PNG, JPEG, TIFF, 8 or 16 bits), whose edges are insulated; or a folder
-    /// of them
+    /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG,
+    /// JPEG, TIFF); or a folder of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
     #[arg(long, default_value_t = 8.0)]
     amount: f64,
-    /// Standard deviation of the noise in a cell, 0 if there is none but rounding [default for pictures: that
-    /// of rounding to 8 or 16 bits, 1/255/√12 or 1/65535/√12]
-    #[arg(long, value_name = "SIGMA")]
-    noise: Option<f64>,
-    /// Iterations [default: 10 for iterated, 200 for richardson-lucy]
+    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]
+    #[arg(long, value_enum)]
+    edges: Option<Edges>,
+    /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it from
+    /// the observation
+    #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
+    noise: NoiseLevel,
+    /// Iterations [default: 10 for iterated, 200 for richardson-lucy, up to 200 for tv]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
     /// λ of Tikhonov's filter K/(K² + λ) [default: what the noise allows, by the discrepancy principle]
     #[arg(long, value_name = "LAMBDA")]
     lambda: Option<f64>,
+    /// How tv measures gradients [default: what fits the data]
+    #[arg(long, value_enum)]
+    gradient: Option<Gradient>,
+    /// With tv: no value may be negative
+    #[arg(long)]
+    positive: bool,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
     /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// Compute in 32 or 64 bits. The difference shows where the noise is below 1e-6 of the values: 32 bits
-    /// round to 3e-7, files of 32-bit numbers to 1e-7
+    /// End with exit code 3 where the result cannot be right; it is written all the same
+    #[arg(long)]
+    strict: bool,
+    /// What the shaders of a GPU compute in; the CPU always computes in 64 bits
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
     physics: DType,
     #[command(flatten)]
@@ -52,45 +66,69 @@ pub(super) struct Arguments {
 
 #[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
 enum MethodName {
+    /// tv, wiener or a mean of both, by the data
+    Auto,
+    /// Total variation, for fields with edges
+    Tv,
+    /// Wiener's filter, with the signal's power from the observation
+    Wiener,
+    /// Tikhonov's filter
+    Tikhonov,
     /// One damped inverse of the observation
     OneShot,
     /// Damped inverses of what is left, again and again
     Iterated,
-    /// Tikhonov's filter, or Wiener's for white signals
-    Tikhonov,
     /// Richardson-Lucy, for nonnegative fields
     RichardsonLucy,
 }
 
+impl ValueEnum for Gradient {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Isotropic, Self::Anisotropic]
+    }
+
+    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
+        Some(clap::builder::PossibleValue::new(match self {
+            Self::Isotropic => "isotropic",
+            Self::Anisotropic => "anisotropic",
+        }))
+    }
+}
+
 impl Arguments {
     fn classic(&self) -> Result<Classic> {
-        let iterated = matches!(self.method, MethodName::Iterated | MethodName::RichardsonLucy);
-        if self.iterations.is_some() && !iterated {
-            return Err(Error::usage("--iterations is for --method iterated and richardson-lucy"));
+        use MethodName::{Auto, Iterated, OneShot, RichardsonLucy, Tikhonov, Tv, Wiener};
+        if self.iterations.is_some() && !matches!(self.method, Iterated | RichardsonLucy | Tv) {
+            return Err(Error::usage("--iterations is for --method iterated, richardson-lucy and tv"));
         }
-        if self.lambda.is_some() && self.method != MethodName::Tikhonov {
+        if self.lambda.is_some() && self.method != Tikhonov {
             return Err(Error::usage("--lambda is for --method tikhonov"));
+        }
+        if (self.gradient.is_some() || self.positive) && self.method != Tv {
+            return Err(Error::usage("--gradient and --positive are for --method tv"));
         }
         if self.iterations == Some(0) {
             return Err(Error::usage("iterations 0: must be at least 1"));
         }
         let iterations = |default| self.iterations.unwrap_or(default);
         Ok(match self.method {
-            MethodName::OneShot => Classic::OneShot,
-            MethodName::Iterated => Classic::Iterated { iterations: iterations(Classic::ITERATIONS) },
-            MethodName::Tikhonov => Classic::Tikhonov { lambda: self.lambda },
-            MethodName::RichardsonLucy => {
-                Classic::RichardsonLucy { iterations: iterations(Classic::RICHARDSON_LUCY) }
-            }
+            Auto => Classic::Automatic,
+            Tv => Classic::TotalVariation(TotalVariation {
+                gradient: self.gradient,
+                positive: self.positive,
+                iterations: iterations(TotalVariation::USUAL.iterations),
+            }),
+            Wiener => Classic::Wiener,
+            OneShot => Classic::OneShot,
+            Iterated => Classic::Iterated { iterations: iterations(Classic::ITERATIONS) },
+            Tikhonov => Classic::Tikhonov { lambda: self.lambda },
+            RichardsonLucy => Classic::RichardsonLucy { iterations: iterations(Classic::RICHARDSON_LUCY) },
         })
     }
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let classic = arguments.classic()?;
-    if let Some(noise) = arguments.noise {
-        check_noise(noise)?;
-    }
     match sources::kind(&arguments.input)? {
         Kind::Array => array(&arguments, classic),
         kind => pictures(&arguments, classic, kind),
@@ -98,54 +136,88 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn array(arguments: &Arguments, classic: Classic) -> Outcome {
-    let (y, heat) = arrays::read(&arguments.input, arguments.amount)?;
+    let fields = arrays::read(&arguments.input)?;
     sources::check_array_output(&arguments.output)?;
-    let noise = match (arguments.noise, classic) {
-        (Some(noise), _) => noise,
-        (None, Classic::RichardsonLucy { .. } | Classic::Tikhonov { lambda: Some(_) }) => 0.0, // unused
-        (None, _) => return Err(Error::usage(arrays::NOISE_NEEDED)),
-    };
+    let [count, nx, ny] = fields.shape;
+    let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
-    let diffusion = Diffusion::periodic(&device, arguments.physics, &heat);
-    let x = restored(&classic, &diffusion, noise, &arrays::widen(&y.data))?;
-    arrays::write_like(&arguments.output, x, &y)?;
-    let [count, nx, ny] = y.shape;
+    let diffusion = Diffusion::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let y = arrays::widen(&fields.data);
+    let mut findings = Findings::default();
+    if arguments.edges.is_none() {
+        arrays::doubt_edges(&mut findings, &y, nx, ny);
+    }
+    let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
+    let counter = Counter::patient("field", count as u64);
+    let restored = classic.restore(&diffusion, arguments.noise, rounding, &y, || counter.advance(""))?;
+    counter.finish();
+    judge(&mut findings, &diffusion, arguments.noise, &y, &restored, None)?;
+    arrays::write_like(&arguments.output, restored.x, &fields)?;
     print_line!(
-        "{count} fields of {nx}x{ny} cells, {}, are in {}",
+        "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}",
         classic.name(),
-        arguments.output.display()
+        findings.choice(),
+        arguments.output.display(),
+        findings.told("cells")
     );
-    Ok(ExitCode::SUCCESS)
+    findings.warn();
+    Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
 fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
-    let Arguments { amount, physics, .. } = *arguments;
+    let Arguments { amount, physics, noise, .. } = *arguments;
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
     let device = open(arguments)?;
+    let edges = arguments.edges.unwrap_or(Edges::Insulated);
+    let mut findings = Findings::default();
     sources::each(&jobs, |job, photo| {
-        let diffusion = Diffusion::insulated(&device, physics, photo.nx, photo.ny, amount)?;
-        let noise = arguments.noise.unwrap_or(photo.depth.rounding());
-        // A bar for iterations would write over that of the folder.
-        let x = match kind {
-            Kind::Folder => classic.restore(&diffusion, noise, &photo.planes, || ())?,
-            _ => restored(&classic, &diffusion, noise, &photo.planes)?,
-        };
+        let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
+        let mut own = Findings::default();
+        let mut x = Vec::with_capacity(photo.planes.len());
+        // Plane by plane, so that a large picture needs the memory of one at a time.
+        for plane in photo.planes.chunks_exact(diffusion.cells()) {
+            let restored = classic.restore(&diffusion, noise, photo.depth.rounding(), plane, || ())?;
+            judge(&mut own, &diffusion, noise, plane, &restored, Some((0.0, 1.0)))?;
+            x.extend(restored.x);
+        }
+        own.name(&job.input);
+        findings.append(own);
         photo.with_planes(&x).write(&job.output)
     })?;
-    print_line!("{}, {}, in {}", sources::counted(&jobs), classic.name(), arguments.output.display());
-    Ok(ExitCode::SUCCESS)
+    print_line!(
+        "{}, {}{}, in {}{}",
+        sources::counted(&jobs),
+        classic.name(),
+        findings.choice(),
+        arguments.output.display(),
+        findings.told("pixels")
+    );
+    findings.warn();
+    Ok(doubtful(findings.doubted(), arguments.strict))
+}
+
+/// Notes what was found about the samples `y`, and what cannot be right about their restorations.
+fn judge(
+    findings: &mut Findings,
+    diffusion: &Diffusion,
+    noise: NoiseLevel,
+    y: &[f64],
+    restored: &Restored,
+    bounds: Option<(f64, f64)>,
+) -> Result<()> {
+    let cells = diffusion.cells();
+    let pairs = y.chunks_exact(cells).zip(restored.x.chunks_exact(cells));
+    for ((y, x), sample) in pairs.zip(&restored.samples) {
+        findings.sample(diffusion, sample);
+        let doubt = match &sample.warning {
+            Some(warning) => Some(warning.clone()),
+            None => check(diffusion, y, x, &sample.spectrum, noise, bounds)?,
+        };
+        findings.doubts(doubt);
+    }
+    Ok(())
 }
 
 fn open(arguments: &Arguments) -> Result<Device> {
     arguments.device.open_for(arguments.physics)
-}
-
-fn restored(classic: &Classic, diffusion: &Diffusion, noise: f64, y: &[f64]) -> Result<Vec<f64>> {
-    let (Classic::Iterated { iterations } | Classic::RichardsonLucy { iterations }) = *classic else {
-        return classic.restore(diffusion, noise, y, || ());
-    };
-    let counter = Counter::new("iteration", iterations as u64);
-    let x = classic.restore(diffusion, noise, y, || counter.advance(""))?;
-    counter.finish();
-    Ok(x)
 }

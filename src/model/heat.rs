@@ -61,12 +61,16 @@ impl HeatEquation {
                 )));
             }
         }
-        if !(0.0..=MAX_AMOUNT).contains(&amount) {
-            return Err(Error::usage(format!(
-                "amount {amount}: must be a number from 0 to {MAX_AMOUNT:.0} (in cells²)"
-            )));
-        }
+        Self::check_amount(amount)?;
         Ok(Self { nx, ny, amount })
+    }
+
+    /// Refuses an amount that is not from 0 to [`MAX_AMOUNT`].
+    pub fn check_amount(amount: f64) -> Result<()> {
+        if (0.0..=MAX_AMOUNT).contains(&amount) {
+            return Ok(());
+        }
+        Err(Error::usage(format!("amount {amount}: must be a number from 0 to {MAX_AMOUNT:.0} (in cells²)")))
     }
 
     /// Number of cells, N.

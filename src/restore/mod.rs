@@ -1,10 +1,13 @@
-//! Restoration without training: diffusion of arrays and pictures, classical inverses, refinement, tiles.
+//! Restoration without training: diffusion of fields of any size, what a measurement tells of its noise, the
+//! classical inverses, and how predictions of trained networks are applied and refined.
 
-pub mod classical;
 pub mod diffusion;
-pub mod refine;
-pub mod tiled;
-pub mod tiles;
+pub mod measurement;
+pub mod methods;
+pub mod network;
+pub mod outcome;
+pub mod spectral;
 
-pub use classical::Classic;
 pub use diffusion::Diffusion;
+pub use methods::Classic;
+pub use spectral::grid::Edges;

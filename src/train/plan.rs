@@ -5,8 +5,7 @@ use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
 use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, UNet};
-use crate::restore::classical::check_noise;
-use crate::restore::diffusion::rounding;
+use crate::restore::measurement::noise::{check_noise, relative_rounding};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::train::config::{TrainConfig, file};
@@ -253,11 +252,11 @@ impl TrainConfig {
 }
 
 /// The noise that rounding alone brings into observations: the largest of their root mean squares times
-/// [`rounding`].
+/// [`relative_rounding`].
 fn floor(physics: DType, observations: &Fields) -> f64 {
     let [count, nx, ny] = observations.shape;
     let values = observations.data.clone().into_f64();
     let largest = values.chunks_exact(values.len() / count).map(|y| y.iter().map(|v| v * v).sum::<f64>());
     let rms = (largest.fold(0.0, f64::max) / (nx * ny) as f64).sqrt();
-    rounding(physics) * rms
+    relative_rounding(physics) * rms
 }

@@ -222,7 +222,7 @@ fn rooms_use_only_those_below() {
         ("blocking", "gpu"),
         ("io", "model"),
         ("engine", "blocking cpu gpu io model"),
-        ("restore", "engine model"),
+        ("restore", "cpu engine model"),
         ("cases", "cpu gpu model"),
         ("trust", "cases engine gpu model"),
         ("train", "blocking cpu engine io model restore"),

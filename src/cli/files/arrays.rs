@@ -1,17 +1,34 @@
 //! What the commands on arrays share: reading fields, writing them back in the same dtype and rank.
 
+use crate::cli::findings::Findings;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::{DType, HeatEquation};
+use crate::restore::measurement::edges::not_periodic;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// What to do about arrays, which do not tell their noise, where a method has to know it.
-pub(crate) const NOISE_NEEDED: &str = "arrays do not tell their noise: add --noise SIGMA, its \
-    standard deviation in a cell (0 if there is none)";
+/// Reads fields of any size.
+pub(crate) fn read(path: &Path) -> Result<Fields> {
+    npy::read(path)
+}
 
-/// Reads fields and checks that their grid can be diffused by `amount`.
-pub(crate) fn read(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
-    let fields = npy::read(path)?;
+/// Doubts that fields `[batch, nx, ny]` are periodic, where their opposite edges do not fit together.
+pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny: usize) {
+    let worst = fields
+        .chunks_exact(nx * ny)
+        .filter_map(|field| not_periodic(field, nx, ny))
+        .max_by(|a, b| a.1.total_cmp(&b.1));
+    findings.doubts(worst.map(|(axis, ratio)| {
+        format!(
+            "opposite edges along {axis} differ {ratio:.1} times as much as neighbours inside: if the field is \
+             not periodic, use --edges insulated (--edges periodic says that it is)"
+        )
+    }));
+}
+
+/// Reads fields and checks that the reference system's operators work on their grid, with this `amount`.
+pub(crate) fn read_on_grid(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
+    let fields = read(path)?;
     let [_, nx, ny] = fields.shape;
     HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
     Ok((fields, HeatEquation::new(nx, ny, amount)?))

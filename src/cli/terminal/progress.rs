@@ -10,10 +10,9 @@ use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;
 use crate::train::{Preview, Progress};
 use indicatif::{ProgressBar, ProgressStyle};
-use std::cell::Cell;
 use std::io::IsTerminal;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 /// At most about this many plain lines per run.
@@ -144,9 +143,14 @@ pub(crate) struct Counter {
     bar: Option<ProgressBar>,
     what: &'static str,
     start: Instant,
-    done: Cell<u64>,
+    done: AtomicU64,
     total: u64,
+    /// How long plain lines wait.
+    patience: Duration,
 }
+
+/// Work that ends within this time needs no plain lines.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Counter {
     pub(crate) fn new(what: &'static str, total: u64) -> Self {
@@ -156,19 +160,24 @@ impl Counter {
             bar.set_style(ProgressStyle::with_template(&template).expect("a constant template"));
             bar
         });
-        Self { bar, what, start: Instant::now(), done: Cell::new(0), total }
+        Self { bar, what, start: Instant::now(), done: AtomicU64::new(0), total, patience: Duration::ZERO }
+    }
+
+    /// One whose plain lines begin where the work takes long.
+    pub(crate) fn patient(what: &'static str, total: u64) -> Self {
+        Self { patience: PATIENCE, ..Self::new(what, total) }
     }
 
     /// One more is done; `message` says which.
     pub(crate) fn advance(&self, message: &str) {
         let (what, total) = (self.what, self.total);
-        let done = self.done.get() + 1;
-        self.done.set(done);
+        let done = self.done.fetch_add(1, Ordering::Relaxed) + 1;
         match &self.bar {
             Some(bar) => {
                 bar.set_message(message.to_owned());
                 bar.set_position(done);
             }
+            None if self.start.elapsed() < self.patience => {}
             None if done.is_multiple_of(total.div_ceil(LINES)) || done == total => {
                 let space = if message.is_empty() { "" } else { ": " };
                 note!("{what} {done} of {total}{space}{message}{}", left(self.start.elapsed(), done, total));

@@ -10,8 +10,9 @@ use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::model::{DType, HeatEquation, quality};
-use crate::restore::Diffusion;
-use crate::restore::classical::Classic;
+use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::noise::rounding_of_floats;
+use crate::restore::{Classic, Diffusion};
 use crate::train::TrainConfig;
 use crate::train::data::HeldOut;
 use crate::train::plan::Plan;
@@ -99,7 +100,9 @@ impl Trial {
     pub fn classic(&self, method: Classic, device: &Device, precision: DType) -> Result<Score> {
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
         let diffusion = Diffusion::periodic(device, precision, &self.heat);
-        self.score(method.name(), method.restore(&diffusion, self.noise, &y, || {})?)
+        let rounding = rounding_of_floats(&y, DType::F32);
+        let restored = method.restore(&diffusion, NoiseLevel::Told(self.noise), rounding, &y, || {})?;
+        self.score(method.name(), restored.x)
     }
 
     fn score(&self, name: &str, restored: Vec<f64>) -> Result<Score> {

@@ -7,14 +7,16 @@ use unheat::model::quality::l2;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{DType, HeatEquation};
-use unheat::restore::{Classic, Diffusion};
+use unheat::restore::measurement::NoiseLevel;
+use unheat::restore::measurement::noise::rounding_of_floats;
+use unheat::restore::methods::{Gradient, TotalVariation};
+use unheat::restore::{Classic, Diffusion, Edges};
 
 const CELLS: usize = 64 * 64;
 
 struct Room {
     truth: Vec<f64>,
     diffusion: Diffusion,
-    precision: DType,
 }
 
 impl Room {
@@ -24,28 +26,31 @@ impl Room {
         let heat = HeatEquation::new(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
         let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);
-        Self { truth, diffusion, precision }
+        Self { truth, diffusion }
     }
 
-    /// y in the precision of the physics, with Gaussian noise in every cell.
+    /// y in 32 bits, with Gaussian noise in every cell.
     fn observed(&self, noise: f64) -> Vec<f64> {
         let mut random = Random::new(Purpose::Cases, 11, 0, 0);
         let mut y = self.diffusion.apply(&self.truth).unwrap();
         for value in &mut y {
             let radius = (-2.0 * (1.0 - random.uniform()).ln()).sqrt();
             *value += noise * radius * (std::f64::consts::TAU * random.uniform()).cos();
-            if self.precision == DType::F32 {
-                *value = f64::from(*value as f32);
-            }
+            *value = f64::from(*value as f32);
         }
         y
     }
 
     fn loss(&self, classic: Classic, noise: f64) -> f64 {
         let y = self.observed(noise);
-        let x = classic.restore(&self.diffusion, noise, &y, || ()).unwrap();
+        let x = self.restored(classic, NoiseLevel::Told(noise), &y);
         let losses = x.chunks(CELLS).zip(self.truth.chunks(CELLS)).map(|(x, truth)| l2(x, truth));
         losses.sum::<f64>() / (x.len() / CELLS) as f64
+    }
+
+    fn restored(&self, classic: Classic, noise: NoiseLevel, y: &[f64]) -> Vec<f64> {
+        let rounding = rounding_of_floats(y, DType::F32);
+        classic.restore(&self.diffusion, noise, rounding, y, || ()).unwrap().x
     }
 
     /// The least loss of Tikhonov over λ, one for all fields, three to a decade.
@@ -62,12 +67,12 @@ const TIKHONOV: Classic = Classic::Tikhonov { lambda: None };
 /// discrepancy principle here, which smooths a little more than the best one.
 #[test]
 fn losses_are_those_of_the_independent_program() {
-    for (precision, slack) in [(DType::F64, 0.0), (DType::F32, 0.1)] {
+    for precision in [DType::F64, DType::F32] {
         let room = Room::new(48, "cpu", precision);
         let observation = room.loss(Classic::Observation, 0.0);
         for (noise, classic, numpy, tolerance) in [
             (0.0, Classic::OneShot, 7.0, 0.2),
-            (0.0, ITERATED, 6.1, 0.15 + slack),
+            (0.0, ITERATED, 6.1, 0.15),
             (0.0, TIKHONOV, 5.7, 0.3),
             (1e-3, Classic::OneShot, 13.6, 0.08),
             (1e-3, ITERATED, 13.2, 0.08),
@@ -91,16 +96,24 @@ fn richardson_lucy_restores_edges_and_keeps_fields_positive() {
     let share = room.loss(classic, 1e-3) / room.loss(Classic::Observation, 1e-3);
     assert!((14.0 / 36.9 * 0.9..=16.0 / 36.9 * 1.1).contains(&share), "{}", 36.9 * share);
     let y = room.observed(1e-2);
-    let x = classic.restore(&room.diffusion, 1e-2, &y, || ()).unwrap();
-    assert!(x.iter().all(|&v| v >= 0.0));
+    let x = room.restored(classic, NoiseLevel::Auto, &y);
+    // No lower than the ground, which is read from the observation.
+    assert!(x.iter().all(|&v| v >= -3e-2));
 }
 
 #[test]
 fn shaders_restore_what_the_twins_restore() {
     let (cpu, gpu) = (Room::new(5, "cpu", DType::F64), Room::new(5, "0", DType::F32));
     let y = cpu.observed(1e-3);
-    for classic in [Classic::OneShot, ITERATED, TIKHONOV, Classic::RichardsonLucy { iterations: 10 }] {
-        let restore = |room: &Room| classic.restore(&room.diffusion, 1e-3, &y, || ()).unwrap();
+    for classic in [
+        Classic::OneShot,
+        ITERATED,
+        TIKHONOV,
+        Classic::Wiener,
+        Classic::RichardsonLucy { iterations: 10 },
+        Classic::TotalVariation(TotalVariation { iterations: 20, ..TotalVariation::USUAL }),
+    ] {
+        let restore = |room: &Room| room.restored(classic, NoiseLevel::Told(1e-3), &y);
         let (ours, reference) = (restore(&gpu), restore(&cpu));
         let norm = |v: &mut dyn Iterator<Item = f64>| v.map(|v| v * v).sum::<f64>().sqrt();
         let error =
@@ -110,27 +123,53 @@ fn shaders_restore_what_the_twins_restore() {
     }
 }
 
-/// 64 is a power of two, 70 is not, and 1100 takes two tiles: the same stripes and noise in each of them. The
-/// long side is x, by which alone method §3 judges how strong a signal can be.
+/// 64 is a power of two, 70 and 1100 are not: the same stripes and noise in each of them.
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {
-        let diffusion = Diffusion::insulated(&Device::Cpu, DType::F64, nx, 32, 2.0).unwrap();
+        let diffusion = Diffusion::new(&Device::Cpu, DType::F64, [nx, 32], 2.0, Edges::Insulated).unwrap();
         let x: Vec<f64> = (0..nx * 32).map(|i| if i / 32 % 32 < 9 { 0.8 } else { 0.2 }).collect();
         let mut y = diffusion.apply(&x).unwrap();
         y.iter_mut().for_each(|v| *v = (255.0 * *v).round() / 255.0);
-        let restored = diffusion.damped_inverse(&y, &[4e-3]).unwrap();
-        l2(&restored, &x) / l2(&y, &x)
+        let told = NoiseLevel::Told(0.0);
+        let restored = Classic::OneShot.restore(&diffusion, told, 1.0 / 255.0 / 12f64.sqrt(), &y, || ());
+        l2(&restored.unwrap().x, &x) / l2(&y, &x)
     };
     let errors = [64, 70, 1100].map(error);
     assert!(errors.iter().all(|&e| e < 0.7), "{errors:?}");
+}
+
+/// The losses of total variation with positivity on random rectangles, as an independent program (numpy, 800
+/// iterations at the best of several weights) found them on 32 others: 1.05 noise-free from 32 bits, 3.5 at
+/// noise 1e-3 and 7.8 at 1e-2, where the observation has 36.0. Here nothing is tuned or told.
+#[test]
+fn total_variation_is_as_good_as_it_can_be() {
+    let positive = Classic::TotalVariation(TotalVariation { positive: true, ..TotalVariation::USUAL });
+    for (noise, numpy) in [(0.0, 1.05), (1e-3, 3.5), (1e-2, 7.8)] {
+        let room = Room::new(48, "cpu", DType::F64);
+        let y = room.observed(noise);
+        let loss = |x: &[f64]| {
+            let losses = x.chunks(CELLS).zip(room.truth.chunks(CELLS)).map(|(x, truth)| l2(x, truth));
+            losses.sum::<f64>() / 48.0
+        };
+        let share = loss(&room.restored(positive, NoiseLevel::Auto, &y)) / loss(&y);
+        println!("noise {noise}: {:.2} of 36.0", 36.0 * share);
+        assert!(36.0 * share <= 1.1 * numpy, "noise {noise}: {}", 36.0 * share);
+        // Edges along the axes are seen as such.
+        let by_data = room.restored(Classic::TotalVariation(TotalVariation::USUAL), NoiseLevel::Auto, &y);
+        let gradient = Some(Gradient::Isotropic);
+        let isotropic = TotalVariation { gradient, ..TotalVariation::USUAL };
+        let isotropic = room.restored(Classic::TotalVariation(isotropic), NoiseLevel::Auto, &y);
+        assert!(loss(&by_data) < 0.95 * loss(&isotropic));
+    }
 }
 
 #[test]
 fn impossible_settings_are_refused() {
     let room = Room::new(1, "cpu", DType::F32);
     let message = |classic: Classic, noise| {
-        classic.restore(&room.diffusion, noise, &room.truth, || ()).unwrap_err().to_string()
+        let restored = classic.restore(&room.diffusion, NoiseLevel::Told(noise), 0.0, &room.truth, || ());
+        restored.err().unwrap().to_string()
     };
     assert!(message(Classic::OneShot, -1.0).contains("noise -1"));
     assert!(message(Classic::OneShot, f64::NAN).contains("noise NaN"));

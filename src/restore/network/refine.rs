@@ -2,12 +2,16 @@
 
 use crate::Result;
 use crate::restore::Diffusion;
+use crate::restore::measurement::noise::check_noise;
+use crate::restore::measurement::spectrum::Analyser;
+use crate::restore::measurement::{NoiseLevel, Spectrum};
+use crate::restore::methods::damped_inverse;
 
 /// A step that does not help is halved at most this often; then its sample is left as it is.
-const HALVINGS: u32 = 6;
+const HALVINGS: i32 = 6;
 
 /// What refinement did to every sample, `[batch]`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Refined {
     /// The fields, `[batch, nx, ny]`.
     pub x: Vec<f64>,
@@ -17,63 +21,80 @@ pub struct Refined {
     pub after: Vec<f64>,
     /// Updates that were kept.
     pub updates: Vec<usize>,
+    /// What each observation tells of its noise.
+    pub spectra: Vec<Spectrum>,
 }
 
-/// Applies at most `updates` damped inverses of y - P(x) to predictions x, `[batch, nx, ny]`, given the
-/// standard deviation `noise` of a cell of y.
+/// Applies at most `updates` damped inverses of y - P(x) to predictions x, `[batch, nx, ny]`, for noise of
+/// this level in y, whose numbers are rounded with the standard deviation `rounding`.
 ///
 /// Where `bounds` are given (for pictures 0 and 1), values are clamped to them: first those of x, then every
 /// update's.
 ///
 /// An update is kept if it lowers its sample's misfit ‖y - P(x)‖. Otherwise half of it is tried, and so on; a
-/// sample that no step helps is finished. So no misfit ever rises.
+/// sample that no step helps is finished, and so is one that explains y up to its noise: what is left then is
+/// noise. So no misfit ever rises.
 ///
 /// # Errors
+/// [`Error::Usage`](crate::Error::Usage) for a noise that is no standard deviation;
 /// [`Error::Device`](crate::Error::Device).
 pub fn refine(
     diffusion: &Diffusion,
-    noise: f64,
+    noise: NoiseLevel,
+    rounding: f64,
+    y: &[f64],
+    x: &[f64],
+    updates: usize,
+    bounds: Option<(f64, f64)>,
+) -> Result<Refined> {
+    if let NoiseLevel::Told(noise) = noise {
+        check_noise(noise)?;
+    }
+    let analyser = Analyser::new(diffusion);
+    let cells = diffusion.cells();
+    let mut refined = Refined::default();
+    for (y, x) in y.chunks_exact(cells).zip(x.chunks_exact(cells)) {
+        let spectrum = analyser.analyse(y, noise, rounding);
+        let sample = refine_one(diffusion, &spectrum, y, x, updates, bounds)?;
+        refined.x.extend(sample.x);
+        refined.before.extend(sample.before);
+        refined.after.extend(sample.after);
+        refined.updates.extend(sample.updates);
+        refined.spectra.push(spectrum);
+    }
+    Ok(refined)
+}
+
+fn refine_one(
+    diffusion: &Diffusion,
+    spectrum: &Spectrum,
     y: &[f64],
     x: &[f64],
     updates: usize,
     bounds: Option<(f64, f64)>,
 ) -> Result<Refined> {
     let bounded = |value: f64| bounds.map_or(value, |(low, high)| value.clamp(low, high));
-    let x: Vec<f64> = x.iter().map(|&x| bounded(x)).collect();
-    let cells = diffusion.cells();
-    let noise = diffusion.floored(y, noise);
-    let (before, mut residual) = diffusion.misfit(y, &x)?;
-    let mut refined = Refined { x, after: before.clone(), updates: vec![0; before.len()], before };
-    let mut active = vec![true; noise.len()];
-    for _ in 0..updates {
-        let dx = diffusion.damped_inverse(&residual, &noise)?;
-        let mut waiting = active.clone();
-        let mut step = 1.0;
-        for _ in 0..=HALVINGS {
-            if !waiting.contains(&true) {
-                break;
+    let mut x: Vec<f64> = x.iter().map(|&x| bounded(x)).collect();
+    let misfit = |x: &[f64]| diffusion.misfit(y, x).map(|(norms, residual)| (norms[0], residual));
+    let (before, mut residual) = misfit(&x)?;
+    let (mut after, mut kept) = (before, 0);
+    let explained = spectrum.noise * (y.len() as f64).sqrt();
+    'updates: while kept < updates && after > explained {
+        let dx = damped_inverse(diffusion, &residual, spectrum)?;
+        for halving in 0..=HALVINGS {
+            let step = 0.5f64.powi(halving);
+            let candidate: Vec<f64> = x.iter().zip(&dx).map(|(x, dx)| bounded(x + step * dx)).collect();
+            let (found, left) = misfit(&candidate)?;
+            if found < after {
+                (x, after, residual) = (candidate, found, left);
+                kept += 1;
+                continue 'updates;
             }
-            let candidate: Vec<f64> =
-                refined.x.iter().zip(&dx).map(|(x, dx)| bounded(x + step * dx)).collect();
-            let (misfit, left) = diffusion.misfit(y, &candidate)?;
-            for sample in (0..waiting.len()).filter(|&i| waiting[i]).collect::<Vec<_>>() {
-                if misfit[sample] < refined.after[sample] {
-                    let range = sample * cells..(sample + 1) * cells;
-                    refined.x[range.clone()].copy_from_slice(&candidate[range.clone()]);
-                    residual[range.clone()].copy_from_slice(&left[range]);
-                    refined.after[sample] = misfit[sample];
-                    refined.updates[sample] += 1;
-                    waiting[sample] = false;
-                }
-            }
-            step *= 0.5;
         }
-        active.iter_mut().zip(&waiting).for_each(|(active, waiting)| *active &= !waiting);
-        if !active.contains(&true) {
-            break;
-        }
+        break;
     }
-    Ok(refined)
+    let (before, after, updates) = (vec![before], vec![after], vec![kept]);
+    Ok(Refined { x, before, after, updates, spectra: Vec::new() })
 }
 
 #[cfg(test)]
@@ -95,7 +116,7 @@ mod tests {
         // Nothing known, the solution itself, rubbish against noise far above what is claimed.
         let y = [observed.clone(), observed, noisy].concat();
         let x = [vec![0.0; 1024], truth.clone(), rough].concat();
-        let refined = refine(&diffusion, 1e-4, &y, &x, 8, None).unwrap();
+        let refined = refine(&diffusion, NoiseLevel::Told(1e-4), 0.0, &y, &x, 8, None).unwrap();
         let (misfit, _) = diffusion.misfit(&y, &refined.x).unwrap();
         for sample in 0..3 {
             assert!(refined.after[sample] <= refined.before[sample], "{refined:?}");
@@ -113,7 +134,8 @@ mod tests {
         let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
         let truth: Vec<f64> = (0..1024).map(|i| f64::from((8..20).contains(&(i / 32)))).collect();
         let y = diffusion.apply(&truth).unwrap();
-        let refined = refine(&diffusion, 1e-3, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
+        let refined =
+            refine(&diffusion, NoiseLevel::Told(1e-3), 0.0, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
         assert!(refined.x.iter().all(|x| (0.0..=1.0).contains(x)));
         let (ones, _) = diffusion.misfit(&y, &[1.0; 1024]).unwrap();
         assert_eq!(refined.before, ones, "that of the values within bounds");
@@ -124,7 +146,8 @@ mod tests {
     fn without_updates_nothing_changes() {
         let heat = HeatEquation::new(8, 8, 1.0).unwrap();
         let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
-        let refined = refine(&diffusion, 1e-3, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
+        let refined =
+            refine(&diffusion, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(
             (refined.x, refined.before.clone(), refined.updates),
             (vec![0.5; 64], refined.after, vec![0])

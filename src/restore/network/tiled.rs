@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::engine::device::Device;
 use crate::engine::predictor::{Norm, Trained, predict};
-use crate::restore::tiles::{Rules, Tiling};
+use crate::restore::network::tiles::{Rules, Tiling};
 
 /// The usual longest side of a tile. Deeper networks see farther and get larger tiles.
 const LARGEST_TILE: usize = 256;

@@ -1,0 +1,40 @@
+//! What the commands on measurements ask: the noise, the edges, whether doubts are errors.
+
+use crate::restore::Edges;
+use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::noise::check_noise;
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+use std::process::ExitCode;
+
+/// Parses `auto` or a standard deviation.
+pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
+    if text == "auto" {
+        return Ok(NoiseLevel::Auto);
+    }
+    let noise = text.parse().map_err(|_| "must be auto or a number, such as 1e-3")?;
+    check_noise(noise).map_err(|error| error.to_string())?;
+    Ok(NoiseLevel::Told(noise))
+}
+
+impl ValueEnum for Edges {
+    fn value_variants<'a>() -> &'a [Self] {
+        &[Self::Periodic, Self::Insulated]
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::Periodic => {
+                PossibleValue::new("periodic").help("What leaves on one side comes back on the other")
+            }
+            Self::Insulated => {
+                PossibleValue::new("insulated").help("Nothing flows through them; they act as mirrors")
+            }
+        })
+    }
+}
+
+/// The exit code of a run whose result is doubted: 3 where doubts are errors.
+pub(crate) fn doubtful(doubted: bool, strict: bool) -> ExitCode {
+    if doubted && strict { ExitCode::from(3) } else { ExitCode::SUCCESS }
+}

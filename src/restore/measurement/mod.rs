@@ -1,0 +1,9 @@
+//! What a measurement tells of itself: its noise, the spectrum of what was measured, its edges.
+
+pub mod edges;
+pub mod noise;
+pub mod signal;
+pub mod spectrum;
+
+pub use noise::{NoiseLevel, Source};
+pub use spectrum::Spectrum;

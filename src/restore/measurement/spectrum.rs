@@ -1,0 +1,129 @@
+//! The spectrum of one observation: what is signal in it, what is noise, and where they meet.
+
+use crate::restore::diffusion::{Diffusion, mean};
+use crate::restore::measurement::noise::{self, Crossover, NoiseLevel, Source};
+use crate::restore::measurement::signal::Signal;
+use crate::restore::spectral::grid::Mode;
+use crate::restore::spectral::rings::Rings;
+use std::f64::consts::{PI, SQRT_2};
+
+/// What one sample tells. Its mean has no part in any of it.
+#[derive(Clone, Debug)]
+pub struct Spectrum {
+    /// The mean of the field.
+    pub mean: f64,
+    /// The standard deviation of its cells.
+    pub spread: f64,
+    /// The standard deviation of the noise in a cell, and in every wave, that methods reckon with.
+    pub noise: f64,
+    /// Where that came from.
+    pub source: Source,
+    /// What the sample itself says of its noise; none where it says nothing.
+    pub found: Option<f64>,
+    /// The power of the signal.
+    pub signal: Signal,
+    /// The most power that the signal can have in waves beyond those that stand out of the noise.
+    pub bound: f64,
+    /// How many waves can be told: Σ S·K²/(S·K² + σ²).
+    pub told: f64,
+}
+
+/// What all samples of one size share.
+pub struct Analyser<'a> {
+    diffusion: &'a Diffusion,
+    rings: Rings,
+    /// The mean of K² in every ring.
+    kernel2: Vec<f64>,
+}
+
+impl<'a> Analyser<'a> {
+    /// For observations of this diffusion.
+    pub fn new(diffusion: &'a Diffusion) -> Self {
+        let grid = diffusion.grid();
+        let rings = Rings::new(grid);
+        let table = grid.table(|mode| diffusion.kernel(mode).powi(2));
+        let kernel2 = rings.means(grid, |wave| table[wave]);
+        Self { diffusion, rings, kernel2 }
+    }
+
+    /// What the sample `y` `[nx, ny]` tells, whose numbers are rounded with this standard deviation.
+    pub fn analyse(&self, y: &[f64], level: NoiseLevel, rounding: f64) -> Spectrum {
+        let grid = self.diffusion.grid();
+        let mean = mean(y);
+        let mut waves: Vec<f64> = y.iter().map(|v| v - mean).collect();
+        grid.forward(&mut waves);
+        let energy = self.rings.means(grid, |wave| waves[wave].powi(2));
+        let total: f64 = energy.iter().zip(&self.rings.waves).map(|(e, waves)| e * waves).sum();
+        let spread = (total / y.len() as f64).sqrt();
+        let floor = rounding.hypot(self.diffusion.rounding() * spread).max(f64::MIN_POSITIVE.sqrt());
+        let crossover = noise::crossover(&energy, &self.kernel2);
+        let (found, source) = self.found(y, &energy, crossover.as_ref());
+        let (noise, source) = match (level, found) {
+            (NoiseLevel::Told(told), _) => (told.hypot(floor), Source::Told),
+            (NoiseLevel::Auto, Some(found)) if found > floor => (found, source),
+            _ => (floor, Source::Rounding),
+        };
+        let (signal, bound) = match &crossover {
+            Some(Crossover { ring, bound }) => {
+                let Rings { waves, wavenumber, .. } = &self.rings;
+                let power = noise * noise;
+                (Signal::fit(waves, wavenumber, &self.kernel2, &energy, power, *ring), *bound)
+            }
+            None => (Signal::NONE, 0.0),
+        };
+        let told = (0..energy.len())
+            .map(|ring| {
+                let seen = signal.power(self.rings.wavenumber[ring].powi(2)) * self.kernel2[ring];
+                self.rings.waves[ring] * seen / (seen + noise * noise)
+            })
+            .sum();
+        Spectrum { mean, spread, noise, source, found, signal, bound, told }
+    }
+
+    fn found(&self, y: &[f64], energy: &[f64], crossover: Option<&Crossover>) -> (Option<f64>, Source) {
+        let empty = crossover
+            .and_then(|crossover| noise::of_empty_waves(&self.rings, energy, &self.kernel2, crossover));
+        match empty {
+            Some(found) => (Some(found), Source::EmptyWaves),
+            None => (noise::of_finest_detail(y, self.diffusion.grid()), Source::FinestDetail),
+        }
+    }
+}
+
+impl Spectrum {
+    /// The same of a field whose values are multiplied by `scale` and then moved by `mean`.
+    pub(in crate::restore) fn in_units(mut self, mean: f64, scale: f64) -> Self {
+        self.mean = self.mean * scale + mean;
+        self.spread *= scale;
+        self.noise *= scale;
+        self.found = self.found.map(|found| found * scale);
+        self.signal.height *= scale * scale;
+        self.bound *= scale * scale;
+        self
+    }
+
+    /// The part of a wave's power S·K² + σ² that is signal.
+    pub fn share(&self, diffusion: &Diffusion, mode: Mode) -> f64 {
+        let seen = self.signal.power(mode.squared) * diffusion.kernel(mode).powi(2);
+        seen / (seen + self.noise * self.noise)
+    }
+
+    /// The wavenumber, in radians per cell, at which the signal that diffusion left equals the noise,
+    /// √S·K = σ; none where it stands out of the noise on every wave of the grid.
+    ///
+    /// Solved for the wavelength it is Burgholzer's δ = π·√(amount/ln SNR), the half wavelength of the
+    /// shortest wave that can be told, where SNR is the ratio of amplitudes √S/σ in that wave
+    /// (J. Appl. Phys. 131, 211101).
+    pub fn cutoff(&self, diffusion: &Diffusion) -> Option<f64> {
+        let stands_out = |k: f64| self.share(diffusion, Mode::new(k, 0.0)) > 0.5;
+        let (mut low, mut high) = (1e-6, SQRT_2 * PI);
+        if stands_out(high) {
+            return None;
+        }
+        for _ in 0..60 {
+            let middle = 0.5 * (low + high);
+            if stands_out(middle) { low = middle } else { high = middle }
+        }
+        Some(low)
+    }
+}

@@ -1,0 +1,240 @@
+//! Classical restoration, without a network, for known diffusion.
+//!
+//! | method | what it does |
+//! |---|---|
+//! | the observation | nothing: x = y, which every method has to beat |
+//! | one-shot | the damped inverse of y (method §3) |
+//! | iterated | x += damped inverse of y - P(x), again and again |
+//! | Tikhonov | X = K·Y/(K² + λ), with one λ for all waves |
+//! | Wiener | X = S·K·Y/(S·K² + σ²), with the signal's power S from the observation |
+//! | Richardson-Lucy | x *= P(y/P(x)): diffusion is self-adjoint; for nonnegative fields |
+//! | total variation | min ½‖y - P(x)‖² + μ·Σ|∇x|, for fields with edges |
+//! | automatic | total variation, Wiener or a mean of both, by the data |
+//!
+//! Every sample is restored by itself. Its mean is taken out and its largest deviation made 1 to 2 before, so
+//! that no method depends on the unit or the zero of the values.
+
+mod automatic;
+mod damped;
+mod richardson_lucy;
+mod tikhonov;
+mod total_variation;
+mod wiener;
+
+use crate::restore::Diffusion;
+use crate::restore::diffusion::mean;
+use crate::restore::measurement::noise::check_noise;
+use crate::restore::measurement::spectrum::Analyser;
+use crate::restore::measurement::{NoiseLevel, Spectrum};
+use crate::{Error, Result};
+use rayon::prelude::*;
+pub use total_variation::{Gradient, TotalVariation};
+
+pub(in crate::restore) use damped::damped_inverse;
+
+/// A method with its parameters.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Classic {
+    /// y itself.
+    Observation,
+    /// One damped inverse. It takes a wave of more than 38.6 times the expected amplitude for impossible and
+    /// damps it (method §3); the iterated inverse gets it back.
+    OneShot,
+    /// Repeated damped inverses of the residual that is left.
+    Iterated {
+        /// How many, the first one included.
+        iterations: usize,
+    },
+    /// Tikhonov's filter.
+    Tikhonov {
+        /// The filter's λ; `None` finds one for every sample by the discrepancy principle.
+        lambda: Option<f64>,
+    },
+    /// Wiener's filter, for signals whose power falls with the wavenumber as the observation's does.
+    Wiener,
+    /// Richardson-Lucy, from the mean of y.
+    RichardsonLucy {
+        /// How many iterations.
+        iterations: usize,
+    },
+    /// Total variation.
+    TotalVariation(TotalVariation),
+    /// What suits the data.
+    Automatic,
+}
+
+/// Restored samples, `[batch, nx, ny]`, and what was found on the way.
+pub struct Restored {
+    /// x.
+    pub x: Vec<f64>,
+    /// One for each sample.
+    pub samples: Vec<Sample>,
+}
+
+/// What was found out about one sample.
+pub struct Sample {
+    /// Its spectrum and noise, in units of the field.
+    pub spectrum: Spectrum,
+    /// What was done, where the method chose: "total variation", "Wiener", ...
+    pub chosen: Option<String>,
+    /// What cannot be right about it, in words.
+    pub warning: Option<String>,
+}
+
+/// What a method made of one sample.
+pub(in crate::restore) struct Outcome {
+    x: Vec<f64>,
+    chosen: Option<String>,
+    warning: Option<String>,
+}
+
+impl From<Vec<f64>> for Outcome {
+    fn from(x: Vec<f64>) -> Self {
+        Self { x, chosen: None, warning: None }
+    }
+}
+
+impl Classic {
+    /// Default iterations of the iterated inverse.
+    pub const ITERATIONS: usize = 10;
+    /// Default iterations of Richardson-Lucy.
+    pub const RICHARDSON_LUCY: usize = 200;
+
+    /// All methods with their usual settings.
+    pub const ALL: [Self; 8] = [
+        Self::Observation,
+        Self::OneShot,
+        Self::Iterated { iterations: Self::ITERATIONS },
+        Self::Tikhonov { lambda: None },
+        Self::Wiener,
+        Self::RichardsonLucy { iterations: Self::RICHARDSON_LUCY },
+        Self::TotalVariation(TotalVariation::USUAL),
+        Self::Automatic,
+    ];
+
+    /// The name in tables.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Observation => "observation",
+            Self::OneShot => "one-shot inverse",
+            Self::Iterated { .. } => "iterated inverse",
+            Self::Tikhonov { .. } => "Tikhonov",
+            Self::Wiener => "Wiener",
+            Self::RichardsonLucy { .. } => "Richardson-Lucy",
+            Self::TotalVariation(_) => "total variation",
+            Self::Automatic => "automatic",
+        }
+    }
+
+    /// Restores observations y, `[batch, nx, ny]`, with noise of this level in their cells, whose numbers are
+    /// rounded with the standard deviation `rounding`.
+    ///
+    /// `progress` is called after every sample.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a noise or λ that is negative or not finite; [`Error::Device`].
+    pub fn restore(
+        &self,
+        diffusion: &Diffusion,
+        noise: NoiseLevel,
+        rounding: f64,
+        y: &[f64],
+        progress: impl Fn() + Sync,
+    ) -> Result<Restored> {
+        if let NoiseLevel::Told(noise) = noise {
+            check_noise(noise)?;
+        }
+        if let Self::Tikhonov { lambda: Some(lambda) } = *self
+            && !(lambda > 0.0 && lambda.is_finite())
+        {
+            return Err(Error::usage(format!("lambda {lambda}: must be a positive number")));
+        }
+        let analyser = Analyser::new(diffusion);
+        let one = |y: &[f64]| {
+            let restored = self.restore_one(diffusion, &analyser, noise, rounding, y);
+            progress();
+            restored
+        };
+        let samples = y.chunks_exact(diffusion.cells());
+        let all: Vec<(Vec<f64>, Sample)> = if diffusion.is_parallel() {
+            samples.collect::<Vec<_>>().into_par_iter().map(one).collect::<Result<_>>()?
+        } else {
+            samples.map(one).collect::<Result<_>>()?
+        };
+        let mut restored = Restored { x: Vec::with_capacity(y.len()), samples: Vec::new() };
+        for (x, sample) in all {
+            restored.x.extend(x);
+            restored.samples.push(sample);
+        }
+        Ok(restored)
+    }
+
+    fn restore_one(
+        &self,
+        diffusion: &Diffusion,
+        analyser: &Analyser,
+        noise: NoiseLevel,
+        rounding: f64,
+        y: &[f64],
+    ) -> Result<(Vec<f64>, Sample)> {
+        let unit = Unit::of(y);
+        let mut normal = unit.normalised(y);
+        let level = match noise {
+            NoiseLevel::Told(noise) => NoiseLevel::Told(noise / unit.scale),
+            NoiseLevel::Auto => NoiseLevel::Auto,
+        };
+        let spectrum = analyser.analyse(&normal, level, rounding / unit.scale);
+        let outcome = match *self {
+            Self::Observation => Outcome::from(std::mem::take(&mut normal)),
+            // A constant field has nothing to restore.
+            _ if spectrum.spread == 0.0 => Outcome::from(std::mem::take(&mut normal)),
+            Self::OneShot => damped::one_shot(diffusion, &normal, &spectrum)?.into(),
+            Self::Iterated { iterations } => {
+                damped::iterated(diffusion, &normal, &spectrum, iterations)?.into()
+            }
+            Self::Tikhonov { lambda } => tikhonov::restore(diffusion, &normal, &spectrum, lambda)?,
+            Self::Wiener => wiener::restore(diffusion, &normal, &spectrum)?.into(),
+            Self::RichardsonLucy { iterations } => {
+                richardson_lucy::restore(diffusion, &normal, &spectrum, iterations)?.into()
+            }
+            Self::TotalVariation(settings) => {
+                let zero = unit.zero();
+                total_variation::restore(diffusion, &normal, &spectrum, settings, zero)?.x.into()
+            }
+            Self::Automatic => automatic::restore(diffusion, &normal, &spectrum)?,
+        };
+        let Outcome { mut x, chosen, warning } = outcome;
+        if matches!(self, Self::Observation) {
+            x.copy_from_slice(y);
+        } else {
+            x.iter_mut().for_each(|v| *v = *v * unit.scale + unit.mean);
+        }
+        Ok((x, Sample { spectrum: spectrum.in_units(unit.mean, unit.scale), chosen, warning }))
+    }
+}
+
+/// The zero and the unit that a sample's values are measured in while it is restored.
+#[derive(Clone, Copy)]
+pub(in crate::restore) struct Unit {
+    pub(in crate::restore) mean: f64,
+    /// A power of two, so that it rounds nothing.
+    pub(in crate::restore) scale: f64,
+}
+
+impl Unit {
+    pub(in crate::restore) fn of(y: &[f64]) -> Self {
+        let mean = mean(y);
+        let largest = y.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
+        let scale = if largest > 0.0 { 2f64.powi(largest.log2().floor().max(-1000.0) as i32) } else { 1.0 };
+        Self { mean, scale }
+    }
+
+    pub(in crate::restore) fn normalised(&self, y: &[f64]) -> Vec<f64> {
+        y.iter().map(|v| (v - self.mean) / self.scale).collect()
+    }
+
+    /// Where the field's own zero lies.
+    fn zero(&self) -> f64 {
+        -self.mean / self.scale
+    }
+}

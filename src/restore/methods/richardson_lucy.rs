@@ -1,0 +1,37 @@
+//! Richardson-Lucy, x *= P(y/P(x)), for fields that nowhere go below their ground.
+//!
+//! The method is made for counts, whose ground is zero. Here the ground is the lowest value that the
+//! observation has behind its noise, so that a constant added to the field is added to the result.
+
+use crate::Result;
+use crate::restore::Diffusion;
+use crate::restore::measurement::Spectrum;
+use crate::restore::methods::wiener;
+
+/// Where less than this part of the mean is seen, rounding may leave P(x) at zero or below. Such cells teach
+/// nothing.
+const UNSEEN: f64 = 1e-12;
+
+pub(super) fn restore(
+    diffusion: &Diffusion,
+    y: &[f64],
+    spectrum: &Spectrum,
+    iterations: usize,
+) -> Result<Vec<f64>> {
+    let without_noise = diffusion.apply(&wiener::restore(diffusion, y, spectrum)?)?;
+    let ground = without_noise.into_iter().fold(f64::INFINITY, f64::min);
+    let y: Vec<f64> = y.iter().map(|v| (v - ground).max(0.0)).collect();
+    let mean = y.iter().sum::<f64>() / y.len() as f64;
+    let mut x = vec![mean; y.len()];
+    let kernel = diffusion.factor(|mode| diffusion.kernel(mode));
+    for _ in 0..iterations {
+        let seen = diffusion.filter(&x, &kernel)?;
+        let ratio: Vec<f64> =
+            y.iter().zip(&seen).map(|(y, p)| if *p > UNSEEN * mean { y / p } else { 1.0 }).collect();
+        for (x, factor) in x.iter_mut().zip(diffusion.filter(&ratio, &kernel)?) {
+            *x *= factor.max(0.0);
+        }
+    }
+    x.iter_mut().for_each(|v| *v += ground);
+    Ok(x)
+}

@@ -1,0 +1,72 @@
+//! Signs that a restored field cannot be right.
+
+use crate::Result;
+use crate::restore::Diffusion;
+use crate::restore::measurement::{NoiseLevel, Source, Spectrum};
+
+/// The part of the samples that may lie beyond black and white more than in the observation.
+const CLIPPED: f64 = 0.02;
+
+/// Diffusion takes from a field's spread, but seldom so much that it has to grow by more than this.
+const SPREAD: f64 = 4.0;
+
+/// A restoration explains its observation up to this many times the noise.
+const MISFIT: f64 = 2.0;
+
+/// No misfit below this part of the observation's spread is worth a word: iterations end there.
+const NEGLIGIBLE: f64 = 1e-3;
+
+/// A told noise is doubted where the sample shows this many times as much, or as little.
+const DOUBT: f64 = 1.5;
+
+/// What cannot be right about `x`, restored from one sample `y`, in words; none where nothing is found.
+///
+/// `bounds` are those of the file that x goes to: 0 and 1 for pictures of 8 and 16 bits.
+///
+/// # Errors
+/// [`Error::Device`](crate::Error::Device).
+pub fn check(
+    diffusion: &Diffusion,
+    y: &[f64],
+    x: &[f64],
+    spectrum: &Spectrum,
+    level: NoiseLevel,
+    bounds: Option<(f64, f64)>,
+) -> Result<Option<String>> {
+    if let (NoiseLevel::Told(told), Some(found), Source::Told) = (level, spectrum.found, spectrum.source)
+        && found > DOUBT * spectrum.noise
+    {
+        return Ok(Some(format!(
+            "the observation shows noise of {found:.2e}, not of {told:.2e} as told; --noise auto takes what \
+             it shows"
+        )));
+    }
+    if let Some((low, high)) = bounds {
+        let beyond = |v: &&f64| **v < low || **v > high;
+        let at_end = |v: &&f64| **v <= low || **v >= high;
+        let share = |count: usize| count as f64 / y.len() as f64;
+        let more = share(x.iter().filter(beyond).count()) - share(y.iter().filter(at_end).count());
+        if more > CLIPPED {
+            let part = 100.0 * more;
+            return Ok(Some(format!("{part:.1} % of the samples are cut off at black or white")));
+        }
+    }
+    let spread = spread(x) / spectrum.spread;
+    if spectrum.spread > 0.0 && spread > SPREAD {
+        return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
+    }
+    let residual = diffusion.residual(y, x)?;
+    let rms = (residual.iter().map(|r| r * r).sum::<f64>() / y.len() as f64).sqrt();
+    let noise = spectrum.noise.max(spectrum.found.unwrap_or(0.0));
+    if rms > (MISFIT * noise).max(NEGLIGIBLE * spectrum.spread) {
+        return Ok(Some(format!(
+            "diffused again, the result misses the observation by {rms:.2e} per cell, the noise being {noise:.2e}"
+        )));
+    }
+    Ok(None)
+}
+
+fn spread(x: &[f64]) -> f64 {
+    let mean = crate::restore::diffusion::mean(x);
+    (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
+}

@@ -1,0 +1,3 @@
+//! Judgements on a restoration: whether it can be right, and how much can be known.
+
+pub mod check;

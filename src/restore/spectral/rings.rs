@@ -1,0 +1,97 @@
+//! Waves of about the same length, taken together: the spectrum of one field, averaged over directions.
+
+use crate::restore::spectral::grid::{Grid, Mode};
+use std::f64::consts::{PI, SQRT_2};
+
+/// Steps of the wavenumber before rings are made of them.
+const FINE: usize = 1024;
+
+/// A ring is at least this many steps wide, so that there are at most 64 of them...
+const WIDTH: usize = FINE / 64;
+
+/// ...and holds at least this many waves: the mean of their squares is then good to a factor of 1.4.
+const FEWEST: usize = 12;
+
+/// The waves of a grid in rings of growing wavenumber. The mean of the field is in none of them.
+#[derive(Clone, Debug)]
+pub struct Rings {
+    /// The ring of every step of the wavenumber.
+    of_step: Vec<usize>,
+    /// Waves in each ring.
+    pub waves: Vec<f64>,
+    /// The root mean square of the wavenumber in each ring, in radians per cell.
+    pub wavenumber: Vec<f64>,
+}
+
+impl Rings {
+    /// The rings of a grid; none for a field of one cell.
+    pub fn new(grid: &Grid) -> Self {
+        let mut steps = vec![(0usize, 0.0); FINE];
+        for_each_wave(grid, |_, mode| {
+            let step = &mut steps[step(mode)];
+            *step = (step.0 + 1, step.1 + mode.squared);
+        });
+        let mut rings = Self { of_step: Vec::new(), waves: Vec::new(), wavenumber: Vec::new() };
+        let (mut width, mut waves, mut squares) = (0, 0, 0.0);
+        for (number, (count, sum)) in steps.into_iter().enumerate() {
+            (width, waves, squares) = (width + 1, waves + count, squares + sum);
+            rings.of_step.push(rings.waves.len());
+            if (width >= WIDTH && waves >= FEWEST) || (number + 1 == FINE && waves > 0) {
+                rings.waves.push(waves as f64);
+                rings.wavenumber.push((squares / waves as f64).sqrt());
+                (width, waves, squares) = (0, 0, 0.0);
+            }
+        }
+        // What is left behind the last ring belongs to it.
+        let last = rings.waves.len().saturating_sub(1);
+        rings.of_step.iter_mut().for_each(|ring| *ring = (*ring).min(last));
+        rings
+    }
+
+    /// Rings.
+    pub fn count(&self) -> usize {
+        self.waves.len()
+    }
+
+    /// The mean over every ring of a number for each wave, `[nx, ny]`.
+    pub fn means(&self, grid: &Grid, of: impl Fn(usize) -> f64) -> Vec<f64> {
+        let mut sums = vec![0.0; self.count()];
+        for_each_wave(grid, |wave, mode| sums[self.of_step[step(mode)]] += of(wave));
+        sums.iter().zip(&self.waves).map(|(sum, waves)| sum / waves).collect()
+    }
+}
+
+fn step(mode: Mode) -> usize {
+    ((mode.squared.sqrt() / (SQRT_2 * PI) * FINE as f64) as usize).min(FINE - 1)
+}
+
+/// Calls `f` for every wave but the mean.
+fn for_each_wave(grid: &Grid, mut f: impl FnMut(usize, Mode)) {
+    let ([nx, ny], [kx, ky]) = (grid.size(), grid.wavenumbers());
+    for i in 0..nx {
+        for j in usize::from(i == 0)..ny {
+            f(i * ny + j, Mode::new(kx[i], ky[j]));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restore::spectral::grid::Edges;
+
+    #[test]
+    fn every_wave_but_the_mean_is_in_one_ring() {
+        for edges in [Edges::Periodic, Edges::Insulated] {
+            for (nx, ny) in [(1, 1), (1, 2), (3, 3), (64, 64), (200, 31)] {
+                let grid = Grid::new(nx, ny, edges).unwrap();
+                let rings = Rings::new(&grid);
+                assert_eq!(rings.waves.iter().sum::<f64>(), (nx * ny - 1) as f64);
+                assert!(rings.wavenumber.windows(2).all(|k| k[0] < k[1]));
+                let means = rings.means(&grid, |wave| if wave == 0 { f64::NAN } else { 2.0 });
+                assert!(means.iter().all(|&mean| mean == 2.0), "{means:?}");
+                assert!(rings.count() <= 64);
+            }
+        }
+    }
+}
