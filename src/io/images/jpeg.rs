@@ -145,7 +145,9 @@ pub(crate) fn write(sheet: &Sheet, out: impl Write) -> io::Result<()> {
     };
     let mut encoder = JpegEncoder::new_with_quality(out, QUALITY);
     if let Some(density) = kept.density {
+        // Whole numbers per inch are nearer to what most fractions were once meant to be.
         let unit = match density.unit {
+            Unit::Centimetre if density.x.1 > 1 || density.y.1 > 1 => Unit::Inch,
             Unit::Metre => Unit::Inch,
             own => own,
         };

@@ -401,13 +401,14 @@ mod tests {
     fn what_is_no_whole_picture_is_refused_in_words() {
         let (_folder, path) = room();
         let png = bytes_of(&pictures()[2], ImageFormat::Png);
-        let jpeg = bytes_of(&DynamicImage::new_rgb8(64, 48), ImageFormat::Jpeg);
+        let noise = (0..3 * 64 * 64).map(|i: u32| (i * i % 251) as u8).collect();
+        let noise = DynamicImage::ImageRgb8(ImageBuffer::from_raw(64, 64, noise).unwrap());
+        let jpeg = bytes_of(&noise, ImageFormat::Jpeg);
         for (bytes, expected) in [
             (png[..60].to_vec(), "ends early"),
             (png[..png.len() - 3].to_vec(), "ends early"),
             (jpeg[..jpeg.len() * 6 / 10].to_vec(), "ends early"),
             (jpeg[..jpeg.len() - 1].to_vec(), "ends early"),
-            ([&jpeg[..jpeg.len() * 7 / 10], b"\xff\xd9"].concat(), "cannot be read as a picture"),
             (b"GIF89a\x01\x00\x01\x00\x00\x00\x00".to_vec(), "Gif pictures are not read"),
             (b"\x93NUMPY".to_vec(), "not a PNG, JPEG or TIFF"),
             (Vec::new(), "not a PNG, JPEG or TIFF"),

@@ -115,7 +115,10 @@ impl Kind {
                 depth.describe()
             ));
         }
-        let extra = directory.numbers(bytes, tag::EXTRA_SAMPLES);
+        let mut extra = directory.numbers(bytes, tag::EXTRA_SAMPLES);
+        if colour == Colour::Rgb && samples == 4 && extra.is_empty() {
+            extra = vec![2]; // many writers leave the tag out, unheat's once did
+        }
         let first = samples.checked_sub(extra.len()).ok_or("has more extra samples than samples")?;
         let alpha = extra.iter().position(|kind| [1, 2].contains(kind));
         let is_premultiplied = alpha.is_some_and(|at| extra[at] == 1);

@@ -134,6 +134,8 @@ fn most_unpacked(compression: u64) -> Checked<u64> {
 
 /// Where the strips or tiles of a page are, as far as that can be believed.
 struct Chunks {
+    /// Whether they have all rows, also those below the picture.
+    are_tiles: bool,
     offsets: Vec<u64>,
     lengths: Vec<u64>,
     width: usize,
@@ -147,7 +149,8 @@ impl Chunks {
     fn of(page: &Directory, bytes: &[u8], kind: &Kind) -> Checked<Self> {
         let size = |tag: u16| page.number(bytes, tag).and_then(|n| u32::try_from(n).ok()).map(|n| n as usize);
         let strange = "its strips or tiles do not make up the picture: it is damaged";
-        let (offsets, lengths, width, height) = if page.has(tag::TILE_OFFSETS) {
+        let are_tiles = page.has(tag::TILE_OFFSETS);
+        let (offsets, lengths, width, height) = if are_tiles {
             let (width, height) = size(tag::TILE_WIDTH).zip(size(tag::TILE_HEIGHT)).ok_or(strange)?;
             (tag::TILE_OFFSETS, tag::TILE_BYTES, width, height)
         } else {
@@ -165,7 +168,7 @@ impl Chunks {
         if offsets.len() != all as usize || lengths.len() != all as usize {
             return Err(strange.into());
         }
-        Ok(Self { offsets, lengths, width, height, across, per_plane })
+        Ok(Self { are_tiles, offsets, lengths, width, height, across, per_plane })
     }
 
     /// Refuses chunks that are not wholly in the file, or too short for what they are to hold.
@@ -174,8 +177,8 @@ impl Chunks {
         let row = (self.width * samples) as u64 * u64::from(kind.bits);
         for (index, (&start, &length)) in self.offsets.iter().zip(&self.lengths).enumerate() {
             let top = index % self.per_plane / self.across * self.height;
-            let rows = self.height.min(kind.height - top) as u64;
-            let needed = row.div_ceil(8).saturating_mul(rows);
+            let rows = if self.are_tiles { self.height } else { self.height.min(kind.height - top) };
+            let needed = row.div_ceil(8).saturating_mul(rows as u64);
             // A lone strip's length is wrong in some files, and not needed where nothing is packed.
             let length = if compression == 1 { needed } else { length };
             let inside = start.checked_add(length).is_some_and(|end| end <= bytes.len() as u64);
@@ -232,4 +235,246 @@ fn unpack(bytes: &mut [u8], order: Order, page: &Directory, kind: &Kind, fields:
         fields.put(&unpacked, region)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::images::metadata::{Density, Packing, Unit};
+    use crate::io::images::raster::Sheet;
+    use crate::io::images::tiff::write::write;
+    use tiff::encoder::colortype::{self, ColorType};
+    use tiff::encoder::{TiffEncoder, TiffKindStandard, TiffValue};
+    use tiff::tags::Tag;
+
+    const NX: usize = 5;
+    const NY: usize = 3;
+
+    fn stored<C: ColorType>(samples: &[C::Inner], tags: &[(Tag, &[u16])]) -> Vec<u8>
+    where
+        [C::Inner]: TiffValue,
+    {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+        let mut image = encoder.new_image::<C>(NX as u32, NY as u32).unwrap();
+        image.rows_per_strip(2).unwrap();
+        for (tag, values) in tags {
+            image.encoder().write_tag(*tag, *values).unwrap();
+        }
+        image.write_data(samples).unwrap();
+        bytes.into_inner()
+    }
+
+    /// The samples in the file's order again.
+    fn in_rows(raster: &Raster) -> Vec<f64> {
+        let channels = raster.planes.len() / (raster.nx * raster.ny);
+        let cell = |pixel: usize| pixel % raster.nx * raster.ny + (raster.ny - 1 - pixel / raster.nx);
+        let sample = |i: usize| raster.planes[i % channels * raster.nx * raster.ny + cell(i / channels)];
+        (0..raster.planes.len()).map(sample).collect()
+    }
+
+    fn written(raster: &Raster) -> Vec<u8> {
+        let Raster { nx, ny, pages, planes, is_rgb, depth, alpha, kept, .. } = raster;
+        let alpha = alpha.as_deref();
+        let (nx, ny, pages, is_rgb, depth) = (*nx, *ny, *pages, *is_rgb, *depth);
+        let mut bytes = Cursor::new(Vec::new());
+        write(&Sheet { nx, ny, pages, planes, is_rgb, depth, alpha, kept }, &mut bytes).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn every_kind_of_sample_is_read_in_its_own_units_and_written_without_loss() {
+        macro_rules! kinds {
+            ($($colour:ident, $sample:ty, $depth:ident, $written:ident;)*) => {$(
+                let samples: Vec<$sample> = (0..NX * NY).map(|i| (i as f64 * 8.0 - 30.0) as $sample).collect();
+                let raster = read(stored::<colortype::$colour>(&samples, &[])).unwrap();
+                assert_eq!(raster.depth, Depth::$depth);
+                let expected: Vec<f64> =
+                    samples.iter().map(|&v| v as f64 / raster.depth.white()).collect();
+                assert_eq!(in_rows(&raster), expected);
+                let again = read(written(&raster)).unwrap();
+                assert_eq!((again.depth, again.planes), (Depth::$written, raster.planes));
+            )*};
+        }
+        kinds! {
+            Gray8, u8, Eight, Eight;
+            Gray16, u16, Sixteen, Sixteen;
+            Gray32, u32, Uint32, Float64;
+            Gray64, u64, Uint64, Float64;
+            GrayI8, i8, Int8, Float32;
+            GrayI16, i16, Int16, Float32;
+            GrayI32, i32, Int32, Float64;
+            GrayI64, i64, Int64, Float64;
+            Gray32Float, f32, Float32, Float32;
+            Gray64Float, f64, Float64, Float64;
+        }
+    }
+
+    #[test]
+    fn white_as_zero_is_turned_and_written_so_again() {
+        let samples: Vec<u8> = (0..15).collect();
+        let white_is_zero: (Tag, &[u16]) = (Tag::PhotometricInterpretation, &[0]);
+        let mut raster = read(stored::<colortype::Gray8>(&samples, &[white_is_zero])).unwrap();
+        assert_eq!(in_rows(&raster)[..2], [1.0, 1.0 - 1.0 / 255.0]);
+        let bytes = written(&raster);
+        let again = read(bytes.clone()).unwrap();
+        assert_eq!(again.planes, raster.planes);
+        raster.kept.white_is_zero = false;
+        assert_ne!(bytes, written(&raster));
+        // Values in their own units stay as they are.
+        let samples: Vec<f32> = samples.iter().map(|&v| v.into()).collect();
+        let raster = read(stored::<colortype::Gray32Float>(&samples, &[white_is_zero])).unwrap();
+        assert_eq!(in_rows(&raster)[1], 1.0);
+    }
+
+    #[test]
+    fn every_packing_and_big_tiff_come_back_as_they_are() {
+        let samples: Vec<u16> = (0..3 * 15).map(|i| i * 1000).collect();
+        let mut raster = read(stored::<colortype::RGB16>(&samples, &[])).unwrap();
+        raster.kept.density = Density::new((72, 1), (300, 7), Unit::Centimetre);
+        raster.kept.description = Some(b"5 \xb5m".to_vec());
+        raster.kept.software = Some(b"scope".to_vec());
+        for packing in [Packing::None, Packing::Lzw, Packing::Deflate, Packing::PackBits] {
+            for is_big in [false, true] {
+                (raster.kept.packing, raster.kept.is_big) = (packing, is_big);
+                let again = read(written(&raster)).unwrap();
+                assert_eq!((&again.planes, &again.kept), (&raster.planes, &raster.kept));
+                assert!(again.is_rgb);
+            }
+        }
+    }
+
+    #[test]
+    fn channels_alpha_and_pages_keep_their_places() {
+        let planes: Vec<f64> = (0..2 * 4 * 15).map(|i| f64::from(i) / 255.0).collect();
+        let alpha: Vec<f32> = (0..2 * 15).map(|i| i as f32).collect();
+        let kept = Kept { is_premultiplied: true, ..Kept::default() };
+        let depth = Depth::Eight;
+        for is_rgb in [false, true] {
+            let (planes, alpha) = (planes.clone(), Some(alpha.clone()));
+            let (kept, notes) = (kept.clone(), Vec::new());
+            let raster = Raster { nx: NX, ny: NY, pages: 2, planes, is_rgb, depth, alpha, kept, notes };
+            let again = read(written(&raster)).unwrap();
+            assert_eq!((again.pages, again.is_rgb), (2, is_rgb));
+            assert_eq!((again.planes, again.alpha), (raster.planes, raster.alpha));
+            assert!(again.kept.is_premultiplied);
+        }
+    }
+
+    #[test]
+    fn big_endian_planes_in_tiles_are_read() {
+        // Two planes of 5 x 3 pixels in tiles of 16 x 16, by hand.
+        let mut bytes = b"MM\0\x2a\0\0\0\x08".to_vec();
+        let tags: [(u16, u16, u32, u32); 11] = [
+            (256, 3, 1, 5 << 16),
+            (257, 3, 1, 3 << 16),
+            (258, 3, 1, 16 << 16),
+            (259, 3, 1, 1 << 16),
+            (262, 3, 1, 1 << 16),
+            (277, 3, 1, 2 << 16),
+            (284, 3, 1, 2 << 16),
+            (322, 3, 1, 16 << 16),
+            (323, 3, 1, 16 << 16),
+            (324, 4, 2, 150),
+            (325, 4, 2, 158),
+        ];
+        bytes.extend((tags.len() as u16).to_be_bytes());
+        for (tag, kind, count, value) in tags {
+            bytes.extend([tag.to_be_bytes(), kind.to_be_bytes()].concat());
+            bytes.extend([count.to_be_bytes(), value.to_be_bytes()].concat());
+        }
+        bytes.extend([0; 4]);
+        bytes.resize(150, 0);
+        for number in [166u32, 166 + 512, 512, 512] {
+            bytes.extend(number.to_be_bytes());
+        }
+        for plane in 0..2u16 {
+            bytes.extend((0..256u16).flat_map(|i| (plane * 1000 + i / 16 * 100 + i % 16).to_be_bytes()));
+        }
+        let raster = read(bytes.clone()).unwrap();
+        let expected = |i: usize| (i % 2 * 1000 + i / 2 / NX * 100 + i / 2 % NX) as f64 / 65535.0;
+        assert_eq!(in_rows(&raster), (0..30).map(expected).collect::<Vec<_>>());
+        assert!(!raster.is_rgb);
+        bytes.truncate(bytes.len() - 1);
+        assert!(read(bytes).unwrap_err().contains("part 2 of 2 lies beyond the end"));
+    }
+
+    /// A file with these pages of 5 × 3 grey pixels, or half of it, the second of them with a tag.
+    fn pages(second: Option<(Tag, u32)>, is_smaller: bool) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = TiffEncoder::<_, TiffKindStandard>::new(&mut bytes).unwrap();
+        encoder.write_image::<colortype::Gray8>(5, 3, &[10; 15]).unwrap();
+        let (width, height) = if is_smaller { (2, 1) } else { (5, 3) };
+        let mut image = encoder.new_image::<colortype::Gray8>(width, height).unwrap();
+        if let Some((tag, value)) = second {
+            image.encoder().write_tag(tag, value).unwrap();
+        }
+        image.write_data(&vec![20; (width * height) as usize]).unwrap();
+        bytes.into_inner()
+    }
+
+    #[test]
+    fn equal_pages_are_a_stack_and_smaller_copies_are_left_out() {
+        let stack = read(pages(None, false)).unwrap();
+        assert_eq!((stack.pages, stack.planes[15]), (2, 20.0 / 255.0));
+        assert!(stack.notes.is_empty());
+        let message = read(pages(None, true)).unwrap_err();
+        assert!(message.contains("page 2 has 2x1 pixels, and page 1 has 5x3 pixels"), "{message}");
+        let message = read(pages(Some((Tag::Orientation, 3)), false)).unwrap_err();
+        assert!(message.contains("page 2"), "{message}");
+        let alone = read(pages(Some((Tag::NewSubfileType, 1)), true)).unwrap();
+        assert_eq!((alone.pages, alone.planes.len()), (1, 15));
+        assert!(alone.notes[0].contains("smaller copy"), "{:?}", alone.notes);
+        // The last page points to the first one again.
+        let mut circle = pages(None, false);
+        let first = circle[4..8].to_vec();
+        let order = Order::of(&circle).unwrap();
+        let last = Directory::all(&circle, order).unwrap()[1].offset;
+        let tags = usize::from(u16::from_ne_bytes(circle[last..last + 2].try_into().unwrap()));
+        circle[last + 2 + 12 * tags..][..4].copy_from_slice(&first);
+        assert!(read(circle).unwrap_err().contains("circle"));
+    }
+
+    #[test]
+    fn slices_of_imagej_without_directories_are_found() {
+        let mut raster = read(pages(None, false)).unwrap();
+        raster.kept.description = Some(b"ImageJ=1.53\nimages=3\nslices=3\n".to_vec());
+        raster.pages = 1;
+        raster.planes.truncate(15);
+        let mut bytes = written(&raster);
+        // The strip goes to the end, where two slices more follow it.
+        let order = Order::of(&bytes).unwrap();
+        let page = &Directory::all(&bytes, order).unwrap()[0];
+        let start = bytes.len() as u64;
+        page.put(&mut bytes, tag::STRIP_OFFSETS, start);
+        bytes.extend([1; 15]);
+        bytes.extend([2; 15]);
+        bytes.extend([3; 15]);
+        let stack = read(bytes.clone()).unwrap();
+        assert_eq!((stack.pages, stack.planes[0], stack.planes[30]), (3, 1.0 / 255.0, 3.0 / 255.0));
+        let again = read(written(&stack)).unwrap();
+        assert_eq!((again.pages, again.planes), (3, stack.planes));
+        assert_eq!(again.kept.description, stack.kept.description);
+        bytes.truncate(bytes.len() - 1);
+        assert!(read(bytes).unwrap_err().contains("the file ends after 2"));
+    }
+
+    #[test]
+    fn what_is_not_finite_cut_off_or_unknown_is_refused_in_words() {
+        let mut samples = vec![1.0f32; 15];
+        samples[7] = f32::NAN;
+        let message = read(stored::<colortype::Gray32Float>(&samples, &[])).unwrap_err();
+        assert!(
+            message.contains("column 2, row 1 of page 1") && message.contains("not a number"),
+            "{message}"
+        );
+        let whole = stored::<colortype::Gray8>(&[7; 15], &[]);
+        for length in 0..whole.len() {
+            assert!(read(whole[..length].to_vec()).is_err(), "{length}");
+        }
+        let zstd = stored::<colortype::Gray8>(&[7; 15], &[(Tag::Compression, &[50000])]);
+        assert!(read(zstd).unwrap_err().contains("Zstandard"));
+        let lab = stored::<colortype::Gray8>(&[7; 15], &[(Tag::PhotometricInterpretation, &[8])]);
+        assert!(read(lab).unwrap_err().contains("colour space (number 8)"));
+    }
 }

@@ -12,8 +12,8 @@ pub(super) struct Fields {
     cells: Cells,
     /// The page's number, from 1.
     number: usize,
-    /// What a sample is multiplied with.
-    scale: f64,
+    /// The sample that is 1 in a field.
+    one: f64,
     /// `[samples but for alpha, nx, ny]`.
     pub(super) planes: Vec<f64>,
     pub(super) alpha: Option<Vec<f32>>,
@@ -37,16 +37,16 @@ impl Fields {
     pub(super) fn new(kind: &Kind, number: usize) -> Self {
         let cells = Cells::new(kind.width, kind.height, kind.orientation);
         let count = kind.width * kind.height;
-        let scale = match (kind.depth, kind.colour) {
+        let one = match (kind.depth, kind.colour) {
             (_, Colour::Palette) => 1.0, // a place in a table
-            (Depth::Eight, _) => 1.0 / f64::from((1u32 << kind.bits) - 1),
-            (depth, _) => 1.0 / depth.white(),
+            (Depth::Eight, _) => f64::from((1u32 << kind.bits) - 1),
+            (depth, _) => depth.white(),
         };
         Self {
             kind: *kind,
             cells,
             number,
-            scale,
+            one,
             planes: vec![0.0; count * (kind.samples - usize::from(kind.alpha.is_some()))],
             alpha: kind.alpha.map(|_| vec![0.0; count]),
         }
@@ -117,7 +117,7 @@ impl Fields {
                     if !value.is_finite() {
                         return Err(self.not_finite(value, x0 + x, y0 + y));
                     }
-                    let (cell, scaled) = (self.cells.of(x0 + x, y0 + y), value * self.scale);
+                    let (cell, scaled) = (self.cells.of(x0 + x, y0 + y), value / self.one);
                     match &mut self.alpha {
                         Some(values) if alpha == Some(channel) => {
                             let whole =
