@@ -13,10 +13,17 @@ pub(super) fn from_palette(planes: &mut Vec<f64>, cells: usize, table: &[u64], b
     if table.len() != 3 * colours {
         return Err(format!("its palette has {} numbers instead of {}", table.len(), 3 * colours));
     }
-    // Eight bits fill both bytes of a number; some programs fill the lower one alone.
-    let is_repeated = table.iter().all(|number| number % 257 == 0);
-    let is_narrow = table.iter().all(|&number| number < 256);
-    let white = if is_narrow && !is_repeated { 255.0 } else { 65535.0 };
+    // Eight bits fill both bytes of a number, or the upper one, or the lower one, as programs please.
+    let all = |fits: fn(u64) -> bool| table.iter().all(|&number| fits(number));
+    let (white, depth) = if all(|number| number % 257 == 0) {
+        (65535.0, Depth::Eight)
+    } else if all(|number| number % 256 == 0) {
+        (65280.0, Depth::Eight)
+    } else if all(|number| number < 256) {
+        (255.0, Depth::Eight)
+    } else {
+        (65535.0, Depth::Sixteen)
+    };
     let places: Vec<usize> = planes.drain(..cells).map(|place| place as usize).collect();
     let mut colour = Vec::with_capacity(3 * cells + planes.len());
     for table in table.chunks_exact(colours) {
@@ -24,7 +31,7 @@ pub(super) fn from_palette(planes: &mut Vec<f64>, cells: usize, table: &[u64], b
     }
     colour.append(planes);
     *planes = colour;
-    Ok(if is_repeated || is_narrow { Depth::Eight } else { Depth::Sixteen })
+    Ok(depth)
 }
 
 /// Turns amounts of cyan, magenta, yellow and black ink, 0 to 1, into what light they leave: four planes
@@ -64,6 +71,9 @@ mod tests {
         assert_eq!(planes, [1.0 / 255.0, 0.0, 2.0 / 255.0, 0.0, 0.0, 1.0, 0.5, 0.5]);
         let mut planes = vec![1.0, 0.0];
         assert_eq!(from_palette(&mut planes, 2, &[0, 1, 0, 0, 300, 0], 1).unwrap(), Depth::Sixteen);
+        let mut planes = vec![1.0, 0.0];
+        assert_eq!(from_palette(&mut planes, 2, &[0, 65280, 0, 0, 256, 0], 1).unwrap(), Depth::Eight);
+        assert_eq!(planes, [1.0, 0.0, 0.0, 0.0, 0.0, 1.0 / 255.0]);
         assert!(from_palette(&mut vec![0.0], 1, &[1, 2, 3], 8).is_err());
     }
 

@@ -87,7 +87,7 @@ impl Kind {
                     _ => "unknown",
                 };
                 return Err(format!(
-                    "{format} samples of {bits} bits are not read; save it with 8, 16 or 32"
+                    "{format} samples of {bits} bits are not read; save it with 8, 16 or 32 bits"
                 ));
             }
         };

@@ -452,7 +452,11 @@ mod tests {
         bytes.extend([3; 15]);
         let stack = read(bytes.clone()).unwrap();
         assert_eq!((stack.pages, stack.planes[0], stack.planes[30]), (3, 1.0 / 255.0, 3.0 / 255.0));
-        let again = read(written(&stack)).unwrap();
+        let contiguous = written(&stack);
+        let pages = Directory::all(&contiguous, order).unwrap();
+        let starts: Vec<_> = pages.iter().map(|page| page.number(&contiguous, tag::STRIP_OFFSETS)).collect();
+        assert_eq!(starts, [8, 23, 38].map(Some), "ImageJ looks for slices behind each other");
+        let again = read(contiguous).unwrap();
         assert_eq!((again.pages, again.planes), (3, stack.planes));
         assert_eq!(again.kept.description, stack.kept.description);
         bytes.truncate(bytes.len() - 1);

@@ -31,22 +31,44 @@ pub(crate) fn write(sheet: &Sheet, out: impl Write + Seek) -> io::Result<()> {
 }
 
 fn pages<W: Write + Seek, K: TiffKind>(sheet: &Sheet, mut encoder: TiffEncoder<W, K>) -> TiffResult<()> {
-    for page in 0..sheet.pages {
+    let rest = {
         let mut directory = encoder.image_directory()?;
-        let is_first = page == 0;
-        strips(sheet, page, &mut directory)?;
-        kind(sheet, &mut directory)?;
-        metadata(sheet, is_first, &mut directory)?;
-        directory.finish()?;
-    }
-    Ok(())
+        // ImageJ expects that nothing stands between the slices of its stacks.
+        let first = strips(sheet, 0, &mut directory)?;
+        let rest = (1..sheet.pages).map(|page| strips(sheet, page, &mut directory));
+        let rest = rest.collect::<TiffResult<Vec<Places<K>>>>()?;
+        finish(sheet, true, &first, directory)?;
+        rest
+    };
+    rest.iter().try_for_each(|places| finish(sheet, false, places, encoder.image_directory()?))
+}
+
+fn finish<W: Write + Seek, K: TiffKind>(
+    sheet: &Sheet,
+    is_first: bool,
+    places: &Places<K>,
+    mut directory: DirectoryEncoder<W, K>,
+) -> TiffResult<()> {
+    directory.write_tag(Tag::StripOffsets, K::convert_slice(&places.offsets))?;
+    directory.write_tag(Tag::StripByteCounts, K::convert_slice(&places.lengths))?;
+    directory.write_tag(Tag::RowsPerStrip, places.rows_per_strip)?;
+    kind(sheet, &mut directory)?;
+    metadata(sheet, is_first, &mut directory)?;
+    directory.finish()
+}
+
+/// Where the strips of a page are.
+struct Places<K: TiffKind> {
+    offsets: Vec<K::OffsetType>,
+    lengths: Vec<K::OffsetType>,
+    rows_per_strip: u32,
 }
 
 fn strips<W: Write + Seek, K: TiffKind>(
     sheet: &Sheet,
     page: usize,
     directory: &mut DirectoryEncoder<W, K>,
-) -> TiffResult<()> {
+) -> TiffResult<Places<K>> {
     let depth = sheet.depth.written();
     let row_bytes = sheet.nx * (sheet.channels() + usize::from(sheet.alpha.is_some())) * depth.bytes();
     let rows_per_strip = (STRIP / row_bytes.max(1)).clamp(1, sheet.ny);
@@ -78,9 +100,7 @@ fn strips<W: Write + Seek, K: TiffKind>(
         offsets.push(K::convert_offset(directory.write_data(&packed[..])?)?);
         lengths.push(K::convert_offset(packed.len() as u64)?);
     }
-    directory.write_tag(Tag::StripOffsets, K::convert_slice(&offsets))?;
-    directory.write_tag(Tag::StripByteCounts, K::convert_slice(&lengths))?;
-    directory.write_tag(Tag::RowsPerStrip, rows_per_strip as u32)
+    Ok(Places { offsets, lengths, rows_per_strip: rows_per_strip as u32 })
 }
 
 fn kind<W: Write + Seek, K: TiffKind>(
