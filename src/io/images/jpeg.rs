@@ -138,7 +138,7 @@ fn damaged(error: DecodeErrors) -> String {
 pub(crate) fn write(sheet: &Sheet, out: impl Write) -> io::Result<()> {
     let Sheet { nx, ny, kept, .. } = *sheet;
     let mut samples = Vec::with_capacity(sheet.planes.len());
-    (0..ny).for_each(|y| sheet.row(0, y, false, |sample| samples.push(sample as u8)));
+    sheet.rows(0, 0..ny, false, |sample| samples.push(sample as u8));
     let (colours, kind) = match sheet.is_rgb {
         true => (3, ExtendedColorType::Rgb8),
         false => (1, ExtendedColorType::L8),

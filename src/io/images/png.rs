@@ -2,7 +2,7 @@
 
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Unit};
-use crate::io::images::raster::{Cells, Checked, Claim, Raster, Sheet};
+use crate::io::images::raster::{BLOCK, Cells, Checked, Claim, Raster, Sheet};
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Compression, DecodeOptions, Decoder, Encoder, Info, PixelDimensions};
 use png::{Filter, Limits, Transformations};
@@ -141,14 +141,14 @@ pub(crate) fn write(sheet: &Sheet, out: impl Write) -> io::Result<()> {
         writer.write_chunk(png::chunk::ChunkType(name), &content)?;
     }
     let mut rows = writer.stream_writer()?;
-    let mut row = Vec::new();
-    for y in 0..sheet.ny {
-        row.clear();
-        sheet.row(0, y, false, |sample| match is_wide {
-            true => row.extend((sample as u16).to_be_bytes()),
-            false => row.push(sample as u8),
+    let mut block = Vec::new();
+    for top in (0..sheet.ny).step_by(BLOCK) {
+        block.clear();
+        sheet.rows(0, top..(top + BLOCK).min(sheet.ny), false, |sample| match is_wide {
+            true => block.extend((sample as u16).to_be_bytes()),
+            false => block.push(sample as u8),
         });
-        rows.write_all(&row)?;
+        rows.write_all(&block)?;
     }
     rows.finish()?;
     Ok(writer.finish()?)

@@ -3,6 +3,7 @@
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::Kept;
 use crate::io::memory;
+use std::ops::Range;
 
 /// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one
 /// bit.
@@ -10,6 +11,10 @@ const MOST_COMPRESSED: u64 = 8 * 1032;
 
 /// Bytes of memory per sample: a field and the result that is computed from it, in 64 bits.
 const BYTES_PER_SAMPLE: u64 = 2 * 8;
+
+/// Rows of a file that are gone through together, since fields have them as columns: as many values as are
+/// fetched from memory at once.
+pub(crate) const BLOCK: usize = 8;
 
 /// A value, or a reason to which the caller adds the path.
 pub(crate) type Checked<T> = std::result::Result<T, String>;
@@ -53,25 +58,36 @@ impl Sheet<'_> {
         self.planes.len() / (self.nx * self.ny * self.pages)
     }
 
-    /// Hands the samples of row `y`, from the top, to `each`, as the file has them: first the channels of
-    /// a pixel, then its alpha. With `is_negative` white is 0.
-    pub(crate) fn row(&self, page: usize, y: usize, is_negative: bool, mut each: impl FnMut(f64)) {
+    /// Hands the samples of these rows, counted from the top, to `each`, as the file has them: pixel by pixel
+    /// first its channels, then its alpha. With `is_negative` white is 0.
+    pub(crate) fn rows(&self, page: usize, rows: Range<usize>, is_negative: bool, mut each: impl FnMut(f64)) {
         let (channels, cells) = (self.channels(), self.nx * self.ny);
+        let samples = channels + usize::from(self.alpha.is_some());
         let white = self.depth.white();
         let is_intensity = self.depth.is_intensity();
-        for x in 0..self.nx {
-            let cell = x * self.ny + (self.ny - 1 - y);
+        let stored = |value: f64| match is_intensity {
+            true if is_negative => white - (value.clamp(0.0, 1.0) * white).round(),
+            true => (value.clamp(0.0, 1.0) * white).round(),
+            false => value,
+        };
+        let mut turned = vec![0.0; BLOCK * self.nx * samples];
+        for top in rows.clone().step_by(BLOCK) {
+            let count = BLOCK.min(rows.end - top);
+            let mut put = |sample: usize, x: usize, column: &mut dyn FnMut(usize) -> f64| {
+                for row in 0..count {
+                    turned[(row * self.nx + x) * samples + sample] =
+                        column(x * self.ny + (self.ny - 1 - top - row));
+                }
+            };
             for channel in 0..channels {
-                let value = self.planes[(page * channels + channel) * cells + cell];
-                each(match is_intensity {
-                    true if is_negative => white - (value.clamp(0.0, 1.0) * white).round(),
-                    true => (value.clamp(0.0, 1.0) * white).round(),
-                    false => value,
-                });
+                let plane = &self.planes[(page * channels + channel) * cells..][..cells];
+                (0..self.nx).for_each(|x| put(channel, x, &mut |cell| stored(plane[cell])));
             }
             if let Some(alpha) = self.alpha {
-                each(alpha[page * cells + cell].into());
+                let alpha = &alpha[page * cells..][..cells];
+                (0..self.nx).for_each(|x| put(channels, x, &mut |cell| alpha[cell].into()));
             }
+            turned[..count * self.nx * samples].iter().for_each(|&sample| each(sample));
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The samples of a page, from the order of the file into fields.
 
 use crate::io::images::depth::Depth;
-use crate::io::images::raster::{Cells, Checked};
+use crate::io::images::raster::{BLOCK, Cells, Checked};
 use crate::io::images::tiff::page::{Colour, Kind};
 use half::f16;
 use tiff::decoder::DecodingResult;
@@ -108,24 +108,27 @@ impl Fields {
         if values.len() < rows * width * samples {
             return Err("it holds fewer samples than pixels: it is damaged or cut off".into());
         }
-        for sample in 0..samples {
-            let channel = first + sample;
-            let plane = channel - usize::from(alpha.is_some_and(|alpha| alpha < channel));
-            for x in 0..columns {
-                for y in 0..rows {
-                    let value = value(values[(y * width + x) * samples + sample]);
-                    if !value.is_finite() {
-                        return Err(self.not_finite(value, x0 + x, y0 + y));
-                    }
-                    let (cell, scaled) = (self.cells.of(x0 + x, y0 + y), value / self.one);
-                    match &mut self.alpha {
-                        Some(values) if alpha == Some(channel) => {
-                            let whole =
-                                if depth.is_intensity() { depth.white() } else { 1.0 / depth.opaque() };
-                            values[cell] = (scaled * whole) as f32;
+        let whole = if depth.is_intensity() { depth.white() } else { 1.0 / depth.opaque() };
+        let (cells, one) = (self.cells, self.one);
+        for top in (0..rows).step_by(BLOCK) {
+            let block = top..(top + BLOCK).min(rows);
+            for sample in 0..samples {
+                let channel = first + sample;
+                let is_alpha = alpha == Some(channel);
+                let plane = channel - usize::from(alpha.is_some_and(|alpha| alpha < channel));
+                let start = if is_alpha { 0 } else { plane * count };
+                let mut put = |cell: usize, value: f64| match &mut self.alpha {
+                    Some(values) if is_alpha => values[cell] = (value * whole) as f32,
+                    _ if is_negative => self.planes[start + cell] = 1.0 - value,
+                    _ => self.planes[start + cell] = value,
+                };
+                for x in 0..columns {
+                    for y in block.clone() {
+                        let value = value(values[(y * width + x) * samples + sample]);
+                        if !value.is_finite() {
+                            return Err(self.not_finite(value, x0 + x, y0 + y));
                         }
-                        _ if is_negative => self.planes[plane * count + cell] = 1.0 - scaled,
-                        _ => self.planes[plane * count + cell] = scaled,
+                        put(cells.of(x0 + x, y0 + y), value / one);
                     }
                 }
             }

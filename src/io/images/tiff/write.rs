@@ -76,15 +76,14 @@ fn strips<W: Write + Seek, K: TiffKind>(
     let (mut strip, mut packed) = (Vec::new(), Vec::new());
     for top in (0..sheet.ny).step_by(rows_per_strip) {
         strip.clear();
-        for y in top..(top + rows_per_strip).min(sheet.ny) {
-            // The encoder writes files in the machine's own order.
-            sheet.row(page, y, sheet.kept.white_is_zero, |sample| match depth {
-                Depth::Eight => strip.push(sample as u8),
-                Depth::Sixteen => strip.extend((sample as u16).to_ne_bytes()),
-                Depth::Float64 => strip.extend(sample.to_ne_bytes()),
-                _ => strip.extend((sample as f32).to_ne_bytes()),
-            });
-        }
+        let rows = top..(top + rows_per_strip).min(sheet.ny);
+        // The encoder writes files in the machine's own order.
+        sheet.rows(page, rows, sheet.kept.white_is_zero, |sample| match depth {
+            Depth::Eight => strip.push(sample as u8),
+            Depth::Sixteen => strip.extend((sample as u16).to_ne_bytes()),
+            Depth::Float64 => strip.extend(sample.to_ne_bytes()),
+            _ => strip.extend((sample as f32).to_ne_bytes()),
+        });
         packed.clear();
         match sheet.kept.packing {
             Packing::None => packed.extend_from_slice(&strip),
