@@ -3,8 +3,8 @@
 //! Samples of 8 and 16 bits are intensities: 0 to 1 for their full range, as stored, and no gamma curve is
 //! undone. All other samples are values in the file's own units, such as kelvin, and may be negative. Every
 //! channel of every page is a field of its own, in the orientation of all fields here: x to the right, y
-//! upward. Alpha and what the file tells of itself are carried along; a camera's orientation is applied, since
-//! the tag that tells it is not kept. Where nothing is visible, fields have colours that fit the surroundings,
+//! upward. Alpha and what the file tells of itself are carried along; a camera's orientation is applied, and
+//! the tag that tells it is not kept. Where nothing is visible, fields have colours that fit what is around,
 //! and files keep those that they had.
 
 use crate::io::atomic;
@@ -159,9 +159,9 @@ impl Photo {
         format!("{}x{} pixels, {channels}, {}{pages}", self.nx, self.ny, self.depth.describe())
     }
 
-    /// This picture with other values, `[pages * channels, nx, ny]`. Intensities are cut off below 0 and above
-    /// 1 and rounded to the depth, so that they are what a file of it holds; values in their own units stay as
-    /// they are.
+    /// This picture with other values, `[pages * channels, nx, ny]`. Intensities are cut off below 0 and
+    /// above 1 and rounded to the depth, so that they are what a file of it holds; values in their own units
+    /// stay as they are.
     pub fn with_planes(&self, planes: &[f64]) -> Self {
         assert_eq!(planes.len(), self.planes.len(), "as many values as before");
         let white = self.depth.white();

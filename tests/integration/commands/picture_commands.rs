@@ -143,7 +143,6 @@ fn stacks_of_temperatures_keep_their_units_and_go_to_tiff_alone() {
     for offset in [-200.0, 300.0] {
         encoder.write_image::<tiff::encoder::colortype::Gray32Float>(24, 16, &page(offset)).unwrap();
     }
-    drop(encoder);
     let told = room.succeeds("diffuse -i stack.tif -o y.tif --amount 3 --device cpu");
     assert!(told.contains("1 picture"), "{told}");
     let [x, y] = ["stack.tif", "y.tif"].map(|name| photo::read(&room.path(name)).unwrap());

@@ -105,8 +105,8 @@ fn stack(page: &Directory, bytes: &[u8], kind: &Kind, kept: &Kept) -> Checked<Op
     let there = bytes.len().saturating_sub(start) / size;
     if there < slices {
         return Err(format!(
-            "ImageJ's description tells of {slices} images, and the file ends after {there}: it is cut off; get \
-             a whole copy, or save it without the description"
+            "ImageJ's description tells of {slices} images, and the file ends after {there}: it is cut off; \
+             get a whole copy, or save it without the description"
         ));
     }
     Ok(Some(Stack { slices, start, bytes: size }))
@@ -286,7 +286,8 @@ mod tests {
     fn every_kind_of_sample_is_read_in_its_own_units_and_written_without_loss() {
         macro_rules! kinds {
             ($($colour:ident, $sample:ty, $depth:ident, $written:ident;)*) => {$(
-                let samples: Vec<$sample> = (0..NX * NY).map(|i| (i as f64 * 8.0 - 30.0) as $sample).collect();
+                let samples: Vec<$sample> =
+                    (0..NX * NY).map(|i| (i as f64 * 8.0 - 30.0) as $sample).collect();
                 let raster = read(stored::<colortype::$colour>(&samples, &[])).unwrap();
                 assert_eq!(raster.depth, Depth::$depth);
                 let expected: Vec<f64> =
