@@ -25,3 +25,45 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Checked<Raster> {
         None => Err("not a PNG, JPEG or TIFF picture".into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::DynamicImage;
+    use std::io::Cursor;
+
+    #[test]
+    fn what_is_no_whole_picture_is_refused_in_words() {
+        let bytes_of = |format| {
+            let mut bytes = Cursor::new(Vec::new());
+            let noise = (0..3 * 64 * 48).map(|i: u32| (i * i % 251) as u8).collect();
+            let noise = image::RgbImage::from_raw(64, 48, noise).unwrap();
+            DynamicImage::ImageRgb8(noise).write_to(&mut bytes, format).unwrap();
+            bytes.into_inner()
+        };
+        let [png, jpeg, tiff] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff].map(bytes_of);
+        for whole in [&png, &jpeg, &tiff] {
+            assert!(decode(whole.clone()).is_ok());
+            for length in (4..whole.len()).step_by(1 + whole.len() / 300) {
+                let message = decode(whole[..length].to_vec()).unwrap_err();
+                assert!(!message.contains('\n'), "{message}");
+            }
+        }
+        for (bytes, expected) in [
+            (&png[..png.len() - 3], "ends early"),
+            (&jpeg[..jpeg.len() * 6 / 10], "ends early"),
+            (&jpeg[..jpeg.len() - 1], "ends early"),
+            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "Gif pictures are not read"),
+            (b"", "not a PNG, JPEG or TIFF"),
+        ] {
+            let message = decode(bytes.to_vec()).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn big_tiff_is_known_by_its_first_bytes() {
+        assert_eq!(format(b"II\x2b\0\x08\0\0\0"), Some(ImageFormat::Tiff));
+        assert_eq!(format(b"II\x2b\0"), None);
+    }
+}

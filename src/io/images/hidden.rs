@@ -21,8 +21,72 @@
 //! half transparent all over stays as it is. Every v' is a weighted mean of visible colours, so that nothing
 //! beside white but transparent cells stays white. The work is proportional to the number of cells.
 
+/// What lies over the colours of pictures.
+pub(crate) struct Veil<'a> {
+    /// Opacity of every cell from 0 to `white`, `[pages, nx, ny]`.
+    pub(crate) alpha: &'a [f32],
+    pub(crate) nx: usize,
+    pub(crate) ny: usize,
+    pub(crate) white: f64,
+    /// Whether the file's colours are multiplied by alpha.
+    pub(crate) premultiplied: bool,
+}
+
+impl Veil<'_> {
+    /// Divides the file's colours by alpha if they are multiplied by it, and fills in those that are not
+    /// visible, in planes `[pages * channels, nx, ny]`. The colours that were hidden come back, plane by
+    /// plane in the order of their cells.
+    pub(crate) fn lift(&self, planes: &mut [f64]) -> Vec<f64> {
+        let cells = self.nx * self.ny;
+        let channels = planes.len() / self.alpha.len();
+        let mut hidden = Vec::new();
+        for (page, alpha) in planes.chunks_exact_mut(channels * cells).zip(self.alpha.chunks_exact(cells)) {
+            let cover = Cover::new(alpha, self.nx, self.ny);
+            for plane in page.chunks_exact_mut(cells) {
+                for (value, &alpha) in plane.iter_mut().zip(alpha) {
+                    if is_hidden(alpha) {
+                        hidden.push(*value);
+                    } else if self.premultiplied {
+                        *value *= self.white / f64::from(alpha);
+                    }
+                }
+                if let Some(cover) = &cover {
+                    cover.fill(plane);
+                }
+            }
+        }
+        hidden
+    }
+
+    /// The opposite: gives hidden cells the colours that [`Veil::lift`] has returned, and multiplies the
+    /// others by alpha. Where nothing of a page is visible, what there is now stays.
+    pub(crate) fn lay(&self, planes: &mut [f64], hidden: &[f64]) {
+        let cells = self.nx * self.ny;
+        let channels = planes.len() / self.alpha.len();
+        let mut hidden = hidden.iter();
+        for (page, alpha) in planes.chunks_exact_mut(channels * cells).zip(self.alpha.chunks_exact(cells)) {
+            let is_blank = alpha.iter().all(|&alpha| is_hidden(alpha));
+            for plane in page.chunks_exact_mut(cells) {
+                for (value, &alpha) in plane.iter_mut().zip(alpha) {
+                    if is_hidden(alpha) {
+                        let before = hidden.next().copied();
+                        *value = before.filter(|_| !is_blank).unwrap_or(*value);
+                    } else if self.premultiplied {
+                        *value *= f64::from(alpha) / self.white;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Whether nothing can be seen of a cell.
+fn is_hidden(alpha: f32) -> bool {
+    alpha <= 0.0
+}
+
 /// Weights from fine to coarse, each level with its sides.
-pub(crate) struct Cover {
+struct Cover {
     levels: Vec<Level>,
 }
 
@@ -36,7 +100,7 @@ struct Level {
 impl Cover {
     /// For a picture with this alpha, `[nx, ny]`. None where there is nothing to fill in, because all cells
     /// are equally visible or none is.
-    pub(crate) fn new(alpha: &[f32], nx: usize, ny: usize) -> Option<Self> {
+    fn new(alpha: &[f32], nx: usize, ny: usize) -> Option<Self> {
         let first = alpha.first()?;
         if alpha.iter().all(|a| a == first) {
             return None;
@@ -54,7 +118,7 @@ impl Cover {
     }
 
     /// Fills in one plane of the picture, `[nx, ny]`.
-    pub(crate) fn fill(&self, plane: &mut [f64]) {
+    fn fill(&self, plane: &mut [f64]) {
         self.fill_from(0, plane);
     }
 

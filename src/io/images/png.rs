@@ -66,7 +66,10 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
 
     let exif = chunks.iter().find(|(name, _)| name == b"eXIf");
     let orientation = exif.and_then(|(_, exif)| Orientation::from_exif_chunk(exif));
-    let cells = Cells::new(width, height, orientation.map_or(1, |o| o.to_exif().into()));
+    let orientation = orientation.map_or(1, |o| o.to_exif().into());
+    let cells = Cells::new(width, height, orientation);
+    // A camera's other words about itself tell the orientation once more.
+    let is_stale = |content: &[u8]| orientation != 1 && content.starts_with(b"XML:com.adobe.xmp\0");
     let has_alpha = matches!(kind, ColorType::GrayscaleAlpha | ColorType::Rgba);
     let channels = samples - usize::from(has_alpha);
     let mut planes = vec![0.0; channels * width * height];
@@ -88,7 +91,7 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
         density: density.map(|density| if cells.is_turned { density.turned() } else { density }),
         chunks: chunks
             .iter()
-            .filter(|(name, _)| KEPT.contains(&name))
+            .filter(|(name, content)| KEPT.contains(&name) && !is_stale(content))
             .map(|(name, content)| (*name, content.to_vec()))
             .collect(),
         ..Kept::default()

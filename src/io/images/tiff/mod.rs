@@ -5,6 +5,7 @@
 //! every page is grey with so many samples, and what the samples mean is decided here, so that floating point
 //! and integer samples, palettes, inks and any number of channels are all read in one way.
 
+mod chunks;
 mod colour;
 mod directory;
 mod page;

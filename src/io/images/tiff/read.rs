@@ -1,9 +1,9 @@
 //! TIFF files as pictures: pages, stacks, and ImageJ's stacks with a single directory.
 
 use crate::io::images::depth::Depth;
-use crate::io::images::jpeg::Outline;
 use crate::io::images::metadata::Kept;
 use crate::io::images::raster::{Checked, Raster};
+use crate::io::images::tiff::chunks::Chunks;
 use crate::io::images::tiff::colour;
 use crate::io::images::tiff::directory::{Directory, Order, tag};
 use crate::io::images::tiff::page::{self, Colour, Kind};
@@ -21,6 +21,11 @@ pub(crate) fn read(mut bytes: Vec<u8>) -> Checked<Raster> {
         pages.retain(|page| !page::is_secondary(page, &bytes));
     }
     let first = pages.first().ok_or("holds no picture")?;
+    if page::is_secondary(first, &bytes) && first.has(tag::SUB_DIRECTORIES) {
+        return Err(
+            "holds a preview beside a camera's raw picture, which is not read; develop it first".into()
+        );
+    }
     let skipped = all - pages.len() + first.count(tag::SUB_DIRECTORIES);
     let kind = Kind::of(first, &bytes)?;
     let mut kept = page::kept(first, &bytes, order, &kind);
@@ -112,105 +117,14 @@ fn stack(page: &Directory, bytes: &[u8], kind: &Kind, kept: &Kept) -> Checked<Op
     Ok(Some(Stack { slices, start, bytes: size }))
 }
 
-/// How many bytes a byte of a strip stands for at most; none for packings that are not read.
-fn most_unpacked(compression: u64) -> Checked<u64> {
-    let name = match compression {
-        1 => return Ok(1),
-        4 => return Ok(u64::MAX), // a bit may stand for a row of any length
-        5 => return Ok(1400),
-        7 | 8 | 32946 => return Ok(1040),
-        32773 => return Ok(65),
-        2 | 3 => "an old fax scheme",
-        6 => "an old JPEG scheme",
-        34712 => "JPEG 2000",
-        34887 => "LERC",
-        34925 => "LZMA",
-        50000 => "Zstandard",
-        50001 => "WebP",
-        _ => "an unknown scheme",
-    };
-    Err(format!("packed with {name} (number {compression}), which is not read; save it with LZW or deflate"))
-}
-
-/// Where the strips or tiles of a page are, as far as that can be believed.
-struct Chunks {
-    /// Whether they have all rows, also those below the picture.
-    are_tiles: bool,
-    offsets: Vec<u64>,
-    lengths: Vec<u64>,
-    width: usize,
-    height: usize,
-    /// Chunks beside each other, and in one plane.
-    across: usize,
-    per_plane: usize,
-}
-
-impl Chunks {
-    fn of(page: &Directory, bytes: &[u8], kind: &Kind) -> Checked<Self> {
-        let size = |tag: u16| page.number(bytes, tag).and_then(|n| u32::try_from(n).ok()).map(|n| n as usize);
-        let strange = "its strips or tiles do not make up the picture: it is damaged";
-        let are_tiles = page.has(tag::TILE_OFFSETS);
-        let (offsets, lengths, width, height) = if are_tiles {
-            let (width, height) = size(tag::TILE_WIDTH).zip(size(tag::TILE_HEIGHT)).ok_or(strange)?;
-            (tag::TILE_OFFSETS, tag::TILE_BYTES, width, height)
-        } else {
-            let rows = size(tag::ROWS_PER_STRIP).unwrap_or(kind.height).min(kind.height);
-            (tag::STRIP_OFFSETS, tag::STRIP_BYTES, kind.width, rows)
-        };
-        if width == 0 || height == 0 {
-            return Err(strange.into());
-        }
-        let (offsets, lengths) = (page.numbers(bytes, offsets), page.numbers(bytes, lengths));
-        let (across, down) = (kind.width.div_ceil(width), kind.height.div_ceil(height));
-        let planes = if page.number(bytes, tag::PLANAR) == Some(2) { kind.samples } else { 1 };
-        let per_plane = across.checked_mul(down).ok_or(strange)?;
-        let all = per_plane.checked_mul(planes).and_then(|all| u32::try_from(all).ok()).ok_or(strange)?;
-        if offsets.len() != all as usize || lengths.len() != all as usize {
-            return Err(strange.into());
-        }
-        Ok(Self { are_tiles, offsets, lengths, width, height, across, per_plane })
-    }
-
-    /// Refuses chunks that are not wholly in the file, or too short for what they are to hold.
-    fn check(&self, bytes: &[u8], kind: &Kind, compression: u64, samples: usize) -> Checked<()> {
-        let most = most_unpacked(compression)?;
-        let row = (self.width * samples) as u64 * u64::from(kind.bits);
-        for (index, (&start, &length)) in self.offsets.iter().zip(&self.lengths).enumerate() {
-            let top = index % self.per_plane / self.across * self.height;
-            let rows = if self.are_tiles { self.height } else { self.height.min(kind.height - top) };
-            let needed = row.div_ceil(8).saturating_mul(rows as u64);
-            // A lone strip's length is wrong in some files, and not needed where nothing is packed.
-            let length = if compression == 1 { needed } else { length };
-            let inside = start.checked_add(length).is_some_and(|end| end <= bytes.len() as u64);
-            if !inside {
-                let (number, all) = (index + 1, self.offsets.len());
-                return Err(format!(
-                    "part {number} of {all} lies beyond the end of the file: it is cut off; get a whole copy"
-                ));
-            }
-            if needed > most.saturating_mul(length).saturating_add(1024) {
-                return Err(format!("{length} bytes claim to hold {needed} bytes of samples: it is damaged"));
-            }
-            if compression == 7 {
-                let outline = Outline::of(&bytes[start as usize..(start + length) as usize]);
-                if !outline.is_whole {
-                    return Err("the picture ends early: the file is cut off; get a whole copy".into());
-                }
-                let (width, height) = outline.size.unwrap_or((0, 0));
-                if width * height > 4 * (self.width + 16) * (self.height + 16) {
-                    return Err(format!("a part of it claims {width}x{height} pixels: it is damaged"));
-                }
-            }
-        }
-        Ok(())
-    }
-}
-
 fn unpack(bytes: &mut [u8], order: Order, page: &Directory, kind: &Kind, fields: &mut Fields) -> Checked<()> {
-    let chunks = Chunks::of(page, bytes, kind)?;
+    let mut chunks = Chunks::of(page, bytes, kind)?;
     let compression = page.number(bytes, tag::COMPRESSION).unwrap_or(1);
     let samples = if chunks.offsets.len() == chunks.per_plane { kind.samples } else { 1 };
     chunks.check(bytes, kind, compression, samples)?;
+    if page.number(bytes, tag::FILL_ORDER) == Some(2) {
+        chunks.reverse_bits(bytes);
+    }
     // The decoder shall see this page first, as one of plain numbers.
     order.set_first(bytes, page.offset);
     page.put(bytes, tag::PHOTOMETRIC, 1);
@@ -362,44 +276,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn big_endian_planes_in_tiles_are_read() {
-        // Two planes of 5 x 3 pixels in tiles of 16 x 16, by hand.
-        let mut bytes = b"MM\0\x2a\0\0\0\x08".to_vec();
-        let tags: [(u16, u16, u32, u32); 11] = [
-            (256, 3, 1, 5 << 16),
-            (257, 3, 1, 3 << 16),
-            (258, 3, 1, 16 << 16),
-            (259, 3, 1, 1 << 16),
-            (262, 3, 1, 1 << 16),
-            (277, 3, 1, 2 << 16),
-            (284, 3, 1, 2 << 16),
-            (322, 3, 1, 16 << 16),
-            (323, 3, 1, 16 << 16),
-            (324, 4, 2, 150),
-            (325, 4, 2, 158),
-        ];
-        bytes.extend((tags.len() as u16).to_be_bytes());
-        for (tag, kind, count, value) in tags {
-            bytes.extend([tag.to_be_bytes(), kind.to_be_bytes()].concat());
-            bytes.extend([count.to_be_bytes(), value.to_be_bytes()].concat());
-        }
-        bytes.extend([0; 4]);
-        bytes.resize(150, 0);
-        for number in [166u32, 166 + 512, 512, 512] {
-            bytes.extend(number.to_be_bytes());
-        }
-        for plane in 0..2u16 {
-            bytes.extend((0..256u16).flat_map(|i| (plane * 1000 + i / 16 * 100 + i % 16).to_be_bytes()));
-        }
-        let raster = read(bytes.clone()).unwrap();
-        let expected = |i: usize| (i % 2 * 1000 + i / 2 / NX * 100 + i / 2 % NX) as f64 / 65535.0;
-        assert_eq!(in_rows(&raster), (0..30).map(expected).collect::<Vec<_>>());
-        assert!(!raster.is_rgb);
-        bytes.truncate(bytes.len() - 1);
-        assert!(read(bytes).unwrap_err().contains("part 2 of 2 lies beyond the end"));
-    }
-
     /// A file with these pages of 5 × 3 grey pixels, or half of it, the second of them with a tag.
     fn pages(second: Option<(Tag, u32)>, is_smaller: bool) -> Vec<u8> {
         let mut bytes = Cursor::new(Vec::new());
@@ -462,6 +338,20 @@ mod tests {
         assert_eq!(again.kept.description, stack.kept.description);
         bytes.truncate(bytes.len() - 1);
         assert!(read(bytes).unwrap_err().contains("the file ends after 2"));
+    }
+
+    #[test]
+    fn bytes_that_begin_at_their_lowest_bit_are_turned_around() {
+        let samples: Vec<u8> = (0..15).map(|i: u8| (i * 16).reverse_bits()).collect();
+        let raster = read(stored::<colortype::Gray8>(&samples, &[(Tag::FillOrder, &[2])])).unwrap();
+        assert_eq!(in_rows(&raster)[3], 48.0 / 255.0);
+    }
+
+    #[test]
+    fn previews_are_not_taken_for_raw_pictures() {
+        let raw: [(Tag, &[u16]); 2] = [(Tag::NewSubfileType, &[1]), (Tag::SubIfd, &[8])];
+        assert!(read(stored::<colortype::Gray8>(&[7; 15], &raw)).unwrap_err().contains("raw picture"));
+        assert!(read(stored::<colortype::Gray8>(&[7; 15], &raw[..1])).is_ok());
     }
 
     #[test]
