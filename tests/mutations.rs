@@ -183,8 +183,15 @@ fn damaged_files_are_refused_or_unharmed() {
     tallies.push(damage("settings", &path, false, |path| file::config(&file::read(path, &[])?, path)));
 
     for (name, has_checksum) in [("p.png", true), ("p.tiff", false), ("p.jpg", false)] {
-        for (planes, depth) in [(1, Depth::Eight), (3, Depth::Sixteen)] {
-            if name == "p.jpg" && depth == Depth::Sixteen {
+        for (planes, depth) in
+            [(1, Depth::Eight), (3, Depth::Sixteen), (1, Depth::Float32), (3, Depth::Float64)]
+        {
+            let holds = match name {
+                "p.tiff" => true,
+                "p.png" => depth.is_intensity(),
+                _ => depth == Depth::Eight,
+            };
+            if !holds {
                 continue;
             }
             let path = place(name);

@@ -1,5 +1,6 @@
 //! Whether a batch fits into memory, and which would.
 
+use crate::io::memory::available;
 use crate::model::{DType, UNet};
 use crate::{Error, Result};
 
@@ -29,14 +30,6 @@ pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) ->
         )),
         fits => Error::BatchTooLarge { batch, why, fits: fits as usize },
     })
-}
-
-/// Bytes that this process may still take; none where the system does not say.
-fn available() -> Option<u64> {
-    let mut system = sysinfo::System::new();
-    system.refresh_memory();
-    let limit = system.cgroup_limits().map_or(u64::MAX, |limits| limits.free_memory);
-    Some(system.available_memory().min(limit)).filter(|&bytes| bytes > 0)
 }
 
 /// Parameters, gradients, moments and the copy of the last good ones.

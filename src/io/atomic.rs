@@ -25,6 +25,14 @@ const SUFFIX: &str = ".part";
 /// writable, the disk is full, or `contents` fails. Nothing is left behind then, and a file that was at
 /// `path` before is untouched.
 pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+    write_anywhere(path, |out| contents(out))
+}
+
+/// Like [`write`], for formats whose beginning tells where the rest is: `contents` may go back in the file.
+pub(crate) fn write_anywhere(
+    path: &Path,
+    contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+) -> Result<()> {
     check_target(path)?;
     let folder = folder_of(path);
     let (mut unfinished, file) = Unfinished::new(folder, File::create_new)
@@ -125,7 +133,7 @@ pub(crate) fn folder_of(path: &Path) -> &Path {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn fill(file: &File, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: &File, contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(1 << 16, file);
     contents(&mut buffer)?;
     buffer.flush()?;

@@ -9,6 +9,7 @@ pub mod cache;
 #[cfg(feature = "pictures")]
 pub mod html;
 pub mod images;
+pub(crate) mod memory;
 #[cfg(feature = "pictures")]
 pub mod plots;
 pub mod run_folder;

@@ -1,95 +1,69 @@
 //! The bytes of a PNG, JPEG or TIFF file, which may be damaged or made to do harm, as a picture in memory.
 
-use image::codecs::png::PngDecoder;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
-use std::io::Cursor;
+use crate::io::images::raster::{Checked, Raster};
+use crate::io::images::{jpeg, png, tiff};
+use image::ImageFormat;
 
-/// Bytes of samples that a byte of a file stands for at most: deflate makes 1 of 1032, a sample may have one
-/// bit.
-const MOST_COMPRESSED: u64 = 8 * 1032;
+/// What the first bytes of BigTIFF files are.
+const BIG_TIFF: [&[u8]; 2] = [b"II\x2b\0\x08\0\0\0", b"MM\0\x2b\0\x08\0\0"];
 
-/// A value, or a reason to which the caller adds the path.
-pub(crate) type Checked<T> = std::result::Result<T, String>;
-
-/// The one picture that these bytes of a file hold, as its camera meant it, and its colour profile.
-pub(crate) fn decode(bytes: &[u8]) -> Checked<(DynamicImage, Option<Vec<u8>>)> {
-    let damaged = |error: image::ImageError| {
-        let words: Vec<String> = error.to_string().split_whitespace().map(str::to_owned).collect();
-        format!("cannot be read as a picture: {}", words.join(" ")) // some messages have several lines
-    };
-    let format = match image::guess_format(bytes) {
-        Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => format,
-        Ok(other) => {
-            return Err(format!("{other:?} pictures are not read; convert it to PNG, TIFF or JPEG"));
-        }
-        Err(_) => return Err("not a PNG, JPEG or TIFF picture".into()),
-    };
-    let several = match format {
-        ImageFormat::Png => {
-            PngDecoder::new(Cursor::new(bytes)).and_then(|png| png.is_apng()).map_err(damaged)?
-        }
-        ImageFormat::Tiff => {
-            let directory = Directory::first(bytes).ok_or("its directory of tags lies beyond its end")?;
-            if directory.claims_too_much {
-                return Err("a tag claims more values than the file has bytes: it is damaged".into());
-            }
-            directory.has_next
-        }
-        _ => false,
-    };
-    if several {
-        return Err("holds several pictures (an animation or pages); save each in a file of its own".into());
+/// The format of a file that begins with these bytes, if it is one of a picture.
+pub(crate) fn format(start: &[u8]) -> Option<ImageFormat> {
+    if BIG_TIFF.iter().any(|big| start.starts_with(big)) {
+        return Some(ImageFormat::Tiff);
     }
-    let most = MOST_COMPRESSED * bytes.len() as u64;
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut limits = Limits::default();
-    // Twice: samples, and a buffer as large on the way to them.
-    limits.max_alloc = limits.max_alloc.map(|usual| usual.min(2 * most));
-    reader.limits(limits);
-    let mut decoder = reader.into_decoder().map_err(damaged)?;
-    let claimed = decoder.total_bytes();
-    if claimed > most {
-        return Err(format!(
-            "claims {claimed} bytes of samples, which no {} bytes hold: it is damaged",
-            bytes.len()
-        ));
-    }
-    let profile = decoder.icc_profile().map_err(damaged)?;
-    let orientation = decoder.orientation().map_err(damaged)?;
-    let mut image = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-    image.apply_orientation(orientation);
-    Ok((image, profile))
+    image::guess_format(start).ok()
 }
 
-/// What a TIFF file's first directory of tags says, before anything believes it.
-struct Directory {
-    has_next: bool,
-    /// Whether the values of a tag cannot be in the file; the decoder would ask for memory for them.
-    claims_too_much: bool,
+/// The picture or pictures that these bytes of a file hold, upright.
+pub(crate) fn decode(bytes: Vec<u8>) -> Checked<Raster> {
+    match format(&bytes) {
+        Some(ImageFormat::Png) => png::read(&bytes),
+        Some(ImageFormat::Jpeg) => jpeg::read(&bytes),
+        Some(ImageFormat::Tiff) => tiff::read(bytes),
+        Some(other) => Err(format!("{other:?} pictures are not read; convert it to PNG, TIFF or JPEG")),
+        None => Err("not a PNG, JPEG or TIFF picture".into()),
+    }
 }
 
-impl Directory {
-    /// None where it is not in the file.
-    fn first(bytes: &[u8]) -> Option<Self> {
-        let little = bytes.starts_with(b"II");
-        let number = |at: usize, len: usize| -> Option<usize> {
-            let bytes = bytes.get(at..at.checked_add(len)?)?;
-            let shift = |n: usize, &byte: &u8| n << 8 | usize::from(byte);
-            Some(if little { bytes.iter().rev().fold(0, shift) } else { bytes.iter().fold(0, shift) })
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::DynamicImage;
+    use std::io::Cursor;
+
+    #[test]
+    fn what_is_no_whole_picture_is_refused_in_words() {
+        let bytes_of = |format| {
+            let mut bytes = Cursor::new(Vec::new());
+            let noise = (0..3 * 64 * 48).map(|i: u32| (i * i % 251) as u8).collect();
+            let noise = image::RgbImage::from_raw(64, 48, noise).unwrap();
+            DynamicImage::ImageRgb8(noise).write_to(&mut bytes, format).unwrap();
+            bytes.into_inner()
         };
-        // Bytes of an offset and a count, and of the number of tags; BigTIFF (43) has wide ones.
-        let (wide, few) = if number(2, 2)? == 43 { (8, 8) } else { (4, 2) };
-        let directory = number(wide, wide)?;
-        let tags = number(directory, few)?;
-        let start = directory.checked_add(few)?;
-        let end = tags.checked_mul(4 + 2 * wide).and_then(|length| length.checked_add(start))?;
-        let has_next = number(end, wide)? != 0;
-        let claims_too_much = (start..end).step_by(4 + 2 * wide).any(|tag| {
-            let (kind, count) = (number(tag + 2, 2).unwrap_or(0), number(tag + 4, wide).unwrap_or(0));
-            let width =
-                [0, 1, 1, 2, 4, 8, 1, 1, 2, 4, 8, 4, 8, 4, 0, 0, 8, 8, 8].get(kind).copied().unwrap_or(0);
-            count.saturating_mul(width) > bytes.len()
-        });
-        Some(Self { has_next, claims_too_much })
+        let [png, jpeg, tiff] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff].map(bytes_of);
+        for whole in [&png, &jpeg, &tiff] {
+            assert!(decode(whole.clone()).is_ok());
+            for length in (4..whole.len()).step_by(1 + whole.len() / 300) {
+                let message = decode(whole[..length].to_vec()).unwrap_err();
+                assert!(!message.contains('\n'), "{message}");
+            }
+        }
+        for (bytes, expected) in [
+            (&png[..png.len() - 3], "ends early"),
+            (&jpeg[..jpeg.len() * 6 / 10], "ends early"),
+            (&jpeg[..jpeg.len() - 1], "ends early"),
+            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "Gif pictures are not read"),
+            (b"", "not a PNG, JPEG or TIFF"),
+        ] {
+            let message = decode(bytes.to_vec()).unwrap_err();
+            assert!(message.contains(expected), "{message}");
+        }
+    }
+
+    #[test]
+    fn big_tiff_is_known_by_its_first_bytes() {
+        assert_eq!(format(b"II\x2b\0\x08\0\0\0"), Some(ImageFormat::Tiff));
+        assert_eq!(format(b"II\x2b\0"), None);
     }
 }

@@ -3,6 +3,20 @@
 
 #[cfg(feature = "pictures")]
 mod decode;
+#[cfg(feature = "pictures")]
+mod depth;
 pub mod format;
 #[cfg(feature = "pictures")]
+mod hidden;
+#[cfg(feature = "pictures")]
+mod jpeg;
+#[cfg(feature = "pictures")]
+mod metadata;
+#[cfg(feature = "pictures")]
 pub mod photo;
+#[cfg(feature = "pictures")]
+mod png;
+#[cfg(feature = "pictures")]
+mod raster;
+#[cfg(feature = "pictures")]
+mod tiff;

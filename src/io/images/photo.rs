@@ -1,245 +1,231 @@
-//! Pictures from files, for the heat equation to work on, and back in the same bit depth.
+//! Pictures from files, for the heat equation to work on, and back in the same kind of samples.
 //!
-//! Intensities are 0 to 1 for the full range of 8 or 16 bits, as stored: no gamma curve is undone. Every
-//! colour channel is a field of its own, in the orientation of all fields here: x to the right, y upward.
-//! Alpha and the colour profile are carried along untouched; a camera's orientation is applied, since the tag
-//! that tells it is not kept.
+//! Samples of 8 and 16 bits are intensities: 0 to 1 for their full range, as stored, and no gamma curve is
+//! undone. All other samples are values in the file's own units, such as kelvin, and may be negative. Every
+//! channel of every page is a field of its own, in the orientation of all fields here: x to the right, y
+//! upward. Alpha and what the file tells of itself are carried along; a camera's orientation is applied, and
+//! the tag that tells it is not kept. Where nothing is visible, fields have colours that fit what is around,
+//! and files keep those that they had.
 
 use crate::io::atomic;
-use crate::io::images::decode::{Checked, decode};
+use crate::io::images::decode::{decode, format};
 use crate::io::images::format::Format;
+use crate::io::images::hidden::Veil;
+use crate::io::images::metadata::Kept;
+use crate::io::images::raster::{Raster, Sheet};
+use crate::io::images::{jpeg, png, tiff};
 use crate::{Error, Result};
-use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::PngEncoder;
-use image::codecs::tiff::TiffEncoder;
-use image::{ColorType, DynamicImage, ImageBuffer, ImageEncoder};
-use std::io::Cursor;
+use std::borrow::Cow;
 use std::path::Path;
 
-/// JPEG's quality, of 100. It is high, since the pictures that are written took work.
-const JPEG_QUALITY: u8 = 97;
+pub use crate::io::images::depth::Depth;
 
-/// Bits of a sample.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Depth {
-    /// 0 to 255.
-    Eight,
-    /// 0 to 65535.
-    Sixteen,
-}
-
-impl Depth {
-    /// The sample that stands for the intensity 1.
-    pub fn white(self) -> f64 {
-        match self {
-            Self::Eight => 255.0,
-            Self::Sixteen => 65535.0,
-        }
-    }
-
-    /// The standard deviation of what rounding to this depth adds to an intensity: a step over √12.
-    pub fn rounding(self) -> f64 {
-        1.0 / self.white() / 12f64.sqrt()
-    }
-}
-
-/// A picture as fields.
+/// A picture, or a stack of pictures of one size and kind, as fields.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Photo {
     /// Pixels from left to right.
     pub nx: usize,
     /// Pixels from bottom to top.
     pub ny: usize,
-    /// One plane for grey, three for red, green, blue: `[planes, nx, ny]`, 0 to 1.
+    /// Pictures in the stack; 1 for a picture that is alone.
+    pub pages: usize,
+    /// Page by page a plane for each channel, such as one for grey or three for red, green, blue:
+    /// `[pages * channels, nx, ny]`. Intensities are 0 to 1, other samples are in their own units
+    /// ([`Depth`]).
     pub planes: Vec<f64>,
-    /// Bits of a sample in the file.
+    /// What a sample is in the file.
     pub depth: Depth,
-    /// Opacity in the file's own order and range.
-    alpha: Option<Vec<u16>>,
-    /// The colour profile (ICC).
-    profile: Option<Vec<u8>>,
+    /// Whether the first three channels of a page are red, green and blue.
+    is_rgb: bool,
+    /// Opacity, 0 to [`Depth::white`], `[pages, nx, ny]`.
+    alpha: Option<Vec<f32>>,
+    /// The file's samples where alpha is 0: those of the first plane in the order of its cells, then those of
+    /// the second one.
+    hidden: Vec<f64>,
+    kept: Kept,
 }
 
-/// Reads a PNG, JPEG or TIFF picture of 8 or 16 bits, grey or colour, with or without alpha; fewer bits and
-/// palettes become 8 bits.
+/// Reads a PNG, JPEG or TIFF picture: of any number of channels and any kind of sample that TIFF has, with or
+/// without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours become red, green
+/// and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller copies are left
+/// out, which the log says.
 ///
 /// # Errors
-/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, of another format,
-/// animated, holds several pages, floating point samples or no pixel.
+/// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, ends early, is of another
+/// format, animated, holds pages that differ, a sample that is not finite or no pixel, or when there is not
+/// enough memory for it.
 pub fn read(path: &Path) -> Result<Photo> {
     let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if !facts.is_file() {
         return Err(Error::file(path, "not a regular file; name a picture"));
     }
     let bytes = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
-    let photo = decode(&bytes).and_then(|(image, profile)| Photo::from_image(&image, profile));
-    photo.map_err(|what| Error::file(path, what))
+    let mut raster = decode(bytes).map_err(|what| Error::file(path, what))?;
+    for note in raster.notes.drain(..) {
+        log::warn!("{}: {note}", path.display());
+    }
+    Ok(Photo::from_raster(raster))
 }
 
 /// Whether these first bytes of a file are those of a picture, of any format.
 pub fn is_picture(start: &[u8]) -> bool {
-    image::guess_format(start).is_ok()
+    format(start).is_some()
 }
 
 impl Photo {
     /// A grey (one plane) or colour (three planes) picture of fields `[planes, nx, ny]`.
     pub fn new(nx: usize, ny: usize, planes: Vec<f64>, depth: Depth) -> Self {
         assert!([nx * ny, 3 * nx * ny].contains(&planes.len()), "one plane or three of {nx} x {ny}");
-        Self { nx, ny, planes, depth, alpha: None, profile: None }
+        let is_rgb = planes.len() > nx * ny;
+        let kept = Kept::default();
+        Self { nx, ny, pages: 1, planes, depth, is_rgb, alpha: None, hidden: Vec::new(), kept }
     }
 
-    fn from_image(image: &DynamicImage, profile: Option<Vec<u8>>) -> Checked<Self> {
-        let (nx, ny) = (image.width() as usize, image.height() as usize);
-        if nx * ny == 0 {
-            return Err(format!("a picture of {nx} x {ny} pixels holds nothing"));
-        }
-        let (depth, samples): (Depth, Vec<u16>) = match image.color() {
-            ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8 => {
-                (Depth::Eight, image.as_bytes().iter().map(|&byte| byte.into()).collect())
+    fn from_raster(raster: Raster) -> Self {
+        let Raster { nx, ny, pages, mut planes, is_rgb, depth, alpha, kept, .. } = raster;
+        let hidden = match &alpha {
+            Some(alpha) => {
+                let veil = Veil { alpha, nx, ny, white: depth.white(), premultiplied: kept.is_premultiplied };
+                veil.lift(&mut planes)
             }
-            ColorType::L16 | ColorType::La16 | ColorType::Rgb16 | ColorType::Rgba16 => {
-                (Depth::Sixteen, bytemuck::pod_collect_to_vec(image.as_bytes()))
-            }
-            other => {
-                return Err(format!("{other:?} samples have no white; save it with 8 or 16 bits"));
-            }
+            None => Vec::new(),
         };
-        let channels = usize::from(image.color().channel_count());
-        let (colours, has_alpha) = (if channels < 3 { 1 } else { 3 }, channels.is_multiple_of(2));
-        let mut planes = vec![0.0; colours * nx * ny];
-        for (pixel, samples) in samples.chunks_exact(channels).enumerate() {
-            let cell = cell(pixel, nx, ny);
-            for (plane, &sample) in samples[..colours].iter().enumerate() {
-                planes[plane * nx * ny + cell] = f64::from(sample) / depth.white();
-            }
-        }
-        let alpha =
-            has_alpha.then(|| samples.chunks_exact(channels).map(|pixel| pixel[channels - 1]).collect());
-        Ok(Self { nx, ny, planes, depth, alpha, profile })
+        Self { nx, ny, pages, planes, depth, is_rgb, alpha, hidden, kept }
     }
 
-    /// The number of colour channels: 1 or 3.
+    /// The planes as the file has them: with the colours that are hidden, and multiplied by alpha if the
+    /// file's are.
+    fn stored(&self) -> Cow<'_, [f64]> {
+        let Self { nx, ny, ref hidden, depth, ref kept, .. } = *self;
+        let premultiplied = kept.is_premultiplied;
+        let Some(alpha) = self.alpha.as_ref().filter(|_| !hidden.is_empty() || premultiplied) else {
+            return Cow::Borrowed(&self.planes);
+        };
+        let mut planes = self.planes.clone();
+        if let Some((low, high)) = depth.bounds() {
+            planes.iter_mut().for_each(|value| *value = value.clamp(low, high));
+        }
+        Veil { alpha, nx, ny, white: depth.white(), premultiplied }.lay(&mut planes, hidden);
+        Cow::Owned(planes)
+    }
+
+    /// The number of planes: channels (1 for grey, 3 for colour, others in TIFF files) times pages.
     pub fn channels(&self) -> usize {
         self.planes.len() / (self.nx * self.ny)
     }
 
-    /// This picture with other intensities, `[planes, nx, ny]`, cut off below 0 and above 1 and rounded to
-    /// its depth, so that they are what a file of it holds.
+    /// Whether the file has lost something to JPEG: it was a JPEG file, or a TIFF file that is packed so.
+    pub fn is_lossy(&self) -> bool {
+        self.kept.is_lossy
+    }
+
+    /// Short words for messages, such as "90x60 pixels, 3 channels, 16-bit" or "90x60 pixels, 1 channel,
+    /// float32, 12 pages".
+    pub fn describe(&self) -> String {
+        let channels = match self.channels() / self.pages {
+            1 => "1 channel".to_owned(),
+            channels => format!("{channels} channels"),
+        };
+        let pages = if self.pages == 1 { String::new() } else { format!(", {} pages", self.pages) };
+        format!("{}x{} pixels, {channels}, {}{pages}", self.nx, self.ny, self.depth.describe())
+    }
+
+    /// This picture with other values, `[pages * channels, nx, ny]`. Intensities are cut off below 0 and
+    /// above 1 and rounded to the depth, so that they are what a file of it holds; values in their own units
+    /// stay as they are.
     pub fn with_planes(&self, planes: &[f64]) -> Self {
-        assert_eq!(planes.len(), self.planes.len(), "as many intensities as before");
+        assert_eq!(planes.len(), self.planes.len(), "as many values as before");
         let white = self.depth.white();
-        let planes = planes.iter().map(|v| (v.clamp(0.0, 1.0) * white).round() / white).collect();
-        Self { planes, ..self.clone() }
+        let planes = match self.depth.bounds() {
+            Some((low, high)) => {
+                planes.iter().map(|v| (v.clamp(low, high) * white).round() / white).collect()
+            }
+            None => planes.to_vec(),
+        };
+        let Self { nx, ny, pages, depth, is_rgb, .. } = *self;
+        let (alpha, hidden, kept) = (self.alpha.clone(), self.hidden.clone(), self.kept.clone());
+        Self { nx, ny, pages, planes, depth, is_rgb, alpha, hidden, kept }
     }
 
     /// Refuses a name that does not tell a format, or one whose format cannot hold this picture.
     pub fn check_name(&self, path: &Path) -> Result<()> {
-        let refuse = |what: &str| Err(Error::file(path, what));
-        match Format::of(path) {
-            None => refuse("cannot write: name a .png, .tiff or .jpg picture"),
-            Some(Format::Jpeg) if self.depth == Depth::Sixteen => {
-                refuse("cannot write: JPEG holds 8 bits, the picture has 16; name a .png or .tiff file")
-            }
-            Some(Format::Jpeg) if self.alpha.is_some() => {
-                refuse("cannot write: JPEG holds no alpha channel; name a .png or .tiff file")
-            }
-            Some(Format::Tiff) if self.alpha.is_some() && self.channels() == 1 => {
-                refuse("cannot write: grey with alpha goes to a .png file")
-            }
-            Some(_) => Ok(()),
+        let refuse = |what: String| Err(Error::file(path, format!("cannot write: {what}")));
+        let format = match Format::of(path) {
+            None => return refuse("name a .png, .tiff or .jpg picture".into()),
+            Some(Format::Tiff) => return Ok(()),
+            Some(Format::Png) => "PNG",
+            Some(Format::Jpeg) => "JPEG",
+        };
+        let channels = self.channels() / self.pages;
+        if self.pages > 1 {
+            refuse(format!("{format} holds one picture, the stack has {}; name a .tiff file", self.pages))
+        } else if !self.depth.is_intensity() {
+            let samples = self.depth.describe();
+            refuse(format!("{format} holds no {samples} samples; name a .tiff file"))
+        } else if channels != if self.is_rgb { 3 } else { 1 } {
+            refuse(format!("{format} holds no {channels} channels; name a .tiff file"))
+        } else if format == "JPEG" && self.depth == Depth::Sixteen {
+            refuse("JPEG holds 8 bits, the picture has 16; name a .png or .tiff file".into())
+        } else if format == "JPEG" && self.alpha.is_some() {
+            refuse("JPEG holds no alpha channel; name a .png or .tiff file".into())
+        } else {
+            Ok(())
         }
     }
 
     /// Writes the picture atomically, in the format that the name says. JPEG loses a little (quality 97).
+    /// Integers in their own units are written as floating point numbers that can hold them
+    /// ([`Depth::written`]).
     ///
     /// # Errors
-    /// [`Error::File`] for a name without a format or one that cannot hold this picture; [`Error::Io`].
+    /// [`Error::File`] for a name without a format or one that cannot hold this picture, and for values that
+    /// the file's samples cannot hold; [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
         self.check_name(path)?;
-        let mut bytes = Cursor::new(Vec::new());
-        let image = self.image();
-        let encoded = match Format::of(path) {
-            Some(Format::Jpeg) => {
-                self.encode(&image, JpegEncoder::new_with_quality(&mut bytes, JPEG_QUALITY))
-            }
-            Some(Format::Tiff) => self.encode(&image, TiffEncoder::new(&mut bytes)),
-            _ => self.encode(&image, PngEncoder::new(&mut bytes)),
-        };
-        encoded.map_err(|error| Error::file(path, format!("cannot write: {error}")))?;
-        atomic::write(path, |out| out.write_all(bytes.get_ref()))
-    }
-
-    fn encode(&self, image: &DynamicImage, mut encoder: impl ImageEncoder) -> image::ImageResult<()> {
-        if let Some(profile) = &self.profile {
-            encoder.set_icc_profile(profile.clone()).map_err(|error| {
-                image::ImageError::Encoding(image::error::EncodingError::new(
-                    image::error::ImageFormatHint::Unknown,
-                    error,
-                ))
-            })?;
+        let too_large =
+            |v: &&f64| !v.is_finite() || self.depth.written() == Depth::Float32 && !(**v as f32).is_finite();
+        if let Some(bad) = self.planes.iter().find(too_large) {
+            let samples = self.depth.written().describe();
+            return Err(Error::file(path, format!("cannot write: {bad} is no number that {samples} holds")));
         }
-        image.write_with_encoder(encoder)
-    }
-
-    fn image(&self) -> DynamicImage {
-        let (nx, ny, colours) = (self.nx, self.ny, self.channels());
-        let mut samples: Vec<u16> = Vec::with_capacity((colours + 1) * nx * ny);
-        for pixel in 0..nx * ny {
-            let cell = cell(pixel, nx, ny);
-            let planes = self.planes.chunks_exact(nx * ny);
-            samples.extend(
-                planes.map(|plane| (plane[cell].clamp(0.0, 1.0) * self.depth.white()).round() as u16),
-            );
-            samples.extend(self.alpha.as_ref().map(|alpha| alpha[pixel]));
+        if self.kept.profile.is_some() && self.kept.profile_for(if self.is_rgb { 3 } else { 1 }).is_none() {
+            log::warn!("{}: the colour profile is for other colours than these: left out", path.display());
         }
-        let (width, height) = (nx as u32, ny as u32);
-        // Made to measure just above.
-        let narrow = |samples: Vec<u16>| samples.into_iter().map(|sample| sample as u8).collect::<Vec<u8>>();
-        let image = match (self.depth, colours, self.alpha.is_some()) {
-            (Depth::Eight, 1, false) => {
-                ImageBuffer::from_raw(width, height, narrow(samples)).map(DynamicImage::ImageLuma8)
-            }
-            (Depth::Eight, 1, true) => {
-                ImageBuffer::from_raw(width, height, narrow(samples)).map(DynamicImage::ImageLumaA8)
-            }
-            (Depth::Eight, _, false) => {
-                ImageBuffer::from_raw(width, height, narrow(samples)).map(DynamicImage::ImageRgb8)
-            }
-            (Depth::Eight, _, true) => {
-                ImageBuffer::from_raw(width, height, narrow(samples)).map(DynamicImage::ImageRgba8)
-            }
-            (Depth::Sixteen, 1, false) => {
-                ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLuma16)
-            }
-            (Depth::Sixteen, 1, true) => {
-                ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageLumaA16)
-            }
-            (Depth::Sixteen, _, false) => {
-                ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgb16)
-            }
-            (Depth::Sixteen, _, true) => {
-                ImageBuffer::from_raw(width, height, samples).map(DynamicImage::ImageRgba16)
-            }
-        };
-        image.expect("a sample for every channel of every pixel")
+        let planes = self.stored();
+        let Self { nx, ny, pages, is_rgb, depth, kept, .. } = self;
+        let (alpha, planes) = (self.alpha.as_deref(), &planes[..]);
+        let sheet =
+            Sheet { nx: *nx, ny: *ny, pages: *pages, planes, is_rgb: *is_rgb, depth: *depth, alpha, kept };
+        atomic::write_anywhere(path, |out| match Format::of(path) {
+            Some(Format::Jpeg) => jpeg::write(&sheet, out),
+            Some(Format::Tiff) => tiff::write(&sheet, out),
+            _ => png::write(&sheet, out),
+        })
     }
-}
-
-/// The cell of a field `[nx, ny]` that shows the pixel of this number, counted in rows from the top left.
-fn cell(pixel: usize, nx: usize, ny: usize) -> usize {
-    (pixel % nx) * ny + (ny - 1 - pixel / nx)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use image::ImageFormat;
+    use image::{ColorType, DynamicImage, ImageBuffer, ImageFormat};
+    use std::io::Cursor;
     use std::path::PathBuf;
 
     fn room() -> (tempfile::TempDir, impl Fn(&str) -> PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().to_owned();
         (folder, move |name: &str| root.join(name))
+    }
+
+    fn bytes_of(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// The picture as it is read from a PNG file.
+    fn photo(image: &DynamicImage) -> Photo {
+        Photo::from_raster(decode(bytes_of(image, ImageFormat::Png)).unwrap())
     }
 
     /// Every sample of every kind of picture, in three columns and two rows.
@@ -258,26 +244,40 @@ mod tests {
         ]
     }
 
+    fn profile(space: &[u8]) -> Vec<u8> {
+        [&[7; 16][..], space, &[9; 108]].concat()
+    }
+
     #[test]
     fn every_depth_channel_and_profile_survives() {
         let (_folder, path) = room();
         for image in pictures() {
+            // A soft edge is mixed with its surroundings; what is opaque or hidden comes back as it was.
+            let opaque = |mut photo: Photo| {
+                photo.alpha.iter_mut().flatten().for_each(|alpha| *alpha = photo.depth.white() as f32);
+                photo
+            };
             for name in ["a.png", "a.TIFF"] {
-                if name == "a.TIFF" && [ColorType::La8, ColorType::La16].contains(&image.color()) {
-                    continue; // the encoder has no such kind; `check_name` says so
-                }
-                let mut photo = Photo::from_image(&image, None).unwrap();
-                photo.profile = Some(b"a colour profile".to_vec());
+                let mut photo = photo(&image);
+                photo.kept.profile = Some(profile(if photo.is_rgb { b"RGB " } else { b"GRAY" }));
                 let again = photo.with_planes(&photo.planes);
-                assert_eq!(photo, again, "rounding to the depth is exact");
+                if !image.color().has_alpha() {
+                    assert_eq!(photo, again, "rounding to the depth is exact");
+                }
                 again.write(&path(name)).unwrap();
                 let read = read(&path(name)).unwrap();
-                assert_eq!(read.planes, photo.planes);
                 assert_eq!((read.depth, &read.alpha), (photo.depth, &photo.alpha));
-                let stored = image::open(path(name)).unwrap();
-                assert_eq!((stored.color(), stored.as_bytes()), (image.color(), image.as_bytes()));
-                if name == "a.png" {
-                    assert_eq!(read.profile, photo.profile);
+                assert_eq!(read.kept.profile, photo.kept.profile);
+                opaque(read.clone()).write(&path(name)).unwrap();
+                let stored = image::open(path(name));
+                if name == "a.TIFF" && [ColorType::La8, ColorType::La16].contains(&image.color()) {
+                    assert!(stored.is_err(), "a grey picture with alpha is nothing that image knows");
+                    continue;
+                }
+                let stored = stored.unwrap();
+                assert_eq!(stored.color(), image.color());
+                if !image.color().has_alpha() {
+                    assert_eq!(stored.as_bytes(), image.as_bytes());
                 }
             }
         }
@@ -286,11 +286,41 @@ mod tests {
     #[test]
     fn fields_have_x_to_the_right_and_y_upward() {
         let image = &pictures()[0];
-        let photo = Photo::from_image(image, None).unwrap();
+        let photo = photo(image);
         // The bottom left pixel is the first of the second row.
         assert_eq!(photo.planes[0], f64::from(image.as_bytes()[3]) / 255.0);
         assert_eq!(photo.planes[1], 0.0, "the top left one is 0");
-        assert_eq!((photo.nx, photo.ny, photo.channels()), (3, 2, 1));
+        assert_eq!((photo.nx, photo.ny, photo.pages, photo.channels()), (3, 2, 1, 1));
+        assert_eq!(photo.describe(), "3x2 pixels, 1 channel, 8-bit");
+    }
+
+    #[test]
+    fn hidden_colours_are_not_seen_and_come_back() {
+        let (_folder, path) = room();
+        // White beside transparent black, and a hidden colour of its own in the corner.
+        let image = image::RgbaImage::from_fn(16, 8, |x, y| match (x, y) {
+            (15, 7) => image::Rgba([9, 99, 200, 0]),
+            (8.., _) => image::Rgba([0, 0, 0, 0]),
+            _ => image::Rgba([255, 255, 255, 255]),
+        });
+        let image = DynamicImage::ImageRgba8(image);
+        for name in ["h.png", "h.tif"] {
+            image.save(path(name)).unwrap();
+            let photo = read(&path(name)).unwrap();
+            assert!(photo.planes.iter().all(|v| (v - 1.0).abs() <= 1e-15));
+            let grey = vec![0.5; photo.planes.len()];
+            photo.with_planes(&grey).write(&path(name)).unwrap();
+            let stored = image::open(path(name)).unwrap().to_rgba8();
+            assert_eq!(stored.get_pixel(15, 7).0, [9, 99, 200, 0]);
+            assert_eq!(stored.get_pixel(8, 0).0, [0, 0, 0, 0]);
+            assert_eq!(stored.get_pixel(7, 0).0, [128, 128, 128, 255]);
+        }
+        // Nothing is visible at all: a picture like any other.
+        let blank = DynamicImage::ImageLumaA8(ImageBuffer::from_raw(2, 1, vec![10, 0, 20, 0]).unwrap());
+        let blank = photo(&blank);
+        assert_eq!(blank.planes, [10.0 / 255.0, 20.0 / 255.0]);
+        blank.with_planes(&[1.0, 0.0]).write(&path("b.png")).unwrap();
+        assert_eq!(image::open(path("b.png")).unwrap().as_bytes(), [255, 0, 0, 0]);
     }
 
     #[test]
@@ -301,55 +331,75 @@ mod tests {
         photo.write(&path("a.jpg")).unwrap();
         let read = read(&path("a.jpg")).unwrap();
         assert_eq!((read.nx, read.ny, read.channels()), (40, 24, 3));
+        assert!(read.is_lossy() && !photo.is_lossy());
         let worst = read.planes.iter().zip(&photo.planes).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
         assert!(worst < 0.12, "{worst}");
-        for (image, name, expected) in [
-            (&pictures()[4], "b.jpg", "16"),
-            (&pictures()[3], "b.jpeg", "alpha"),
-            (&pictures()[1], "b.tif", "png"),
-            (&pictures()[0], "b.bmp", "name a .png"),
-            (&pictures()[0], "b", "name a .png"),
+        let float = Photo::new(1, 1, vec![-3.0], Depth::Float32);
+        let stack = Photo { pages: 2, is_rgb: false, ..Photo::new(1, 2, vec![0.0; 6], Depth::Eight) };
+        let flat = Photo { is_rgb: false, ..Photo::new(1, 1, vec![0.0; 3], Depth::Eight) };
+        let kinds: Vec<Photo> = pictures().iter().map(super::tests::photo).collect();
+        for (photo, name, expected) in [
+            (&kinds[4], "b.jpg", "16"),
+            (&kinds[3], "b.jpeg", "alpha"),
+            (&kinds[0], "b.bmp", "name a .png"),
+            (&kinds[0], "b", "name a .png"),
+            (&float, "b.png", "no float32 samples"),
+            (&stack, "b.png", "one picture, the stack has 2"),
+            (&flat, "b.jpg", "no 3 channels"),
+            (&Photo::new(1, 1, vec![1e300], Depth::Float32), "b.tif", "no number that float32 holds"),
+            (&Photo::new(1, 1, vec![f64::NAN], Depth::Float64), "b.tif", "NaN is no number"),
         ] {
-            let message = Photo::from_image(image, None).unwrap().write(&path(name)).unwrap_err().to_string();
+            let message = photo.write(&path(name)).unwrap_err().to_string();
             assert!(message.contains(expected), "{message}");
             assert!(!path(name).exists());
         }
     }
 
     #[test]
-    fn intensities_out_of_range_are_cut_off() {
+    fn only_intensities_are_cut_off() {
         let photo = Photo::new(2, 1, vec![0.2, 0.8], Depth::Eight);
         assert_eq!(photo.with_planes(&[-0.5, 1.5]).planes, [0.0, 1.0]);
+        let photo = Photo::new(2, 1, vec![0.2, 0.8], Depth::Int16);
+        assert_eq!(photo.with_planes(&[-273.15, 1.5]).planes, [-273.15, 1.5]);
     }
 
     #[test]
-    fn what_is_no_single_picture_is_refused_in_words() {
+    fn errors_name_the_file_on_one_line() {
         let (_folder, path) = room();
-        let mut tiff = Cursor::new(Vec::new());
-        pictures()[0].write_to(&mut tiff, ImageFormat::Tiff).unwrap();
-        let mut pages = tiff.get_ref().clone();
-        let directory = u32::from_le_bytes(pages[4..8].try_into().unwrap()) as usize;
-        let tags = usize::from(u16::from_le_bytes(pages[directory..directory + 2].try_into().unwrap()));
-        pages[directory + 2 + 12 * tags] = 8;
-        let mut png = Cursor::new(Vec::new());
-        pictures()[2].write_to(&mut png, ImageFormat::Png).unwrap();
-        let mut float = Cursor::new(Vec::new());
-        DynamicImage::ImageRgb32F(ImageBuffer::from_raw(1, 1, vec![0.0f32; 3]).unwrap())
-            .write_to(&mut float, ImageFormat::Tiff)
-            .unwrap();
-        for (bytes, expected) in [
-            (pages, "several pictures"),
-            (png.get_ref()[..60].to_vec(), "cannot be read as a picture"),
-            (float.into_inner(), "no white"),
-            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00".to_vec(), "Gif pictures are not read"),
-            (b"\x93NUMPY".to_vec(), "not a PNG, JPEG or TIFF"),
-            (Vec::new(), "not a PNG, JPEG or TIFF"),
-        ] {
-            std::fs::write(path("bad.png"), bytes).unwrap();
-            let message = read(&path("bad.png")).unwrap_err().to_string();
-            assert!(message.contains(expected) && message.contains("bad.png"), "{message}");
-            assert_eq!(message.lines().count(), 1, "{message}");
-        }
+        std::fs::write(path("bad.png"), b"\x93NUMPY").unwrap();
+        let message = read(&path("bad.png")).unwrap_err().to_string();
+        assert!(message.contains("bad.png: not a PNG, JPEG or TIFF") && !message.contains('\n'), "{message}");
         assert!(matches!(read(&path("none.png")), Err(Error::Io { .. })));
+    }
+
+    #[test]
+    fn what_files_tell_of_themselves_goes_from_format_to_format() {
+        let (_folder, path) = room();
+        let image = &pictures()[2];
+        let mut photo = photo(image);
+        let density = crate::io::images::metadata::Density::new(
+            (300, 1),
+            (150, 1),
+            crate::io::images::metadata::Unit::Inch,
+        );
+        photo.kept.density = density;
+        photo.kept.description = Some(b"cells".to_vec());
+        photo.kept.chunks = vec![(*b"gAMA", vec![0, 0, 0xb1, 0x8f]), (*b"tEXt", b"Title\0t".to_vec())];
+        photo.kept.profile = Some(profile(b"RGB "));
+        photo.write(&path("a.png")).unwrap();
+        let from_png = read(&path("a.png")).unwrap();
+        assert_eq!(from_png.kept.chunks[..2], photo.kept.chunks);
+        assert_eq!(from_png.kept.description().unwrap(), b"cells");
+        from_png.write(&path("a.tif")).unwrap();
+        let from_tiff = read(&path("a.tif")).unwrap();
+        assert_eq!(from_tiff.kept.description.as_deref().unwrap(), b"cells");
+        assert_eq!(from_tiff.kept.profile, photo.kept.profile);
+        from_tiff.write(&path("a.jpg")).unwrap();
+        let from_jpeg = read(&path("a.jpg")).unwrap();
+        assert_eq!((from_jpeg.kept.density, &from_jpeg.kept.profile), (density, &photo.kept.profile));
+        // The profile of inks is none for what is red, green and blue.
+        photo.kept.profile = Some(profile(b"CMYK"));
+        photo.write(&path("b.png")).unwrap();
+        assert_eq!(read(&path("b.png")).unwrap().kept.profile, None);
     }
 }

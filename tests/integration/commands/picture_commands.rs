@@ -134,6 +134,39 @@ fn classical_methods_sharpen_pictures_and_arrays() {
 }
 
 #[test]
+fn stacks_of_temperatures_keep_their_units_and_go_to_tiff_alone() {
+    let room = Room::new();
+    let page =
+        |offset: f32| (0..24 * 16).map(move |i| offset + 20.0 * (i as f32 * 0.3).sin()).collect::<Vec<f32>>();
+    let mut file = std::fs::File::create(room.path("stack.tif")).unwrap();
+    let mut encoder = tiff::encoder::TiffEncoder::new(&mut file).unwrap();
+    for offset in [-200.0, 300.0] {
+        encoder.write_image::<tiff::encoder::colortype::Gray32Float>(24, 16, &page(offset)).unwrap();
+    }
+    let told = room.succeeds("diffuse -i stack.tif -o y.tif --amount 3 --device cpu");
+    assert!(told.contains("1 picture"), "{told}");
+    let [x, y] = ["stack.tif", "y.tif"].map(|name| photo::read(&room.path(name)).unwrap());
+    assert_eq!(y.describe(), "24x16 pixels, 1 channel, float32, 2 pages");
+    for (x, y) in x.planes.chunks_exact(24 * 16).zip(y.planes.chunks_exact(24 * 16)) {
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+        let spread = |v: &[f64]| v.iter().map(|a| (a - mean(v)).powi(2)).sum::<f64>();
+        assert!((mean(x) - mean(y)).abs() <= 1e-3 && spread(y) < 0.5 * spread(x));
+    }
+    let line = room.fails("diffuse -i stack.tif -o y.png --device cpu", 1);
+    assert!(line.contains("PNG holds one picture, the stack has 2"), "{line}");
+}
+
+#[test]
+fn what_is_hidden_does_not_bleed_into_what_is_seen() {
+    let room = Room::new();
+    let pixel = |x: u32, _: u32| if x < 20 { image::Rgba([255; 4]) } else { image::Rgba([0; 4]) };
+    let image = image::RgbaImage::from_fn(40, 30, pixel);
+    image.save(room.path("halo.png")).unwrap();
+    room.succeeds("diffuse -i halo.png -o y.png --amount 8 --device cpu");
+    assert_eq!(room.image("y.png").to_rgba8(), image);
+}
+
+#[test]
 fn folders_go_at_once_and_a_bad_file_stops_no_other() {
     let room = Room::new();
     std::fs::create_dir(room.path("in")).unwrap();
