@@ -44,5 +44,5 @@ fn main() -> Result<()> {
         series: vec![series],
     };
     curves(Path::new(&curve), "", &[panel])?;
-    weights::write(Path::new(&kept), &plan.step.net, &trainer.state()?)
+    weights::write(Path::new(&kept), &plan.step.net, &trainer.state()?, None)
 }

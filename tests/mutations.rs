@@ -161,7 +161,7 @@ fn damaged_files_are_refused_or_unharmed() {
     let net = UNet::new(&UNetConfig { filters: vec![8], padding: Padding::Zero, ..Default::default() });
     let state = State { batches_tracked: 7, ..State::new(&net, 3) };
     let path = place("w.safetensors");
-    weights::write(&path, &net, &state).unwrap();
+    weights::write(&path, &net, &state, None).unwrap();
     let config = |path: &Path| weights::read(path).map(|(net, state)| (net.config, state));
     tallies.push(damage("weights", &path, true, config));
     let path_of_rectangles = place("r.safetensors");

@@ -6,7 +6,7 @@ use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::noise;
+use crate::cli::flags::measurement::{doubtful, noise};
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
@@ -15,17 +15,17 @@ use crate::io::arrays::{npy, weights};
 use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
-use crate::model::{DType, HeatEquation, UNet};
+use crate::model::{DType, HeatEquation, TrainedFor, UNet};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::refine::refine;
+use crate::restore::network::scale::{self, at_scale};
 use crate::restore::network::tiled::reconstruct_planes;
 use crate::restore::{Diffusion, Edges};
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
 
 /// Fields at a time where it does not matter to the result.
 const BATCH: usize = 64;
@@ -35,8 +35,8 @@ pub(super) struct Arguments {
     /// A trained network, unheat's or PyTorch's
     #[arg(long, value_name = "FILE.safetensors")]
     weights: PathBuf,
-    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF, 8
-    /// or 16 bits, each colour by itself, 0 to 1); or a folder of pictures
+    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF;
+    /// each colour by itself); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// The predictions, of the input's shape and type or bit depth; replaced if it exists
@@ -62,6 +62,13 @@ pub(super) struct Arguments {
     /// observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     noise: NoiseLevel,
+    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]; fields with insulated
+    /// edges may have any size
+    #[arg(long, value_enum)]
+    edges: Option<Edges>,
+    /// End with exit code 3 where the result cannot be right; it is written all the same
+    #[arg(long)]
+    strict: bool,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
     /// array, the first four fields; of a folder, one report per picture in this folder
     #[arg(long, value_name = "FILE.png|DIR", requires = "amount")]
@@ -70,8 +77,9 @@ pub(super) struct Arguments {
     /// names
     #[arg(long, value_name = "FILE|DIR", requires = "report")]
     truth: Option<PathBuf>,
-    /// Compute the physics of --refine and --report in 32 or 64 bits
-    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
+    /// What the shaders of a GPU compute the physics of --refine and --report in; the CPU always computes in 64
+    /// bits
+    #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
     physics: DType,
     #[command(flatten)]
     preparation: Preparation,
@@ -97,6 +105,8 @@ struct Session {
     arguments: Arguments,
     net: UNet,
     state: State,
+    /// What the network was trained for, if the file says so.
+    trained_for: Option<TrainedFor>,
     device: Device,
     /// Where the physics is computed.
     physics: Device,
@@ -109,7 +119,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if let Some(amount) = arguments.amount {
         HeatEquation::check_amount(amount)?;
     }
-    let (net, state) = weights::read(&arguments.weights)?;
+    let (net, state, trained_for) = weights::read_all(&arguments.weights)?;
     let open = |arguments: Arguments| {
         let device = arguments.device.open()?;
         arguments.preparation.recall(&device, &net)?;
@@ -117,7 +127,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");
         }
-        Ok(Session { arguments, net, state, device, physics })
+        Ok(Session { arguments, net, state, trained_for, device, physics })
     };
     match sources::kind(&arguments.input)? {
         Kind::Array => array(arguments, open),
@@ -134,24 +144,36 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         arrays::check_output(path)?;
     }
     let session = open(arguments)?;
-    check_size(&session.net, nx, ny).map_err(|e| Error::file(&session.arguments.input, e.to_string()))?;
     let Session { arguments, net, state, device, .. } = &session;
-    let (norm, default) = match arguments.norm.unwrap_or(Norm::Batch) {
-        Norm::Batch => (Norm::Batch, count),
-        Norm::Running => (Norm::Running, BATCH),
+    let edges = arguments.edges.unwrap_or(Edges::Periodic);
+    if edges == Edges::Periodic {
+        let hint = "fields of any size are reconstructed with --edges insulated";
+        check_size(net, nx, ny).map_err(|e| Error::file(&arguments.input, format!("{e}; {hint}")))?;
+    }
+    let (norm, default) = match (arguments.norm, edges) {
+        (Some(Norm::Running), _) | (None, Edges::Insulated) => (Norm::Running, BATCH),
+        (Some(Norm::Batch) | None, _) => (Norm::Batch, count),
     };
     let y = arrays::widen(&observed.data);
-    let values: Vec<f32> = y.iter().map(|&v| v as f32).collect();
-    let batch = arguments.batch.unwrap_or(default);
-    let predicted = predict(device, Trained { net, state, norm }, batch, &values, nx, ny)?;
-    let predicted: Vec<f64> = predicted.into_iter().map(f64::from).collect();
+    let trained = Trained { net, state, norm };
+    let predicted = at_scale(session.trained_for.as_ref(), &y, nx * ny, |seen| {
+        if edges == Edges::Insulated {
+            return reconstruct_planes(device, trained, arguments.batch, seen, nx, ny);
+        }
+        let (seen, batch) = (seen.iter().map(|&v| v as f32).collect::<Vec<_>>(), arguments.batch);
+        let predicted = predict(device, trained, batch.unwrap_or(default), &seen, nx, ny)?;
+        Ok(predicted.into_iter().map(f64::from).collect())
+    })?;
     check_finite(&arguments.input, &predicted, nx * ny)?;
 
-    let periodic =
-        |amount| Diffusion::new(&session.physics, arguments.physics, [nx, ny], amount, Edges::Periodic);
-    let diffusion = arguments.amount.map(periodic).transpose()?;
+    let mut findings = Findings::default();
+    if arguments.edges.is_none() {
+        arrays::doubt_edges(&mut findings, &y, nx, ny);
+    }
+    let diffusion = session.diffusion([nx, ny], edges)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
-    let (x, told) = session.refined(diffusion.as_ref(), rounding, &y, predicted, None)?;
+    let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: None };
+    let (x, told) = session.refined(&known, &y, predicted, &mut findings)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
@@ -164,7 +186,8 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         device.describe(),
         arguments.output.display()
     );
-    Ok(ExitCode::SUCCESS)
+    findings.warn();
+    Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
@@ -179,9 +202,12 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
     let arguments = &session.arguments;
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, report, truth)?;
-    let mut told = String::new();
+    let (mut told, mut findings) = (String::new(), Findings::default());
     sources::each(&jobs, |job, photo| {
-        told = session.picture(job, &photo)?;
+        let mut own = Findings::default();
+        told = session.picture(job, &photo, &mut own)?;
+        own.name(&job.input);
+        findings.append(own);
         Ok(())
     })?;
     if kind == Kind::Folder {
@@ -189,24 +215,34 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
     print_line!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
-    Ok(ExitCode::SUCCESS)
+    findings.warn();
+    Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
 impl Session {
+    /// The physics behind fields of this size, by the amount that was told; else by the one that the network
+    /// was trained for, if it says so.
+    fn diffusion(&self, size: [usize; 2], edges: Edges) -> Result<Option<Diffusion>> {
+        let amount = self.arguments.amount.or(self.trained_for.map(|trained_for| trained_for.amount));
+        let physics = |amount| Diffusion::new(&self.physics, self.arguments.physics, size, amount, edges);
+        amount.map(physics).transpose()
+    }
+
     /// Reconstructs one picture, and returns what refinement did.
-    fn picture(&self, job: &Job, photo: &Photo) -> Result<String> {
+    fn picture(&self, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<String> {
         let Self { arguments, net, state, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
         let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
         let norm = arguments.norm.unwrap_or(Norm::Running);
         let trained = Trained { net, state, norm };
-        let predicted = reconstruct_planes(device, trained, arguments.batch, &photo.planes, nx, ny)?;
+        let predicted = at_scale(self.trained_for.as_ref(), &photo.planes, nx * ny, |seen| {
+            reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
+        })?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let insulated =
-            |amount| Diffusion::new(&self.physics, arguments.physics, [nx, ny], amount, Edges::Insulated);
-        let diffusion = arguments.amount.map(insulated).transpose()?;
-        let (rounding, bounds) = (photo.depth.rounding(), Some((0.0, 1.0)));
-        let (x, told) = self.refined(diffusion.as_ref(), rounding, &photo.planes, predicted, bounds)?;
+        let diffusion = self.diffusion([nx, ny], arguments.edges.unwrap_or(Edges::Insulated))?;
+        let rounding = sources::rounding(photo, &photo.planes);
+        let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: photo.depth.bounds() };
+        let (x, told) = self.refined(&known, &photo.planes, predicted, findings)?;
         let written = photo.with_planes(&x);
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
@@ -215,31 +251,36 @@ impl Session {
                 path,
                 diffusion,
                 &Seen { observation, x, truth, nx, ny },
-                Palette::Picture,
+                if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
             )?;
         }
         Ok(told)
     }
 
-    /// The predictions after `--refine`, and what it did to the misfit.
+    /// The predictions after `--refine`, and what it did to the misfit. What speaks against them goes to the
+    /// findings.
     fn refined(
         &self,
-        diffusion: Option<&Diffusion>,
-        rounding: f64,
+        known: &Known,
         y: &[f64],
         predicted: Vec<f64>,
-        bounds: Option<(f64, f64)>,
+        findings: &mut Findings,
     ) -> Result<(Vec<f64>, String)> {
-        let (Some(diffusion), Some(updates)) = (diffusion, self.arguments.refine) else {
+        let Known { diffusion: Some(diffusion), rounding, bounds } = *known else {
             return Ok((predicted, String::new()));
         };
-        let noise = self.arguments.noise;
-        let refined = refine(diffusion, noise, rounding, y, &predicted, updates, bounds)?;
+        let Arguments { refine: updates, noise, .. } = self.arguments;
+        // Without updates it tells the misfit alone.
+        let refined = refine(diffusion, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
+        for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
+            findings.spectrum(diffusion, spectrum);
+            let why = self.trained_for.and_then(|scale| scale::misfit(&scale, spectrum, diffusion.amount()));
+            findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, diffusion.cells())));
+        }
+        let Some(updates) = updates else { return Ok((predicted, String::new())) };
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
         let (before, after) = (rms(&refined.before), rms(&refined.after));
         let most = refined.updates.iter().max().copied().unwrap_or(0);
-        let mut findings = Findings::default();
-        refined.spectra.iter().for_each(|spectrum| findings.spectrum(diffusion, spectrum));
         let told = format!(
             "; {most} of {updates} updates took the misfit per cell from {before:.3e} to {after:.3e}{}",
             findings.told("cells")
@@ -248,9 +289,19 @@ impl Session {
     }
 }
 
+/// What is known of an observation.
+struct Known<'a> {
+    /// None where nobody has said how much diffusion there was.
+    diffusion: Option<&'a Diffusion>,
+    /// The standard deviation of what rounding the numbers has added.
+    rounding: f64,
+    /// The range of its values, where they have one.
+    bounds: Option<(f64, f64)>,
+}
+
 fn picture_truth(path: &Path, photo: &Photo) -> Result<Vec<f64>> {
     let truth = photo::read(path)?;
-    let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels());
+    let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels(), photo.pages);
     if shape(&truth) == shape(photo) {
         return Ok(truth.planes);
     }

@@ -176,8 +176,9 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
         let mut x = Vec::with_capacity(photo.planes.len());
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for plane in photo.planes.chunks_exact(diffusion.cells()) {
-            let restored = classic.restore(&diffusion, noise, photo.depth.rounding(), plane, || ())?;
-            judge(&mut own, &diffusion, noise, plane, &restored, Some((0.0, 1.0)))?;
+            let rounding = sources::rounding(&photo, plane);
+            let restored = classic.restore(&diffusion, noise, rounding, plane, || ())?;
+            judge(&mut own, &diffusion, noise, plane, &restored, photo.depth.bounds())?;
             x.extend(restored.x);
         }
         own.name(&job.input);

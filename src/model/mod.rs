@@ -30,4 +30,5 @@ pub use rectangles::Rectangle;
 pub use schedule::{Schedule, ScheduleName};
 pub use snapshot::Snapshot;
 pub use step_spec::StepSpec;
+pub use unet::trained_for::TrainedFor;
 pub use unet::{Padding, UNet, UNetConfig};

@@ -104,7 +104,6 @@ impl Diffusion {
             None => each(&mut filtered, self.cells(), |_, field| {
                 self.grid.forward(field);
                 field.par_iter_mut().zip(&factor.table).for_each(|(wave, factor)| *wave *= factor);
-                field[0] = 0.0;
                 self.grid.inverse(field);
             }),
         }

@@ -4,7 +4,7 @@ use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
-use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, UNet};
+use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, TrainedFor, UNet};
 use crate::restore::measurement::noise::{check_noise, relative_rounding};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
@@ -35,6 +35,16 @@ impl Plan {
     /// Those of [`Trainer::new`]; that of a batch that is too large names the micro-batch that would fit.
     pub fn trainer(&self, device: &Device) -> Result<Trainer> {
         Trainer::new(device, &self.step, &self.start).map_err(|error| self.name_micro_batch(error))
+    }
+
+    /// What observations the network is going to learn from, judged by those of the examples.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the examples do not fit into memory.
+    pub fn trained_for(&mut self) -> Result<TrainedFor> {
+        let heat = self.step.heat;
+        let observations = HeldOut::of(self.data.examples(), heat.nx, heat.ny)?.observation(&heat)?;
+        Ok(TrainedFor::of(&observations, heat.cells(), heat.amount, self.step.objective.noise))
     }
 
     /// Refuses what [`Plan::trainer`] would refuse before it builds anything.

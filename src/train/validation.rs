@@ -7,7 +7,7 @@ use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
-use crate::model::{DType, HeatEquation, UNet};
+use crate::model::{DType, HeatEquation, TrainedFor, UNet};
 use crate::train::config::TrainConfig;
 use crate::train::plan::Plan;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Validation {
     device: Device,
     net: UNet,
+    trained_for: TrainedFor,
     heat: HeatEquation,
     batch: usize,
     every: u64,
@@ -37,6 +38,7 @@ impl Validation {
         done: u64,
         config: &TrainConfig,
         plan: &Plan,
+        trained_for: TrainedFor,
         device: &Device,
     ) -> Result<Option<Self>> {
         let Some(held_out) = &plan.held_out else { return Ok(None) };
@@ -45,6 +47,7 @@ impl Validation {
         Ok(Some(Self {
             device: device.clone(),
             net: plan.step.net.clone(),
+            trained_for,
             heat: plan.step.heat,
             batch: config.samples_at_once(),
             every,
@@ -83,7 +86,7 @@ impl Validation {
             ValidationRow { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };
         if row.x_l2_mean < self.best {
             self.best = row.x_l2_mean;
-            weights::write(&self.best_path, &self.net, state)?;
+            weights::write(&self.best_path, &self.net, state, Some(&self.trained_for))?;
         }
         self.file.append(&row)?;
         self.looked = done;

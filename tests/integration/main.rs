@@ -5,6 +5,7 @@
 mod commands;
 mod numbers;
 mod repository;
+mod restoration;
 mod robustness;
 #[path = "../support/mod.rs"]
 mod support;

@@ -1,6 +1,7 @@
 //! Golden values of the reference system (tests/golden/README.md) and how to compare with them.
 #![allow(dead_code, unreachable_pub)] // every test binary uses its own part
 
+pub mod desk;
 pub mod kernels;
 pub mod runs;
 

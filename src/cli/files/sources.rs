@@ -4,7 +4,9 @@ use crate::cli::files::arrays;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
 use crate::io::images::format::{has_picture_name, is_lossy, list};
-use crate::io::images::photo::{self, Photo};
+use crate::io::images::photo::{self, Depth, Photo};
+use crate::model::DType;
+use crate::restore::measurement::noise::rounding_of_floats;
 use crate::{Error, Result};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -159,4 +161,14 @@ pub(crate) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>
 /// "1 picture", "3 pictures".
 pub(crate) fn counted(jobs: &[Job]) -> String {
     format!("{} picture{}", jobs.len(), if jobs.len() == 1 { "" } else { "s" })
+}
+
+/// The standard deviation of what rounding to the picture's samples has added to values of its planes.
+pub(crate) fn rounding(photo: &Photo, values: &[f64]) -> f64 {
+    match photo.depth {
+        Depth::Float16 => rounding_of_floats(values, DType::F16),
+        Depth::Float32 => rounding_of_floats(values, DType::F32),
+        Depth::Float64 => rounding_of_floats(values, DType::F64),
+        integer => integer.rounding(),
+    }
 }

@@ -4,7 +4,7 @@ use crate::io::arrays::checksum;
 use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
-use crate::model::{Activation, Padding, UNet, UNetConfig};
+use crate::model::{Activation, Padding, TrainedFor, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -19,6 +19,8 @@ struct About {
     /// For whoever reads the file; the shapes decide.
     #[serde(default)]
     filters: Vec<usize>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    trained_for: Option<TrainedFor>,
 }
 
 /// Choices that are those of the reference are not written.
@@ -29,12 +31,12 @@ fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
 const KEY: &str = checksum::METADATA;
 
 /// Writes every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
-/// activation if it is not ReLU, the filters, and a checksum. The bytes depend on weights and architecture
-/// alone.
+/// activation if it is not ReLU, the filters, what they were trained for, and a checksum. The bytes depend on
+/// these alone.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
-pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
+pub fn write(path: &Path, net: &UNet, state: &State, trained_for: Option<&TrainedFor>) -> Result<()> {
     let tensors: Vec<Tensor> = net
         .entries
         .iter()
@@ -49,7 +51,8 @@ pub fn write(path: &Path, net: &UNet, state: &State) -> Result<()> {
         })
         .collect();
     let UNetConfig { filters, padding, activation, .. } = net.config.clone();
-    let about = checksum::with_checksum(path, &About { padding, activation, filters }, &tensors)?;
+    let about = About { padding, activation, filters, trained_for: trained_for.copied() };
+    let about = checksum::with_checksum(path, &about, &tensors)?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
 
@@ -84,6 +87,14 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
 /// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or
 /// holds a number that is not finite, or when its checksum is wrong. The error names the tensor.
 pub fn read(path: &Path) -> Result<(UNet, State)> {
+    read_all(path).map(|(net, state, _)| (net, state))
+}
+
+/// The same, and what the network was trained for, if the file says so.
+///
+/// # Errors
+/// Those of [`read`], and [`Error::File`] where that is damaged.
+pub fn read_all(path: &Path) -> Result<(UNet, State, Option<TrainedFor>)> {
     let (tensors, metadata) = tensors::read(path)?;
     // Without its key the metadata would pass for that of others, and zero padding for circular.
     if !metadata.contains_key(KEY) && metadata.values().any(|text| text.contains("\"padding\"")) {
@@ -92,13 +103,19 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
     checksum::check(path, &metadata, &tensors)?;
     let tensors: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let about = match metadata.get(KEY) {
-        None => About { padding: Padding::Circular, activation: Activation::Relu, filters: Vec::new() },
+        None => About {
+            padding: Padding::Circular,
+            activation: Activation::Relu,
+            filters: Vec::new(),
+            trained_for: None,
+        },
         Some(text) => serde_json::from_str(text).map_err(|e| {
             let what = format!("metadata `{KEY}` ({e}) must be like {{\"padding\":\"circular\"}}");
             Error::file(path, what)
         })?,
     };
-    state(&tensors, &about).map_err(|what| Error::file(path, what))
+    let (net, state) = state(&tensors, &about).map_err(|what| Error::file(path, what))?;
+    Ok((net, state, about.trained_for))
 }
 
 fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
@@ -195,8 +212,20 @@ mod tests {
     fn saved(net: &UNet, folder: &Path) -> (std::path::PathBuf, State) {
         let state = State { batches_tracked: 7, ..State::new(net, 3) };
         let path = folder.join("w.safetensors");
-        write(&path, net, &state).unwrap();
+        write(&path, net, &state, None).unwrap();
         (path, state)
+    }
+
+    #[test]
+    fn a_file_remembers_what_its_network_was_trained_for() {
+        let net = UNet::new(&UNetConfig::new(2, &[8, 8], Padding::Circular).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("w");
+        let trained_for = TrainedFor::of(&[0.1, 0.3, 0.2, 0.2], 2, 8.0, 1e-3);
+        write(&path, &net, &State::new(&net, 0), Some(&trained_for)).unwrap();
+        assert_eq!(read_all(&path).unwrap().2, Some(trained_for));
+        write(&path, &net, &State::new(&net, 0), None).unwrap();
+        assert_eq!(read_all(&path).unwrap().2, None);
     }
 
     #[test]
@@ -205,7 +234,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths = ["a", "b"].map(|name| folder.path().join(name));
         for path in &paths {
-            write(path, &net, &State::new(&net, 0)).unwrap();
+            write(path, &net, &State::new(&net, 0), None).unwrap();
         }
         assert_eq!(std::fs::read(&paths[0]).unwrap(), std::fs::read(&paths[1]).unwrap());
         let (tensors, metadata) = tensors::read(&paths[0]).unwrap();
@@ -239,7 +268,7 @@ mod tests {
             assert_eq!(found.config, net.config);
             assert_eq!(again, state);
             let copy = folder.path().join("copy");
-            write(&copy, &found, &again).unwrap();
+            write(&copy, &found, &again, None).unwrap();
             assert_eq!(std::fs::read(&path).unwrap(), std::fs::read(&copy).unwrap());
         }
     }

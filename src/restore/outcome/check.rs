@@ -5,7 +5,7 @@ use crate::restore::Diffusion;
 use crate::restore::measurement::{NoiseLevel, Source, Spectrum};
 
 /// The part of the samples that may lie beyond black and white more than in the observation.
-const CLIPPED: f64 = 0.02;
+const CLIPPED: f64 = 0.05;
 
 /// Diffusion takes from a field's spread, but seldom so much that it has to grow by more than this.
 const SPREAD: f64 = 4.0;

@@ -12,6 +12,7 @@ use crate::io::arrays::weights;
 use crate::model::{DType, HeatEquation, quality};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
+use crate::restore::methods::TotalVariation;
 use crate::restore::{Classic, Diffusion};
 use crate::train::TrainConfig;
 use crate::train::data::HeldOut;
@@ -96,8 +97,14 @@ impl Trial {
         self.score(name, restored.into_iter().map(f64::from).collect())
     }
 
-    /// Tries a method that needs no training.
+    /// Tries a method that needs no training. Total variation may know that no field is negative, where none
+    /// is: heat is not.
     pub fn classic(&self, method: Classic, device: &Device, precision: DType) -> Result<Score> {
+        let positive = self.truth.iter().all(|&x| x >= 0.0);
+        let method = match method {
+            Classic::TotalVariation(usual) => Classic::TotalVariation(TotalVariation { positive, ..usual }),
+            other => other,
+        };
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
         let diffusion = Diffusion::periodic(device, precision, &self.heat);
         let rounding = rounding_of_floats(&y, DType::F32);

@@ -4,6 +4,7 @@ use crate::engine::trainer::Trainer;
 use crate::io::arrays::checkpoint::Checkpoint;
 use crate::io::arrays::weights;
 use crate::model::Snapshot;
+use crate::model::unet::init::State;
 use crate::train::checkpoint;
 use crate::train::config::on_nan::OnNan;
 #[cfg(feature = "pictures")]
@@ -35,7 +36,7 @@ impl Run<'_> {
     /// Stops before the end, with a checkpoint from which the run can go on.
     pub(super) fn pause(&mut self, trainer: &mut Trainer) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer)? else { return Err(self.fail(trainer)?) };
-        weights::write(&self.folder.join("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
+        self.write_weights(&snapshot.state)?;
         checkpoint::save(&self.folder, &self.checkpoint(snapshot)?)?;
         Ok(self.outcome())
     }
@@ -44,7 +45,7 @@ impl Run<'_> {
     pub(super) fn finish(&mut self, trainer: &mut Trainer) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer)? else { return Err(self.fail(trainer)?) };
         let file = |name: &str| self.folder.join(name);
-        weights::write(&file("weights.safetensors"), &self.plan.step.net, &snapshot.state)?;
+        self.write_weights(&snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
             weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
@@ -62,7 +63,7 @@ impl Run<'_> {
     /// Writes the last good weights, and returns what to say.
     fn fail(&mut self, trainer: &mut Trainer) -> Result<Error> {
         let path = self.folder.join("weights.safetensors");
-        weights::write(&path, &self.plan.step.net, &trainer.last_good_state()?)?;
+        self.write_weights(&trainer.last_good_state()?)?;
         #[cfg(feature = "pictures")]
         drawings::curves(&self.folder.join("curves.png"), &self.config, &self.metrics.rows)?;
         let before = match (self.config.on_nan, self.metrics.failed) {
@@ -71,6 +72,11 @@ impl Run<'_> {
         };
         let hint = format!("{before}the last good weights are in {}; try a smaller --lr", path.display());
         Ok(Error::NonFinite { step: self.metrics.failed.unwrap_or(self.done), hint })
+    }
+
+    fn write_weights(&self, state: &State) -> Result<()> {
+        let path = self.folder.join("weights.safetensors");
+        weights::write(&path, &self.plan.step.net, state, Some(&self.trained_for))
     }
 
     fn outcome(&self) -> Outcome {

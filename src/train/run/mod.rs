@@ -6,7 +6,7 @@ use crate::engine::device::Device;
 use crate::engine::trainer::Trainer;
 use crate::io::atomic;
 use crate::io::run_folder::{self, Lock};
-use crate::model::Snapshot;
+use crate::model::{Snapshot, TrainedFor};
 use crate::train::config::TrainConfig;
 use crate::train::metrics_log::MetricsLog;
 use crate::train::plan::Plan;
@@ -108,6 +108,7 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
 struct Run<'a> {
     config: TrainConfig,
     plan: Plan,
+    trained_for: TrainedFor,
     device: Device,
     folder: PathBuf,
     _lock: Lock,
@@ -127,7 +128,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(
         config: &TrainConfig,
-        plan: Plan,
+        mut plan: Plan,
         device: &Device,
         folder: PathBuf,
         lock: Lock,
@@ -136,12 +137,14 @@ impl<'a> Run<'a> {
     ) -> Result<Self> {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
         let metrics = MetricsLog::resume(&folder, done, &config)?;
-        let validation = Validation::resume(&folder, done, &config, &plan, &device)?;
+        let trained_for = plan.trained_for()?;
+        let validation = Validation::resume(&folder, done, &config, &plan, trained_for, &device)?;
         results::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
         Ok(Self {
             config,
             plan,
+            trained_for,
             device,
             folder,
             _lock: lock,

@@ -23,7 +23,7 @@ fn is_written_again(name: &str, write_again: impl Fn(&Path, &Path) -> Result<()>
 fn files_of_an_earlier_version_are_read() {
     is_written_again("weights.safetensors", |path, copy| {
         let (net, state) = weights::read(path)?;
-        weights::write(copy, &net, &state)
+        weights::write(copy, &net, &state, None)
     });
     is_written_again("rectangles.safetensors", |path, copy| {
         rectangles::write(copy, &rectangles::read(path)?)

@@ -94,7 +94,7 @@ fn the_reference_weights_load_and_round_trip() {
     assert_eq!(widen(&state.params), golden.params(&reference, ""));
     assert_eq!(widen(&state.buffers), golden.buffers(&reference, ""));
     let desk = Desk::new();
-    weights::write(&desk.path("w"), &net, &state).unwrap();
+    weights::write(&desk.path("w"), &net, &state, None).unwrap();
     let (again, copy) = weights::read(&desk.path("w")).unwrap();
     assert_eq!((again.config, copy), (net.config, state));
     // Tensor by tensor, the file is the one that PyTorch wrote.
@@ -349,7 +349,7 @@ fn running_statistics_equal_to_the_batchs_predict_the_same() {
         }
         let wanted = shifted(&output, &y, nx * ny);
         let desk = Desk::new();
-        weights::write(&desk.path("w.safetensors"), &net, &state).unwrap();
+        weights::write(&desk.path("w.safetensors"), &net, &state, None).unwrap();
         desk.save("y.npy", [count, nx, ny], y.clone());
         let one = Fields { shape: [1, nx, ny], data: FieldData::F64(y[..nx * ny].to_vec()), rank2: true };
         npy::write(&desk.path("one.npy"), &one).unwrap();
@@ -436,7 +436,7 @@ fn bad_files_are_named_in_one_line_and_nothing_is_written() {
         desk.refuse(&format!("train --device cpu --weights {file}"), 1, complaint);
         desk.refuse(&format!("reconstruct --device cpu --weights {file} -i x.npy -o out.npy"), 1, complaint);
     };
-    weights::write(&desk.path("good.safetensors"), &net, &state).unwrap();
+    weights::write(&desk.path("good.safetensors"), &net, &state, None).unwrap();
     let bytes = std::fs::read(desk.path("good.safetensors")).unwrap();
     std::fs::write(desk.path("cut.safetensors"), &bytes[..bytes.len() - 100]).unwrap();
     refuse_weights("cut.safetensors", "cut.safetensors: not a whole safetensors file");
@@ -484,7 +484,7 @@ fn bad_files_are_named_in_one_line_and_nothing_is_written() {
 
     let deep =
         UNet::new(&UNetConfig { filters: vec![8; 6], padding: Padding::Circular, ..Default::default() });
-    weights::write(&desk.path("deep.safetensors"), &deep, &State::new(&deep, 0)).unwrap();
+    weights::write(&desk.path("deep.safetensors"), &deep, &State::new(&deep, 0), None).unwrap();
     desk.save("small.npy", [4, 8, 64], vec![0.5; 4 * 8 * 64]);
     let small = "reconstruct --device cpu --weights deep.safetensors -i small.npy -o out.npy";
     desk.refuse(small, 1, "divisible by 32; 32x64 would do");

@@ -1,0 +1,53 @@
+//! What a network was trained for, kept beside its weights.
+
+use serde::{Deserialize, Serialize};
+
+/// The observations that a network has learned from.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrainedFor {
+    /// Diffusivity × time, in cells².
+    pub amount: f64,
+    /// The standard deviation of the noise in a cell.
+    pub noise: f64,
+    /// The mean over observations of their mean.
+    pub mean: f64,
+    /// The root mean square over observations of the standard deviation of their cells.
+    pub spread: f64,
+    /// What lay beyond the edges of its fields.
+    pub edges: TrainedEdges,
+}
+
+/// What lies beyond the edges of training fields.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum TrainedEdges {
+    /// The other side of the field.
+    Periodic,
+}
+
+impl TrainedFor {
+    /// What these observations `[count, cells]` of diffusion by `amount`, with `noise`, amount to.
+    pub fn of(observations: &[f32], cells: usize, amount: f64, noise: f64) -> Self {
+        let count = (observations.len() / cells) as f64;
+        let (mut means, mut variances) = (0.0, 0.0);
+        for observation in observations.chunks_exact(cells) {
+            let mean = observation.iter().map(|&v| f64::from(v)).sum::<f64>() / cells as f64;
+            let squares: f64 = observation.iter().map(|&v| (f64::from(v) - mean).powi(2)).sum();
+            means += mean;
+            variances += squares / cells as f64;
+        }
+        let spread = (variances / count).sqrt();
+        Self { amount, noise, mean: means / count, spread, edges: TrainedEdges::Periodic }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mean_and_spread_are_those_of_the_observations() {
+        let found = TrainedFor::of(&[1.0, 3.0, 5.0, 5.0], 2, 8.0, 1e-3);
+        assert_eq!((found.mean, found.spread), (3.5, 0.5f64.sqrt()));
+    }
+}

@@ -1,0 +1,236 @@
+//! `restore` with its defaults on measurements as people have them.
+
+use crate::support::desk::Desk;
+use image::{GrayImage, ImageFormat};
+use unheat::engine::Device;
+use unheat::io::images::photo;
+use unheat::model::quality::{l2, psnr};
+use unheat::model::rng::{Purpose, Random};
+use unheat::model::{DType, noise};
+use unheat::restore::measurement::NoiseLevel;
+use unheat::restore::network::refine::refine;
+use unheat::restore::{Classic, Diffusion, Edges};
+
+/// A part of the drawn scene, `[nx, ny]`, 0 to 1.
+fn scene(nx: usize, ny: usize) -> Vec<f64> {
+    let scene = photo::read(std::path::Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/scene.png")));
+    let scene = scene.unwrap();
+    (0..nx * ny).map(|at| scene.planes[(at / ny + 150) * scene.ny + at % ny + 40]).collect()
+}
+
+/// Normal noise.
+fn noisy(field: &[f64], std: f64) -> Vec<f64> {
+    let noise = noise::draw(Purpose::Cases, 19, 5, 0, field.len(), std);
+    field.iter().zip(noise).map(|(v, n)| v + n).collect()
+}
+
+fn diffused(x: &[f64], size: [usize; 2], amount: f64, edges: Edges) -> (Diffusion, Vec<f64>) {
+    let diffusion = Diffusion::new(&Device::Cpu, DType::F64, size, amount, edges).unwrap();
+    let y = diffusion.apply(x).unwrap();
+    (diffusion, y)
+}
+
+fn restored(method: Classic, diffusion: &Diffusion, noise: NoiseLevel, y: &[f64]) -> Vec<f64> {
+    method.restore(diffusion, noise, 1.0 / 255.0 / 12f64.sqrt(), y, || ()).unwrap().x
+}
+
+/// The samples of a field in 8 bits, in a picture's order.
+fn eight_bits(field: &[f64], [nx, ny]: [usize; 2]) -> GrayImage {
+    let sample = |x: u32, y: u32| field[x as usize * ny + ny - 1 - y as usize];
+    GrayImage::from_fn(nx as u32, ny as u32, |x, y| image::Luma([(255.0 * sample(x, y)).round() as u8]))
+}
+
+/// A picture through JPEG at this quality; none leaves it in 8 bits.
+fn through_jpeg(field: &[f64], size: [usize; 2], quality: Option<u8>) -> Vec<f64> {
+    let mut image = eight_bits(field, size);
+    if let Some(quality) = quality {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image
+            .write_with_encoder(image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, quality))
+            .unwrap();
+        image = image::load_from_memory_with_format(bytes.get_ref(), ImageFormat::Jpeg).unwrap().into_luma8();
+    }
+    let [nx, ny] = size;
+    let at = |at: usize| f64::from(image.get_pixel((at / ny) as u32, (ny - 1 - at % ny) as u32).0[0]) / 255.0;
+    (0..nx * ny).map(at).collect()
+}
+
+/// The default needs no flag: it gains on the observation, and no told noise gains much more.
+#[test]
+fn the_noise_is_found_in_every_picture() {
+    let size = [160, 144];
+    let x = scene(size[0], size[1]);
+    for amount in [2.0, 8.0] {
+        let (diffusion, exact) = diffused(&x, size, amount, Edges::Insulated);
+        for (what, y) in [
+            ("8 bits", through_jpeg(&exact, size, None)),
+            ("JPEG 97", through_jpeg(&exact, size, Some(97))),
+            ("JPEG 90", through_jpeg(&exact, size, Some(90))),
+            ("JPEG 75", through_jpeg(&exact, size, Some(75))),
+            ("noise 0.005", through_jpeg(&noisy(&exact, 0.005), size, None)),
+            ("noise 0.05", through_jpeg(&noisy(&exact, 0.05), size, None)),
+        ] {
+            let quality = |v: &[f64]| psnr(&v.iter().map(|v| v.clamp(0.0, 1.0)).collect::<Vec<_>>(), &x, 1.0);
+            let restoration = Classic::Automatic
+                .restore(&diffusion, NoiseLevel::Auto, 1.0 / 255.0 / 12f64.sqrt(), &y, || ())
+                .unwrap();
+            let found = restoration.samples[0].spectrum.noise;
+            let (before, after) = (quality(&y), quality(&restoration.x));
+            let told = [0.5, 0.7, 1.4, 2.0].map(|part| {
+                quality(&restored(Classic::Automatic, &diffusion, NoiseLevel::Told(part * found), &y))
+            });
+            let best = told.into_iter().fold(after, f64::max);
+            println!("amount {amount}, {what}: {before:.2} -> {after:.2} dB, told at best {best:.2}");
+            assert!(after > before + 1.0, "amount {amount}, {what}: {before} -> {after}");
+            assert!(best - after < 1.0, "amount {amount}, {what}: {after}, but {best} where it is told");
+            let white = what.strip_prefix("noise ").map(|std| std.parse::<f64>().unwrap());
+            if let Some(white) = white {
+                assert!(
+                    (found / white.hypot(1.0 / 255.0 / 12f64.sqrt()) - 1.0).abs() < 0.15,
+                    "{what}: {found}"
+                );
+            }
+        }
+    }
+}
+
+/// A noise that is told a little too low does no harm, and is doubted where it is far too low.
+#[test]
+fn tikhonov_bears_a_noise_that_is_not_quite_right() {
+    let size = [64, 64];
+    let x = scene(64, 64);
+    let (diffusion, exact) = diffused(&x, size, 8.0, Edges::Periodic);
+    let y = noisy(&exact, 1e-2);
+    let tikhonov = Classic::Tikhonov { lambda: None };
+    let loss = |noise| l2(&restored(tikhonov, &diffusion, noise, &y), &x);
+    let right = loss(NoiseLevel::Told(1e-2));
+    for part in [0.1, 0.5, 0.9, 0.97, 1.03, 1.1, 2.0] {
+        let found = loss(NoiseLevel::Told(part * 1e-2));
+        assert!(found < 1.6 * right, "told {part} of it: {found}, not {right}");
+    }
+    assert!(loss(NoiseLevel::Auto) < 1.05 * right);
+    let far = tikhonov.restore(&diffusion, NoiseLevel::Told(1e-3), 0.0, &y, || ()).unwrap();
+    assert!(far.samples[0].warning.as_ref().unwrap().contains("so little noise"));
+}
+
+#[test]
+fn one_spike_does_not_blow_up() {
+    let size = [48, 48];
+    let x = scene(48, 48);
+    let (diffusion, mut y) = diffused(&x, size, 4.0, Edges::Periodic);
+    y[20 * 48 + 11] += 10.0;
+    for method in Classic::ALL {
+        let restored = restored(method, &diffusion, NoiseLevel::Auto, &y);
+        let largest = restored.iter().fold(0f64, |most, v| most.max(v.abs()));
+        // Richardson-Lucy takes a spike for a point that was diffused.
+        let most = if matches!(method, Classic::RichardsonLucy { .. }) { 20.0 } else { 11.0 };
+        assert!(largest < most, "{method:?}: {largest}");
+    }
+}
+
+/// Refining goes as far as the observation's own noise allows.
+#[test]
+fn refining_a_jpeg_makes_nothing_worse() {
+    let size = [160, 144];
+    let x = scene(160, 144);
+    let (diffusion, exact) = diffused(&x, size, 8.0, Edges::Insulated);
+    for quality in [97, 90, 75] {
+        let y = through_jpeg(&exact, size, Some(quality));
+        let prediction = restored(Classic::Wiener, &diffusion, NoiseLevel::Auto, &y);
+        let rounding = 1.0 / 255.0 / 12f64.sqrt();
+        let bounds = Some((0.0, 1.0));
+        let refined = refine(&diffusion, NoiseLevel::Auto, rounding, &y, &prediction, 5, bounds).unwrap();
+        let (before, after) = (psnr(&prediction, &x, 1.0), psnr(&refined.x, &x, 1.0));
+        println!("JPEG {quality}: {before:.2} -> {after:.2} dB after {} updates", refined.updates[0]);
+        assert!(after > before - 0.3, "JPEG {quality}: {before} -> {after}");
+    }
+}
+
+/// What a constant, an empty or a tiny field is restored to is finite, and a constant stays one.
+#[test]
+fn fields_without_anything_to_restore_stay_as_they_are() {
+    let mut random = Random::new(Purpose::Cases, 19, 6, 0);
+    for size in [[1, 1], [1, 2], [2, 2], [3, 1], [1, 64], [17, 3]] {
+        let cells = size[0] * size[1];
+        for edges in [Edges::Periodic, Edges::Insulated] {
+            for (constant, values) in [
+                (true, vec![0.0; cells]),
+                (true, vec![-273.15; cells]),
+                (false, (0..cells).map(|_| random.uniform()).collect::<Vec<f64>>()),
+                (false, (0..cells).map(|_| 1e-310 * random.uniform()).collect()),
+                (false, (0..cells).map(|_| 1e300 * random.uniform()).collect()),
+            ] {
+                for amount in [0.0, 1.0, 1e6] {
+                    let (diffusion, _) = diffused(&values, size, amount, edges);
+                    for method in Classic::ALL {
+                        let found =
+                            method.restore(&diffusion, NoiseLevel::Auto, 0.0, &values, || ()).unwrap().x;
+                        let same = found.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs());
+                        assert!(
+                            found.iter().all(|v| v.is_finite()),
+                            "{method:?} {size:?} {amount}: {found:?}"
+                        );
+                        assert!(same || !constant, "{method:?} {size:?} {amount}: {found:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_field_that_is_not_periodic_is_doubted_and_its_edges_can_be_told() {
+    let desk = Desk::new();
+    let x = scene(100, 100);
+    let (_, exact) = diffused(&x, [100, 100], 4.0, Edges::Insulated);
+    desk.save("y.npy", [1, 100, 100], &noisy(&exact, 1e-3));
+    let doubt = "warning: opposite edges along";
+    let said = desk.run("restore --amount 4 -i y.npy -o x.npy --device cpu", 0);
+    assert!(said.contains(doubt) && said.contains("--edges insulated"), "{said}");
+    let said = desk.run("restore --amount 4 -i y.npy -o x.npy --device cpu --strict", 3);
+    assert!(said.contains(doubt), "{said}");
+    let said = desk.run("restore --amount 4 --edges insulated -i y.npy -o x.npy --device cpu --strict", 0);
+    assert!(!said.contains("warning") && said.contains("cannot be told apart at this noise"), "{said}");
+    let gain = psnr(&desk.load("x.npy"), &x, 1.0) - psnr(&exact, &x, 1.0);
+    assert!(gain > 3.0, "{gain}");
+}
+
+/// A noise far below what the observation shows is used, and doubted.
+#[test]
+fn a_told_noise_that_cannot_be_is_doubted() {
+    let desk = Desk::new();
+    let x = scene(64, 64);
+    let (_, exact) = diffused(&x, [64, 64], 4.0, Edges::Periodic);
+    desk.save("y.npy", [1, 64, 64], &noisy(&exact, 1e-2));
+    let flags = "restore --amount 4 --edges periodic -i y.npy -o x.npy --device cpu";
+    let said = desk.run(&format!("{flags} --method wiener --noise 1e-3"), 0);
+    assert!(said.contains("warning: the observation shows noise of") && said.contains("1.00e-3"), "{said}");
+    let said = desk.run(&format!("{flags} --noise 1e-2"), 0);
+    assert!(!said.contains("warning") && said.contains("as told"), "{said}");
+}
+
+/// The defaults of the three commands fit together: what they restore is as good as 64 bits allow.
+#[test]
+fn the_pipeline_of_defaults_loses_nothing() {
+    let desk = Desk::new();
+    desk.run("generate --count 16 -o x.npy --device cpu", 0);
+    desk.run("diffuse -i x.npy -o y.npy --device cpu", 0);
+    desk.run("restore --method one-shot --noise 0 -i y.npy -o default.npy --device cpu", 0);
+    let x = desk.load("x.npy");
+    let losses = |v: &[f64]| v.chunks(4096).zip(x.chunks(4096)).map(|(v, x)| l2(v, x)).sum::<f64>() / 16.0;
+    let (found, before) = (losses(&desk.load("default.npy")), losses(&desk.load("y.npy")));
+    // With the rounding of 32-bit physics this was 0.20 of the observation's loss.
+    assert!(found < 0.17 * before, "{found} of {before}");
+}
+
+#[test]
+fn f64_arrays_are_computed_in_f64_and_keep_their_type() {
+    let desk = Desk::new();
+    let signal = scene(64, 64);
+    let field: Vec<f64> = signal.iter().map(|v| 300.0 + 1e-3 * v).collect();
+    desk.save("x.npy", [1, 64, 64], &field);
+    desk.run("diffuse -i x.npy -o y.npy --device cpu --edges periodic", 0);
+    let (_, exact) = diffused(&signal, [64, 64], 8.0, Edges::Periodic);
+    let worst = desk.load("y.npy").into_iter().zip(&exact).map(|(y, e)| (y - 300.0 - 1e-3 * e).abs());
+    assert!(worst.fold(0.0, f64::max) < 3e-13);
+}

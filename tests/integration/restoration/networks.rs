@@ -1,0 +1,64 @@
+//! Networks on observations in other units than those that they were trained on.
+
+use crate::support::desk::Desk;
+
+const TRAIN: &str = "train --batch 8 --size 32x32 --levels 2 --filters 8 --steps 10 --device cpu --no-tune \
+                     --no-self-test --seed 4";
+
+fn trained() -> Desk {
+    let desk = Desk::new();
+    desk.run(&format!("{TRAIN} -o net"), 0);
+    desk.run("generate --count 6 --size 32x32 -o x.npy --device cpu", 0);
+    desk.run("diffuse -i x.npy -o y32.npy --device cpu", 0);
+    let y = desk.load("y32.npy");
+    desk.save("y.npy", [6, 32, 32], &y);
+    desk
+}
+
+#[test]
+fn networks_do_not_depend_on_the_unit_or_the_zero_of_values() {
+    let desk = trained();
+    let reconstruct = |input: &str| {
+        desk.run(
+            &format!("reconstruct --weights net/weights.safetensors -i {input} -o p.npy --device cpu"),
+            0,
+        );
+        desk.load("p.npy")
+    };
+    let (y, expected) = (desk.load("y.npy"), reconstruct("y.npy"));
+    for (scale, offset) in [(0.01, 0.0), (100.0, 0.0), (1.0, 293.0), (1e-12, 0.0)] {
+        desk.save("other.npy", [6, 32, 32], &y.iter().map(|v| scale * v + offset).collect::<Vec<_>>());
+        for (found, expected) in reconstruct("other.npy").iter().zip(&expected) {
+            let found = (found - offset) / scale;
+            assert!((found - expected).abs() < 1e-4, "{scale} {offset}: {found}, not {expected}");
+        }
+    }
+}
+
+#[test]
+fn weights_remember_what_they_were_trained_for() {
+    let desk = trained();
+    let flags = "reconstruct --weights net/weights.safetensors -i y.npy -o p.npy --device cpu";
+    let said = desk.run(&format!("{flags} --amount 2 --strict"), 3);
+    assert!(said.contains("trained for an amount of 8, not of 2"), "{said}");
+    let mut state = 1u64;
+    let y: Vec<f64> = desk.load("y.npy");
+    let rough = y.iter().map(|v| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        v + 0.1 * ((state >> 33) as f64 / f64::from(1u32 << 31) - 0.5)
+    });
+    desk.save("rough.npy", [6, 32, 32], &rough.collect::<Vec<_>>());
+    let said = desk.run(&flags.replace("y.npy", "rough.npy"), 0);
+    assert!(said.contains("warning: noise is") && said.contains("details may be made up"), "{said}");
+}
+
+#[test]
+fn arrays_of_any_size_are_reconstructed_with_insulated_edges() {
+    let desk = trained();
+    desk.save("odd.npy", [1, 50, 37], &(0..1850).map(|i| f64::from(i % 37) / 37.0).collect::<Vec<_>>());
+    let flags = "reconstruct --weights net/weights.safetensors -i odd.npy -o p.npy --device cpu";
+    let said = desk.run(flags, 1);
+    assert!(said.contains("--edges insulated"), "{said}");
+    desk.run(&format!("{flags} --edges insulated"), 0);
+    assert_eq!(desk.load("p.npy").len(), 1850);
+}
