@@ -61,9 +61,10 @@ pub(super) struct Arguments {
     /// Standard deviation of the observation's noise, for --refine; or auto, which reads it from the
     /// observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
+    #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
-    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]; fields with insulated
-    /// edges may have any size
+    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]; fields with
+    /// insulated edges may have any size
     #[arg(long, value_enum)]
     edges: Option<Edges>,
     /// End with exit code 3 where the result cannot be right; it is written all the same
@@ -77,8 +78,8 @@ pub(super) struct Arguments {
     /// names
     #[arg(long, value_name = "FILE|DIR", requires = "report")]
     truth: Option<PathBuf>,
-    /// What the shaders of a GPU compute the physics of --refine and --report in; the CPU always computes in 64
-    /// bits
+    /// What the shaders of a GPU compute the physics of --refine and --report in; the CPU always computes
+    /// in 64 bits
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
     physics: DType,
     #[command(flatten)]

@@ -9,11 +9,13 @@ use crate::cli::flags::measurement::{doubtful, noise};
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
+use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::DType;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
 use crate::restore::outcome::check::check;
+use crate::restore::outcome::uncertainty::deviations;
 use crate::restore::{Classic, Diffusion, Edges};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
@@ -34,9 +36,10 @@ pub(super) struct Arguments {
     /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]
     #[arg(long, value_enum)]
     edges: Option<Edges>,
-    /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it from
-    /// the observation
+    /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it
+    /// from the observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
+    #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
     /// Iterations [default: 10 for iterated, 200 for richardson-lucy, up to 200 for tv]
     #[arg(long, value_name = "N")]
@@ -54,6 +57,10 @@ pub(super) struct Arguments {
     /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
+    /// With wiener or tikhonov: also write the standard deviation of every cell of the result, [batch, x,
+    /// y] or [colour, x, y], in the units of the array or, of a picture of 8 or 16 bits, of 0 to 1
+    #[arg(long, value_name = "FILE.npy")]
+    uncertainty_map: Option<PathBuf>,
     /// End with exit code 3 where the result cannot be right; it is written all the same
     #[arg(long)]
     strict: bool,
@@ -107,6 +114,11 @@ impl Arguments {
         if (self.gradient.is_some() || self.positive) && self.method != Tv {
             return Err(Error::usage("--gradient and --positive are for --method tv"));
         }
+        if self.uncertainty_map.is_some() && !matches!(self.method, Wiener | Tikhonov) {
+            return Err(Error::usage(
+                "--uncertainty-map is for --method wiener and tikhonov, whose uncertainty has a closed form",
+            ));
+        }
         if self.iterations == Some(0) {
             return Err(Error::usage("iterations 0: must be at least 1"));
         }
@@ -138,6 +150,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     let fields = arrays::read(&arguments.input)?;
     sources::check_array_output(&arguments.output)?;
+    if let Some(path) = &arguments.uncertainty_map {
+        sources::check_array_output(path)?;
+    }
     let [count, nx, ny] = fields.shape;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
@@ -152,6 +167,9 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     let restored = classic.restore(&diffusion, arguments.noise, rounding, &y, || counter.advance(""))?;
     counter.finish();
     judge(&mut findings, &diffusion, arguments.noise, &y, &restored, None)?;
+    if let Some(path) = &arguments.uncertainty_map {
+        arrays::write_like(path, uncertainty(&diffusion, &restored), &fields)?;
+    }
     arrays::write_like(&arguments.output, restored.x, &fields)?;
     print_line!(
         "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}",
@@ -166,6 +184,12 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
 
 fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     let Arguments { amount, physics, noise, .. } = *arguments;
+    if let Some(path) = &arguments.uncertainty_map {
+        if kind == Kind::Folder {
+            return Err(Error::usage("--uncertainty-map is for one picture at a time"));
+        }
+        sources::check_array_output(path)?;
+    }
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
     let device = open(arguments)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
@@ -173,13 +197,20 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     sources::each(&jobs, |job, photo| {
         let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
-        let mut x = Vec::with_capacity(photo.planes.len());
+        let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for plane in photo.planes.chunks_exact(diffusion.cells()) {
             let rounding = sources::rounding(&photo, plane);
             let restored = classic.restore(&diffusion, noise, rounding, plane, || ())?;
             judge(&mut own, &diffusion, noise, plane, &restored, photo.depth.bounds())?;
+            if arguments.uncertainty_map.is_some() {
+                deviations.extend(uncertainty(&diffusion, &restored));
+            }
             x.extend(restored.x);
+        }
+        if let Some(path) = &arguments.uncertainty_map {
+            let shape = [photo.channels(), photo.nx, photo.ny];
+            npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
         }
         own.name(&job.input);
         findings.append(own);
@@ -195,6 +226,12 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     );
     findings.warn();
     Ok(doubtful(findings.doubted(), arguments.strict))
+}
+
+/// The standard deviation of every cell of what a linear method has restored.
+fn uncertainty(diffusion: &Diffusion, restored: &Restored) -> Vec<f64> {
+    let known = restored.samples.iter().filter_map(|sample| Some((sample, sample.expected?)));
+    known.flat_map(|(sample, expected)| deviations(diffusion, &sample.spectrum, expected)).collect()
 }
 
 /// Notes what was found about the samples `y`, and what cannot be right about their restorations.

@@ -20,8 +20,8 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
         .max_by(|a, b| a.1.total_cmp(&b.1));
     findings.doubts(worst.map(|(axis, ratio)| {
         format!(
-            "opposite edges along {axis} differ {ratio:.1} times as much as neighbours inside: if the field is \
-             not periodic, use --edges insulated (--edges periodic says that it is)"
+            "opposite edges along {axis} differ {ratio:.1} times as much as neighbours inside: if the field \
+             is not periodic, use --edges insulated (--edges periodic says that it is)"
         )
     }));
 }

@@ -169,6 +169,6 @@ pub(crate) fn rounding(photo: &Photo, values: &[f64]) -> f64 {
         Depth::Float16 => rounding_of_floats(values, DType::F16),
         Depth::Float32 => rounding_of_floats(values, DType::F32),
         Depth::Float64 => rounding_of_floats(values, DType::F64),
-        integer => integer.rounding(),
+        _ => photo.rounding(),
     }
 }

@@ -23,11 +23,14 @@ pub(crate) struct Outline {
     /// Width and height of the picture.
     pub(crate) size: Option<(usize, usize)>,
     density: Option<Density>,
+    /// The steps, in samples, to which brightness is rounded: that of the mean of a block, then those of
+    /// ever shorter waves in it.
+    steps: Option<[u16; 64]>,
 }
 
 impl Outline {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let mut outline = Self { is_whole: false, size: None, density: None };
+        let mut outline = Self { is_whole: false, size: None, density: None, steps: None };
         let (mut at, mut has_scan) = (2, false);
         while let Some(&mark) = bytes.get(at) {
             if mark != 0xff {
@@ -54,6 +57,7 @@ impl Outline {
                         0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&kind) => {
                             outline.size = number(at + 7).zip(number(at + 5));
                         }
+                        0xdb => outline.steps = outline.steps.or(steps(content)),
                         0xe0 => outline.density = outline.density.or(density(content)),
                         _ => {}
                     }
@@ -63,6 +67,30 @@ impl Outline {
         }
         outline
     }
+}
+
+/// The first of the tables of steps in a segment, if it is that of brightness.
+fn steps(content: &[u8]) -> Option<[u16; 64]> {
+    let (&kind, values) = content.split_first()?;
+    let wide = kind >> 4 != 0;
+    let value = |i: usize| match wide {
+        true => Some(u16::from(*values.get(2 * i)?) << 8 | u16::from(*values.get(2 * i + 1)?)),
+        false => values.get(i).copied().map(u16::from),
+    };
+    let mut steps = [0; 64];
+    for (i, step) in steps.iter_mut().enumerate() {
+        *step = value(i)?;
+    }
+    (kind & 15 == 0).then_some(steps)
+}
+
+/// The standard deviation, in samples, of what rounding adds to the longest waves of blocks: the root mean
+/// square of their steps over √12. Shorter waves are rounded to zero where a picture is smooth, which adds
+/// nothing that could be seen.
+fn lost(steps: &[u16; 64]) -> f64 {
+    let longest = &steps[1..6];
+    let squares: f64 = longest.iter().map(|&step| f64::from(step).powi(2)).sum();
+    (squares / longest.len() as f64 / 12.0).sqrt()
 }
 
 /// What JFIF's segment says of a pixel's size.
@@ -101,7 +129,8 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
         }
     }
     let density = outline.density.map(|density| if cells.is_turned { density.turned() } else { density });
-    let kept = Kept { profile: decoder.icc_profile(), density, is_lossy: true, ..Kept::default() };
+    let lost = outline.steps.as_ref().map_or(0.0, lost);
+    let kept = Kept { profile: decoder.icc_profile(), density, is_lossy: true, lost, ..Kept::default() };
     let (nx, ny) = (cells.nx, cells.ny);
     let is_rgb = channels == 3;
     Ok(Raster { nx, ny, pages: 1, planes, is_rgb, depth: Depth::Eight, alpha: None, kept, notes: Vec::new() })
@@ -169,6 +198,16 @@ pub(crate) fn write(sheet: &Sheet, out: impl Write) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_steps_of_a_quality_are_found() {
+        let (mut bytes, pixels) = (Vec::new(), [128u8; 64]);
+        let encoder = JpegEncoder::new_with_quality(&mut bytes, 75);
+        encoder.write_image(&pixels, 8, 8, ExtendedColorType::L8).unwrap();
+        let steps = Outline::of(&bytes).steps.unwrap();
+        assert_eq!(steps[..6], [8, 6, 6, 7, 6, 5]);
+        assert!((lost(&steps) - 6.03 / 12f64.sqrt()).abs() < 0.01);
+    }
 
     #[test]
     fn marks_within_segments_and_scans_do_not_end_a_picture() {

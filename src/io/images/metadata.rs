@@ -23,6 +23,8 @@ pub(crate) struct Kept {
     pub(crate) is_premultiplied: bool,
     /// Whether the file has lost something to JPEG.
     pub(crate) is_lossy: bool,
+    /// The standard deviation, in samples, of what JPEG has added to long waves by rounding them.
+    pub(crate) lost: f64,
 }
 
 /// How TIFF packs samples, as far as it is written.

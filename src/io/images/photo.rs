@@ -114,6 +114,12 @@ impl Photo {
         self.planes.len() / (self.nx * self.ny)
     }
 
+    /// The standard deviation of what rounding has added to a value of a field, in its units: to integer
+    /// samples ([`Depth::rounding`]), and of a JPEG file to its long waves.
+    pub fn rounding(&self) -> f64 {
+        self.depth.rounding().hypot(self.kept.lost / self.depth.white())
+    }
+
     /// Whether the file has lost something to JPEG: it was a JPEG file, or a TIFF file that is packed so.
     pub fn is_lossy(&self) -> bool {
         self.kept.is_lossy

@@ -1,7 +1,7 @@
 //! A model of what was measured: power that falls with the wavenumber, S(k) = height·k^−slope.
 //!
-//! It says what an inverse may expect in waves that the noise covers. It is fitted to the power of every ring,
-//! V = S·K² + σ², by maximum likelihood: waves of normal height have −2·log p = log V + E/V each.
+//! It says what an inverse may expect in waves that the noise covers. It is fitted to the power of every
+//! ring, V = S·K² + σ², by maximum likelihood: waves of normal height have −2·log p = log V + E/V each.
 
 /// Steeper falls are not told apart: nothing is left to restore.
 const STEEPEST: f64 = 10.0;

@@ -91,6 +91,18 @@ impl<'a> Analyser<'a> {
 }
 
 impl Spectrum {
+    /// That of a field without signal and noise.
+    pub const NOTHING: Self = Self {
+        mean: 0.0,
+        spread: 0.0,
+        noise: 0.0,
+        source: Source::Rounding,
+        found: None,
+        signal: Signal::NONE,
+        bound: 0.0,
+        told: 0.0,
+    };
+
     /// The same of a field whose values are multiplied by `scale` and then moved by `mean`.
     pub(in crate::restore) fn in_units(mut self, mean: f64, scale: f64) -> Self {
         self.mean = self.mean * scale + mean;

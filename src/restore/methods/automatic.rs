@@ -11,15 +11,16 @@ use crate::restore::measurement::Spectrum;
 use crate::restore::methods::total_variation::{self, TotalVariation};
 use crate::restore::methods::{Outcome, wiener};
 
-/// With this part of the cells flat total variation has no weight...
-const NONE: f64 = 0.08;
+/// Total variation has no weight up to the first part of the corners that are flat, and all of it from the
+/// second one...
+const BY_FLAT: [f64; 2] = [0.08, 0.32];
 
-/// ...and with this part all of it.
-const ALL: f64 = 0.32;
+/// ...and up to these parts where edges lie along the axes: there a grid of smooth waves, such as a wall of
+/// bricks, looks flat too.
+const BY_FLAT_ALONG_AXES: [f64; 2] = [0.2, 0.5];
 
-/// The power of a field with jumps falls with the third power of the wavenumber. Where it falls by much more
-/// there are none: total variation has all its weight up to the first slope and none from the second.
-const SMOOTH: [f64; 2] = [4.25, 4.75];
+/// From the second slant on edges have no direction, up to the first they lie along the axes.
+const SLANTS: [f64; 2] = [0.9, 0.93];
 
 /// Fields of more cells than this are too large for the iterations of total variation.
 const MOST_CELLS: usize = 4 << 20;
@@ -28,16 +29,18 @@ pub(super) fn restore(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> 
     let mut x = wiener::restore(diffusion, y, spectrum)?;
     if diffusion.cells() > MOST_CELLS {
         let chosen = Some("Wiener, the field being large".to_owned());
-        return Ok(Outcome { x, chosen, warning: None });
+        return Ok(Outcome { chosen, ..x.into() });
     }
     let flat = total_variation::restore(diffusion, y, spectrum, TotalVariation::USUAL, 0.0)?;
-    let jumps = (SMOOTH[1] - spectrum.signal.slope) / (SMOOTH[1] - SMOOTH[0]);
-    let weight = ((flat.flat - NONE) / (ALL - NONE)).clamp(0.0, 1.0) * jumps.clamp(0.0, 1.0);
+    let ramp = |at: f64, [from, to]: [f64; 2]| ((at - from) / (to - from)).clamp(0.0, 1.0);
+    let along_axes = 1.0 - ramp(flat.slant, SLANTS);
+    let between = |i: usize| BY_FLAT[i] + along_axes * (BY_FLAT_ALONG_AXES[i] - BY_FLAT[i]);
+    let weight = ramp(flat.flat, [between(0), between(1)]);
     x.iter_mut().zip(&flat.x).for_each(|(x, flat)| *x += weight * (flat - *x));
     let chosen = match (100.0 * weight).round() {
         0.0 => "Wiener".to_owned(),
         100.0 => "total variation".to_owned(),
         part => format!("{part} % total variation, the rest Wiener"),
     };
-    Ok(Outcome { x, chosen: Some(chosen), warning: None })
+    Ok(Outcome { chosen: Some(chosen), ..x.into() })
 }

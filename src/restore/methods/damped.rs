@@ -19,16 +19,20 @@ pub(super) fn one_shot(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) ->
     damped_inverse(diffusion, y, spectrum)
 }
 
-/// x += damped inverse of y - P(x), from x = 0.
+/// x += damped inverse of y - P(x), from x = 0, until the result explains the observation up to its noise.
 pub(super) fn iterated(
     diffusion: &Diffusion,
     y: &[f64],
     spectrum: &Spectrum,
     iterations: usize,
 ) -> Result<Vec<f64>> {
+    let explained = spectrum.noise.powi(2) * y.len() as f64;
     let mut x = vec![0.0; y.len()];
     for _ in 0..iterations {
         let residual = diffusion.residual(y, &x)?;
+        if residual.iter().map(|r| r * r).sum::<f64>() <= explained {
+            break;
+        }
         let dx = damped_inverse(diffusion, &residual, spectrum)?;
         x.iter_mut().zip(&dx).for_each(|(x, dx)| *x += dx);
     }

@@ -26,6 +26,7 @@ use crate::restore::diffusion::mean;
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
+use crate::restore::outcome::uncertainty::Expected;
 use crate::{Error, Result};
 use rayon::prelude::*;
 pub use total_variation::{Gradient, TotalVariation};
@@ -79,6 +80,10 @@ pub struct Sample {
     pub chosen: Option<String>,
     /// What cannot be right about it, in words.
     pub warning: Option<String>,
+    /// What a linear method expects of the signal, from which [`deviations`] follow.
+    ///
+    /// [`deviations`]: crate::restore::outcome::uncertainty::deviations
+    pub expected: Option<Expected>,
 }
 
 /// What a method made of one sample.
@@ -86,11 +91,12 @@ pub(in crate::restore) struct Outcome {
     x: Vec<f64>,
     chosen: Option<String>,
     warning: Option<String>,
+    expected: Option<Expected>,
 }
 
 impl From<Vec<f64>> for Outcome {
     fn from(x: Vec<f64>) -> Self {
-        Self { x, chosen: None, warning: None }
+        Self { x, chosen: None, warning: None, expected: None }
     }
 }
 
@@ -186,14 +192,17 @@ impl Classic {
         let spectrum = analyser.analyse(&normal, level, rounding / unit.scale);
         let outcome = match *self {
             Self::Observation => Outcome::from(std::mem::take(&mut normal)),
-            // A constant field has nothing to restore.
+            Self::Tikhonov { lambda } => tikhonov::restore(diffusion, &normal, &spectrum, lambda)?,
+            Self::Wiener => {
+                let x = wiener::restore(diffusion, &normal, &spectrum)?;
+                Outcome { expected: Some(Expected::BySpectrum), ..x.into() }
+            }
+            // A constant field has nothing to restore that could be sharpened.
             _ if spectrum.spread == 0.0 => Outcome::from(std::mem::take(&mut normal)),
             Self::OneShot => damped::one_shot(diffusion, &normal, &spectrum)?.into(),
             Self::Iterated { iterations } => {
                 damped::iterated(diffusion, &normal, &spectrum, iterations)?.into()
             }
-            Self::Tikhonov { lambda } => tikhonov::restore(diffusion, &normal, &spectrum, lambda)?,
-            Self::Wiener => wiener::restore(diffusion, &normal, &spectrum)?.into(),
             Self::RichardsonLucy { iterations } => {
                 richardson_lucy::restore(diffusion, &normal, &spectrum, iterations)?.into()
             }
@@ -203,13 +212,14 @@ impl Classic {
             }
             Self::Automatic => automatic::restore(diffusion, &normal, &spectrum)?,
         };
-        let Outcome { mut x, chosen, warning } = outcome;
+        let Outcome { mut x, chosen, warning, expected } = outcome;
         if matches!(self, Self::Observation) {
             x.copy_from_slice(y);
         } else {
             x.iter_mut().for_each(|v| *v = *v * unit.scale + unit.mean);
         }
-        Ok((x, Sample { spectrum: spectrum.in_units(unit.mean, unit.scale), chosen, warning }))
+        let spectrum = spectrum.in_units(unit.mean, unit.scale);
+        Ok((x, Sample { spectrum, chosen, warning, expected }))
     }
 }
 

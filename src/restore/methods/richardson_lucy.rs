@@ -1,5 +1,8 @@
 //! Richardson-Lucy, x *= P(y/P(x)), for fields that nowhere go below their ground.
 //!
+//! More and more iterations fit the noise. They end where the result explains the observation up to its
+//! noise.
+//!
 //! The method is made for counts, whose ground is zero. Here the ground is the lowest value that the
 //! observation has behind its noise, so that a constant added to the field is added to the result.
 
@@ -23,9 +26,14 @@ pub(super) fn restore(
     let y: Vec<f64> = y.iter().map(|v| (v - ground).max(0.0)).collect();
     let mean = y.iter().sum::<f64>() / y.len() as f64;
     let mut x = vec![mean; y.len()];
+    let explained = spectrum.noise.powi(2) * y.len() as f64;
     let kernel = diffusion.factor(|mode| diffusion.kernel(mode));
     for _ in 0..iterations {
         let seen = diffusion.filter(&x, &kernel)?;
+        let misfit: f64 = y.iter().zip(&seen).map(|(y, p)| (y - p).powi(2)).sum();
+        if misfit <= explained {
+            break;
+        }
         let ratio: Vec<f64> =
             y.iter().zip(&seen).map(|(y, p)| if *p > UNSEEN * mean { y / p } else { 1.0 }).collect();
         for (x, factor) in x.iter_mut().zip(diffusion.filter(&ratio, &kernel)?) {

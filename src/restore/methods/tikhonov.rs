@@ -4,6 +4,7 @@ use crate::Result;
 use crate::restore::Diffusion;
 use crate::restore::measurement::Spectrum;
 use crate::restore::methods::Outcome;
+use crate::restore::outcome::uncertainty::Expected;
 
 /// With one λ for all waves: the given one, or the one with which the filter explains the sample up to its
 /// noise and no better, ‖y - P(x)‖² = N·σ² (Morozov's discrepancy principle), as far as noise and signal
@@ -26,7 +27,8 @@ pub(super) fn restore(
         let kernel = diffusion.kernel(mode);
         if mode.squared == 0.0 { 1.0 } else { kernel / (kernel * kernel + lambda) }
     });
-    Ok(Outcome { x: diffusion.filter(y, &factor)?, chosen: None, warning })
+    let expected = Some(Expected::White { lambda });
+    Ok(Outcome { x: diffusion.filter(y, &factor)?, chosen: None, warning, expected })
 }
 
 fn discrepancy(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> (f64, Option<String>) {

@@ -58,8 +58,8 @@ pub(super) struct Solution {
     pub(super) slant: f64,
 }
 
-/// ρ over μ, times the root mean square of the gradients. Neither this nor [`POSITIVITY`] changes the solution,
-/// only how fast it is reached; both were tried on random rectangles and photographs.
+/// ρ over μ, times the root mean square of the gradients. Neither this nor [`POSITIVITY`] changes the
+/// solution, only how fast it is reached; both were tried on random rectangles and photographs.
 const SPLIT: f64 = 0.4;
 
 /// How much more strictly x is tied to its nonnegative copy than its gradient to d.
@@ -166,13 +166,14 @@ fn sums(gradients: &[Corner], measure: Gradient) -> (f64, f64) {
     (gradients.iter().map(length).sum(), gradients.iter().map(squares).sum())
 }
 
-/// The gradient where four cells meet: their differences along x at the lower and the upper y, and along y at
-/// the lower and the upper x, each over √2, since it belongs to two corners. The root of the sum of squares is
+/// The gradient where four cells meet: their differences along x at the lower and the upper y, and along y
+/// at the lower and the upper x, each over √2, since it belongs to two corners. The root of the sum of
+/// squares is
 /// |∇x|, and it is the same however the field is turned or mirrored.
 type Corner = [f64; 4];
 
-/// The corners of a grid, `[cx, cy]`: corner (a, b) lies between the cells a - 1 and a, b - 1 and b. Insulated
-/// edges have corners too, without what lies beyond.
+/// The corners of a grid, `[cx, cy]`: corner (a, b) lies between the cells a - 1 and a, b - 1 and b.
+/// Insulated edges have corners too, without what lies beyond.
 struct Corners {
     nx: usize,
     ny: usize,

@@ -1,9 +1,9 @@
 //! A network sees observations at the scale that it was trained at, whatever their unit.
 //!
-//! Diffusion is linear and keeps the mean, so x may be measured in any unit and from any zero. A network knows
-//! one of each. An observation is moved and stretched to the mean and the spread of those that the network has
-//! learned from, and the prediction back: a constant that is added to the observation is added to the
-//! prediction, and a positive factor multiplies it.
+//! Diffusion is linear and keeps the mean, so x may be measured in any unit and from any zero. A network
+//! knows one of each. An observation is moved and stretched to the mean and the spread of those that the
+//! network has learned from, and the prediction back: a constant that is added to the observation is added
+//! to the prediction, and a positive factor multiplies it.
 
 use crate::Result;
 use crate::model::TrainedFor;

@@ -60,7 +60,8 @@ pub fn check(
     let noise = spectrum.noise.max(spectrum.found.unwrap_or(0.0));
     if rms > (MISFIT * noise).max(NEGLIGIBLE * spectrum.spread) {
         return Ok(Some(format!(
-            "diffused again, the result misses the observation by {rms:.2e} per cell, the noise being {noise:.2e}"
+            "diffused again, the result misses the observation by {rms:.2e} per cell, the noise being \
+             {noise:.2e}"
         )));
     }
     Ok(None)

@@ -1,3 +1,4 @@
 //! Judgements on a restoration: whether it can be right, and how much can be known.
 
 pub mod check;
+pub mod uncertainty;

@@ -204,7 +204,6 @@ fn bad_input_is_refused_in_one_line() {
     room.save("x.npy", [1, 8, 8], vec![1.0; 64]);
     room.save("odd.npy", [1, 8, 100], vec![1.0; 800]);
     room.save("two.npy", [2, 8, 8], vec![1.0; 128]);
-    room.save("huge.npy", [1, 8, 8], vec![1e300; 64]);
     let good = std::fs::read(room.path("x.npy")).unwrap();
     let text = |from: &str, to: &str| {
         assert_eq!(from.len(), to.len());
@@ -238,14 +237,12 @@ fn bad_input_is_refused_in_one_line() {
     }
     for (arguments, code, expected) in [
         ("diffuse -i none.npy -o y.npy", 1, "none.npy"),
-        ("diffuse -i odd.npy -o y.npy", 1, "64 or 128"),
         ("invert -i odd.npy -o y.npy", 1, "64 or 128"),
         ("diffuse -i x.npy -o y.npy --amount -1", 2, "amount -1"),
         ("diffuse -i x.npy -o y.npy --amount NaN", 2, "amount NaN"),
         ("diffuse -i x.npy -o y.npy --physics f16", 2, "[possible values: f32, f64]"),
         ("diffuse -i x.npy -o y.npy --device nosuch", 2, "no such adapter"),
         ("diffuse -i x.npy -o no/y.npy --device cpu", 1, "no folder no"),
-        ("diffuse -i huge.npy -o y.npy --device cpu", 1, "not finite"),
         ("invert -i x.npy -o y.npy --uncertainty 0", 2, "uncertainty 0"),
         ("invert -i x.npy -o y.npy --uncertainty -1", 2, "uncertainty -1"),
         ("invert -i x.npy -o y.npy --uncertainty inf", 2, "uncertainty inf"),

@@ -60,9 +60,9 @@ fn a_comparison_trains_every_method_on_the_same_and_reports() {
 
     let markdown = read(&folder.join("report.md"));
     let html = read(&folder.join("report.html"));
-    for name in
-        ["SIP", "GD", "supervised", "observation", "one-shot", "iterated", "Tikhonov", "Richardson-Lucy"]
-    {
+    let networks = ["SIP", "GD", "supervised"];
+    let classical = ["observation", "one-shot", "iterated", "Tikhonov", "Wiener", "Richardson-Lucy"];
+    for name in [&networks[..], &classical, &["total variation", "automatic"]].concat() {
         assert!(said.contains(name) && markdown.contains(name) && html.contains(name), "{name}");
     }
     assert!(markdown.contains("![Reconstructions](reconstructions.png)") && markdown.contains("steps = 3"));

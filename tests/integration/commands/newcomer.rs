@@ -8,7 +8,7 @@ use unheat::io::arrays::npy::{self, FieldData, Fields};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 73] = [
+const WRONG: [(&str, i32, &str); 74] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -59,9 +59,10 @@ const WRONG: [(&str, i32, &str); 73] = [
     ("check --device cpu", 2, "leave --device out"),
     ("compare --methods sip,adam", 2, "sip, gd, supervised"),
     ("compare --method gd --device cpu", 2, "--methods sip,gd,supervised"),
-    ("restore -i good.npy -o y.npy", 2, "--method <one-shot|iterated|tikhonov|richardson-lucy>"),
-    ("restore --method wiener -i good.npy -o y.npy", 2, "tikhonov"),
-    ("restore --method tikhonov -i good.npy -o y.npy --device cpu", 2, "--noise SIGMA"),
+    ("restore -i good.npy", 2, "--output <FILE|DIR>"),
+    ("restore --method winer -i good.npy -o y.npy", 2, "wiener"),
+    ("restore --noise low -i good.npy -o y.npy", 2, "must be auto or a number, such as 1e-3"),
+    ("restore --noise -1 -i good.npy -o y.npy", 2, "noise -1: the standard deviation"),
     ("restore --method tikhonov --iterations 5 -i good.npy -o y.npy", 2, "is for --method iterated"),
     ("invert -i good.npy -o y.npy --uncertainty 0 --device cpu", 2, "must be a positive"),
     ("generate -o y.npy", 2, "--count <COUNT>"),
@@ -73,7 +74,7 @@ const WRONG: [(&str, i32, &str); 73] = [
     ("train --data taken --device cpu", 1, "holds no picture"),
     ("train --data missing.npy --device cpu", 1, "missing.npy: cannot read: there is no such file"),
     ("train --data odd.npy --device cpu", 1, "32 or 64 would do for 60"),
-    ("diffuse -i odd.npy -o y.npy --device cpu", 1, "odd.npy: size 60x60"),
+    ("invert -i odd.npy -o y.npy --device cpu", 1, "odd.npy: size 60x60"),
     ("diffuse -i photo.txt -o y.npy", 1, "neither a .npy array nor a picture"),
     ("diffuse -i good.npy -o y.png --device cpu", 1, "name a .npy file"),
     ("diffuse -i good.npy -o no/y.npy --device cpu", 1, "there is no folder no"),

@@ -209,6 +209,38 @@ fn a_told_noise_that_cannot_be_is_doubted() {
     assert!(!said.contains("warning") && said.contains("as told"), "{said}");
 }
 
+/// The uncertainty that a linear method tells is about as large as its error.
+#[test]
+fn the_uncertainty_map_tells_the_error() {
+    let desk = Desk::new();
+    let size = [120, 90];
+    let x = scene(size[0], size[1]);
+    let (_, exact) = diffused(&x, size, 4.0, Edges::Insulated);
+    eight_bits(&noisy(&exact, 0.01), size).save(desk.path("y.png")).unwrap();
+    desk.save("y.npy", [1, 120, 90], &noisy(&exact, 0.01));
+    let flags = "--amount 4 --uncertainty-map map.npy --device cpu";
+    for (input, flags) in [("y.png", flags.to_owned()), ("y.npy", format!("{flags} --edges insulated"))] {
+        let output = if input == "y.png" { "x.png" } else { "x.npy" };
+        for method in ["wiener", "tikhonov"] {
+            desk.run(&format!("restore --method {method} -i {input} -o {output} {flags}"), 0);
+            let restored = match output {
+                "x.png" => photo::read(&desk.path(output)).unwrap().planes,
+                _ => desk.load(output),
+            };
+            let map = desk.load("map.npy");
+            let rms = |v: &mut dyn Iterator<Item = f64>| (v.map(|v| v * v).sum::<f64>() / 10800.0).sqrt();
+            let (told, made) =
+                (rms(&mut map.iter().copied()), rms(&mut restored.iter().zip(&x).map(|(a, b)| a - b)));
+            println!("{input} {method}: told {told:.4}, made {made:.4}");
+            // Tikhonov's filter expects as much of short waves as of long ones, and is never that wrong.
+            let most = if method == "wiener" { 2.0 } else { 10.0 };
+            assert!((0.5..most).contains(&(told / made)), "{input} {method}: told {told}, made {made}");
+        }
+    }
+    let said = desk.run(&format!("restore -i y.npy -o x.npy {flags}"), 2);
+    assert!(said.contains("--method wiener and tikhonov"), "{said}");
+}
+
 /// The defaults of the three commands fit together: what they restore is as good as 64 bits allow.
 #[test]
 fn the_pipeline_of_defaults_loses_nothing() {

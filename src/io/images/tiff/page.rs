@@ -204,5 +204,6 @@ pub(super) fn kept(directory: &Directory, bytes: &[u8], order: Order, kind: &Kin
         white_is_zero: kind.white_is_zero,
         is_premultiplied: kind.is_premultiplied,
         is_lossy: compression == 7,
+        lost: 0.0, // what its tables say is not known here
     }
 }
