@@ -41,7 +41,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
-    /// Iterations [default: 10 for iterated, 200 for richardson-lucy, up to 200 for tv]
+    /// Iterations at most; they end where the noise is reached [default: 10 for iterated, 200 for
+    /// richardson-lucy, up to 200 for tv]
     #[arg(long, value_name = "N")]
     iterations: Option<usize>,
     /// λ of Tikhonov's filter K/(K² + λ) [default: what the noise allows, by the discrepancy principle]

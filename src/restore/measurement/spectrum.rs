@@ -114,6 +114,12 @@ impl Spectrum {
         self
     }
 
+    /// The energy Σ(y - P(x))² that a restoration of `cells` cells leaves where it fits the waves that can be
+    /// told, and nothing else.
+    pub fn unexplained(&self, cells: usize) -> f64 {
+        self.noise * self.noise * (cells as f64 - self.told).max(0.0)
+    }
+
     /// The part of a wave's power S·K² + σ² that is signal.
     pub fn share(&self, diffusion: &Diffusion, mode: Mode) -> f64 {
         let seen = self.signal.power(mode.squared) * diffusion.kernel(mode).powi(2);

@@ -26,7 +26,7 @@ pub(super) fn iterated(
     spectrum: &Spectrum,
     iterations: usize,
 ) -> Result<Vec<f64>> {
-    let explained = spectrum.noise.powi(2) * y.len() as f64;
+    let explained = spectrum.unexplained(y.len());
     let mut x = vec![0.0; y.len()];
     for _ in 0..iterations {
         let residual = diffusion.residual(y, &x)?;

@@ -26,7 +26,7 @@ pub(super) fn restore(
     let y: Vec<f64> = y.iter().map(|v| (v - ground).max(0.0)).collect();
     let mean = y.iter().sum::<f64>() / y.len() as f64;
     let mut x = vec![mean; y.len()];
-    let explained = spectrum.noise.powi(2) * y.len() as f64;
+    let explained = spectrum.unexplained(y.len());
     let kernel = diffusion.factor(|mode| diffusion.kernel(mode));
     for _ in 0..iterations {
         let seen = diffusion.filter(&x, &kernel)?;

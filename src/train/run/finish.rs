@@ -44,13 +44,13 @@ impl Run<'_> {
     /// Writes what a run leaves. The last checkpoint is the last file: where it is, the others are.
     pub(super) fn finish(&mut self, trainer: &mut Trainer) -> Result<Outcome> {
         let Some(snapshot) = self.settle(trainer)? else { return Err(self.fail(trainer)?) };
-        let file = |name: &str| self.folder.join(name);
         self.write_weights(&snapshot.state)?;
         if let Some(path) = &self.config.save_gradients {
             weights::write_gradients(path, &self.plan.step.net, &trainer.gradients()?)?;
         }
         #[cfg(feature = "pictures")]
         {
+            let file = |name: &str| self.folder.join(name);
             let examples = trainer.predict(&self.plan.data.examples())?;
             drawings::curves(&file("curves.png"), &self.config, &self.metrics.rows)?;
             drawings::reconstruction(&file("reconstruction.png"), &self.config, &examples)?;
