@@ -199,6 +199,8 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
         let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
+        // A bar for planes would write over that of the folder.
+        let counter = (kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for plane in photo.planes.chunks_exact(diffusion.cells()) {
             let rounding = sources::rounding(&photo, plane);
@@ -208,7 +210,9 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
                 deviations.extend(uncertainty(&diffusion, &restored));
             }
             x.extend(restored.x);
+            counter.iter().for_each(|counter| counter.advance(""));
         }
+        counter.iter().for_each(Counter::finish);
         if let Some(path) = &arguments.uncertainty_map {
             let shape = [photo.channels(), photo.nx, photo.ny];
             npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
