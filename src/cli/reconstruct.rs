@@ -11,7 +11,8 @@ use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, Trained, operators};
-use crate::io::arrays::{npy, weights};
+use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::arrays::weights;
 use crate::io::images::photo::{self, Photo};
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
@@ -32,9 +33,13 @@ const BATCH: usize = 64;
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// A trained network, unheat's or PyTorch's
-    #[arg(long, value_name = "FILE.safetensors")]
-    weights: PathBuf,
+    /// A trained network, unheat's or PyTorch's; given several times, the mean of what they predict
+    #[arg(long, value_name = "FILE.safetensors", required = true)]
+    weights: Vec<PathBuf>,
+    /// With several weights: also write the standard deviation of their predictions, [count, x, y] or
+    /// [colour, x, y]: where networks disagree, none of them knows
+    #[arg(long, value_name = "FILE.npy")]
+    uncertainty_map: Option<PathBuf>,
     /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF;
     /// each colour by itself); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
@@ -104,31 +109,51 @@ impl ValueEnum for Norm {
 /// What stays the same from field to field.
 struct Session {
     arguments: Arguments,
-    net: UNet,
-    state: State,
-    /// What the network was trained for, if the file says so.
-    trained_for: Option<TrainedFor>,
+    networks: Vec<Network>,
     device: Device,
     /// Where the physics is computed.
     physics: Device,
 }
 
+struct Network {
+    net: UNet,
+    state: State,
+    /// What it was trained for, if the file says so.
+    trained_for: Option<TrainedFor>,
+}
+
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    if arguments.output == arguments.weights {
+    if arguments.weights.contains(&arguments.output) {
         return Err(Error::usage("--output and --weights name the same file"));
+    }
+    if let Some(path) = &arguments.uncertainty_map {
+        if arguments.weights.len() < 2 {
+            return Err(Error::usage(
+                "--uncertainty-map needs --weights several times, of networks trained with different seeds",
+            ));
+        }
+        if *path == arguments.output || arguments.weights.contains(path) {
+            return Err(Error::usage("--uncertainty-map names a file that --output or --weights names"));
+        }
+        sources::check_array_output(path)?;
     }
     if let Some(amount) = arguments.amount {
         HeatEquation::check_amount(amount)?;
     }
-    let (net, state, trained_for) = weights::read_all(&arguments.weights)?;
+    let read = |path: &PathBuf| {
+        weights::read_all(path).map(|(net, state, trained_for)| Network { net, state, trained_for })
+    };
+    let networks = arguments.weights.iter().map(read).collect::<Result<Vec<_>>>()?;
     let open = |arguments: Arguments| {
         let device = arguments.device.open()?;
-        arguments.preparation.recall(&device, &net)?;
+        for network in &networks {
+            arguments.preparation.recall(&device, &network.net)?;
+        }
         let (physics, said) = operators::device_for(device.clone(), arguments.physics);
         if let (Some(said), Some(_)) = (said, arguments.amount) {
             note!("{said}");
         }
-        Ok(Session { arguments, net, state, trained_for, device, physics })
+        Ok(Session { arguments, networks, device, physics })
     };
     match sources::kind(&arguments.input)? {
         Kind::Array => array(arguments, open),
@@ -145,19 +170,20 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         arrays::check_output(path)?;
     }
     let session = open(arguments)?;
-    let Session { arguments, net, state, device, .. } = &session;
+    let Session { arguments, device, .. } = &session;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     if edges == Edges::Periodic {
         let hint = "fields of any size are reconstructed with --edges insulated";
-        check_size(net, nx, ny).map_err(|e| Error::file(&arguments.input, format!("{e}; {hint}")))?;
+        for Network { net, .. } in &session.networks {
+            check_size(net, nx, ny).map_err(|e| Error::file(&arguments.input, format!("{e}; {hint}")))?;
+        }
     }
     let (norm, default) = match (arguments.norm, edges) {
         (Some(Norm::Running), _) | (None, Edges::Insulated) => (Norm::Running, BATCH),
         (Some(Norm::Batch) | None, _) => (Norm::Batch, count),
     };
     let y = arrays::widen(&observed.data);
-    let trained = Trained { net, state, norm };
-    let predicted = at_scale(session.trained_for.as_ref(), &y, nx * ny, |seen| {
+    let (predicted, deviations) = session.predicted(&y, nx * ny, norm, |trained, seen| {
         if edges == Edges::Insulated {
             return reconstruct_planes(device, trained, arguments.batch, seen, nx, ny);
         }
@@ -175,6 +201,9 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: None };
     let (x, told) = session.refined(&known, &y, predicted, &mut findings)?;
+    if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
+        arrays::write_like(path, deviations, &observed)?;
+    }
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
@@ -201,6 +230,9 @@ fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
 
 fn pictures(kind: Kind, session: Session) -> Outcome {
     let arguments = &session.arguments;
+    if kind == Kind::Folder && arguments.uncertainty_map.is_some() {
+        return Err(Error::usage("--uncertainty-map is for one picture at a time"));
+    }
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, report, truth)?;
     let (mut told, mut findings) = (String::new(), Findings::default());
@@ -224,19 +256,47 @@ impl Session {
     /// The physics behind fields of this size, by the amount that was told; else by the one that the network
     /// was trained for, if it says so.
     fn diffusion(&self, size: [usize; 2], edges: Edges) -> Result<Option<Diffusion>> {
-        let amount = self.arguments.amount.or(self.trained_for.map(|trained_for| trained_for.amount));
+        let amount = self.arguments.amount.or(self.trained_for().map(|trained_for| trained_for.amount));
         let physics = |amount| Diffusion::new(&self.physics, self.arguments.physics, size, amount, edges);
         amount.map(physics).transpose()
     }
 
+    /// What the first network that says so was trained for.
+    fn trained_for(&self) -> Option<TrainedFor> {
+        self.networks.iter().find_map(|network| network.trained_for)
+    }
+
+    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
+    /// them also the standard deviation of their predictions.
+    fn predicted(
+        &self,
+        y: &[f64],
+        cells: usize,
+        norm: Norm,
+        predict: impl Fn(Trained, &[f64]) -> Result<Vec<f64>>,
+    ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+        let of = |Network { net, state, trained_for }: &Network| {
+            at_scale(trained_for.as_ref(), y, cells, |seen| predict(Trained { net, state, norm }, seen))
+        };
+        let mut all = self.networks.iter().map(of).collect::<Result<Vec<_>>>()?;
+        if all.len() == 1 {
+            return Ok((all.remove(0), None));
+        }
+        let count = all.len() as f64;
+        let mean: Vec<f64> =
+            (0..y.len()).map(|cell| all.iter().map(|x| x[cell]).sum::<f64>() / count).collect();
+        let squares = |cell: usize| all.iter().map(|x| (x[cell] - mean[cell]).powi(2)).sum::<f64>();
+        let deviations = (0..y.len()).map(|cell| (squares(cell) / (count - 1.0)).sqrt()).collect();
+        Ok((mean, Some(deviations)))
+    }
+
     /// Reconstructs one picture, and returns what refinement did.
     fn picture(&self, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<String> {
-        let Self { arguments, net, state, device, .. } = self;
+        let Self { arguments, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
         let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
         let norm = arguments.norm.unwrap_or(Norm::Running);
-        let trained = Trained { net, state, norm };
-        let predicted = at_scale(self.trained_for.as_ref(), &photo.planes, nx * ny, |seen| {
+        let (predicted, deviations) = self.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
         })?;
         check_finite(&job.input, &predicted, nx * ny)?;
@@ -244,6 +304,10 @@ impl Session {
         let rounding = sources::rounding(photo, &photo.planes);
         let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: photo.depth.bounds() };
         let (x, told) = self.refined(&known, &photo.planes, predicted, findings)?;
+        if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
+            let shape = [photo.channels(), nx, ny];
+            npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
+        }
         let written = photo.with_planes(&x);
         written.write(&job.output)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
@@ -275,7 +339,8 @@ impl Session {
         let refined = refine(diffusion, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(diffusion, spectrum);
-            let why = self.trained_for.and_then(|scale| scale::misfit(&scale, spectrum, diffusion.amount()));
+            let why =
+                self.trained_for().and_then(|scale| scale::misfit(&scale, spectrum, diffusion.amount()));
             findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, diffusion.cells())));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };

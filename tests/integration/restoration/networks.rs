@@ -62,3 +62,27 @@ fn arrays_of_any_size_are_reconstructed_with_insulated_edges() {
     desk.run(&format!("{flags} --edges insulated"), 0);
     assert_eq!(desk.load("p.npy").len(), 1850);
 }
+
+/// Where networks of other seeds disagree, none of them knows.
+#[test]
+fn several_networks_tell_how_uncertain_they_are() {
+    let desk = trained();
+    desk.run(&format!("{} -o other", TRAIN.replace("--seed 4", "--seed 5")), 0);
+    let one = |net: &str| {
+        let flags = format!("reconstruct --weights {net}/weights.safetensors -i y.npy -o p.npy --device cpu");
+        desk.run(&flags, 0);
+        desk.load("p.npy")
+    };
+    let (first, second) = (one("net"), one("other"));
+    let both = "reconstruct --weights net/weights.safetensors --weights other/weights.safetensors -i y.npy \
+                -o p.npy --uncertainty-map map.npy --device cpu";
+    desk.run(both, 0);
+    let (mean, map) = (desk.load("p.npy"), desk.load("map.npy"));
+    for cell in 0..mean.len() {
+        assert!((mean[cell] - 0.5 * (first[cell] + second[cell])).abs() < 1e-12);
+        assert!((map[cell] - (first[cell] - second[cell]).abs() * 0.5f64.sqrt()).abs() < 1e-12);
+    }
+    assert!(map.iter().any(|&deviation| deviation > 1e-3));
+    let said = desk.run(&both.replace("--weights other/weights.safetensors ", ""), 2);
+    assert!(said.contains("needs --weights several times"), "{said}");
+}
