@@ -84,11 +84,11 @@ pub enum Error {
     },
 }
 
-/// The system's reason, in plain words where it is the most common one.
-fn reason(source: &std::io::Error) -> String {
+/// The system's reason, in plain words where it is the most common one, and without its number.
+pub(crate) fn reason(source: &std::io::Error) -> String {
     match source.kind() {
         std::io::ErrorKind::NotFound => "there is no such file or folder; check the name".to_owned(),
-        _ => source.to_string(),
+        _ => source.to_string().split(" (os error").next().unwrap_or_default().to_owned(),
     }
 }
 

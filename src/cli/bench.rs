@@ -2,6 +2,7 @@
 
 use crate::bench::{self, By, Comparison, Measurement, Options, figure, table};
 use crate::cli::errors::outcome::Outcome;
+use crate::cli::files::output;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::StepSettings;
 use crate::cli::flags::tuning::Tuning;
@@ -9,7 +10,6 @@ use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::{Device, DeviceChoice};
 use crate::gpu::Timing;
 use crate::gpu::runtime::profiler;
-use crate::io::atomic;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -74,8 +74,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     options.check()?;
     let before = arguments.compare.as_deref().map(Measurement::read).transpose()?;
     if let Some(path) = &arguments.output {
-        atomic::check_folder(path)?;
-        atomic::check_target(path)?;
+        output::check(path, "png")?;
     }
     let Ok(choice) = config.device.parse::<DeviceChoice>();
     let device = device::open(&choice)?;

@@ -2,7 +2,8 @@
 
 use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
-use crate::cli::files::sources::{self, Kind};
+use crate::cli::files::input::{Input, Kind};
+use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::doubtful;
@@ -49,10 +50,8 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     check_noise(arguments.noise)?;
-    match sources::kind(&arguments.input)? {
-        Kind::Array => array(&arguments),
-        kind => pictures(&arguments, kind),
-    }
+    let input = Input::open(&arguments.input)?;
+    if input.kind == Kind::Array { array(&arguments, &input) } else { pictures(&arguments, &input) }
 }
 
 impl Arguments {
@@ -75,10 +74,10 @@ impl Arguments {
     }
 }
 
-fn array(arguments: &Arguments) -> Outcome {
-    let fields = arrays::read(&arguments.input)?;
-    sources::check_array_output(&arguments.output)?;
-    let [_, nx, ny] = fields.shape;
+fn array(arguments: &Arguments, input: &Input) -> Outcome {
+    output::check(&arguments.output, "npy")?;
+    let fields = input.array()?;
+    let [count, nx, ny] = fields.shape;
     let compute = arguments.device.open_for(arguments.physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let diffusion = Diffusion::new(&compute, arguments.physics, [nx, ny], arguments.amount, edges)?;
@@ -89,20 +88,25 @@ fn array(arguments: &Arguments) -> Outcome {
     }
     let y = arguments.measured(0, diffusion.apply(&x)?, nx * ny);
     arrays::write_like(&arguments.output, y, &fields)?;
+    print_line!(
+        "{count} fields of {nx}x{ny} cells diffused by {} cells², in {}",
+        arguments.amount,
+        arguments.output.display()
+    );
     findings.warn();
     Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
-fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
+fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let Arguments { amount, physics, .. } = *arguments;
-    let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
+    let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
-    sources::each(&jobs, |job, photo| {
+    sources::each(input, &jobs, |job, photo| {
         let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
         let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
         let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
-        photo.with_planes(&y).write(&job.output)
+        output::picture(&job.output, &photo.with_planes(&y))
     })?;
     print_line!(
         "{} diffused by {amount} pixels², in {}",

@@ -1,11 +1,11 @@
 //! `unheat generate`.
 
 use crate::cli::errors::outcome::Outcome;
-use crate::cli::files::arrays;
+use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::operators;
-use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::npy::Fields;
 use crate::io::arrays::rectangles::{self, Rectangles};
 use crate::io::plots::field_panels;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
@@ -53,15 +53,8 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Size { nx, ny } = arguments.size;
     HeatEquation::new(nx, ny, 0.0)?;
-    if arguments.save_rectangles.as_ref() == Some(&arguments.output) {
-        return Err(Error::usage("--output and --save-rectangles name the same file"));
-    }
-    for path in [Some(&arguments.output), arguments.save_rectangles.as_ref()].into_iter().flatten() {
-        arrays::check_output(path)?;
-    }
-    if arguments.rectangles.as_ref() == Some(&arguments.output) {
-        return Err(Error::usage("--output and --rectangles name the same file"));
-    }
+    output::check(&arguments.output, "npy")?;
+    arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
@@ -71,7 +64,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
     let fields = Fields { shape: [rectangles.batch(), nx, ny], data, rank2: false };
-    npy::write(&arguments.output, &fields)?;
+    output::array(&arguments.output, &fields)?;
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;
     }

@@ -1,12 +1,13 @@
 //! `unheat invert`.
 
 use crate::cli::errors::outcome::Outcome;
-use crate::cli::files::arrays;
+use crate::cli::files::input::Input;
+use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::terminal::messages::note;
+use crate::cli::terminal::messages::{note, print_line};
 use crate::cpu::heat::inverse::Inverted;
 use crate::engine::operators;
-use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::npy::Fields;
 use crate::io::arrays::tensors::{self, Data, Tensor};
 use crate::model::heat::raw_kernel;
 use crate::model::{DType, HeatEquation};
@@ -44,10 +45,9 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    let (input, heat) = arrays::read_on_grid(&arguments.input, arguments.amount)?;
-    for path in [Some(&arguments.output), arguments.diagnostics.as_ref()].into_iter().flatten() {
-        arrays::check_output(path)?;
-    }
+    output::check(&arguments.output, "npy")?;
+    arguments.diagnostics.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
+    let (input, heat) = arrays::read_on_grid(&Input::open(&arguments.input)?, arguments.amount)?;
     match &arguments.truth {
         Some(truth) => training_form(&arguments, truth, &input, &heat),
         None => literal(&arguments, &input, &heat),
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F32);
-    let (truth_fields, _) = arrays::read_on_grid(truth, arguments.amount)?;
+    let (truth_fields, _) = arrays::read_on_grid(&Input::open(truth)?, arguments.amount)?;
     if truth_fields.shape != input.shape {
         return Err(Error::usage(format!(
             "{} has the shape {:?}, {} has {:?}; give one truth for each prediction",
@@ -70,7 +70,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
     let dx = operators::sip_update(&compute, physics, heat, &truth, &prediction)?;
     arrays::write_like(&arguments.output, dx, input)?;
-    Ok(ExitCode::SUCCESS)
+    done(arguments, input)
 }
 
 fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcome {
@@ -80,9 +80,6 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
     if !(uncertainty.is_finite() && uncertainty > 0.0) {
         let given = arguments.uncertainty;
         return Err(Error::usage(format!("uncertainty {given}: must be a positive 32-bit number")));
-    }
-    if arguments.diagnostics.as_ref() == Some(&arguments.output) {
-        return Err(Error::usage("--output and --diagnostics name the same file"));
     }
     let compute = arguments.device.open_for(physics)?;
     if physics == DType::F32 {
@@ -97,7 +94,13 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcom
         diagnostics(path, &inverted, heat, input.shape)?;
     }
     let Fields { shape, rank2, .. } = *input;
-    npy::write(&arguments.output, &Fields { shape, data: dx, rank2 })?;
+    output::array(&arguments.output, &Fields { shape, data: dx, rank2 })?;
+    done(arguments, input)
+}
+
+fn done(arguments: &Arguments, input: &Fields) -> Outcome {
+    let [count, nx, ny] = input.shape;
+    print_line!("the updates of {count} fields of {nx}x{ny} cells are in {}", arguments.output.display());
     Ok(ExitCode::SUCCESS)
 }
 

@@ -20,10 +20,14 @@ mod shaders;
 mod terminal;
 mod train;
 
+use crate::Result;
+use crate::cli::errors::outcome::Outcome;
 use crate::cli::errors::{advice, mistakes, outcome};
+use crate::cli::files::named::Files;
 use crate::cli::flags::numbers;
-use crate::cli::terminal::messages::note;
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use crate::cli::terminal::messages::{self, note};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use std::io::Write;
 use std::process::ExitCode;
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
@@ -68,8 +72,8 @@ enum Command {
     Man(man::Arguments),
 }
 
-/// The command line as it is parsed, completed and described.
-fn command() -> clap::Command {
+/// The command line as it is parsed, completed and described, for whoever wants to know what can be said.
+pub fn command() -> clap::Command {
     numbers::explained(Cli::command())
 }
 
@@ -78,9 +82,43 @@ fn command() -> clap::Command {
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
     let matches =
-        command().try_get_matches().unwrap_or_else(|error| mistakes::advised(error, &command()).exit());
+        command().try_get_matches().unwrap_or_else(|error| answer(&mistakes::advised(error, &command())));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
-    let outcome = match cli.command {
+    let outcome = check_files(&matches).and_then(|()| run(cli.command));
+    outcome.unwrap_or_else(|error| {
+        note!("unheat: {error}{}", advice::advice(&error));
+        outcome::exit_code(&error)
+    })
+}
+
+/// Prints what clap has to say, help or a complaint, and ends the program.
+fn answer(said: &clap::Error) -> ! {
+    if said.use_stderr() {
+        said.exit()
+    }
+    // Help that cannot be printed is none, which clap would not notice.
+    said.print()
+        .and_then(|()| std::io::stdout().flush())
+        .unwrap_or_else(|error| messages::unprintable(&error));
+    std::process::exit(0)
+}
+
+/// Refuses files that are written and read at once, before anything is read for long.
+fn check_files(matches: &ArgMatches) -> Result<()> {
+    let program = command();
+    let named =
+        matches.subcommand().and_then(|(name, matches)| Some((program.find_subcommand(name)?, matches)));
+    let Some((command, matches)) = named else { return Ok(()) };
+    let files = Files::of(command, matches);
+    if files.write_to_standard_output() {
+        messages::leave_standard_output();
+    }
+    files.check_streams(command.get_name())?;
+    files.check()
+}
+
+fn run(command: Command) -> Outcome {
+    match command {
         Command::Train(arguments) => train::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
@@ -92,11 +130,7 @@ pub fn main() -> ExitCode {
         Command::Invert(arguments) => invert::run(arguments),
         Command::Restore(arguments) => restore::run(arguments),
         Command::Shaders(arguments) => shaders::run(arguments),
-        Command::Completions(arguments) => completions::run(arguments, command()),
-        Command::Man(arguments) => man::run(arguments, command()),
-    };
-    outcome.unwrap_or_else(|error| {
-        note!("unheat: {error}{}", advice::advice(&error));
-        outcome::exit_code(&error)
-    })
+        Command::Completions(arguments) => completions::run(arguments, self::command()),
+        Command::Man(arguments) => man::run(arguments, self::command()),
+    }
 }

@@ -2,8 +2,10 @@
 
 use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
+use crate::cli::files::input::{Input, Kind};
+use crate::cli::files::output;
 use crate::cli::files::restoration_figure::{self, Seen};
-use crate::cli::files::sources::{self, Job, Kind};
+use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::{doubtful, noise};
@@ -13,7 +15,7 @@ use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
-use crate::io::images::photo::{self, Photo};
+use crate::io::images::photo::Photo;
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
 use crate::model::{DType, HeatEquation, TrainedFor, UNet};
@@ -123,19 +125,13 @@ struct Network {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    if arguments.weights.contains(&arguments.output) {
-        return Err(Error::usage("--output and --weights name the same file"));
-    }
     if let Some(path) = &arguments.uncertainty_map {
         if arguments.weights.len() < 2 {
             return Err(Error::usage(
                 "--uncertainty-map needs --weights several times, of networks trained with different seeds",
             ));
         }
-        if *path == arguments.output || arguments.weights.contains(path) {
-            return Err(Error::usage("--uncertainty-map names a file that --output or --weights names"));
-        }
-        sources::check_array_output(path)?;
+        output::check(path, "npy")?;
     }
     if let Some(amount) = arguments.amount {
         HeatEquation::check_amount(amount)?;
@@ -155,27 +151,28 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         }
         Ok(Session { arguments, networks, device, physics })
     };
-    match sources::kind(&arguments.input)? {
-        Kind::Array => array(arguments, open),
-        kind => pictures(kind, open(arguments)?),
+    let input = Input::open(&arguments.input)?;
+    match input.kind {
+        Kind::Array => array(arguments, &input, open),
+        Kind::Picture | Kind::Folder => pictures(&input, open(arguments)?),
     }
 }
 
-fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) -> Outcome {
-    let observed = npy::read(&arguments.input)?;
-    let [count, nx, ny] = observed.shape;
-    sources::check_array_output(&arguments.output)?;
-    let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
+fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Result<Session>) -> Outcome {
+    output::check(&arguments.output, "npy")?;
     if let Some(path) = &arguments.report {
-        arrays::check_output(path)?;
+        output::check(path, "png")?;
     }
+    let observed = input.array()?;
+    let [count, nx, ny] = observed.shape;
+    let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     let session = open(arguments)?;
     let Session { arguments, device, .. } = &session;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     if edges == Edges::Periodic {
         let hint = "fields of any size are reconstructed with --edges insulated";
         for Network { net, .. } in &session.networks {
-            check_size(net, nx, ny).map_err(|e| Error::file(&arguments.input, format!("{e}; {hint}")))?;
+            check_size(net, nx, ny).map_err(|e| Error::file(&input.name, format!("{e}; {hint}")))?;
         }
     }
     let (norm, default) = match (arguments.norm, edges) {
@@ -191,7 +188,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         let predicted = predict(device, trained, batch.unwrap_or(default), &seen, nx, ny)?;
         Ok(predicted.into_iter().map(f64::from).collect())
     })?;
-    check_finite(&arguments.input, &predicted, nx * ny)?;
+    check_finite(&input.name, &predicted, nx * ny)?;
 
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
@@ -221,29 +218,29 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
-    let truth = npy::read(path)?;
+    let truth = Input::open(path)?.array()?;
     if truth.shape == shape {
         return Ok(arrays::widen(&truth.data));
     }
     Err(Error::file(path, format!("has the shape {:?}, the observations have {shape:?}", truth.shape)))
 }
 
-fn pictures(kind: Kind, session: Session) -> Outcome {
+fn pictures(input: &Input, session: Session) -> Outcome {
     let arguments = &session.arguments;
-    if kind == Kind::Folder && arguments.uncertainty_map.is_some() {
+    if input.kind == Kind::Folder && arguments.uncertainty_map.is_some() {
         return Err(Error::usage("--uncertainty-map is for one picture at a time"));
     }
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
-    let jobs = sources::jobs(kind, &arguments.input, &arguments.output, report, truth)?;
+    let jobs = sources::jobs(input, &arguments.output, report, truth)?;
     let (mut told, mut findings) = (String::new(), Findings::default());
-    sources::each(&jobs, |job, photo| {
+    sources::each(input, &jobs, |job, photo| {
         let mut own = Findings::default();
         told = session.picture(job, &photo, &mut own)?;
         own.name(&job.input);
         findings.append(own);
         Ok(())
     })?;
-    if kind == Kind::Folder {
+    if input.kind == Kind::Folder {
         told.clear(); // that of the last one alone says little
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
@@ -309,7 +306,7 @@ impl Session {
             npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
         }
         let written = photo.with_planes(&x);
-        written.write(&job.output)?;
+        output::picture(&job.output, &written)?;
         if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
             restoration_figure::draw(
@@ -366,7 +363,7 @@ struct Known<'a> {
 }
 
 fn picture_truth(path: &Path, photo: &Photo) -> Result<Vec<f64>> {
-    let truth = photo::read(path)?;
+    let truth = Input::open(path)?.photo()?;
     let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels(), photo.pages);
     if shape(&truth) == shape(photo) {
         return Ok(truth.planes);

@@ -2,7 +2,8 @@
 
 use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::arrays;
-use crate::cli::files::sources::{self, Kind};
+use crate::cli::files::input::{Input, Kind};
+use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::{doubtful, noise};
@@ -142,18 +143,19 @@ impl Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let classic = arguments.classic()?;
-    match sources::kind(&arguments.input)? {
-        Kind::Array => array(&arguments, classic),
-        kind => pictures(&arguments, classic, kind),
+    let input = Input::open(&arguments.input)?;
+    match input.kind {
+        Kind::Array => array(&arguments, classic, &input),
+        Kind::Picture | Kind::Folder => pictures(&arguments, classic, &input),
     }
 }
 
-fn array(arguments: &Arguments, classic: Classic) -> Outcome {
-    let fields = arrays::read(&arguments.input)?;
-    sources::check_array_output(&arguments.output)?;
+fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
+    output::check(&arguments.output, "npy")?;
     if let Some(path) = &arguments.uncertainty_map {
-        sources::check_array_output(path)?;
+        output::check(path, "npy")?;
     }
+    let fields = input.array()?;
     let [count, nx, ny] = fields.shape;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
@@ -183,24 +185,25 @@ fn array(arguments: &Arguments, classic: Classic) -> Outcome {
     Ok(doubtful(findings.doubted(), arguments.strict))
 }
 
-fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
+fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let Arguments { amount, physics, noise, .. } = *arguments;
     if let Some(path) = &arguments.uncertainty_map {
-        if kind == Kind::Folder {
+        if input.kind == Kind::Folder {
             return Err(Error::usage("--uncertainty-map is for one picture at a time"));
         }
-        sources::check_array_output(path)?;
+        output::check(path, "npy")?;
     }
-    let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
+    let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let device = open(arguments)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut findings = Findings::default();
-    sources::each(&jobs, |job, photo| {
+    sources::each(input, &jobs, |job, photo| {
         let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
-        let counter = (kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
+        let counter =
+            (input.kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for plane in photo.planes.chunks_exact(diffusion.cells()) {
             let rounding = sources::rounding(&photo, plane);
@@ -219,7 +222,7 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
         }
         own.name(&job.input);
         findings.append(own);
-        photo.with_planes(&x).write(&job.output)
+        output::picture(&job.output, &photo.with_planes(&x))
     })?;
     print_line!(
         "{}, {}{}, in {}{}",

@@ -1,6 +1,7 @@
 //! `unheat train`.
 
 use crate::cli::errors::outcome::Outcome;
+use crate::cli::files::named::Files;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Preparation;
@@ -64,6 +65,7 @@ impl Arguments {
         table.extend(self.settings.given()?);
         // A command can have another default for this one.
         table.entry("batch").or_insert((self.settings.config.batch as i64).into());
+        Files::of_training(&file::config(&table, &path)?, self.output.as_deref()).check()?;
         file::config_with_files(&table, &path)
     }
 

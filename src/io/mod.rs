@@ -8,6 +8,7 @@ pub mod atomic;
 pub mod cache;
 #[cfg(feature = "pictures")]
 pub mod html;
+pub mod identity;
 pub mod images;
 pub(crate) mod memory;
 #[cfg(feature = "pictures")]

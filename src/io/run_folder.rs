@@ -9,14 +9,14 @@ use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
 ///
-/// With `requested` that folder, its parents too; otherwise `runs/<method>-001` below the working directory,
+/// With `requested` that folder, its parents too, or that folder itself if it is there and empty; otherwise `runs/<method>-001` below the working directory,
 /// or the number after the highest there is. Two processes that ask at once get two folders.
 ///
 /// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside
 /// its place. A process that is killed meanwhile leaves that.
 ///
 /// # Errors
-/// [`Error::Usage`] when `requested` exists already; [`Error::Io`] when a folder cannot be created; those of
+/// [`Error::Usage`] when `requested` exists already and is not empty; [`Error::Io`] when a folder cannot be created; those of
 /// `fill`.
 pub fn create(
     requested: Option<&Path>,
@@ -34,12 +34,16 @@ pub fn create(
     }
 }
 
-/// Refuses a folder that is there already, before anything is opened or measured for a run in it.
+/// Refuses a folder that is there already and not empty, before anything is opened or measured for a run in it.
 ///
 /// # Errors
 /// [`Error::Usage`].
 pub fn check_new(path: &Path) -> Result<()> {
-    if path.exists() { Err(taken(path)) } else { Ok(()) }
+    if path.symlink_metadata().is_ok() && !is_empty(path) { Err(taken(path)) } else { Ok(()) }
+}
+
+fn is_empty(folder: &Path) -> bool {
+    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
 /// The file that is locked. It means nothing by being there.
@@ -82,10 +86,34 @@ pub fn lock(folder: &Path) -> Result<Lock> {
 /// Those of [`create`].
 pub fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     check_new(path)?;
+    if path.is_dir() {
+        return fill_empty(path, fill);
+    }
     let parent = atomic::folder_of(path);
     fs::create_dir_all(parent).map_err(Error::io(parent, "cannot create the folder"))?;
     let mut hidden = filled(parent, path, fill)?;
     if place(&mut hidden, path)? { Ok(path.to_owned()) } else { Err(taken(path)) }
+}
+
+/// Fills an empty folder, which stays what it is: a mount, a link, or one with permissions of its own. What
+/// `fill` makes is moved into it when all of it is there, in the order of the names' bytes: a run's settings
+/// come after its lock and its checkpoint.
+fn fill_empty(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
+    let refused = || Error::io(path, "cannot fill the folder");
+    let hidden = filled(path, path, fill)?;
+    let names = |folder: &Path| -> std::io::Result<Vec<_>> {
+        fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
+    };
+    if names(path).map_err(refused())?.len() > 1 {
+        return Err(taken(path)); // another process has filled it meanwhile
+    }
+    let mut made = names(hidden.path()).map_err(refused())?;
+    made.sort();
+    for name in made {
+        fs::rename(hidden.path().join(&name), path.join(&name)).map_err(refused())?;
+    }
+    atomic::sync_folder(path);
+    Ok(path.to_owned())
 }
 
 fn taken(path: &Path) -> Error {
@@ -205,6 +233,34 @@ mod tests {
         let message = create(Some(&path), "sip", fill).unwrap_err();
         assert!(matches!(message, Error::Usage(_)));
         assert!(message.to_string().contains("exists already"));
+    }
+
+    #[test]
+    fn an_empty_folder_is_used_and_stays_what_it_is() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("empty");
+        fs::create_dir(&path).unwrap();
+        let failed = create(Some(&path), "sip", |_| Err(Error::usage("the pen broke")));
+        assert!(failed.is_err() && names(&path).is_empty());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o750)).unwrap();
+            let before = fs::metadata(&path).unwrap();
+            symlink(&path, root.path().join("link")).unwrap();
+            create(Some(&root.path().join("link")), "sip", fill).unwrap();
+            let after = fs::metadata(&path).unwrap();
+            assert_eq!((before.ino(), before.mode()), (after.ino(), after.mode()));
+            assert_eq!(names(&path), [".lock", "config.toml"]);
+        }
+        let other = root.path().join("other");
+        fs::create_dir(&other).unwrap();
+        let refused = create(Some(&other), "sip", |hidden| {
+            fs::write(other.join("mine"), "x").unwrap();
+            fill(hidden)
+        });
+        assert!(refused.unwrap_err().to_string().contains("exists already"));
+        assert_eq!(names(&other), ["mine"]);
     }
 
     #[test]

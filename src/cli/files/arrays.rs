@@ -1,16 +1,13 @@
 //! What the commands on arrays share: reading fields, writing them back in the same dtype and rank.
 
+use crate::cli::files::input::Input;
+use crate::cli::files::output;
 use crate::cli::findings::Findings;
-use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::arrays::npy::{FieldData, Fields};
 use crate::model::{DType, HeatEquation};
 use crate::restore::measurement::edges::not_periodic;
 use crate::{Error, Result};
 use std::path::Path;
-
-/// Reads fields of any size.
-pub(crate) fn read(path: &Path) -> Result<Fields> {
-    npy::read(path)
-}
 
 /// Doubts that fields `[batch, nx, ny]` are periodic, where their opposite edges do not fit together.
 pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny: usize) {
@@ -27,10 +24,10 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
 }
 
 /// Reads fields and checks that the reference system's operators work on their grid, with this `amount`.
-pub(crate) fn read_on_grid(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
-    let fields = read(path)?;
+pub(crate) fn read_on_grid(input: &Input, amount: f64) -> Result<(Fields, HeatEquation)> {
+    let fields = input.array()?;
     let [_, nx, ny] = fields.shape;
-    HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
+    HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(&input.name, error.to_string()))?;
     Ok((fields, HeatEquation::new(nx, ny, amount)?))
 }
 
@@ -48,18 +45,6 @@ pub(crate) fn precision(data: &FieldData) -> DType {
         FieldData::F32(_) => DType::F32,
         FieldData::F64(_) => DType::F64,
     }
-}
-
-/// Refuses an output that cannot be written, before anything is computed or another file is written.
-pub(crate) fn check_output(path: &Path) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !folder.is_dir() {
-        return Err(Error::file(path, format!("cannot write: there is no folder {}", folder.display())));
-    }
-    if path.is_dir() {
-        return Err(Error::file(path, "cannot write: this is a folder"));
-    }
-    Ok(())
 }
 
 /// `values` in this dtype, to be written to `path`; an error if one of them is not a finite number there.
@@ -84,5 +69,5 @@ pub(crate) fn narrow(path: &Path, values: Vec<f64>, dtype: DType) -> Result<Fiel
 /// Writes `values` in the dtype, shape and rank of `like`.
 pub(crate) fn write_like(path: &Path, values: Vec<f64>, like: &Fields) -> Result<()> {
     let data = narrow(path, values, precision(&like.data))?;
-    npy::write(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
+    output::array(path, &Fields { shape: like.shape, data, rank2: like.rank2 })
 }

@@ -1,56 +1,16 @@
-//! What `--input` names: an array, a picture, or a folder of pictures; and where their results go.
+//! The pictures that `--input` names, and where their results go.
 
-use crate::cli::files::arrays;
+use crate::cli::files::input::{Input, Kind};
+use crate::cli::files::named::check_members;
+use crate::cli::files::output;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
-use crate::io::images::format::{has_picture_name, is_lossy, list};
+use crate::io::images::format::{is_lossy, list};
 use crate::io::images::photo::{self, Depth, Photo};
 use crate::model::DType;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::{Error, Result};
-use std::io::Read;
 use std::path::{Path, PathBuf};
-
-/// What a path names.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Kind {
-    Array,
-    Picture,
-    Folder,
-}
-
-/// Finds out by looking into the file, and by its name where it holds nothing that is known.
-pub(crate) fn kind(path: &Path) -> Result<Kind> {
-    let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
-    if facts.is_dir() {
-        return Ok(Kind::Folder);
-    }
-    let mut start = Vec::new();
-    if facts.is_file() {
-        let file = std::fs::File::open(path).map_err(Error::io(path, "cannot read"))?;
-        file.take(64).read_to_end(&mut start).map_err(Error::io(path, "cannot read"))?;
-    }
-    let named_array = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("npy"));
-    if start.starts_with(b"\x93NUMPY") || named_array {
-        Ok(Kind::Array)
-    } else if photo::is_picture(&start) || has_picture_name(path) {
-        Ok(Kind::Picture)
-    } else {
-        Err(Error::file(
-            path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
-             pictures",
-        ))
-    }
-}
-
-/// Refuses the name of a picture for an array's result.
-pub(crate) fn check_array_output(output: &Path) -> Result<()> {
-    if has_picture_name(output) {
-        return Err(Error::file(output, "cannot write: the input is an array, so name a .npy file"));
-    }
-    arrays::check_output(output)
-}
 
 /// One picture to work on. Files that the user did not ask for are `None`.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,23 +24,19 @@ pub(crate) struct Job {
 /// The files of a picture or of a folder of them. With a folder, `output`, `report` and `truth` are folders
 /// too; those to be written are made if they are missing.
 pub(crate) fn jobs(
-    kind: Kind,
-    input: &Path,
+    input: &Input,
     output: &Path,
     report: Option<&Path>,
     truth: Option<&Path>,
 ) -> Result<Vec<Job>> {
-    if kind == Kind::Folder {
-        return folder_jobs(input, output, report, truth);
+    if input.kind == Kind::Folder {
+        return folder_jobs(&input.name, output, report, truth);
     }
-    for path in [Some(output), report].into_iter().flatten() {
-        arrays::check_output(path)?;
-    }
-    if report == Some(output) {
-        return Err(Error::usage("--output and --report name the same file"));
-    }
+    output::check_picture(output)?;
+    report.map_or(Ok(()), |path| output::check(path, "png"))?;
     let owned = |path: Option<&Path>| path.map(Path::to_owned);
-    Ok(vec![Job { input: input.into(), output: output.into(), report: owned(report), truth: owned(truth) }])
+    let (input, output) = (input.name.clone(), output.to_owned());
+    Ok(vec![Job { input, output, report: owned(report), truth: owned(truth) }])
 }
 
 fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option<&Path>) -> Result<Vec<Job>> {
@@ -95,9 +51,6 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
                 folder.display()
             )));
         }
-    }
-    if report == Some(output) {
-        return Err(Error::usage("--output and --report name the same folder"));
     }
     let mut jobs: Vec<Job> = Vec::new();
     for path in inputs {
@@ -118,6 +71,9 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
         }
         jobs.push(job);
     }
+    let read = jobs.iter().flat_map(|job| [Some(&job.input), job.truth.as_ref()]);
+    let written = jobs.iter().flat_map(|job| [Some(&job.output), job.report.as_ref()]);
+    check_members(read.flatten().map(PathBuf::as_path), written.flatten().map(PathBuf::as_path))?;
     for folder in [Some(output), report].into_iter().flatten() {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
     }
@@ -126,10 +82,14 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
 
 /// Works through the pictures. In a folder a bad file does not stop the others: its error is told, and counts
 /// at the end.
-pub(crate) fn each(jobs: &[Job], mut work: impl FnMut(&Job, Photo) -> Result<()>) -> Result<()> {
+pub(crate) fn each(
+    input: &Input,
+    jobs: &[Job],
+    mut work: impl FnMut(&Job, Photo) -> Result<()>,
+) -> Result<()> {
     let mut one = |job: &Job| {
-        let photo = photo::read(&job.input)?;
-        photo.check_name(&job.output)?;
+        let photo = if input.kind == Kind::Folder { photo::read(&job.input)? } else { input.photo()? };
+        output::check_format(&job.output, &photo)?;
         work(job, photo)
     };
     if let [job] = jobs {

@@ -16,6 +16,14 @@ pub(crate) fn write(path: &Path, _: &Fields) -> Result<()> {
     Err(refused(path))
 }
 
+pub(crate) fn to_bytes(_: &Fields) -> Result<Vec<u8>> {
+    Err(refused(Path::new("the array")))
+}
+
+pub(crate) fn from_bytes(path: &Path, _: &[u8]) -> Result<Fields> {
+    Err(refused(path))
+}
+
 fn refused(path: &Path) -> Error {
     Error::file(path, "this build of unheat knows no .npy files; build it with the feature `npy`")
 }

@@ -35,6 +35,22 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     npy_file::write(path, fields)
 }
 
+/// The bytes that [`write`] would write.
+///
+/// # Errors
+/// Those of [`write`] about shapes and builds.
+pub fn to_bytes(fields: &Fields) -> Result<Vec<u8>> {
+    npy_file::to_bytes(fields)
+}
+
+/// Reads fields as [`read`] does, from the bytes of a file; errors name it as `path`.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Fields> {
+    npy_file::from_bytes(path, bytes)
+}
+
 #[cfg(all(test, feature = "npy"))]
 mod tests {
     use super::*;

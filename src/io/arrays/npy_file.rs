@@ -28,7 +28,25 @@ pub(crate) fn shape(path: &Path) -> Result<[usize; 3]> {
     open(path).map(|opened| opened.shape)
 }
 
+pub(crate) fn from_bytes(path: &Path, bytes: &[u8]) -> Result<Fields> {
+    let opened = Opened::new(bytes, bytes.len() as u64).and_then(Opened::fields);
+    opened.map_err(|what| Error::file(path, what))
+}
+
 pub(crate) fn write(path: &Path, fields: &Fields) -> Result<()> {
+    check(fields)?;
+    atomic::write(path, |out| encode(fields, out))
+}
+
+pub(crate) fn to_bytes(fields: &Fields) -> Result<Vec<u8>> {
+    check(fields)?;
+    let mut bytes = Vec::new();
+    encode(fields, &mut bytes).map_err(|e| Error::usage(format!("the array cannot be encoded: {e}")))?;
+    Ok(bytes)
+}
+
+/// Refuses a shape that does not match the amount of data.
+fn check(fields: &Fields) -> Result<()> {
     let [batch, nx, ny] = fields.shape;
     let count = match &fields.data {
         FieldData::F32(values) => values.len(),
@@ -40,12 +58,16 @@ pub(crate) fn write(path: &Path, fields: &Fields) -> Result<()> {
         let shape = fields.shape;
         return Err(Error::usage(format!("{count} numbers cannot be written as {shape:?} with rank {rank}")));
     }
+    Ok(())
+}
+
+fn encode(fields: &Fields, out: &mut dyn Write) -> io::Result<()> {
     let axes = fields.shape.map(|axis| axis as u64);
     let axes = if fields.rank2 { &axes[1..] } else { &axes[..] };
-    atomic::write(path, |out| match &fields.data {
+    match &fields.data {
         FieldData::F32(values) => write_numbers(out, axes, "<f4", values),
         FieldData::F64(values) => write_numbers(out, axes, "<f8", values),
-    })
+    }
 }
 
 fn write_numbers<T: AutoSerialize + Copy>(
@@ -61,9 +83,9 @@ fn write_numbers<T: AutoSerialize + Copy>(
 }
 
 /// A file at the start of its numbers, of which there are as many as its header says.
-struct Opened {
+struct Opened<R> {
     header: NpyHeader,
-    file: BufReader<File>,
+    file: R,
     /// `[batch, x, y]`
     shape: [usize; 3],
     /// Without a batch axis.
@@ -73,7 +95,7 @@ struct Opened {
     count: usize,
 }
 
-fn open(path: &Path) -> Result<Opened> {
+fn open(path: &Path) -> Result<Opened<BufReader<File>>> {
     let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
     let facts = file.metadata().map_err(Error::io(path, "cannot read"))?;
     if !facts.is_file() {
@@ -83,9 +105,9 @@ fn open(path: &Path) -> Result<Opened> {
     Opened::new(file, facts.len()).map_err(|what| Error::file(path, what))
 }
 
-impl Opened {
+impl<R: Read> Opened<R> {
     /// Reads the header of a file of `length` bytes.
-    fn new(mut file: BufReader<File>, length: u64) -> Checked<Self> {
+    fn new(mut file: R, length: u64) -> Checked<Self> {
         let bytes = header_bytes(&mut file)?;
         let header = NpyHeader::from_reader(&bytes[..]).map_err(|error| {
             // Where a header is no Python, npyz also draws where it stopped, on several lines.

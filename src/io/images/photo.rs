@@ -7,7 +7,7 @@
 //! the tag that tells it is not kept. Where nothing is visible, fields have colours that fit what is around,
 //! and files keep those that they had.
 
-use crate::io::atomic;
+use crate::io::atomic::{self, WriteSeek};
 use crate::io::images::decode::{decode, format};
 use crate::io::images::format::Format;
 use crate::io::images::hidden::Veil;
@@ -16,6 +16,7 @@ use crate::io::images::raster::{Raster, Sheet};
 use crate::io::images::{jpeg, png, tiff};
 use crate::{Error, Result};
 use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 
 pub use crate::io::images::depth::Depth;
@@ -59,7 +60,14 @@ pub fn read(path: &Path) -> Result<Photo> {
     if !facts.is_file() {
         return Err(Error::file(path, "not a regular file; name a picture"));
     }
-    let bytes = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
+    from_bytes(path, std::fs::read(path).map_err(Error::io(path, "cannot read"))?)
+}
+
+/// Reads a picture as [`read`] does, from the bytes of a file; errors name it as `path`.
+///
+/// # Errors
+/// Those of [`read`].
+pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Photo> {
     let mut raster = decode(bytes).map_err(|what| Error::file(path, what))?;
     for note in raster.notes.drain(..) {
         log::warn!("{}: {note}", path.display());
@@ -155,25 +163,33 @@ impl Photo {
 
     /// Refuses a name that does not tell a format, or one whose format cannot hold this picture.
     pub fn check_name(&self, path: &Path) -> Result<()> {
-        let refuse = |what: String| Err(Error::file(path, format!("cannot write: {what}")));
-        let format = match Format::of(path) {
-            None => return refuse("name a .png, .tiff or .jpg picture".into()),
-            Some(Format::Tiff) => return Ok(()),
-            Some(Format::Png) => "PNG",
-            Some(Format::Jpeg) => "JPEG",
+        let checked = match Format::of(path) {
+            Some(format) => self.check_format(format),
+            None if atomic::is_stream(path) => Ok(()),
+            None => Err("name a .png, .tiff or .jpg picture".to_owned()),
+        };
+        checked.map_err(|what| Error::file(path, format!("cannot write: {what}")))
+    }
+
+    /// Refuses a format that cannot hold this picture.
+    fn check_format(&self, format: Format) -> std::result::Result<(), String> {
+        let format = match format {
+            Format::Tiff => return Ok(()),
+            Format::Png => "PNG",
+            Format::Jpeg => "JPEG",
         };
         let channels = self.channels() / self.pages;
         if self.pages > 1 {
-            refuse(format!("{format} holds one picture, the stack has {}; name a .tiff file", self.pages))
+            Err(format!("{format} holds one picture, the stack has {}; name a .tiff file", self.pages))
         } else if !self.depth.is_intensity() {
             let samples = self.depth.describe();
-            refuse(format!("{format} holds no {samples} samples; name a .tiff file"))
+            Err(format!("{format} holds no {samples} samples; name a .tiff file"))
         } else if channels != if self.is_rgb { 3 } else { 1 } {
-            refuse(format!("{format} holds no {channels} channels; name a .tiff file"))
+            Err(format!("{format} holds no {channels} channels; name a .tiff file"))
         } else if format == "JPEG" && self.depth == Depth::Sixteen {
-            refuse("JPEG holds 8 bits, the picture has 16; name a .png or .tiff file".into())
+            Err("JPEG holds 8 bits, the picture has 16; name a .png or .tiff file".into())
         } else if format == "JPEG" && self.alpha.is_some() {
-            refuse("JPEG holds no alpha channel; name a .png or .tiff file".into())
+            Err("JPEG holds no alpha channel; name a .png or .tiff file".into())
         } else {
             Ok(())
         }
@@ -188,25 +204,52 @@ impl Photo {
     /// the file's samples cannot hold; [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
         self.check_name(path)?;
+        self.check_values(path)?;
+        let format = Format::of(path).unwrap_or(self.plain_format());
+        atomic::write_anywhere(path, |out| self.encode(format, out))
+    }
+
+    /// The bytes of a file with this picture: PNG, or TIFF where PNG cannot hold it.
+    ///
+    /// # Errors
+    /// [`Error::File`] for values that the file's samples cannot hold.
+    pub fn to_bytes(&self) -> Result<Vec<u8>> {
+        let path = Path::new("the picture");
+        self.check_values(path)?;
+        let bytes = atomic::bytes_of(|out| self.encode(self.plain_format(), out));
+        bytes.map_err(Error::io(path, "cannot encode"))
+    }
+
+    /// The format of a result whose name says none.
+    fn plain_format(&self) -> Format {
+        if self.check_format(Format::Png).is_ok() { Format::Png } else { Format::Tiff }
+    }
+
+    /// Refuses values that the file's samples cannot hold.
+    fn check_values(&self, path: &Path) -> Result<()> {
         let too_large =
             |v: &&f64| !v.is_finite() || self.depth.written() == Depth::Float32 && !(**v as f32).is_finite();
         if let Some(bad) = self.planes.iter().find(too_large) {
             let samples = self.depth.written().describe();
             return Err(Error::file(path, format!("cannot write: {bad} is no number that {samples} holds")));
         }
+        Ok(())
+    }
+
+    fn encode(&self, format: Format, out: &mut dyn WriteSeek) -> io::Result<()> {
         if self.kept.profile.is_some() && self.kept.profile_for(if self.is_rgb { 3 } else { 1 }).is_none() {
-            log::warn!("{}: the colour profile is for other colours than these: left out", path.display());
+            log::warn!("the picture's colour profile is for other colours than these: left out");
         }
         let planes = self.stored();
         let Self { nx, ny, pages, is_rgb, depth, kept, .. } = self;
         let (alpha, planes) = (self.alpha.as_deref(), &planes[..]);
         let sheet =
             Sheet { nx: *nx, ny: *ny, pages: *pages, planes, is_rgb: *is_rgb, depth: *depth, alpha, kept };
-        atomic::write_anywhere(path, |out| match Format::of(path) {
-            Some(Format::Jpeg) => jpeg::write(&sheet, out),
-            Some(Format::Tiff) => tiff::write(&sheet, out),
-            _ => png::write(&sheet, out),
-        })
+        match format {
+            Format::Jpeg => jpeg::write(&sheet, out),
+            Format::Tiff => tiff::write(&sheet, out),
+            Format::Png => png::write(&sheet, out),
+        }
     }
 }
 

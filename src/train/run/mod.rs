@@ -5,6 +5,7 @@ mod finish;
 use crate::engine::device::Device;
 use crate::engine::trainer::Trainer;
 use crate::io::atomic;
+use crate::io::identity::Identity;
 use crate::io::run_folder::{self, Lock};
 use crate::model::{Snapshot, TrainedFor};
 use crate::train::config::TrainConfig;
@@ -77,7 +78,7 @@ pub fn resume(
     device: &Device,
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
-    check_gradients(config, None)?;
+    check_gradients(config, Some(&resumed.folder))?;
     let mut trainer = plan.trainer(device)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
@@ -93,11 +94,20 @@ pub fn resume(
 /// Refuses a file for the gradients that could not be written at the end.
 fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
     let Some(path) = &config.save_gradients else { return Ok(()) };
-    if path.parent() != folder {
-        atomic::check_folder(path)?; // the run's own folder is about to be made
+    if path.extension().is_none_or(|ending| ending != "safetensors") {
+        let message = format!("{}: gradients are written as safetensors; name such a file", path.display());
+        return Err(Error::usage(message));
     }
-    atomic::check_target(path)?;
-    if path.file_name().is_some_and(|name| FILES.iter().any(|file| name == *file)) {
+    let is_to_be_made = folder.is_some_and(|folder| path.parent() == Some(folder) && !folder.exists());
+    if !is_to_be_made {
+        atomic::check(path)?;
+    }
+    let place = Identity::of(path);
+    let is_own = |file: &&str| {
+        path.file_name().is_some_and(|name| *name == **file)
+            || folder.is_some_and(|folder| Identity::of(&folder.join(file)) == place)
+    };
+    if FILES.iter().any(is_own) {
         let message = format!("{}: this name is for a file of the run; name another", path.display());
         return Err(Error::usage(message));
     }

@@ -5,6 +5,7 @@ mod bench_command;
 mod compare;
 mod earlier_files;
 mod examples;
+mod named_twice;
 mod newcomer;
 mod picture_commands;
 mod preview;

@@ -151,7 +151,7 @@ fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
 }
 
-/// Unsafe code stands in one audited place.
+/// Unsafe code stands in two audited places.
 #[test]
 fn unsafe_code_is_where_it_is_said_to_be() {
     let mut places = Vec::new();
@@ -165,5 +165,9 @@ fn unsafe_code_is_where_it_is_said_to_be() {
         }
     }
     places.sort();
-    assert_eq!(places, ["kernel.rs"], "list a new place in docs/reliability.md, with its safety argument");
+    assert_eq!(
+        places,
+        ["kernel.rs", "main.rs"],
+        "list a new place in docs/reliability.md, with its safety argument"
+    );
 }

@@ -1,12 +1,16 @@
 //! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final
 //! name.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, ErrorKind, Write};
+mod in_place;
+mod properties;
+mod target;
+
+use crate::io::atomic::target::Target;
+use crate::{Error, Result};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Cursor, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-
-use crate::{Error, Result};
 
 /// How the names of unfinished files begin.
 const PREFIX: &str = ".unheat-";
@@ -14,34 +18,102 @@ const PREFIX: &str = ".unheat-";
 /// How they end.
 const SUFFIX: &str = ".part";
 
+/// What formats whose beginning tells where the rest is are written to: they go back.
+pub(crate) trait WriteSeek: Write + Seek {}
+
+impl<T: Write + Seek> WriteSeek for T {}
+
 /// Writes `path` through an unfinished file in the same folder that is renamed once its bytes are on the
 /// disk.
 ///
-/// A file already at `path` is replaced in one step; a reader sees the old one or the new one.
+/// A file already at `path` is replaced in one step; a reader sees the old one or the new one. The new one has
+/// the owner and the permissions of the old one. A symbolic link stays, and what it names is replaced. Where a
+/// file cannot be replaced, since it is a mount of its own or nothing can be made in its folder, its bytes are
+/// written into it, with a warning in the log. A pipe or a device takes the bytes as they are.
 /// `contents` writes the bytes into a buffer.
 ///
 /// # Errors
-/// [`Error::File`] when `path` is a folder or a device. [`Error::Io`] when the folder is missing or not
-/// writable, the disk is full, or `contents` fails. Nothing is left behind then, and a file that was at
-/// `path` before is untouched.
+/// [`Error::File`] when `path` is a folder, in a folder that is missing, or read-only. [`Error::Io`] when it
+/// cannot be written, the disk is full, or `contents` fails. Nothing is left behind then, and a file that was
+/// at `path` before is untouched.
 pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
     write_anywhere(path, |out| contents(out))
 }
 
-/// Like [`write`], for formats whose beginning tells where the rest is: `contents` may go back in the file.
+/// Like [`write`], where `contents` may go back.
 pub(crate) fn write_anywhere(
     path: &Path,
-    contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>,
+    contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>,
 ) -> Result<()> {
-    check_target(path)?;
-    let folder = folder_of(path);
-    let (mut unfinished, file) = Unfinished::new(folder, File::create_new)
-        .map_err(Error::io(path, "cannot write (does the folder exist, is it writable?)"))?;
-    fill(&file, contents).map_err(Error::io(path, "cannot write"))?;
+    let (path, there) = match target::at(path)? {
+        Target::Stream => {
+            let bytes = bytes_of(contents).map_err(Error::io(path, "cannot write"))?;
+            return pour(path, &bytes).map_err(Error::io(path, "cannot write"));
+        }
+        Target::File { path, there } => (path, there),
+    };
+    let folder = folder_of(&path);
+    let (mut unfinished, file) = match (Unfinished::new(folder, File::create_new), &there) {
+        (Ok(made), _) => made,
+        (Err(why), Some(_)) => {
+            let bytes = bytes_of(contents).map_err(Error::io(&path, "cannot write"))?;
+            return overwrite(&path, &bytes, &why);
+        }
+        (Err(why), None) => return Err(Error::io(&path, IN_FOLDER)(why)),
+    };
+    fill(&file, contents).map_err(Error::io(&path, "cannot write"))?;
+    let as_before = there.as_ref().map_or(Ok(()), |there| properties::hand_on(&path, there, &file));
     drop(file); // some systems do not rename an open file
-    unfinished.rename(path).map_err(Error::io(path, "cannot move the finished file here"))?;
-    sync_folder(folder);
+    match as_before.and_then(|()| unfinished.rename(&path)) {
+        Ok(()) => sync_folder(folder),
+        Err(why) if there.is_some() => {
+            let bytes = fs::read(unfinished.path()).map_err(Error::io(&path, "cannot write"))?;
+            overwrite(&path, &bytes, &why)?;
+        }
+        Err(why) => return Err(Error::io(&path, "cannot move the finished file here")(why)),
+    }
     Ok(())
+}
+
+const IN_FOLDER: &str = "cannot write (is the folder writable?)";
+
+/// Refuses what [`write`] would refuse, before anything is computed for it.
+///
+/// # Errors
+/// Those of [`write`], but for a disk that is full.
+pub fn check(path: &Path) -> Result<()> {
+    match target::at(path)? {
+        Target::File { path, there: None } => {
+            let made = Unfinished::new(folder_of(&path), File::create_new);
+            made.map(|_| ()).map_err(Error::io(&path, IN_FOLDER))
+        }
+        Target::File { .. } | Target::Stream => Ok(()),
+    }
+}
+
+/// Whether `path` names a pipe, a terminal or a device, whose name need not say what is written to it.
+pub fn is_stream(path: &Path) -> bool {
+    matches!(target::at(path), Ok(Target::Stream))
+}
+
+/// The bytes that `contents` writes.
+pub(crate) fn bytes_of(contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>) -> io::Result<Vec<u8>> {
+    let mut bytes = Cursor::new(Vec::new());
+    contents(&mut bytes)?;
+    Ok(bytes.into_inner())
+}
+
+/// Writes to a pipe or a device, which nobody else may be writing to.
+fn pour(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let mut stream = OpenOptions::new().append(true).open(path)?;
+    stream.write_all(bytes)?;
+    stream.flush()
+}
+
+/// Writes into a file that cannot be replaced for the reason `why`.
+fn overwrite(path: &Path, bytes: &[u8], why: &io::Error) -> Result<()> {
+    log::warn!("{}: cannot be replaced in one step ({why}), so it is written in place", path.display());
+    in_place::overwrite(path, bytes).map_err(Error::io(path, "cannot write"))
 }
 
 /// A file or folder with a hidden name beside the place that it is made for. Unless it is moved there, it is
@@ -105,35 +177,13 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Refuses a target that a rename would destroy or cannot replace: a folder, a device such as /dev/null, a
-/// pipe.
-pub fn check_target(path: &Path) -> Result<()> {
-    match path.metadata() {
-        Ok(found) if found.is_dir() => Err(Error::file(path, "cannot write: this is a folder")),
-        Ok(found) if !found.is_file() => {
-            Err(Error::file(path, "cannot write: not a regular file; name a file that unheat may replace"))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Refuses a file in a folder that is missing: it would fail only after hours of computing.
-pub fn check_folder(path: &Path) -> Result<()> {
-    let folder = folder_of(path);
-    if folder.is_dir() {
-        return Ok(());
-    }
-    let (path, folder) = (path.display(), folder.display());
-    Err(Error::usage(format!("{path}: there is no folder {folder}; create it, or name another file")))
-}
-
 /// The folder that `path` is in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     // The parent of a bare file name is the empty path, which no system call accepts.
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-fn fill(file: &File, contents: impl FnOnce(&mut BufWriter<&File>) -> io::Result<()>) -> io::Result<()> {
+fn fill(file: &File, contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(1 << 16, file);
     contents(&mut buffer)?;
     buffer.flush()?;
