@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     output::check(&arguments.output, "npy")?;
     arguments.diagnostics.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
-    let (input, heat) = arrays::read_on_grid(&Input::open(&arguments.input)?, arguments.amount)?;
+    let (input, heat) = arrays::read_on_grid(&Input::open_array(&arguments.input)?, arguments.amount)?;
     match &arguments.truth {
         Some(truth) => training_form(&arguments, truth, &input, &heat),
         None => literal(&arguments, &input, &heat),
@@ -56,7 +56,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F32);
-    let (truth_fields, _) = arrays::read_on_grid(&Input::open(truth)?, arguments.amount)?;
+    let (truth_fields, _) = arrays::read_on_grid(&Input::open_array(truth)?, arguments.amount)?;
     if truth_fields.shape != input.shape {
         return Err(Error::usage(format!(
             "{} has the shape {:?}, {} has {:?}; give one truth for each prediction",

@@ -218,7 +218,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
-    let truth = Input::open(path)?.array()?;
+    let truth = Input::open_array(path)?.array()?;
     if truth.shape == shape {
         return Ok(arrays::widen(&truth.data));
     }

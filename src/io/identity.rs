@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
-/// What a path names. Two paths have equal identities if what is written to one is read from the other: through
-/// links, `..`, another case where the file system ignores that, and also where there is no file yet.
+/// What a path names. Two paths have equal identities if what is written to one is read from the other:
+/// through links, `..`, another case where the file system ignores that, and also where there is no file
+/// yet.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Identity {
     /// A file or folder that is there, by the numbers of its device and of itself.

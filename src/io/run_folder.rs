@@ -9,15 +9,16 @@ use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
 ///
-/// With `requested` that folder, its parents too, or that folder itself if it is there and empty; otherwise `runs/<method>-001` below the working directory,
-/// or the number after the highest there is. Two processes that ask at once get two folders.
+/// With `requested` that folder, its parents too, or that folder itself if it is there and empty; otherwise
+/// `runs/<method>-001` below the working directory, or the number after the highest there is. Two processes
+/// that ask at once get two folders.
 ///
 /// The folder appears with what `fill` puts into it, or not at all: it is filled under a hidden name beside
 /// its place. A process that is killed meanwhile leaves that.
 ///
 /// # Errors
-/// [`Error::Usage`] when `requested` exists already and is not empty; [`Error::Io`] when a folder cannot be created; those of
-/// `fill`.
+/// [`Error::Usage`] when `requested` exists already and is not empty; [`Error::Io`] when a folder cannot be
+/// created; those of `fill`.
 pub fn create(
     requested: Option<&Path>,
     method: &str,
@@ -34,7 +35,8 @@ pub fn create(
     }
 }
 
-/// Refuses a folder that is there already and not empty, before anything is opened or measured for a run in it.
+/// Refuses a folder that is there already and not empty, before anything is opened or measured for a run in
+/// it.
 ///
 /// # Errors
 /// [`Error::Usage`].

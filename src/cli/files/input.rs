@@ -35,15 +35,27 @@ impl Input {
     /// known. A stream is read to its end.
     ///
     /// # Errors
-    /// [`Error::Io`] and [`Error::File`] where it cannot be read or is nothing of this; [`Error::Usage`] where
-    /// standard input is a terminal.
+    /// [`Error::Io`] and [`Error::File`] where it cannot be read or is nothing of this; [`Error::Usage`]
+    /// where standard input is a terminal.
     pub(crate) fn open(path: &Path) -> Result<Self> {
+        Self::open_as(path, kind)
+    }
+
+    /// An input that can be nothing but an array.
+    ///
+    /// # Errors
+    /// Those of [`Input::open`]; what is no array is refused when its fields are asked for.
+    pub(crate) fn open_array(path: &Path) -> Result<Self> {
+        Self::open_as(path, |_, _| Ok(Kind::Array))
+    }
+
+    fn open_as(path: &Path, kind: impl Fn(&Path, &[u8]) -> Result<Kind>) -> Result<Self> {
         if is_standard(path) {
             if stdin().is_terminal() {
                 let what = "--input -: standard input is a terminal; send a file or a program's output to it";
                 return Err(Error::usage(what));
             }
-            return Self::stream(Path::new("standard input"), stdin().lock());
+            return Self::stream(Path::new("standard input"), stdin().lock(), kind);
         }
         let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
         if facts.is_dir() {
@@ -51,7 +63,7 @@ impl Input {
         }
         let opened = || File::open(path).map_err(Error::io(path, "cannot read"));
         if is_pipe(&facts) {
-            return Self::stream(path, opened()?);
+            return Self::stream(path, opened()?, kind);
         }
         let mut start = Vec::new();
         if facts.is_file() {
@@ -60,7 +72,7 @@ impl Input {
         Ok(Self { name: path.to_owned(), kind: kind(path, &start)?, bytes: None })
     }
 
-    fn stream(name: &Path, from: impl Read) -> Result<Self> {
+    fn stream(name: &Path, from: impl Read, kind: impl Fn(&Path, &[u8]) -> Result<Kind>) -> Result<Self> {
         // One without an end would take all the memory there is.
         let most = memory::available().unwrap_or(u64::MAX) / 4;
         let mut bytes = Vec::new();

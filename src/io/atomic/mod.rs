@@ -1,10 +1,12 @@
 //! Files that appear whole or not at all, so that a crash never leaves half a checkpoint under its final
 //! name.
 
+mod folder;
 mod in_place;
 mod properties;
 mod target;
 
+pub(crate) use crate::io::atomic::folder::{folder_of, sync_folder};
 use crate::io::atomic::target::Target;
 use crate::{Error, Result};
 use std::fs::{self, File, OpenOptions};
@@ -26,11 +28,11 @@ impl<T: Write + Seek> WriteSeek for T {}
 /// Writes `path` through an unfinished file in the same folder that is renamed once its bytes are on the
 /// disk.
 ///
-/// A file already at `path` is replaced in one step; a reader sees the old one or the new one. The new one has
-/// the owner and the permissions of the old one. A symbolic link stays, and what it names is replaced. Where a
-/// file cannot be replaced, since it is a mount of its own or nothing can be made in its folder, its bytes are
-/// written into it, with a warning in the log. A pipe or a device takes the bytes as they are.
-/// `contents` writes the bytes into a buffer.
+/// A file already at `path` is replaced in one step; a reader sees the old one or the new one. The new one
+/// has the owner and the permissions of the old one. A symbolic link stays, and what it names is replaced.
+/// Where a file cannot be replaced, since it is a mount of its own or nothing can be made in its folder,
+/// its bytes are written into it, with a warning in the log. A pipe or a device takes the bytes as they
+/// are. `contents` writes the bytes into a buffer.
 ///
 /// # Errors
 /// [`Error::File`] when `path` is a folder, in a folder that is missing, or read-only. [`Error::Io`] when it
@@ -177,25 +179,11 @@ pub fn remove_unfinished(folder: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The folder that `path` is in.
-pub(crate) fn folder_of(path: &Path) -> &Path {
-    // The parent of a bare file name is the empty path, which no system call accepts.
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
 fn fill(file: &File, contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>) -> io::Result<()> {
     let mut buffer = BufWriter::with_capacity(1 << 16, file);
     contents(&mut buffer)?;
     buffer.flush()?;
     file.sync_all()
-}
-
-/// Makes the rename itself durable, where the system can: only unix opens folders, and some file systems
-/// refuse to sync them. The file is in place and whole by then, so a refusal is no error.
-pub(crate) fn sync_folder(folder: &Path) {
-    if cfg!(unix) {
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-    }
 }
 
 #[cfg(test)]
@@ -247,7 +235,7 @@ mod tests {
     fn a_missing_folder_and_a_folder_in_the_way_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let missing = folder.path().join("no/such/a.bin");
-        assert!(matches!(write(&missing, |_| Ok(())), Err(Error::Io { .. })));
+        assert!(matches!(write(&missing, |_| Ok(())), Err(Error::File { .. })));
         let taken = folder.path().join("taken");
         std::fs::create_dir_all(taken.join("inside")).unwrap();
         assert!(matches!(write(&taken, |_| Ok(())), Err(Error::File { .. })));
@@ -270,10 +258,11 @@ mod tests {
     #[test]
     fn folders_and_devices_are_never_replaced() {
         let folder = tempfile::tempdir().unwrap();
-        for target in [folder.path(), Path::new("/dev/null")] {
-            let message = write(target, |_| panic!("nothing may be written")).unwrap_err().to_string();
-            assert!(message.contains("cannot write"), "{message}");
-        }
-        assert!(!Path::new("/dev/null").metadata().unwrap().is_file());
+        let message = write(folder.path(), |_| panic!("nothing may be written")).unwrap_err().to_string();
+        assert!(message.contains("cannot write: this is a folder"), "{message}");
+        write(Path::new("/dev/null"), |out| out.write_all(b"gone")).unwrap();
+        assert!(is_stream(Path::new("/dev/null")) && !Path::new("/dev/null").metadata().unwrap().is_file());
+        let full = write(Path::new("/dev/full"), |out| out.write_all(b"more")).unwrap_err().to_string();
+        assert!(!cfg!(target_os = "linux") || full.contains("/dev/full: cannot write"), "{full}");
     }
 }

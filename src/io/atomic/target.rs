@@ -1,5 +1,6 @@
 //! What stands where a file is to be written.
 
+use crate::io::atomic::folder::folder_of;
 use crate::{Error, Result};
 use std::ffi::OsStr;
 use std::fs::{self, Metadata, OpenOptions};
@@ -45,7 +46,7 @@ pub(super) fn at(path: &Path) -> Result<Target> {
             Ok(Target::File { path, there: Some(found) })
         }
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            let folder = super::folder_of(&path);
+            let folder = folder_of(&path);
             if !folder.is_dir() {
                 let folder = folder.display();
                 let what =
@@ -66,7 +67,7 @@ fn behind_links(path: &Path) -> std::io::Result<Option<PathBuf>> {
             return Ok(Some(path));
         }
         match path.symlink_metadata() {
-            Ok(found) if found.is_symlink() => path = super::folder_of(&path).join(fs::read_link(&path)?),
+            Ok(found) if found.is_symlink() => path = folder_of(&path).join(fs::read_link(&path)?),
             _ => return Ok(Some(path)),
         }
     }

@@ -1,5 +1,5 @@
-//! No command line can make a command write over what it reads, or over what it has just written: every pair of
-//! arguments that take a path is tried, as clap lists them, so that a new one is tried too.
+//! No command line can make a command write over what it reads, or over what it has just written: every
+//! pair of arguments that take a path is tried, as clap lists them, so that a new one is tried too.
 
 use crate::support::desk::Desk;
 use clap::{Arg, Command};

@@ -97,6 +97,7 @@ fn room() -> TempDir {
     let path = |name: &str| room.path().join(name);
     std::fs::create_dir(path("taken")).unwrap();
     std::fs::write(path("photo.txt"), "hello\n").unwrap();
+    std::fs::write(path("taken/notes.txt"), "mine\n").unwrap();
     std::fs::write(path("wrong.toml"), "stepz = 3\n").unwrap();
     for (name, n) in [("good.npy", 16), ("odd.npy", 60)] {
         let data = FieldData::F32(vec![0.5; n * n]);
@@ -147,7 +148,7 @@ fn every_wrong_line_is_answered_with_how_to_do_it_right() {
     }
     assert!(bad.is_empty(), "{}", bad.join("\n"));
     assert_eq!(names(room.path()), before, "a refused request leaves nothing");
-    assert!(names(&room.path().join("taken")).is_empty());
+    assert_eq!(names(&room.path().join("taken")), ["notes.txt"]);
 }
 
 #[test]

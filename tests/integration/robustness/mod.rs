@@ -2,8 +2,10 @@
 
 mod loss_readback;
 mod nonfinite;
+mod outputs;
 mod recovery;
 mod resume;
 mod self_test;
+mod streams;
 mod submissions;
 mod validation_layers;
