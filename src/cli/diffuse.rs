@@ -19,7 +19,7 @@ use std::process::ExitCode;
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG, JPEG,
-    /// TIFF); or a folder of them
+    /// TIFF); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
@@ -35,7 +35,7 @@ pub(super) struct Arguments {
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
-    /// if it exists
+    /// if it exists; - is standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// End with exit code 3 where the result cannot be right; it is written all the same

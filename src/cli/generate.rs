@@ -37,7 +37,7 @@ pub(super) struct Arguments {
     /// Compute in 32 or 64 bits; also the dtype of the array
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
     physics: DType,
-    /// The array to write, [count, x, y]; replaced if it exists
+    /// The array to write, [count, x, y]; replaced if it exists; - is standard output
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,
     /// Also write the rectangles, in the form that --rectangles reads

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     /// Uncertainty of the residual relative to its norm; rounded to 32 bits, as the reference system does
     #[arg(long, default_value_t = 1e-6, conflicts_with = "truth")]
     uncertainty: f64,
-    /// The update dx to write, of the input's dtype and shape; replaced if it exists
+    /// The update dx to write, of the input's dtype and shape; replaced if it exists; - is standard output
     #[arg(short, long, value_name = "FILE.npy")]
     output: PathBuf,
     /// Compute in 32 or 64 bits [default: f64, or f32 with --truth, where 32 bits suffice]

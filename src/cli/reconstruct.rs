@@ -46,7 +46,8 @@ pub(super) struct Arguments {
     /// each colour by itself); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
-    /// The predictions, of the input's shape and type or bit depth; replaced if it exists
+    /// The predictions, of the input's shape and type or bit depth; replaced if it exists; - is standard
+    /// output
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file

@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     method: MethodName,
     /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG,
-    /// JPEG, TIFF); or a folder of them
+    /// JPEG, TIFF); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
@@ -56,7 +56,7 @@ pub(super) struct Arguments {
     #[arg(long)]
     positive: bool,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
-    /// if it exists
+    /// if it exists; - is standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
     /// With wiener or tikhonov: also write the standard deviation of every cell of the result, [batch, x,

@@ -46,7 +46,7 @@ fn pipes_carry_what_files_hold() {
                 "unheat diffuse {flags} -i {file} -o >(cat > got.{ending}) > line && sleep 0.5 && cat got.*"
             ),
             format!(
-                "mkfifo in out; cat {file} > in & cat out & unheat diffuse {flags} -i in -o out > line && wait"
+                "mkfifo in out; cat {file} >in & cat out & unheat diffuse {flags} -i in -o out >line; wait"
             ),
         ] {
             let output = shell(&desk, &line);
