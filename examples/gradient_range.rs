@@ -11,7 +11,7 @@ use unheat::model::dtype::GRADIENT_SCALE;
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::unet::init::State;
-use unheat::model::{Batch, HeatEquation, Method, StepSpec, UNet, UNetConfig};
+use unheat::model::{Batch, Method, Operator, StepSpec, UNet, UNetConfig};
 
 /// The smallest half with all its bits, half of the smallest with any, and the largest.
 const NORMAL: f64 = 6.103515625e-5;
@@ -26,7 +26,7 @@ fn main() -> unheat::Result<()> {
     let Ok(choice) = device.parse();
     let gpu = Arc::new(block_on(Gpu::open(&find(&choice)?, Checks::default()))?);
     let net = UNet::new(&UNetConfig::default());
-    let heat = HeatEquation::new(size, size, 8.0)?;
+    let heat = Operator::heat(size, size, 8.0)?;
     println!("{}, batch {batch}, {size}x{size}, scale {GRADIENT_SCALE}", gpu.name());
     println!(
         "method step    median |g|   largest |g|   headroom   subnormal   of the energy   lost   \

@@ -4,11 +4,11 @@
 //! `cargo run --release --example numerics [-- DEVICE]`, where DEVICE is cpu (default), llvmpipe, …
 
 use unheat::engine::{Device, operators};
-use unheat::model::heat::UNCERTAINTY;
+use unheat::model::inverse::UNCERTAINTY;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::unet::init::State;
-use unheat::model::{Batch, DType, HeatEquation, Method, StepSpec, UNet, UNetConfig};
+use unheat::model::{Batch, DType, Method, Operator, StepSpec, UNet, UNetConfig};
 use unheat::{Result, cpu};
 
 const SAMPLES: usize = 16;
@@ -19,7 +19,7 @@ fn main() -> Result<()> {
     let Ok(choice) = device.parse();
     let (device, note) = operators::device_for(Device::open(&choice)?, DType::F64);
     eprintln!("{}", note.unwrap_or_else(|| device.describe()));
-    let heat = HeatEquation::new(SIZE, SIZE, 8.0)?;
+    let heat = Operator::heat(SIZE, SIZE, 8.0)?;
     let rectangles = draw_batch(Purpose::Examples, 1, 0, SAMPLES, SIZE, SIZE);
     let truth = operators::rasterise(&device, DType::F64, &rectangles, PER_SAMPLE, SIZE, SIZE)?;
 
@@ -32,7 +32,7 @@ fn main() -> Result<()> {
         println!("| {name} | {} |", errors.map(|error| format!("{error:.1e}")).join(" | "));
         Ok(())
     };
-    let blurred = operators::diffuse(&device, DType::F64, &HeatEquation { amount: 6.0, ..heat }, &truth)?;
+    let blurred = operators::diffuse(&device, DType::F64, &Operator::heat(heat.nx, heat.ny, 6.0)?, &truth)?;
     row("0.6·P₆(x*) + 0.07", &truth, &rounded(blurred.iter().map(|v| 0.6 * v + 0.07)))?;
     for (exponent, level) in [1e-1, 1e-2, 1e-3, 1e-4, 1e-5].into_iter().enumerate() {
         let mut random = Random::new(Purpose::Examples, 2, exponent as u64, 0);
@@ -65,7 +65,7 @@ fn difference(a: &[f64], b: &[f64]) -> Vec<f64> {
 
 /// Errors of the five ways, in the table's order, against the literal form of method §3 in 64 bits: the
 /// median over the samples of ‖dx - dx_ref‖/‖dx_ref‖.
-fn errors(device: &Device, heat: &HeatEquation, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
+fn errors(device: &Device, heat: &Operator, truth: &[f64], prediction: &[f64]) -> Result<[f64; 5]> {
     let (f32, f64) = (DType::F32, DType::F64);
     let diffuse = |precision, x: &[f64]| operators::diffuse(device, precision, heat, x);
     let invert = |precision, residual: &[f64]| -> Result<Vec<f64>> {

@@ -13,7 +13,7 @@
 //! unheat = { version = "0.1", default-features = false, features = ["npy"] }
 //! ```
 //!
-//! Most programs need five names. A [`Device`] computes; the [`HeatEquation`] says what diffusion does and
+//! Most programs need five names. A [`Device`] computes; the [`Operator`] says what diffusion does and
 //! the [`UNet`] what the network is; a [`Trainer`] trains it, a [`Predictor`] uses it:
 //!
 //! ```
@@ -153,7 +153,7 @@ pub mod trust;
 #[cfg(not(target_family = "wasm"))]
 pub use engine::{Device, DeviceChoice, Predictor, Trainer};
 pub use error::{Error, Result};
-pub use model::{HeatEquation, UNet};
+pub use model::{Operator, UNet};
 #[cfg(not(target_family = "wasm"))]
 pub use restore::Diffusion;
 #[cfg(not(target_family = "wasm"))]

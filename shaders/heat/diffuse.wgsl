@@ -1,14 +1,12 @@
 //! needs heat/fft/lines
 
-// The middle of diffusion, P(x) = F⁻¹(K·F(x)) (method §2): from the transform along y, along x to the
-// spectrum, times K, and back along x. K is real and even, so it acts on both fields of a packed pair. The
-// lines stay in workgroup memory (fft/lines.wgsl).
-
-@group(0) @binding(2) var<storage, read> kernel: array<real>; // K [nx, ny]
+// The middle of an observation, P(x) = F⁻¹(H·F(x)) (method §2): from the transform along y, along x to the
+// spectrum, times H (transfer/), and back along x. P makes real fields of real ones, so it acts on both fields
+// of a packed pair. The lines stay in workgroup memory (fft/lines.wgsl).
 
 fn filtered(first_line: u32, line: u32, element: u32) -> real2 {
     let mode = cell(first_line + line, element);
-    return kernel[mode.x * params.ny + mode.y] * swapped(lines[slot(line, element)], true);
+    return swapped(transferred(mode.x * params.ny + mode.y, lines[slot(line, element)]), true);
 }
 
 // Times K, and to the order that `transform` expects. One invocation swaps the two elements that trade

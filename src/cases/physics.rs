@@ -10,10 +10,11 @@ use crate::gpu::heat::rasterise::{flatten, rasterise};
 use crate::gpu::probes::exp64::exp64;
 use crate::gpu::step::mean_shift::{self, MeanShift};
 use crate::gpu::{Gpu, Recorder};
-use crate::model::heat::UNCERTAINTY;
+use crate::model::inverse::UNCERTAINTY;
+use crate::model::operator::factor::Factor;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{DType, HeatEquation, Method, Objective, Rectangle};
+use crate::model::{DType, Method, Objective, Operator, Rectangle};
 use num_complex::Complex;
 use std::sync::Arc;
 
@@ -40,24 +41,32 @@ pub(super) fn cases() -> Vec<Case> {
             cases.push(fft_case(count, nx, ny, true, precision));
         }
     }
+    let heat = |nx, ny, amount| Operator::heat(nx, ny, amount).expect("a grid of the right size");
     for (batch, nx, ny) in [(5, 512, 8), (1, 1024, 16), (1, 16, 1024), (3, 2048, 8), (1, 8, 2048)] {
         for precision in [DType::F32, DType::F64] {
-            cases.push(diffuse_case(batch, nx, ny, 8.0, precision, precision));
+            cases.push(diffuse_case(batch, &heat(nx, ny, 8.0), precision, precision));
         }
     }
-    for (batch, nx, ny, amount) in [(3, 64, 64, 8.0), (2, 8, 16, 0.5), (5, 32, 32, 8.0), (4, 128, 64, 2.0)] {
+    for (batch, operator) in [
+        (3, heat(64, 64, 8.0)),
+        (2, heat(8, 16, 0.5)),
+        (5, heat(32, 32, 8.0)),
+        (4, heat(128, 64, 2.0)),
+        (3, with_phase(32, 64)),
+        (2, with_phase(8, 16)),
+    ] {
         for precision in [DType::F32, DType::F64] {
-            cases.push(diffuse_case(batch, nx, ny, amount, precision, precision));
-            cases.push(inverse_case(batch, nx, ny, amount, precision));
+            cases.push(diffuse_case(batch, &operator, precision, precision));
+            cases.push(inverse_case(batch, &operator, precision));
             for method in Method::ALL {
                 for noise in [0.0, 1e-3] {
                     let objective = Objective { noise, ..method.into() };
-                    cases.push(signal_case(batch, nx, ny, amount, objective, precision));
+                    cases.push(signal_case(batch, &operator, objective, precision));
                 }
             }
         }
     }
-    cases.push(diffuse_case(5, 32, 32, 8.0, DType::F64, DType::F32));
+    cases.push(diffuse_case(5, &heat(32, 32, 8.0), DType::F64, DType::F32));
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
         cases.push(mean_shift_case(batch, nx, ny));
         for method in Method::ALL {
@@ -188,30 +197,30 @@ pub(super) fn add_noise_case(count: usize, precision: DType) -> Case {
     recorded_in(precision, "add_noise", count.to_string(), [1.2e-7; 2], prepare, reference)
 }
 
+/// An operator with a phase and a real factor that is negative here and there, which amplifies long waves.
+pub(super) fn with_phase(nx: usize, ny: usize) -> Operator {
+    let factors = [Factor::Advection([0.3, -1.7]), Factor::Disk(1.4), Factor::Helmholtz(0.4)];
+    Operator::of(nx, ny, &factors).expect("a grid of the right size")
+}
+
 /// A diffusion that is computed in `precision` and stored in `stored`.
-pub(super) fn diffuse_case(
-    batch: usize,
-    nx: usize,
-    ny: usize,
-    amount: f64,
-    precision: DType,
-    stored: DType,
-) -> Case {
-    let heat = HeatEquation { nx, ny, amount };
+pub(super) fn diffuse_case(batch: usize, operator: &Operator, precision: DType, stored: DType) -> Case {
+    let Operator { nx, ny, .. } = *operator;
+    let [of_gpu, of_cpu] = [operator.clone(), operator.clone()];
     let prepare = move |r: &mut crate::gpu::Recorder| {
         let x = r.gpu.table("x", &widen(&fields(batch, nx, ny)), precision)?;
         let y = garbage_in(r.gpu, "y", batch * nx * ny, stored)?;
-        crate::gpu::heat::physics::Physics::new(r.gpu, &heat, batch, precision)?.diffuse(r, &x, &y)?;
+        crate::gpu::heat::physics::Physics::new(r.gpu, &of_gpu, batch, precision)?.diffuse(r, &x, &y)?;
         Ok(vec![y])
     };
     let reference = move || {
         let mut y = vec![0.0; batch * nx * ny];
-        cpu::heat::physics::Physics::new(&heat).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
+        cpu::heat::physics::Physics::new(&of_cpu).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
         vec![y]
     };
     let (name, tolerance) =
         if precision == stored { ("diffuse", [1e-6, 1e-14]) } else { ("diffuse/narrow", [1e-6, 1e-7]) };
-    let shape = format!("{batch}x{nx}x{ny} a={amount}");
+    let shape = format!("{batch}x{nx}x{ny} {}", operator.describe());
     recorded_in(precision, name, shape, tolerance, prepare, reference)
 }
 
@@ -221,15 +230,9 @@ fn prediction_error(batch: usize, nx: usize, ny: usize) -> Vec<f32> {
     fields(batch, nx, ny).iter().zip(white).map(|(x, w)| 0.4 * x - 0.2 + 0.1 * w).collect()
 }
 
-pub(super) fn signal_case(
-    batch: usize,
-    nx: usize,
-    ny: usize,
-    amount: f64,
-    objective: Objective,
-    precision: DType,
-) -> Case {
-    let heat = HeatEquation { nx, ny, amount };
+pub(super) fn signal_case(batch: usize, operator: &Operator, objective: Objective, precision: DType) -> Case {
+    let Operator { nx, ny, .. } = *operator;
+    let [of_gpu, of_cpu] = [operator.clone(), operator.clone()];
     let scale = objective.noise as f32;
     let observation_noise = move || -> Option<Vec<f64>> {
         let white = || noise(7, batch * nx * ny).iter().map(|n| f64::from(n * scale)).collect();
@@ -243,14 +246,14 @@ pub(super) fn signal_case(
         };
         let energy = garbage_in(r.gpu, "energy", 2 * pairs(batch), precision)?;
         let signal = garbage_in(r.gpu, "signal", batch * nx * ny, precision)?;
-        let physics = crate::gpu::heat::physics::Physics::new(r.gpu, &heat, batch, precision)?;
+        let physics = crate::gpu::heat::physics::Physics::new(r.gpu, &of_gpu, batch, precision)?;
         physics.training_signal(r, &objective, &error, noise.as_ref(), &energy, &signal)?;
         Ok(vec![signal, energy])
     };
     let reference = move || {
         let mut signal = vec![0.0; batch * nx * ny];
         let error = widen(&prediction_error(batch, nx, ny));
-        let physics = cpu::heat::physics::Physics::new(&heat);
+        let physics = cpu::heat::physics::Physics::new(&of_cpu);
         let noise = observation_noise();
         let mut energy = physics.training_signal(&objective, &error, noise.as_deref(), &mut signal);
         for e in &mut energy {
@@ -261,22 +264,30 @@ pub(super) fn signal_case(
     };
     let suffix = if objective.noise > 0.0 { "/noise" } else { "" };
     let name = format!("training_signal/{}{suffix}", objective.method.name());
-    recorded_in(precision, &name, format!("{batch}x{nx}x{ny} a={amount}"), [1e-5, 1e-11], prepare, reference)
+    recorded_in(
+        precision,
+        &name,
+        format!("{batch}x{nx}x{ny} {}", operator.describe()),
+        [1e-5, 1e-11],
+        prepare,
+        reference,
+    )
 }
 
 /// The literal inverse of a residual that is strong at low frequencies. In 32 bits the rounding errors of the
 /// residual itself exceed the noise floor of 1e-6 and are inverted, hence the tolerance.
-fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DType) -> Case {
-    let heat = HeatEquation { nx, ny, amount };
-    let residual = move || {
+fn inverse_case(batch: usize, operator: &Operator, precision: DType) -> Case {
+    let Operator { nx, ny, .. } = *operator;
+    let [of_gpu, of_cpu] = [operator.clone(), operator.clone()];
+    let residual = move |operator: &Operator| {
         let mut residual = vec![0.0; batch * nx * ny];
         let error = widen(&prediction_error(batch, nx, ny));
-        cpu::heat::physics::Physics::new(&heat).diffuse(&error, &mut residual);
+        cpu::heat::physics::Physics::new(operator).diffuse(&error, &mut residual);
         residual
     };
     let prepare = move |r: &mut Recorder| {
-        let inverse = Inverse::new(r.gpu, &heat, batch, precision)?;
-        let residual = residual();
+        let inverse = Inverse::new(r.gpu, &of_gpu, batch, precision)?;
+        let residual = residual(&of_gpu);
         let complex: Vec<f64> = residual.iter().flat_map(|&v| [v, 0.0]).collect();
         r.gpu.write_f64(&inverse.field, &complex);
         let sigma: Vec<f64> =
@@ -287,13 +298,13 @@ fn inverse_case(batch: usize, nx: usize, ny: usize, amount: f64, precision: DTyp
         Ok(vec![inverse.field.clone()])
     };
     let reference = move || {
-        let inverted = cpu::heat::inverse::invert::<f64>(&heat, UNCERTAINTY, &residual());
+        let inverted = cpu::heat::inverse::invert::<f64>(&of_cpu, UNCERTAINTY, &residual(&of_cpu));
         vec![inverted.dx.iter().flat_map(|&v| [v, 0.0]).collect()]
     };
     recorded_in(
         precision,
         "inverse",
-        format!("{batch}x{nx}x{ny} a={amount}"),
+        format!("{batch}x{nx}x{ny} {}", operator.describe()),
         [5e-2, 1e-9],
         prepare,
         reference,

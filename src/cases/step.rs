@@ -6,9 +6,7 @@ use crate::gpu::{Gpu, Step};
 use crate::model::rectangles::draw_batch;
 use crate::model::rng::Purpose;
 use crate::model::unet::init::State;
-use crate::model::{
-    Batch, DType, HeatEquation, Losses, Method, Objective, StepSpec, UNet, UNetConfig, noise,
-};
+use crate::model::{Batch, DType, Losses, Method, Objective, Operator, StepSpec, UNet, UNetConfig, noise};
 use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
@@ -23,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
             (DType::F32, DType::F16, vec![8, 16], 3, 16, 32),
             (DType::F32, DType::F16, vec![16; 4], 2, 32, 32),
         ] {
-            let heat = HeatEquation { nx, ny, amount: 8.0 };
+            let heat = Operator::heat(nx, ny, 8.0).expect("a grid of the right size");
             let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
             if !usual && filters != [8, 16] {
                 continue; // only the signal is different
@@ -98,7 +96,7 @@ impl Lockstep {
     }
 
     fn batch(&self, step: u64) -> Batch {
-        let HeatEquation { nx, ny, .. } = self.spec.heat;
+        let Operator { nx, ny, .. } = self.spec.heat;
         let (std, samples) = (self.spec.objective.noise, self.samples());
         let draw = |sample| noise::draw(Purpose::Cases, 2, step, sample, nx * ny, std);
         Batch {

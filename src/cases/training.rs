@@ -9,7 +9,7 @@ use crate::cases::optimiser::BadPlace;
 use crate::cases::{Case, bias, network, optimiser, physics, res_block, step};
 use crate::gpu::Shape;
 use crate::model::unet::{Conv, Input as Source, Node};
-use crate::model::{Activation, Adam, DType, HeatEquation, StepSpec, UNet, UNetConfig};
+use crate::model::{Activation, Adam, DType, Operator, StepSpec, UNet, UNetConfig};
 use std::collections::BTreeSet;
 
 /// Samples at once, wherever the number changes no kernel.
@@ -69,10 +69,15 @@ fn representative(spec: &StepSpec) -> StepSpec {
     };
     /// More leaves nothing of the y loss but rounding.
     const MOST_DIFFUSED: f64 = 8.0;
-    let HeatEquation { nx, ny, amount } = spec.heat;
+    let [nx, ny] = [spec.heat.nx, spec.heat.ny].map(shorter);
+    let operator = match (spec.heat.amount(), spec.heat.phase()) {
+        (Some(amount), _) => Operator::heat(nx, ny, amount.min(MOST_DIFFUSED)),
+        (None, None) => Operator::heat(nx, ny, 1.0),
+        (None, Some(_)) => Ok(physics::with_phase(nx, ny)),
+    };
     StepSpec {
         net: UNet::new(&UNetConfig { filters, ..config.clone() }),
-        heat: HeatEquation { nx: shorter(nx), ny: shorter(ny), amount: amount.min(MOST_DIFFUSED) },
+        heat: operator.expect("a grid of the right size"),
         samples_at_once: SAMPLES,
         micro_batches: spec.micro_batches.min(2),
         adam: Adam::default(), // tolerances are for its rate
@@ -82,15 +87,16 @@ fn representative(spec: &StepSpec) -> StepSpec {
 }
 
 fn physics_cases(spec: &StepSpec) -> Vec<Case> {
-    let (HeatEquation { nx, ny, amount }, precision) = (spec.heat, spec.physics);
+    let (operator, precision) = (&spec.heat, spec.physics);
+    let Operator { nx, ny, .. } = *operator;
     let samples = SAMPLES.min(spec.samples_at_once); // the grid may be as large as memory allows
     // Observations are made in 64 bits where the device has them, whatever the training signal is made in.
     let mut cases = vec![
         physics::rasterise_case(samples, nx, ny, DType::F32),
         physics::rasterise_case(samples, nx, ny, DType::F64),
-        physics::diffuse_case(samples, nx, ny, amount, DType::F32, DType::F32),
-        physics::diffuse_case(samples, nx, ny, amount, DType::F64, DType::F32),
-        physics::signal_case(samples, nx, ny, amount, spec.objective, precision),
+        physics::diffuse_case(samples, operator, DType::F32, DType::F32),
+        physics::diffuse_case(samples, operator, DType::F64, DType::F32),
+        physics::signal_case(samples, operator, spec.objective, precision),
         physics::mean_shift_case(samples, nx, ny),
         physics::mean_shift_backward_case(samples, nx, ny, spec.objective.method),
         physics::narrow_case(samples * nx * ny),
@@ -209,7 +215,7 @@ mod tests {
 
     fn trainings() -> Vec<StepSpec> {
         let spec = |config: UNetConfig, objective: Objective, nx, ny| {
-            StepSpec::new(&UNet::new(&config), &HeatEquation { nx, ny, amount: 8.0 }, objective, 3)
+            StepSpec::new(&UNet::new(&config), &Operator::heat(nx, ny, 8.0).unwrap(), objective, 3)
         };
         let usual = UNetConfig::default();
         let narrow = UNetConfig { filters: vec![8, 16, 24], ..usual.clone() };
@@ -299,7 +305,7 @@ mod tests {
             (1e6, noisy(Method::Sip, 10.0)),
         ] {
             let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
-            let heat = HeatEquation { nx: 64, ny: 32, amount };
+            let heat = Operator::heat(64, 32, amount).unwrap();
             let spec = StepSpec::new(&net, &heat, objective, 1);
             for case in physics_cases(&spec).into_iter().chain(step::lockstep(&representative(&spec))) {
                 let error = case.error(&gpu, false).unwrap();

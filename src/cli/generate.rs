@@ -10,7 +10,7 @@ use crate::io::arrays::rectangles::{self, Rectangles};
 use crate::io::plots::field_panels;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{DType, HeatEquation};
+use crate::model::{DType, Operator};
 use crate::train::Size;
 use crate::{Error, Result};
 use clap::Args;
@@ -52,7 +52,7 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Size { nx, ny } = arguments.size;
-    HeatEquation::new(nx, ny, 0.0)?;
+    Operator::heat(nx, ny, 0.0)?;
     output::check(&arguments.output, "npy")?;
     arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {

@@ -9,8 +9,8 @@ use crate::cpu::heat::inverse::Inverted;
 use crate::engine::operators;
 use crate::io::arrays::npy::Fields;
 use crate::io::arrays::tensors::{self, Data, Tensor};
-use crate::model::heat::raw_kernel;
-use crate::model::{DType, HeatEquation};
+use crate::model::inverse::raw_kernel;
+use crate::model::{DType, Operator};
 use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
@@ -54,7 +54,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
 }
 
-fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &HeatEquation) -> Outcome {
+fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Operator) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F32);
     let (truth_fields, _) = arrays::read_on_grid(&Input::open_array(truth)?, arguments.amount)?;
     if truth_fields.shape != input.shape {
@@ -73,7 +73,7 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Hea
     done(arguments, input)
 }
 
-fn literal(arguments: &Arguments, input: &Fields, heat: &HeatEquation) -> Outcome {
+fn literal(arguments: &Arguments, input: &Fields, heat: &Operator) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F64);
     // The reference makes a float32 of this number before it widens it (method §3).
     let uncertainty = f64::from(arguments.uncertainty as f32);
@@ -105,7 +105,7 @@ fn done(arguments: &Arguments, input: &Fields) -> Outcome {
 }
 
 /// The reference system's names and shapes, in 64 bits whatever the physics.
-fn diagnostics(path: &Path, found: &Inverted<f64>, heat: &HeatEquation, shape: [usize; 3]) -> Result<()> {
+fn diagnostics(path: &Path, found: &Inverted<f64>, heat: &Operator, shape: [usize; 3]) -> Result<()> {
     let tensor = |name: &str, shape: &[usize], values: &[f64]| Tensor {
         name: name.to_owned(),
         shape: shape.to_vec(),

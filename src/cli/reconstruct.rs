@@ -17,8 +17,9 @@ use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
 use crate::io::images::photo::Photo;
 use crate::io::plots::restoration::Palette;
+use crate::model::operator::factor::check_amount;
 use crate::model::unet::init::State;
-use crate::model::{DType, HeatEquation, TrainedFor, UNet};
+use crate::model::{DType, TrainedFor, UNet};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::refine::refine;
@@ -135,7 +136,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         output::check(path, "npy")?;
     }
     if let Some(amount) = arguments.amount {
-        HeatEquation::check_amount(amount)?;
+        check_amount(amount)?;
     }
     let read = |path: &PathBuf| {
         weights::read_all(path).map(|(net, state, trained_for)| Network { net, state, trained_for })
@@ -337,8 +338,10 @@ impl Session {
         let refined = refine(diffusion, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(diffusion, spectrum);
-            let why =
-                self.trained_for().and_then(|scale| scale::misfit(&scale, spectrum, diffusion.amount()));
+            let why = self
+                .trained_for()
+                .zip(diffusion.amount())
+                .and_then(|(scale, amount)| scale::misfit(&scale, spectrum, amount));
             findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, diffusion.cells())));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };

@@ -12,7 +12,7 @@ use crate::gpu::heat::inverse::Inverse;
 use crate::gpu::heat::physics::Physics;
 use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise as record_rasterise};
 use crate::gpu::{Gpu, Recorder, Tensor};
-use crate::model::{DType, HeatEquation, Method, Rectangle};
+use crate::model::{DType, Method, Operator, Rectangle};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
@@ -33,7 +33,7 @@ pub fn device_for(device: Device, precision: DType) -> (Device, Option<String>) 
 }
 
 /// y = P(x) for fields `[batch, nx, ny]`.
-pub fn diffuse(device: &Device, precision: DType, heat: &HeatEquation, x: &[f64]) -> Result<Vec<f64>> {
+pub fn diffuse(device: &Device, precision: DType, heat: &Operator, x: &[f64]) -> Result<Vec<f64>> {
     filter(device, precision, heat, &heat.kernel(), x)
 }
 
@@ -42,7 +42,7 @@ pub fn diffuse(device: &Device, precision: DType, heat: &HeatEquation, x: &[f64]
 pub fn filter(
     device: &Device,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     kernel: &[f64],
     x: &[f64],
 ) -> Result<Vec<f64>> {
@@ -65,7 +65,7 @@ pub fn filter(
 pub fn sip_update(
     device: &Device,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     truth: &[f64],
     prediction: &[f64],
 ) -> Result<Vec<f64>> {
@@ -102,7 +102,7 @@ pub fn sip_update(
 pub fn invert(
     device: &Device,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     uncertainty: f64,
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
@@ -115,7 +115,7 @@ pub fn invert(
 pub fn invert_with_noise(
     device: &Device,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
@@ -236,7 +236,7 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
 
 /// Sample by sample: the CPU twins pack what they get together in pairs, which is for training.
 fn on_cpu<T: Real>(
-    heat: &HeatEquation,
+    heat: &Operator,
     kernel: &[f64],
     input: &[f64],
     f: impl Fn(&cpu::heat::physics::Physics<T>, &[T], &mut [T]) + Sync,
@@ -255,7 +255,7 @@ fn on_cpu<T: Real>(
 fn on_gpu(
     gpu: &Gpu,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     kernel: &[f64],
     input: &[f64],
     record: impl Fn(&Physics, &mut Recorder, &Tensor, &Tensor, &Tensor) -> Result<()>,
@@ -290,7 +290,7 @@ fn on_gpu(
 fn invert_on_gpu(
     gpu: &Gpu,
     precision: DType,
-    heat: &HeatEquation,
+    heat: &Operator,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {

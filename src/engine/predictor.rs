@@ -199,7 +199,7 @@ pub fn predict(
 
 /// Refuses sides that are not powers of two or too short for the network's levels.
 pub fn check_size(net: &UNet, nx: usize, ny: usize) -> Result<()> {
-    crate::model::HeatEquation::new(nx, ny, 0.0)?;
+    crate::model::Operator::heat(nx, ny, 0.0)?;
     let least = 1 << (net.config.levels() - 1);
     if nx < least || ny < least {
         return Err(Error::usage(format!(

@@ -1,6 +1,6 @@
 //! What training minimises, and how far it trusts the observations.
 
-use crate::model::heat::UNCERTAINTY;
+use crate::model::inverse::UNCERTAINTY;
 use crate::model::settings::choice::choice;
 
 choice! {

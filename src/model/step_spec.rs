@@ -1,7 +1,7 @@
 //! What fixes a training step, on either engine.
 
 use crate::Result;
-use crate::model::{Adam, DType, HeatEquation, Objective, UNet};
+use crate::model::{Adam, DType, Objective, Operator, UNet};
 use std::time::Duration;
 
 /// A training step: everything that an engine has to know before the first batch, but the weights.
@@ -10,7 +10,7 @@ pub struct StepSpec {
     /// The network.
     pub net: UNet,
     /// What observes the fields, and their grid.
-    pub heat: HeatEquation,
+    pub heat: Operator,
     /// What is minimised.
     pub objective: Objective,
     /// In how many bits the physics is computed; the network always takes 32.
@@ -35,15 +35,10 @@ pub struct StepSpec {
 
 impl StepSpec {
     /// Steps of one micro-batch in 32 bits with the reference system's Adam; the first bad step is the last.
-    pub fn new(
-        net: &UNet,
-        heat: &HeatEquation,
-        objective: impl Into<Objective>,
-        samples_at_once: usize,
-    ) -> Self {
+    pub fn new(net: &UNet, heat: &Operator, objective: impl Into<Objective>, samples_at_once: usize) -> Self {
         Self {
             net: net.clone(),
-            heat: *heat,
+            heat: heat.clone(),
             objective: objective.into(),
             physics: DType::F32,
             activations: DType::F32,

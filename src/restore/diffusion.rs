@@ -1,10 +1,12 @@
-//! Diffusion of fields and pictures of any size, and filters of the same kind.
+//! Diffusion of fields and pictures of any size, other operators that are the same in every direction, and filters
+//! of the same kind.
 
-use crate::Result;
 use crate::engine::Device;
-use crate::model::{DType, HeatEquation};
+use crate::model::operator::factor::{Factor, Wave};
+use crate::model::{DType, Operator};
 use crate::restore::spectral::gpu_filter::GpuFilter;
 use crate::restore::spectral::grid::{Edges, Grid, Mode};
+use crate::{Error, Result};
 use rayon::prelude::*;
 
 /// Samples of more cells than this are worked on one after the other, each by all threads, since memory would
@@ -19,12 +21,13 @@ const LARGE: usize = 1 << 20;
 #[derive(Clone)]
 pub struct Diffusion {
     grid: Grid,
-    amount: f64,
+    /// All of them the same in every direction.
+    factors: Vec<Factor>,
     gpu: Option<GpuFilter>,
 }
 
 /// A number for every wave, to scale it with.
-pub struct Factor {
+pub struct Filter {
     table: Vec<f64>,
     /// What the mean of a field is scaled with.
     of_mean: f64,
@@ -42,16 +45,39 @@ impl Diffusion {
         amount: f64,
         edges: Edges,
     ) -> Result<Self> {
-        HeatEquation::check_amount(amount)?;
+        Self::by(device, precision, [nx, ny], &[Factor::heat([amount; 2])?], edges)
+    }
+
+    /// Another operator than diffusion, of these factors.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, and for a factor that is not the same in
+    /// every direction: edges that act as mirrors would change it.
+    pub fn by(
+        device: &Device,
+        precision: DType,
+        [nx, ny]: [usize; 2],
+        factors: &[Factor],
+        edges: Edges,
+    ) -> Result<Self> {
+        if let Some(factor) = factors.iter().find(|factor| factor.radial(1.0).is_none()) {
+            let name = factor.name();
+            let what =
+                "is not the same in every direction, which is not restored yet; train a network for it";
+            return Err(Error::usage(format!("operator {name}: {what}")));
+        }
         let grid = Grid::new(nx, ny, edges)?;
-        let gpu = GpuFilter::new(device, precision, &grid, amount);
-        Ok(Self { grid, amount, gpu })
+        let gpu = GpuFilter::new(device, precision, &grid, factors);
+        Ok(Self { grid, factors: factors.to_vec(), gpu })
     }
 
     /// On the periodic grid of training.
-    pub fn periodic(device: &Device, precision: DType, heat: &HeatEquation) -> Self {
-        Self::new(device, precision, [heat.nx, heat.ny], heat.amount, Edges::Periodic)
-            .expect("a heat equation has cells and an amount in range")
+    ///
+    /// # Errors
+    /// Those of [`Diffusion::by`].
+    pub fn periodic(device: &Device, precision: DType, operator: &Operator) -> Result<Self> {
+        let size = [operator.nx, operator.ny];
+        Self::by(device, precision, size, operator.factors(), Edges::Periodic)
     }
 
     /// The field's transforms.
@@ -59,9 +85,12 @@ impl Diffusion {
         &self.grid
     }
 
-    /// Diffusivity × time, in cells².
-    pub fn amount(&self) -> f64 {
-        self.amount
+    /// Diffusivity × time, in cells², where it is diffusion and nothing else.
+    pub fn amount(&self) -> Option<f64> {
+        match self.factors[..] {
+            [Factor::Heat([amount, _])] => Some(amount),
+            _ => None,
+        }
     }
 
     /// Cells of a field.
@@ -69,9 +98,16 @@ impl Diffusion {
         self.grid.cells()
     }
 
-    /// K = exp(−Λ), the factor by which diffusion shrinks a wave.
+    /// H, the factor of a wave: exp(−Λ) for diffusion; others may turn its sign or amplify it.
     pub fn kernel(&self, mode: Mode) -> f64 {
-        (-self.amount * mode.squared).exp()
+        let wave = self.wave(mode);
+        (-wave.log_kernel).exp() * wave.phase.re
+    }
+
+    /// Λ = −ln|H|, and the sign of H.
+    pub fn wave(&self, mode: Mode) -> Wave {
+        let waves = self.factors.iter().filter_map(|factor| factor.radial(mode.squared));
+        waves.fold(Wave::WHOLE, Wave::times)
     }
 
     /// The part of a field's standard deviation that the arithmetic leaves uncertain in every wave: the
@@ -84,18 +120,18 @@ impl Diffusion {
     }
 
     /// f of every wave.
-    pub fn factor(&self, f: impl Fn(Mode) -> f64 + Sync) -> Factor {
+    pub fn factor(&self, f: impl Fn(Mode) -> f64 + Sync) -> Filter {
         let of_mean = f(Mode::new(0.0, 0.0));
         let table = match &self.gpu {
             Some(gpu) => gpu.table(f),
             None => self.grid.table(f),
         };
-        Factor { table, of_mean }
+        Filter { table, of_mean }
     }
 
     /// Scales every wave of the fields `[batch, nx, ny]`. The mean of a field is taken out before and put
     /// back after, so that a large one costs the rest no digits.
-    pub fn filter(&self, fields: &[f64], factor: &Factor) -> Result<Vec<f64>> {
+    pub fn filter(&self, fields: &[f64], factor: &Filter) -> Result<Vec<f64>> {
         let means: Vec<f64> = fields.chunks_exact(self.cells()).map(mean).collect();
         let mut filtered = fields.to_vec();
         each(&mut filtered, self.cells(), |sample, field| field.iter_mut().for_each(|v| *v -= means[sample]));

@@ -5,7 +5,7 @@ use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
-use crate::model::{Batch, DType, HeatEquation, Truth, noise};
+use crate::model::{Batch, DType, Operator, Truth, noise};
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Result, cpu};
 use rayon::prelude::*;
@@ -108,7 +108,7 @@ impl Data {
 impl Noise {
     /// Observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
     /// P(x* - x) + n for n = y - P(y), whatever the truth is.
-    pub fn of_observations(heat: &HeatEquation, observations: &Fields) -> Self {
+    pub fn of_observations(heat: &Operator, observations: &Fields) -> Self {
         let observations = observations.data.clone().into_f64();
         let mut noise = vec![0.0; observations.len()];
         cpu::heat::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
@@ -191,7 +191,7 @@ impl HeldOut {
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
-    pub fn observation(&self, heat: &HeatEquation) -> Result<Vec<f32>> {
+    pub fn observation(&self, heat: &Operator) -> Result<Vec<f32>> {
         let mut observation = diffuse(&Device::Cpu, DType::F64, heat, &self.truth)?;
         if let Some(noise) = &self.noise {
             observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
@@ -271,7 +271,7 @@ mod tests {
 
     #[test]
     fn noise_of_observations_completes_their_diffusion_and_follows_their_order() {
-        let heat = HeatEquation::new(8, 8, 0.3).unwrap();
+        let heat = Operator::heat(8, 8, 0.3).unwrap();
         let mut random = Random::new(Purpose::Cases, 8, 0, 0);
         let values: Vec<f64> = (0..4 * 64).map(|_| random.uniform()).collect();
         let fields = Fields { shape: [4, 8, 8], data: FieldData::F64(values), rank2: false };

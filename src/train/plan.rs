@@ -4,7 +4,8 @@ use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::unet::init::State;
-use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, TrainedFor, UNet};
+use crate::model::operator::factor::factors;
+use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, TrainedFor, UNet};
 use crate::restore::measurement::noise::{check_noise, relative_rounding};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
@@ -42,9 +43,14 @@ impl Plan {
     /// # Errors
     /// [`Error::Usage`] where the examples do not fit into memory.
     pub fn trained_for(&mut self) -> Result<TrainedFor> {
-        let heat = self.step.heat;
-        let observations = HeldOut::of(self.data.examples(), heat.nx, heat.ny)?.observation(&heat)?;
-        Ok(TrainedFor::of(&observations, heat.cells(), heat.amount, self.step.objective.noise))
+        let heat = &self.step.heat;
+        let observations = HeldOut::of(self.data.examples(), heat.nx, heat.ny)?.observation(heat)?;
+        Ok(TrainedFor::of(
+            &observations,
+            heat.cells(),
+            heat.amount().unwrap_or(0.0),
+            self.step.objective.noise,
+        ))
     }
 
     /// Refuses what [`Plan::trainer`] would refuse before it builds anything.
@@ -108,7 +114,7 @@ impl TrainConfig {
         Ok(Plan { step, start, data, held_out })
     }
 
-    fn model(&self) -> Result<(HeatEquation, UNet, State)> {
+    fn model(&self) -> Result<(Operator, UNet, State)> {
         self.physics.check_physics()?;
         self.activations.check_activations()?;
         let heat = self.heat()?;
@@ -165,13 +171,16 @@ impl TrainConfig {
         Ok(())
     }
 
-    fn heat(&self) -> Result<HeatEquation> {
+    fn heat(&self) -> Result<Operator> {
         let Size { nx, ny } = self.size;
         if let Some(path) = self.file_of_fields() {
             self.check_size(path)?;
-            HeatEquation::new(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
+            Operator::heat(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
         }
-        HeatEquation::new(nx, ny, self.amount)
+        match &self.operator {
+            None => Operator::heat(nx, ny, self.amount),
+            Some(names) => Operator::of(nx, ny, &factors(names, self.amount)?),
+        }
     }
 
     /// The fields to train on, if they come from a file.

@@ -4,7 +4,7 @@ use crate::Result;
 use crate::engine::device::Device;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::model::unet::init::State;
-use crate::model::{HeatEquation, UNet};
+use crate::model::{Operator, UNet};
 use crate::train::config::TrainConfig;
 use crate::train::data::HeldOut;
 use crate::train::plan::Plan;
@@ -27,14 +27,14 @@ pub struct Preview<'a> {
 pub(crate) struct Previewer {
     device: Device,
     net: UNet,
-    heat: HeatEquation,
+    heat: Operator,
     truth: Option<Vec<f32>>,
     observation: Vec<f32>,
 }
 
 impl Previewer {
     pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.step.heat;
+        let Operator { nx, ny, .. } = plan.step.heat;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
         let mut observation = examples.observation(&plan.step.heat)?;
         observation.truncate(nx * ny);
@@ -46,7 +46,7 @@ impl Previewer {
         Ok(Self {
             device: device.clone(),
             net: plan.step.net.clone(),
-            heat: plan.step.heat,
+            heat: plan.step.heat.clone(),
             truth,
             observation,
         })
@@ -54,7 +54,7 @@ impl Previewer {
 
     /// The example as the network in this state sees it.
     pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         let observation = &self.observation;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, 1, observation, nx, ny)?;

@@ -7,7 +7,7 @@ use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
 use crate::io::tables::validation::{ValidationFile, ValidationRow};
 use crate::model::unet::init::State;
-use crate::model::{DType, HeatEquation, TrainedFor, UNet};
+use crate::model::{DType, Operator, TrainedFor, UNet};
 use crate::train::config::TrainConfig;
 use crate::train::plan::Plan;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) struct Validation {
     device: Device,
     net: UNet,
     trained_for: TrainedFor,
-    heat: HeatEquation,
+    heat: Operator,
     batch: usize,
     every: u64,
     /// x*, `[count, nx, ny]`.
@@ -48,7 +48,7 @@ impl Validation {
             device: device.clone(),
             net: plan.step.net.clone(),
             trained_for,
-            heat: plan.step.heat,
+            heat: plan.step.heat.clone(),
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
@@ -73,7 +73,7 @@ impl Validation {
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are
     /// the best.
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();

@@ -137,7 +137,7 @@ mod tests {
     use crate::engine::device::NO_ADAPTER;
     use crate::gpu::Checks;
     use crate::gpu::runtime::variants::{Key, Variant};
-    use crate::model::{HeatEquation, Method, StepSpec, UNet, UNetConfig};
+    use crate::model::{Method, Operator, StepSpec, UNet, UNetConfig};
 
     const KERNEL: &str = "conv3x3/activation/moments";
 
@@ -148,7 +148,7 @@ mod tests {
 
     fn small() -> StepSpec {
         let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
-        StepSpec::new(&net, &HeatEquation { nx: 8, ny: 8, amount: 8.0 }, Method::Sip, 2)
+        StepSpec::new(&net, &Operator::heat(8, 8, 8.0).unwrap(), Method::Sip, 2)
     }
 
     /// A batch of 128 has the variant for many tiles, a case that for few.

@@ -5,7 +5,7 @@ use crate::engine::tuning;
 use crate::gpu::Gpu;
 use crate::gpu::runtime::shader_files;
 use crate::gpu::tune::Workload;
-use crate::model::{HeatEquation, Padding, StepSpec};
+use crate::model::{Padding, StepSpec};
 
 /// Work of one kind; all work of a kind has the same kernels.
 #[derive(Clone, Copy, Debug)]
@@ -28,15 +28,22 @@ impl Work<'_> {
     /// Everything that decides which kernels are built for it on this device, in words.
     pub(super) fn describe(&self, gpu: &Gpu) -> String {
         let (Self::Training(spec) | Self::Inference(spec)) = self;
-        let StepSpec { net, heat: HeatEquation { nx, ny, .. }, objective, physics, activations, .. } = spec;
-        let work = Workload { net, storage: *activations, batch: spec.samples_at_once, nx: *nx, ny: *ny };
+        let StepSpec { net, heat: operator, objective, physics, activations, .. } = spec;
+        let work = Workload {
+            net,
+            storage: *activations,
+            batch: spec.samples_at_once,
+            nx: operator.nx,
+            ny: operator.ny,
+        };
         let padding = if net.config.padding == Padding::Zero { ", zero padding" } else { "" };
+        let phase = if operator.phase().is_some() { ", phase" } else { "" };
         let noise = if objective.noise > 0.0 { ", noise" } else { "" };
         let parts = if spec.micro_batches > 1 { ", micro-batches" } else { "" };
         let skip = if spec.skip_bad_steps { ", skips bad steps" } else { "" };
         let purpose = match self {
             Self::Training(_) => {
-                format!("{}{noise}, physics {physics}{parts}{skip}", objective.method.name())
+                format!("{}{phase}{noise}, physics {physics}{parts}{skip}", objective.method.name())
             }
             Self::Inference(_) => "inference".to_owned(),
         };

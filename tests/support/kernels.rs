@@ -11,16 +11,14 @@ use unheat::gpu::probes::multiply_add::multiply_add;
 use unheat::gpu::runtime::variants::{Key, Variant};
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
 use unheat::model::unet::init::State;
-use unheat::model::{
-    Activation, DType, HeatEquation, Method, Objective, Padding, StepSpec, UNet, UNetConfig,
-};
+use unheat::model::{Activation, DType, Method, Objective, Operator, Padding, StepSpec, UNet, UNetConfig};
 use wgpu::DeviceType;
 
 /// Those of the default training step and of inference, stored in 32 and in 16 bits, with the variants that
 /// are usual on a GPU and with the direct ones, for devices with 64-bit floats and without.
 pub fn default_step() -> Vec<KernelSpec> {
     let net = UNet::new(&UNetConfig::default());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let start = State::new(&net, 0);
     let mut specs = Vec::new();
     for (device_type, with_f64) in [
@@ -64,7 +62,7 @@ pub fn every_variant_with_fxc() -> Vec<KernelSpec> {
 
 fn every_variant_on(gpu: Gpu) -> Vec<KernelSpec> {
     let net = UNet::new(&UNetConfig::default());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let start = State::new(&net, 0);
     let sides = [1, 2, 4, 8];
     let tiled = sides.into_iter().flat_map(|patch| sides.map(|channels| Variant::Tiled { patch, channels }));
@@ -134,7 +132,7 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
                 batch_norm,
                 res_blocks,
             });
-            let heat = HeatEquation::new(nx, ny, 8.0).unwrap();
+            let heat = Operator::heat(nx, ny, 8.0).unwrap();
             let start = State::new(&net, 0);
             let spec = StepSpec::new(&net, &heat, objective, batch);
             let halves = StepSpec { activations: DType::F16, ..spec.clone() };

@@ -5,7 +5,7 @@
 //! overflows, not even in 32 bits.
 
 use crate::cpu::Real;
-use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
+use crate::model::inverse::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
 use crate::model::{Method, Objective};
 use num_complex::Complex;
 

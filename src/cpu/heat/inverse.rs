@@ -5,16 +5,17 @@
 
 use crate::cpu::Real;
 use crate::cpu::heat::fft::{Fft, pack};
+use crate::cpu::heat::physics::{phase_in, unwind};
 use crate::cpu::reduce::sum;
-use crate::model::HeatEquation;
-use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
+use crate::model::Operator;
+use crate::model::inverse::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
 use num_complex::Complex;
 use rayon::prelude::*;
 
 /// The inverse of a batch of residuals, with its diagnostics.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Inverted<T> {
-    /// The update dx = Re F⁻¹(κ·Â), `[batch, nx, ny]`.
+    /// The update dx = Re F⁻¹(κ·exp(-iφ)·Â), `[batch, nx, ny]`.
     pub dx: Vec<T>,
     /// |Â|, `[batch, nx, ny]`.
     pub amp: Vec<T>,
@@ -79,28 +80,30 @@ pub fn sigma<T: Real>(residual: &[T], uncertainty: f64) -> f64 {
 }
 
 /// The inverse of residuals `[batch, nx, ny]` with the relative `uncertainty` ε.
-pub fn invert<T: Real>(heat: &HeatEquation, uncertainty: f64, residual: &[T]) -> Inverted<T> {
+pub fn invert<T: Real>(heat: &Operator, uncertainty: f64, residual: &[T]) -> Inverted<T> {
     let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
     invert_above(heat, &sigmas, residual)
 }
 
 /// The inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode, `sigmas`
 /// `[batch]`. σ is the standard deviation of the noise in a cell times √N.
-pub fn invert_above<T: Real>(heat: &HeatEquation, sigmas: &[f64], residual: &[T]) -> Inverted<T> {
+pub fn invert_above<T: Real>(heat: &Operator, sigmas: &[f64], residual: &[T]) -> Inverted<T> {
     let (nx, ny) = (heat.nx, heat.ny);
     let fft = Fft::<T>::new(nx, ny);
     let tables: Vec<(T, T)> = heat
         .log_kernel()
-        .into_iter()
+        .iter()
         .zip(expected_amplitude(heat))
-        .map(|(log_kernel, expected)| (T::of(log_kernel), T::of(expected)))
+        .map(|(&log_kernel, expected)| (T::of(log_kernel), T::of(expected)))
         .collect();
+    let phase = phase_in::<T>(heat);
     let samples: Vec<Inverted<T>> = residual
         .par_chunks(nx * ny)
         .zip(sigmas)
         .map(|(residual, &sigma)| {
             let mut spectrum: Vec<Complex<T>> = pack(residual, None);
             fft.forward(&mut spectrum);
+            unwind(&mut spectrum, phase.as_deref());
             let mut sample = Inverted::default();
             for (value, &(log_kernel, expected)) in spectrum.iter_mut().zip(&tables) {
                 let amplitude = value.norm();
@@ -191,7 +194,7 @@ mod tests {
 
     #[test]
     fn zero_stays_zero_and_a_constant_passes_beside_anything() {
-        let heat = HeatEquation::new(16, 32, 8.0).unwrap();
+        let heat = Operator::heat(16, 32, 8.0).unwrap();
         let mut random = Random::new(Purpose::Cases, 8, 0, 0);
         let noise: Vec<f64> = (0..512).map(|_| 1e6 * random.between(-1.0, 1.0)).collect();
         let residual = [vec![0.0; 512], noise, vec![0.3; 512]].concat();
@@ -204,7 +207,7 @@ mod tests {
 
     #[test]
     fn a_diffused_smooth_field_comes_back() {
-        let heat = HeatEquation::new(32, 32, 2.0).unwrap();
+        let heat = Operator::heat(32, 32, 2.0).unwrap();
         let wave =
             |i: usize| (std::f64::consts::TAU * (2.0 * (i / 32) as f64 + (i % 32) as f64) / 32.0).sin();
         let field: Vec<f64> = (0..1024).map(wave).collect();

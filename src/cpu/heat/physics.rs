@@ -3,40 +3,46 @@
 use crate::cpu::Real;
 use crate::cpu::heat::damp::{Mode, Spectra, Weighing};
 use crate::cpu::heat::fft::{Fft, pack};
-use crate::model::{HeatEquation, Objective};
+use crate::model::{Objective, Operator};
 use num_complex::Complex;
 use rayon::prelude::*;
 
-/// The tables of one heat equation in the number type T.
+/// The tables of one operator in the number type T.
 pub struct Physics<T> {
     nx: usize,
     ny: usize,
     modes: Vec<Mode<T>>,
+    /// exp(iφ) of every mode, where there is any.
+    phase: Option<Vec<Complex<T>>>,
     fft: Fft<T>,
 }
 
 impl<T: Real> Physics<T> {
-    /// Computes the tables of diffusion in f64 and rounds them.
-    pub fn new(heat: &HeatEquation) -> Self {
-        Self::with_kernel(heat, &heat.kernel())
+    /// Rounds the operator's tables.
+    pub fn new(operator: &Operator) -> Self {
+        Self { phase: phase_in(operator), ..Self::with_kernel(operator, operator.kernel()) }
     }
 
-    /// As [`Physics::new`], with another filter `kernel` `[nx, ny]` in place of K. It must be real and even.
-    pub fn with_kernel(heat: &HeatEquation, kernel: &[f64]) -> Self {
-        let tables = heat.log_kernel().into_iter().zip(kernel.iter().copied());
+    /// A filter by `kernel` `[nx, ny]` on the operator's grid. It must be real and even.
+    pub fn with_kernel(operator: &Operator, kernel: &[f64]) -> Self {
+        let tables = operator.log_kernel().iter().zip(kernel);
         Self {
-            nx: heat.nx,
-            ny: heat.ny,
-            modes: tables.map(|(l, k)| Mode { log_kernel: T::of(l), kernel: T::of(k) }).collect(),
-            fft: Fft::new(heat.nx, heat.ny),
+            nx: operator.nx,
+            ny: operator.ny,
+            modes: tables.map(|(&l, &k)| Mode { log_kernel: T::of(l), kernel: T::of(k) }).collect(),
+            phase: None,
+            fft: Fft::new(operator.nx, operator.ny),
         }
     }
 
-    /// y = P(x) = F⁻¹(K·F(x)) for `[batch, nx, ny]` fields.
+    /// y = P(x) = F⁻¹(H·F(x)) for `[batch, nx, ny]` fields.
     pub fn diffuse(&self, x: &[T], y: &mut [T]) {
         self.filter(x, y, |_, spectrum| {
             for (value, mode) in spectrum.iter_mut().zip(&self.modes) {
                 *value = value.scale(mode.kernel);
+            }
+            if let Some(phase) = &self.phase {
+                spectrum.iter_mut().zip(phase).for_each(|(value, phase)| *value = *value * *phase);
             }
             [T::zero(); 2]
         });
@@ -56,6 +62,7 @@ impl<T: Real> Physics<T> {
             let noise = noise.map(|noise| {
                 let mut noise = pack_pair(&noise[2 * pair * cells..], cells);
                 self.fft.forward(&mut noise);
+                unwind(&mut noise, self.phase.as_deref());
                 noise
             });
             let spectra = Spectra { error: spectrum, noise: noise.as_deref(), nx, ny };
@@ -98,6 +105,20 @@ impl<T: Real> Physics<T> {
     }
 }
 
+/// exp(iφ) in the number type T.
+pub(super) fn phase_in<T: Real>(operator: &Operator) -> Option<Vec<Complex<T>>> {
+    let narrow = |phase: &Complex<f64>| Complex::new(T::of(phase.re), T::of(phase.im));
+    operator.phase().map(|phase| phase.iter().map(narrow).collect())
+}
+
+/// Times exp(-iφ). What is left of an observation's spectrum is that of an operator without a phase, since the
+/// training signal of the error needs none (method §3c).
+pub(super) fn unwind<T: Real>(spectrum: &mut [Complex<T>], phase: Option<&[Complex<T>]>) {
+    for (value, phase) in spectrum.iter_mut().zip(phase.unwrap_or_default()) {
+        *value = *value * phase.conj();
+    }
+}
+
 /// u + i·v of the first two fields of `cells` cells; v is zero where there is only one.
 fn pack_pair<T: Real>(fields: &[T], cells: usize) -> Vec<Complex<T>> {
     pack(&fields[..cells], fields.get(cells..2 * cells))
@@ -120,7 +141,7 @@ mod tests {
 
     #[test]
     fn a_plane_wave_decays_by_its_kernel_and_the_mean_stays() {
-        let heat = HeatEquation::new(16, 32, 3.0).unwrap();
+        let heat = Operator::heat(16, 32, 3.0).unwrap();
         let physics = Physics::<f64>::new(&heat);
         let wave = |x: usize, y: usize| {
             (std::f64::consts::TAU * (2.0 * x as f64 / 16.0 - 3.0 * y as f64 / 32.0)).cos()
@@ -136,7 +157,7 @@ mod tests {
 
     #[test]
     fn diffusion_is_self_adjoint_and_gd_is_its_square() {
-        let heat = HeatEquation::new(8, 16, 0.7).unwrap();
+        let heat = Operator::heat(8, 16, 0.7).unwrap();
         let physics = Physics::<f64>::new(&heat);
         let (a, b) = (noise(3 * 128, 0), noise(3 * 128, 1));
         let apply = |x: &[f64]| {
@@ -160,7 +181,7 @@ mod tests {
 
     #[test]
     fn samples_of_a_pair_do_not_mix() {
-        let heat = HeatEquation::new(16, 16, 8.0).unwrap();
+        let heat = Operator::heat(16, 16, 8.0).unwrap();
         let physics = Physics::<f64>::new(&heat);
         let (a, b) = (noise(256, 3), noise(256, 4));
         let scaled: Vec<f64> = b.iter().map(|b| 1e3 * b).collect();
@@ -176,7 +197,7 @@ mod tests {
 
     #[test]
     fn noise_joins_the_residual_and_its_inverse() {
-        let heat = HeatEquation::new(16, 8, 0.05).unwrap();
+        let heat = Operator::heat(16, 8, 0.05).unwrap();
         let physics = Physics::<f64>::new(&heat);
         let (error, noise) = (noise(3 * 128, 5), noise(3 * 128, 6));
         let mut residual = vec![0.0; error.len()];

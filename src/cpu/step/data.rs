@@ -8,12 +8,12 @@ use crate::cpu::heat::physics::Physics;
 use crate::cpu::heat::rasterise::rasterise;
 use crate::cpu::real::convert;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, HeatEquation, Truth};
+use crate::model::{Batch, Operator, Truth};
 use rayon::prelude::*;
 
 /// Arrays of the data, `[batch, nx, ny]`.
 pub(super) struct Data<N, P> {
-    heat: HeatEquation,
+    heat: Operator,
     diffusion: Physics<f64>,
     /// x*.
     drawn: Vec<f64>,
@@ -30,10 +30,10 @@ pub(super) struct Data<N, P> {
 }
 
 impl<N: Real, P: Real> Data<N, P> {
-    pub(super) fn new(heat: &HeatEquation, batch: usize) -> Self {
+    pub(super) fn new(heat: &Operator, batch: usize) -> Self {
         let len = batch * heat.cells();
         Self {
-            heat: *heat,
+            heat: heat.clone(),
             diffusion: Physics::new(heat),
             drawn: vec![0.0; len],
             diffused: vec![0.0; len],
@@ -46,7 +46,7 @@ impl<N: Real, P: Real> Data<N, P> {
 
     /// Makes x* and takes over the noise.
     pub(super) fn set(&mut self, batch: &Batch) {
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         match &batch.truth {
             Truth::Rectangles(rectangles) => self
                 .drawn

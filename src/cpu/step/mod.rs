@@ -19,14 +19,14 @@ use crate::cpu::step::mean_shift::{mean_shift, mean_shift_backward};
 use crate::cpu::unet::network::Network;
 use crate::error::Feature;
 use crate::model::unet::init::State;
-use crate::model::{Adam, Batch, DType, HeatEquation, Losses, Objective, StepSpec};
+use crate::model::{Adam, Batch, DType, Losses, Objective, Operator, StepSpec};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
 /// The network, the optimiser's state and every array of a step for one micro-batch.
 pub struct Step<N, P> {
     objective: Objective,
-    heat: HeatEquation,
+    heat: Operator,
     adam: Adam,
     micro_batches: usize,
     guard: Guard<N>,
@@ -79,7 +79,7 @@ impl<N: Real, P: Real> Step<N, P> {
         let (params, running) = (wide(&start.params), wide(&start.buffers));
         Self {
             objective: spec.objective,
-            heat: *heat,
+            heat: heat.clone(),
             adam: spec.adam,
             micro_batches: spec.micro_batches,
             guard: Guard::new(spec.skip_bad_steps, &params, &running),

@@ -12,7 +12,8 @@ use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::{KernelSpec, WORKGROUP};
 use crate::gpu::{Gpu, Tensor};
 use crate::model::fourier::twiddles;
-use crate::model::{DType, HeatEquation, Method};
+use crate::model::{DType, Method, Operator};
+use num_complex::Complex;
 
 /// Complex fields that hold `batch` real ones.
 pub fn pairs(batch: usize) -> usize {
@@ -121,6 +122,13 @@ pub enum Store<'a> {
     Real(&'a Tensor),
     /// Real fields as of `Real`, rounded to 32 bits.
     Narrow(&'a Tensor),
+    /// A spectrum without the operator's phase.
+    Unwound {
+        /// The spectrum, `[fields, nx, ny]`.
+        spectrum: &'a Tensor,
+        /// exp(-iφ) `[nx, ny]`.
+        unwinding: &'a Tensor,
+    },
 }
 
 impl<'a> Store<'a> {
@@ -129,6 +137,7 @@ impl<'a> Store<'a> {
             Self::Complex(_) => "complex",
             Self::Real(_) => "real",
             Self::Narrow(_) => "narrow",
+            Self::Unwound { .. } => "unwound",
         }
     }
 
@@ -140,7 +149,50 @@ impl<'a> Store<'a> {
         match *self {
             Self::Complex(field) => vec![("output", field, fft.complex_len())],
             Self::Real(field) | Self::Narrow(field) => vec![("output", field, fft.real_len())],
+            Self::Unwound { spectrum, unwinding } => {
+                vec![("output", spectrum, fft.complex_len()), ("unwinding", unwinding, 2 * fft.nx * fft.ny)]
+            }
         }
+    }
+}
+
+impl Transfer {
+    /// The operator's H.
+    pub fn new(gpu: &Gpu, operator: &Operator, precision: DType) -> Result<Self> {
+        let Some(phase) = operator.phase() else {
+            return Ok(Self::Real(gpu.table("kernel", operator.kernel(), precision)?));
+        };
+        let factors = operator.kernel().iter().zip(phase).flat_map(|(k, phase)| [k * phase.re, k * phase.im]);
+        Ok(Self::Complex(gpu.table("transfer", &factors.collect::<Vec<_>>(), precision)?))
+    }
+
+    fn file(&self) -> String {
+        let kind = match self {
+            Self::Real(_) => "real",
+            Self::Complex(_) => "complex",
+        };
+        format!("heat/transfer/{kind}")
+    }
+
+    fn buffer(&self, modes: usize) -> (&'static str, &Tensor, usize) {
+        match self {
+            Self::Real(table) => ("kernel", table, modes),
+            Self::Complex(table) => ("transfer", table, 2 * modes),
+        }
+    }
+}
+
+/// exp(-iφ) of every mode, for [`Store::Unwound`]; none where the operator has no phase.
+pub(crate) fn unwinding(gpu: &Gpu, operator: &Operator, precision: DType) -> Result<Option<Tensor>> {
+    let numbers = |phase: &[Complex<f64>]| phase.iter().flat_map(|p| [p.re, -p.im]).collect::<Vec<f64>>();
+    operator.phase().map(|phase| gpu.table("unwinding", &numbers(phase), precision)).transpose()
+}
+
+/// A spectrum as it stands, or without the operator's phase.
+pub(crate) fn spectrum_store<'a>(spectrum: &'a Tensor, unwinding: Option<&'a Tensor>) -> Store<'a> {
+    match unwinding {
+        None => Store::Complex(spectrum),
+        Some(unwinding) => Store::Unwound { spectrum, unwinding },
     }
 }
 
@@ -150,13 +202,21 @@ enum Axis {
     Y,
 }
 
+/// A table of factors H `[nx, ny]`, with H(-k) the conjugate of H(k).
+pub enum Transfer {
+    /// Real factors K.
+    Real(Tensor),
+    /// Complex factors.
+    Complex(Tensor),
+}
+
 /// The kernel between load and store.
 #[derive(Clone, Copy)]
 enum Middle<'a> {
     Forward,
     Inverse,
-    /// Forward, times K `[nx, ny]`, inverse.
-    Diffuse(&'a Tensor),
+    /// Forward, times H, inverse.
+    Diffuse(&'a Transfer),
 }
 
 /// The plan of a batch of `nx` × `ny` transforms: sizes and twiddle tables.
@@ -206,18 +266,18 @@ impl Fft {
         self.pass(recorder, Axis::Y, Load::Complex(scratch), Middle::Inverse, store)
     }
 
-    /// F⁻¹(K·F) for `kernel` K `[nx, ny]`, real and even. The spectrum itself never leaves workgroup memory.
+    /// F⁻¹(H·F). The spectrum itself never leaves workgroup memory.
     pub fn filter(
         &self,
         recorder: &mut Recorder,
         load: Load,
         scratch: [&Tensor; 2],
-        kernel: &Tensor,
+        transfer: &Transfer,
         store: Store,
     ) -> Result<()> {
         let [before, after] = scratch;
         self.pass(recorder, Axis::Y, load, Middle::Forward, Store::Complex(before))?;
-        let filter = Middle::Diffuse(kernel);
+        let filter = Middle::Diffuse(transfer);
         self.pass(recorder, Axis::X, Load::Complex(before), filter, Store::Complex(after))?;
         self.pass(recorder, Axis::Y, Load::Complex(after), Middle::Inverse, store)
     }
@@ -237,11 +297,15 @@ impl Fft {
         let (name, file, constants) = match middle {
             Middle::Forward => ("fft", "heat/fft/main", vec![("INVERSE", 0)]),
             Middle::Inverse => ("ifft", "heat/fft/main", vec![("INVERSE", 1)]),
-            Middle::Diffuse(_) => ("diffuse", "heat/diffuse", Vec::new()),
+            Middle::Diffuse(Transfer::Real(_)) => ("diffuse", "heat/diffuse", Vec::new()),
+            Middle::Diffuse(Transfer::Complex(_)) => ("diffuse/phase", "heat/diffuse", Vec::new()),
         };
         let name = format!("{name}/{axis_name}{length}/{}>{}", load.name(), store.name());
         let spec = KernelSpec::real(file, self.precision).called(&name);
-        let mut spec = spec.with([load.file(), store.file()]);
+        let mut spec = match middle {
+            Middle::Forward | Middle::Inverse => spec.with([load.file(), store.file()]),
+            Middle::Diffuse(transfer) => spec.with([load.file(), store.file(), transfer.file()]),
+        };
         let lines = lines_per_workgroup(length, self.precision);
         spec.constants.extend([
             ("LOG2_LENGTH", length.ilog2()),
@@ -252,8 +316,8 @@ impl Fft {
         spec.constants.extend(load.constants());
 
         let mut buffers = vec![("twiddles", twiddles, 2 * length)];
-        if let Middle::Diffuse(kernel) = middle {
-            buffers.push(("kernel", kernel, self.nx * self.ny));
+        if let Middle::Diffuse(transfer) = middle {
+            buffers.push(transfer.buffer(self.nx * self.ny));
         }
         buffers.extend(load.buffers(self));
         buffers.extend(store.buffers(self));
@@ -269,7 +333,7 @@ impl Fft {
 }
 
 /// Whether a line of the longer side fits into a workgroup's memory.
-pub fn fits(gpu: &Gpu, heat: &HeatEquation, precision: DType) -> bool {
+pub fn fits(gpu: &Gpu, heat: &Operator, precision: DType) -> bool {
     let bytes = 2 * precision.bytes() * heat.nx.max(heat.ny);
     bytes <= gpu.device.limits().max_compute_workgroup_storage_size as usize
 }

@@ -1,19 +1,21 @@
 //! The damped inverse of a given residual on the GPU (method §3).
 
 use crate::Result;
-use crate::gpu::heat::fft::{Fft, Load, Store};
+use crate::gpu::heat::fft::{Fft, Load, Store, spectrum_store, unwinding};
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
-use crate::model::heat::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
-use crate::model::{DType, HeatEquation};
+use crate::model::inverse::{DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, expected_amplitude, exponent_limit};
+use crate::model::{DType, Operator};
 
 /// Tables of one heat equation for batches of a fixed size, and the buffers to fill and to read.
 pub struct Inverse {
-    heat: HeatEquation,
+    heat: Operator,
     batch: usize,
     fft: Fft,
     log_kernel: Tensor,
+    /// exp(-iφ), where there is a phase.
+    unwinding: Option<Tensor>,
     expected: Tensor,
     scalars: Tensor,
     /// The field in Fourier space along y alone `[batch, nx, ny, 2]`.
@@ -29,7 +31,7 @@ pub struct Inverse {
 
 impl Inverse {
     /// Uploads the tables, computed in f64, and allocates the buffers.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType) -> Result<Self> {
+    pub fn new(gpu: &Gpu, heat: &Operator, batch: usize, precision: DType) -> Result<Self> {
         let cells = heat.cells();
         let scalars =
             [DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, (2.0 * UNDERFLOW).sqrt(), exponent_limit(precision)];
@@ -41,10 +43,11 @@ impl Inverse {
         let expected: Vec<f64> =
             expected_amplitude(heat).into_iter().map(|e| if e < smallest { 0.0 } else { e }).collect();
         Ok(Self {
-            heat: *heat,
+            heat: heat.clone(),
+            unwinding: unwinding(gpu, heat, precision)?,
             batch,
             fft: Fft::new(gpu, heat.nx, heat.ny, 2 * batch, precision)?,
-            log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
+            log_kernel: gpu.table("log kernel", heat.log_kernel(), precision)?,
             expected: gpu.table("expected amplitude", &expected, precision)?,
             scalars: gpu.table("inverse scalars", &scalars, precision)?,
             scratch: gpu.tensor_in("transform along y", 2 * batch * cells, precision)?,
@@ -59,7 +62,8 @@ impl Inverse {
         let cells = self.heat.cells();
         let modes = self.batch * cells;
         let (load, store) = (Load::Complex(&self.field), Store::Complex(&self.field));
-        self.fft.forward(recorder, load, &self.scratch, store)?;
+        let unwound = spectrum_store(&self.field, self.unwinding.as_ref());
+        self.fft.forward(recorder, load, &self.scratch, unwound)?;
         recorder.call(
             &KernelSpec::real("heat/inverse", self.field.precision()),
             &[("modes", modes.into()), ("cells", cells.into())],

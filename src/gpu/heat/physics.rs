@@ -1,20 +1,26 @@
 //! Diffusion and the training signal on the GPU (method §2 and §3b): FFT, a filter, inverse FFT.
 
 use crate::Result;
-use crate::gpu::heat::fft::{Fft, Load, SCALARS, Store, noise_buffer, pairs};
+use crate::gpu::heat::fft::{
+    Fft, Load, SCALARS, Store, Transfer, noise_buffer, pairs, spectrum_store, unwinding,
+};
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
-use crate::model::heat::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
-use crate::model::{DType, HeatEquation, Objective};
+use crate::model::inverse::{AMPLIFICATION_LIMIT, DAMP_BELOW, INVERT_ABOVE, UNDERFLOW, exponent_limit};
+use crate::model::{DType, Objective, Operator};
 
 /// Tables and scratch memory of one heat equation for one batch.
 pub struct Physics {
-    heat: HeatEquation,
+    heat: Operator,
     batch: usize,
     fft: Fft,
     log_kernel: Tensor,
+    /// K.
     kernel: Tensor,
+    transfer: Transfer,
+    /// exp(-iφ), where there is a phase.
+    unwinding: Option<Tensor>,
     /// Packed fields in Fourier space along y alone `[pairs, nx, ny]`.
     along_y: Tensor,
     /// Packed spectra `[pairs, nx, ny]`; for diffusion, which needs none, the second such field.
@@ -22,26 +28,34 @@ pub struct Physics {
 }
 
 impl Physics {
-    /// Uploads Λ and K, computed in f64, and allocates the spectra.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType) -> Result<Self> {
-        Self::with_kernel(gpu, heat, &heat.kernel(), batch, precision)
+    /// Uploads the operator's tables, computed in f64, and allocates the spectra.
+    pub fn new(gpu: &Gpu, operator: &Operator, batch: usize, precision: DType) -> Result<Self> {
+        let physics = Self::with_kernel(gpu, operator, operator.kernel(), batch, precision)?;
+        if operator.phase().is_none() {
+            return Ok(physics);
+        }
+        let transfer = Transfer::new(gpu, operator, precision)?;
+        Ok(Self { transfer, unwinding: unwinding(gpu, operator, precision)?, ..physics })
     }
 
     /// With another filter than diffusion in place of K, real and even, `[nx, ny]`.
     pub fn with_kernel(
         gpu: &Gpu,
-        heat: &HeatEquation,
+        heat: &Operator,
         kernel: &[f64],
         batch: usize,
         precision: DType,
     ) -> Result<Self> {
         let complex_len = 2 * pairs(batch) * heat.cells();
+        let kernel = gpu.table("kernel", kernel, precision)?;
         Ok(Self {
-            heat: *heat,
+            heat: heat.clone(),
             batch,
             fft: Fft::new(gpu, heat.nx, heat.ny, batch, precision)?,
-            log_kernel: gpu.table("log kernel", &heat.log_kernel(), precision)?,
-            kernel: gpu.table("kernel", kernel, precision)?,
+            log_kernel: gpu.table("log kernel", heat.log_kernel(), precision)?,
+            transfer: Transfer::Real(kernel.clone()),
+            unwinding: None,
+            kernel,
             along_y: gpu.tensor_in("transform along y", complex_len, precision)?,
             spectrum: gpu.tensor_in("spectrum", complex_len, precision)?,
         })
@@ -51,7 +65,7 @@ impl Physics {
     pub fn diffuse(&self, recorder: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
         let scratch = [&self.along_y, &self.spectrum];
         let store = if y.precision() == x.precision() { Store::Real(y) } else { Store::Narrow(y) };
-        self.fft.filter(recorder, Load::Real(x), scratch, &self.kernel, store)
+        self.fft.filter(recorder, Load::Real(x), scratch, &self.transfer, store)
     }
 
     /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in
@@ -71,7 +85,7 @@ impl Physics {
             None => None,
             Some(noise) => {
                 let spectrum = recorder.gpu.tensor_in("noise spectrum", self.spectrum.len(), precision)?;
-                let (load, store) = (Load::Real(noise), Store::Complex(&spectrum));
+                let (load, store) = (Load::Real(noise), spectrum_store(&spectrum, self.unwinding.as_ref()));
                 self.fft.forward(recorder, load, &self.along_y, store)?;
                 Some(spectrum)
             }

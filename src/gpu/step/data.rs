@@ -12,12 +12,12 @@ use crate::gpu::heat::physics::Physics;
 use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, DType, HeatEquation, Truth};
+use crate::model::{Batch, DType, Operator, Truth};
 use crate::{Error, Result};
 
 /// Buffers of the data, `[batch, nx, ny]` but the rectangles.
 pub struct Data {
-    heat: HeatEquation,
+    heat: Operator,
     batch: usize,
     physics: Physics,
     rectangles: Tensor,
@@ -33,7 +33,7 @@ pub struct Data {
 
 impl Data {
     /// Allocates for `batch` samples and physics in `precision`, with noise or without.
-    pub fn new(gpu: &Gpu, heat: &HeatEquation, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
+    pub fn new(gpu: &Gpu, heat: &Operator, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
         let wide = gpu.computes_in(DType::F64) && fft::fits(gpu, heat, DType::F64);
         let finest = if wide { DType::F64 } else { DType::F32 };
         let len = batch * heat.cells();
@@ -41,7 +41,7 @@ impl Data {
         let truth =
             if precision == finest { drawn.clone() } else { gpu.tensor_in("narrow truth", len, precision)? };
         Ok(Self {
-            heat: *heat,
+            heat: heat.clone(),
             batch,
             physics: Physics::new(gpu, heat, batch, finest)?,
             rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
@@ -55,7 +55,7 @@ impl Data {
     /// Records rectangles -> field x*.
     pub fn rasterise(&self, recorder: &mut Recorder) -> Result<()> {
         recorder.label("rectangles");
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         rasterise(recorder, &self.rectangles, &self.drawn, PER_SAMPLE, self.batch, nx, ny)
     }
 

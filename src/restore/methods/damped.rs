@@ -53,11 +53,15 @@ pub(in crate::restore) fn damped_inverse(
     let mut waves = residual.to_vec();
     grid.forward(&mut waves);
     let amplitudes = grid.amplitudes(&waves);
-    let log_kernel = grid.table(|mode| diffusion.amount() * mode.squared);
-    waves.par_iter_mut().zip(&amplitudes).zip(&log_kernel).for_each(|((wave, &amplitude), &log_kernel)| {
-        let signal = expected * (-log_kernel).exp();
-        *wave *= damping(amplitude, log_kernel, signal, spectrum.noise).1;
-    });
+    let log_kernel = grid.table(|mode| diffusion.wave(mode).log_kernel);
+    let signs = grid.table(|mode| diffusion.wave(mode).phase.re);
+    let tables = log_kernel.par_iter().zip(&signs);
+    waves.par_iter_mut().zip(&amplitudes).zip(tables).for_each(
+        |((wave, &amplitude), (&log_kernel, sign))| {
+            let signal = expected * (-log_kernel).exp();
+            *wave *= sign * damping(amplitude, log_kernel, signal, spectrum.noise).1;
+        },
+    );
     grid.inverse(&mut waves);
     Ok(waves)
 }

@@ -101,12 +101,12 @@ fn refine_one(
 mod tests {
     use super::*;
     use crate::engine::Device;
-    use crate::model::{DType, HeatEquation};
+    use crate::model::{DType, Operator};
 
     #[test]
     fn no_misfit_rises_and_what_helps_is_kept() {
-        let heat = HeatEquation::new(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
+        let heat = Operator::heat(32, 32, 4.0).unwrap();
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let square =
             |i: usize| if (8..20).contains(&(i / 32)) && (5..25).contains(&(i % 32)) { 1.0 } else { 0.0 };
         let truth: Vec<f64> = (0..1024).map(square).collect();
@@ -130,8 +130,8 @@ mod tests {
 
     #[test]
     fn bounds_hold_and_the_misfit_still_falls() {
-        let heat = HeatEquation::new(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
+        let heat = Operator::heat(32, 32, 4.0).unwrap();
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let truth: Vec<f64> = (0..1024).map(|i| f64::from((8..20).contains(&(i / 32)))).collect();
         let y = diffusion.apply(&truth).unwrap();
         let refined =
@@ -144,8 +144,8 @@ mod tests {
 
     #[test]
     fn without_updates_nothing_changes() {
-        let heat = HeatEquation::new(8, 8, 1.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat);
+        let heat = Operator::heat(8, 8, 1.0).unwrap();
+        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let refined =
             refine(&diffusion, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(

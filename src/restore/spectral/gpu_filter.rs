@@ -4,8 +4,9 @@
 
 use crate::Result;
 use crate::engine::{Device, operators};
-use crate::model::heat::AXIS_RANGE;
-use crate::model::{DType, HeatEquation};
+use crate::model::operator::AXIS_RANGE;
+use crate::model::operator::factor::Factor;
+use crate::model::{DType, Operator};
 use crate::restore::spectral::grid::{Edges, Grid, Mode, wavenumbers};
 
 /// The transforms of a GPU for fields of one size.
@@ -14,23 +15,21 @@ pub struct GpuFilter {
     device: Device,
     precision: DType,
     /// The periodic grid that the shaders see.
-    heat: HeatEquation,
+    heat: Operator,
     mirrored: bool,
 }
 
 impl GpuFilter {
     /// None where the device is no GPU, or has no transforms of this size.
-    pub fn new(device: &Device, precision: DType, grid: &Grid, amount: f64) -> Option<Self> {
+    pub fn new(device: &Device, precision: DType, grid: &Grid, factors: &[Factor]) -> Option<Self> {
         let mirrored = grid.edges() == Edges::Insulated;
         let [nx, ny] = grid.size().map(|n| if mirrored { 2 * n } else { n });
         let fits = [nx, ny].iter().all(|n| n.is_power_of_two() && AXIS_RANGE.contains(n));
-        let heat = HeatEquation::new(nx, ny, amount).ok()?;
-        (fits && matches!(device, Device::Gpu(_))).then(|| Self {
-            device: device.clone(),
-            precision,
-            heat,
-            mirrored,
-        })
+        if !fits || matches!(device, Device::Cpu) {
+            return None;
+        }
+        let heat = Operator::of(nx, ny, factors).ok()?;
+        Some(Self { device: device.clone(), precision, heat, mirrored })
     }
 
     /// The precision of the shaders.

@@ -9,7 +9,7 @@ use crate::engine::Device;
 use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::io::arrays::weights;
-use crate::model::{DType, HeatEquation, quality};
+use crate::model::{DType, Operator, quality};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::TotalVariation;
@@ -26,7 +26,7 @@ const TESTED: usize = 128;
 /// Fields whose truth is known, and what is observed of them.
 pub struct Trial {
     /// The physics.
-    pub heat: HeatEquation,
+    pub heat: Operator,
     /// The standard deviation of n.
     noise: f64,
     /// x*, `[count, nx, ny]`.
@@ -64,7 +64,7 @@ impl Trial {
     /// # Errors
     /// Those of reading files.
     pub fn new(config: &TrainConfig, plan: &mut Plan) -> Result<Self> {
-        let HeatEquation { nx, ny, .. } = plan.step.heat;
+        let Operator { nx, ny, .. } = plan.step.heat;
         let (held_out, description) = match (&config.validation_data, &config.data) {
             (None, Some(path)) => {
                 let what = format!("the first fields of {}, which training sees too", path.display());
@@ -80,7 +80,7 @@ impl Trial {
         };
         let observation = held_out.observation(&plan.step.heat)?;
         Ok(Self {
-            heat: plan.step.heat,
+            heat: plan.step.heat.clone(),
             noise: config.noise,
             truth: held_out.truth,
             observation,
@@ -91,7 +91,7 @@ impl Trial {
     /// Tries the network in `path`, with batch statistics as in training.
     pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         let trained = Trained { net: &net, state: &state, norm: Norm::Batch };
         let restored = predict(device, trained, batch, &self.observation, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
@@ -106,14 +106,14 @@ impl Trial {
             other => other,
         };
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
-        let diffusion = Diffusion::periodic(device, precision, &self.heat);
+        let diffusion = Diffusion::periodic(device, precision, &self.heat)?;
         let rounding = rounding_of_floats(&y, DType::F32);
         let restored = method.restore(&diffusion, NoiseLevel::Told(self.noise), rounding, &y, || {})?;
         self.score(method.name(), restored.x)
     }
 
     fn score(&self, name: &str, restored: Vec<f64>) -> Result<Score> {
-        let HeatEquation { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.heat;
         let cells = self.heat.cells();
         let over = |measure: &dyn Fn(&[f64], &[f64]) -> f64| {
             let pairs = restored.chunks_exact(cells).zip(self.truth.chunks_exact(cells));

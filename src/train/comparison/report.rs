@@ -62,7 +62,7 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
 
 /// Draws `reconstructions.png`: truth, observation and every network's answer, on one colour scale.
 pub fn reconstructions(path: &Path, trial: &Trial, scores: &[Score]) -> Result<()> {
-    let heat = trial.heat;
+    let heat = &trial.heat;
     let cells = heat.cells();
     let drawn = DRAWN.min(trial.truth.len() / cells);
     let picture = |title: &str, field: Vec<f32>| FieldPanel {

@@ -53,6 +53,12 @@ settings! {
         /// Diffusion to undo: diffusivity × time, in cells².
         #[cfg_attr(feature = "cli", arg(long))]
         pub amount: f64 = 8.0;
+        /// What observes the fields instead of heat conduction: factors joined by +, of heat (by --amount),
+        /// heat:AMOUNT, heat:AXxAY, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y, poisson and
+        /// helmholtz:KAPPA, with lengths in cells (docs/operators.md).
+        #[cfg_attr(feature = "cli", arg(long, value_name = "NAME[:PARAMETERS]"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub operator: Option<String> = None;
         /// Standard deviation of the noise in every cell of the observations, in units of the field: what is
         /// added to them, or what --observations has already.
         #[cfg_attr(feature = "cli", arg(long, value_name = "SIGMA"))]

@@ -6,7 +6,7 @@ use unheat::engine::{Device, DeviceChoice, operators};
 use unheat::model::quality::l2;
 use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
 use unheat::model::rng::{Purpose, Random};
-use unheat::model::{DType, HeatEquation};
+use unheat::model::{DType, Operator};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::measurement::noise::rounding_of_floats;
 use unheat::restore::methods::{Gradient, TotalVariation};
@@ -23,9 +23,9 @@ impl Room {
     fn new(count: usize, device: &str, precision: DType) -> Self {
         let list = draw_batch(Purpose::Rectangles, 0, 0, count, 64, 64);
         let truth = operators::rasterise(&Device::Cpu, DType::F64, &list, PER_SAMPLE, 64, 64).unwrap();
-        let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+        let heat = Operator::heat(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
-        let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat);
+        let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat).unwrap();
         Self { truth, diffusion }
     }
 

@@ -5,7 +5,7 @@ use unheat::cpu::heat::physics::Physics;
 use unheat::cpu::unet::network::Network;
 use unheat::cpu::{Real, Step};
 use unheat::model::unet::init::State;
-use unheat::model::{Batch, HeatEquation, Method, StepSpec};
+use unheat::model::{Batch, Method, Operator, StepSpec};
 
 #[test]
 fn rasterised_fields() {
@@ -30,7 +30,7 @@ fn diffused_fields() {
     ] {
         let y = golden.f64(&format!("{prefix}.y_amount{amount}"));
         let x = &data.f64(&format!("{prefix}.x_gt"))[..y.len()];
-        let heat = HeatEquation::new(nx, ny, amount).unwrap();
+        let heat = Operator::heat(nx, ny, amount).unwrap();
         let mut ours = vec![0.0; y.len()];
         Physics::<f64>::new(&heat).diffuse(x, &mut ours);
         check(&format!("y {prefix} a={amount} f64"), relative(&ours, &y), 1e-12);
@@ -56,7 +56,7 @@ fn sip_updates_in_training_form() {
         let dx = golden.f64(&format!("{case}.dx"));
         let size = case.split('.').next().unwrap();
         let truth = &data.f64(&format!("{size}.x_gt"))[..dx.len()];
-        let heat = HeatEquation::new(nx, ny, amount).unwrap();
+        let heat = Operator::heat(nx, ny, amount).unwrap();
         let error: Vec<f64> = truth.iter().zip(&prediction).map(|(t, p)| t - p).collect();
         let mut signal = vec![0.0; dx.len()];
         Physics::<f64>::new(&heat).training_signal(&Method::Sip.into(), &error, None, &mut signal);
@@ -111,7 +111,7 @@ fn network_in_single_precision() {
 
 fn losses<N: Real, P: Real>(method: Method, golden_kind: &str, tolerances: [f64; 3]) {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("loss"), net());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let spec = StepSpec::new(&net, &heat, method, 4);
     let mut step = Step::<N, P>::new(&spec, &State::new(&net, 0));
     step.params = init.params(&net, "").into_iter().map(N::of).collect();

@@ -10,10 +10,10 @@ use unheat::engine::{Device, operators};
 use unheat::error::Feature;
 use unheat::gpu::probes::exp64::exp64;
 use unheat::gpu::{Checks, Gpu, Recorder, Step};
-use unheat::model::heat::{UNCERTAINTY, expected_amplitude, raw_kernel};
+use unheat::model::inverse::{UNCERTAINTY, expected_amplitude, raw_kernel};
 use unheat::model::rectangles::PER_SAMPLE;
 use unheat::model::unet::init::State;
-use unheat::model::{DType, HeatEquation, Method, StepSpec};
+use unheat::model::{DType, Method, Operator, StepSpec};
 
 fn gpus() -> Vec<Arc<Gpu>> {
     let adapters = adapters();
@@ -72,7 +72,7 @@ fn diffused_fields() {
         ] {
             let y = golden.f64(&format!("{prefix}.y_amount{amount}"));
             let x = &data.f64(&format!("{prefix}.x_gt"))[..y.len()];
-            let heat = HeatEquation::new(nx, ny, amount).unwrap();
+            let heat = Operator::heat(nx, ny, amount).unwrap();
             let ours = operators::diffuse(&device, precision, &heat, x).unwrap();
             let what = format!("{engine}: y {prefix} a={amount}");
             check(&what, relative(&ours, &y), tolerance(precision, 1e-6, 1e-12));
@@ -104,7 +104,7 @@ fn sip_updates_in_training_form() {
     for (engine, device, precision) in engines() {
         for (case, nx, ny, amount) in INVERSES {
             let [truth, prediction, dx] = inverse_case(case);
-            let heat = HeatEquation::new(nx, ny, amount).unwrap();
+            let heat = Operator::heat(nx, ny, amount).unwrap();
             let update = |truth: &[f64], precision| {
                 operators::sip_update(&device, precision, &heat, truth, &prediction).unwrap()
             };
@@ -129,7 +129,7 @@ fn inverses_of_given_residuals() {
     let golden = Golden::open("inv_diffuse");
     for (engine, device, precision) in engines() {
         for (case, nx, ny, amount) in INVERSES {
-            let heat = HeatEquation::new(nx, ny, amount).unwrap();
+            let heat = Operator::heat(nx, ny, amount).unwrap();
             let [truth, prediction, dx] = inverse_case(case);
             let poor = case.contains("poor");
             let (residual, limit) = if case.starts_with("64.good") {
@@ -159,8 +159,9 @@ fn inverses_of_given_residuals() {
 fn damping_of_given_amplitudes() {
     let golden = Golden::open("inv_diffuse");
     for (case, nx, ny, amount) in INVERSES.into_iter().filter(|(case, ..)| *case != "128x64.good.a8") {
-        let heat = HeatEquation::new(nx, ny, amount).unwrap();
-        let tables: Vec<(f64, f64)> = heat.log_kernel().into_iter().zip(expected_amplitude(&heat)).collect();
+        let heat = Operator::heat(nx, ny, amount).unwrap();
+        let tables: Vec<(f64, f64)> =
+            heat.log_kernel().iter().copied().zip(expected_amplitude(&heat)).collect();
         let [amp, kernel, prob] =
             ["amp", "kernel", "sig_prob"].map(|name| golden.f64(&format!("{case}.{name}")));
         let [truth, prediction, _] = inverse_case(case);
@@ -194,7 +195,7 @@ fn damping_of_given_amplitudes() {
 
 #[test]
 fn corner_cases_of_the_inverse() {
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let cells = heat.cells();
     let wave = |i: usize| (std::f64::consts::TAU * (i / 64) as f64 / 64.0).cos();
     let log_kernel = heat.log_kernel()[64];
@@ -223,7 +224,7 @@ fn corner_cases_of_the_inverse() {
 
 #[test]
 fn samples_do_not_depend_on_their_neighbours() {
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let x = Golden::open("data").f64("64.x_gt");
     let scaled: Vec<f64> =
         x[..3 * 4096].iter().enumerate().map(|(i, v)| v * 1e3f64.powi(i as i32 / 4096)).collect();
@@ -273,7 +274,7 @@ fn exponentials_in_double_precision() {
 #[test]
 fn training_steps_with_64_bit_physics() {
     let (init, golden, net) = (Golden::open("unet_init"), Golden::open("loss"), net());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let mut state = State::new(&net, 0);
     state.params = init.params(&net, "").into_iter().map(|v| v as f32).collect();
     for gpu in gpus() {
@@ -309,7 +310,7 @@ fn training_steps_with_64_bit_physics() {
 #[test]
 fn kernels_in_32_bits_are_portable() {
     let (gpu, net) = (gpus().remove(0), net());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let state = State::new(&net, 0);
     Step::new(&gpu, &StepSpec::new(&net, &heat, Method::Sip, 2), &state).unwrap();
     operators::invert(&Device::Gpu(gpu.clone()), DType::F32, &heat, UNCERTAINTY, &[1.0; 4096]).unwrap();

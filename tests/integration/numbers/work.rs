@@ -10,7 +10,7 @@ use unheat::gpu::step::adam::Optimiser;
 use unheat::gpu::unet::network::Network;
 use unheat::gpu::{Checks, Gpu, MemoryUse, Recorder, Step, Work};
 use unheat::model::unet::init::State;
-use unheat::model::{Adam, DType, HeatEquation, Method, StepSpec, UNet, UNetConfig};
+use unheat::model::{Adam, DType, Method, Operator, StepSpec, UNet, UNetConfig};
 
 fn gpu() -> Gpu {
     let (device, queue) = wgpu::Device::noop(&wgpu::DeviceDescriptor {
@@ -98,7 +98,7 @@ fn sixteen_bits_halve_the_memory_and_traffic_of_activations() {
 fn a_step_moves_at_most_1_7_gigabytes() {
     let gpu = Arc::new(gpu());
     let net = UNet::new(&UNetConfig::default());
-    let heat = HeatEquation::new(64, 64, 8.0).unwrap();
+    let heat = Operator::heat(64, 64, 8.0).unwrap();
     let spec = StepSpec::new(&net, &heat, Method::Sip, 128);
     let step = Step::new(&gpu, &spec, &State::new(&net, 0)).unwrap();
     let mut whole = Work::default();

@@ -8,14 +8,14 @@ use unheat::gpu::{Checks, Gpu, Step};
 use unheat::model::rectangles::draw_batch;
 use unheat::model::rng::Purpose;
 use unheat::model::unet::init::State;
-use unheat::model::{Batch, HeatEquation, Losses, Method, StepSpec, UNet, UNetConfig};
+use unheat::model::{Batch, Losses, Method, Operator, StepSpec, UNet, UNetConfig};
 
 /// More than two full rings, and a rest.
 const STEPS: u64 = 40;
 
 fn run(gpu: &Arc<Gpu>, mut after_step: impl FnMut(u64, &mut Step) -> Vec<Losses>) -> (Vec<Losses>, Vec<f32>) {
     let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
-    let heat = HeatEquation::new(8, 8, 1.0).unwrap();
+    let heat = Operator::heat(8, 8, 1.0).unwrap();
     let start = State::new(&net, 0);
     let mut step = Step::new(gpu, &StepSpec::new(&net, &heat, Method::Sip, 2), &start).unwrap();
     let mut losses = Vec::new();

@@ -1,0 +1,307 @@
+//! The factors that operators are made of, by their names: heat, blurs, shifts, Poisson's equation.
+
+use crate::model::fourier::frequency;
+use crate::model::operator::point_spread::PointSpread;
+use crate::{Error, Result};
+use num_complex::Complex;
+use std::f64::consts::{PI, TAU};
+use std::sync::Arc;
+
+/// The largest amount of diffusion, in cells². It leaves nothing but the mean of a field on any grid, and Λ
+/// is still small enough for 32 bits.
+pub const MAX_AMOUNT: f64 = 1e6;
+
+/// The largest length of a blur or a shift, in cells: that of the largest grid.
+const MAX_LENGTH: f64 = 2048.0;
+
+/// What happens to one Fourier mode: H = exp(-Λ)·exp(iφ).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Wave {
+    /// Λ = -ln|H|.
+    pub log_kernel: f64,
+    /// exp(iφ).
+    pub phase: Complex<f64>,
+}
+
+impl Wave {
+    /// Λ of a mode of which nothing is left. Its exponential is zero in every precision, and twice of it is
+    /// still small enough for 32 bits.
+    pub const LOST: f64 = 1e4;
+
+    /// A mode that stays as it is.
+    pub const WHOLE: Self = Self::shrunk(0.0);
+
+    /// A mode that is scaled by exp(-Λ).
+    pub const fn shrunk(log_kernel: f64) -> Self {
+        Self { log_kernel, phase: Complex::ONE }
+    }
+
+    /// A mode that is multiplied by H.
+    pub fn of(factor: Complex<f64>) -> Self {
+        let size = factor.norm();
+        let log_kernel = -size.ln();
+        match log_kernel < Self::LOST {
+            true if factor.im == 0.0 => Self { log_kernel, phase: factor.re.signum().into() },
+            true => Self { log_kernel, phase: factor.unscale(size) },
+            false => Self::shrunk(Self::LOST),
+        }
+    }
+
+    /// Both factors one after the other.
+    pub fn times(self, other: Self) -> Self {
+        let log_kernel = (self.log_kernel + other.log_kernel).min(Self::LOST);
+        Self { log_kernel, phase: self.phase * other.phase }
+    }
+
+    /// The mean of H here and the conjugate of H at the opposite mode, which keeps real fields real.
+    pub(super) fn meet(&self, opposite: &Self) -> Self {
+        if self.log_kernel == opposite.log_kernel && self.phase == opposite.phase.conj() {
+            return *self;
+        }
+        let factor = |wave: &Self| wave.phase.scale((-wave.log_kernel).exp());
+        Self::of((factor(self) + factor(opposite).conj()).scale(0.5))
+    }
+}
+
+/// A factor of an operator. Lengths are in cells.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Factor {
+    /// The heat equation, with the amount (diffusivity × time, in cells²) along x and along y: Λ = (2π)²(a_x·f_x²
+    /// + a_y·f_y²).
+    Heat([f64; 2]),
+    /// A Gaussian blur of standard deviation σ, which is heat with the amount σ²/2.
+    Gaussian(f64),
+    /// A uniform disk of radius r, as of a lens that is out of focus: H = 2·J₁(2πfr)/(2πfr).
+    Disk(f64),
+    /// A uniform line of a length at an angle from the x axis (radians), as of a camera that moves: H =
+    /// sin(πf·l)/(πf·l) for the frequency along it.
+    Motion([f64; 2]),
+    /// A shift by d = (d_x, d_y): H = exp(-2πi·f·d).
+    Advection([f64; 2]),
+    /// Poisson's equation ∇²y = x with both means zero: H = -1/(2πf)².
+    Poisson,
+    /// Helmholtz' screened equation (∇² - κ²)y = x: H = -1/((2πf)² + κ²).
+    Helmholtz(f64),
+    /// A point spread function.
+    PointSpread(Arc<PointSpread>),
+}
+
+impl Factor {
+    /// Diffusion by the amounts along x and y.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] unless both are from 0 to [`MAX_AMOUNT`].
+    pub fn heat(amounts: [f64; 2]) -> Result<Self> {
+        amounts.iter().try_for_each(|&amount| check_amount(amount))?;
+        Ok(Self::Heat(amounts))
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Heat(_) => "heat",
+            Self::Gaussian(_) => "gaussian",
+            Self::Disk(_) => "disk",
+            Self::Motion(_) => "motion",
+            Self::Advection(_) => "advection",
+            Self::Poisson => "poisson",
+            Self::Helmholtz(_) => "helmholtz",
+            Self::PointSpread(_) => "psf",
+        }
+    }
+
+    /// Parses a name with its parameters, such as `heat:8x2`, `gaussian:1.5`, `disk:3`, `motion:9,30` (length,
+    /// degrees), `advection:0.5,0`, `poisson` or `helmholtz:0.3`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an unknown name or impossible parameters.
+    pub fn parse(text: &str) -> Result<Self> {
+        let (name, parameters) = text.split_once(':').unwrap_or((text, ""));
+        let refused = |what: &str| Error::usage(format!("operator {text}: {what}"));
+        let numbers = |separator: char| -> Result<Vec<f64>> {
+            let parse = |part: &str| part.trim().parse::<f64>().ok().filter(|number| number.is_finite());
+            let numbers: Option<Vec<f64>> = parameters.split(separator).map(parse).collect();
+            numbers.ok_or_else(|| refused("its parameters must be numbers"))
+        };
+        let length = |value: f64| match (0.0..=MAX_LENGTH).contains(&value) {
+            true => Ok(value),
+            false => Err(refused("lengths are from 0 to 2048 cells")),
+        };
+        match (name, parameters.is_empty()) {
+            ("poisson", true) => Ok(Self::Poisson),
+            ("heat", false) => match numbers('x')?[..] {
+                [amount] => Self::heat([amount; 2]),
+                [along_x, along_y] => Self::heat([along_x, along_y]),
+                _ => Err(refused("write heat:8, or heat:8x2 for amounts along x and y")),
+            },
+            ("gaussian", false) => match numbers(',')?[..] {
+                [sigma] => Ok(Self::Gaussian(length(sigma)?)),
+                _ => Err(refused("write gaussian:1.5, the standard deviation in cells")),
+            },
+            ("disk", false) => match numbers(',')?[..] {
+                [radius] => Ok(Self::Disk(length(radius)?)),
+                _ => Err(refused("write disk:3, the radius in cells")),
+            },
+            ("motion", false) => match numbers(',')?[..] {
+                [along, degrees] => Ok(Self::Motion([length(along)?, degrees.to_radians()])),
+                _ => Err(refused("write motion:9,30, the length in cells and the angle in degrees")),
+            },
+            ("advection", false) => match numbers(',')?[..] {
+                [x, y] => length(x.abs()).and(length(y.abs())).map(|_| Self::Advection([x, y])),
+                _ => Err(refused("write advection:0.5,0, the shift along x and y in cells")),
+            },
+            ("helmholtz", false) => match numbers(',')?[..] {
+                [kappa] if kappa > 0.0 => Ok(Self::Helmholtz(length(kappa)?)),
+                _ => Err(refused("write helmholtz:0.3, a positive number per cell")),
+            },
+            _ => Err(refused(
+                "there are heat:AMOUNT, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y, \
+                 poisson and helmholtz:KAPPA",
+            )),
+        }
+    }
+
+    /// What happens to every mode of a grid, `[nx, ny]` in unshifted FFT order.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a point spread function that is larger than the grid.
+    pub fn table(&self, nx: usize, ny: usize) -> Result<Vec<Wave>> {
+        if let Self::PointSpread(spread) = self {
+            return spread.table(nx, ny);
+        }
+        let at = |mode: usize| self.wave([frequency(mode / ny, nx), frequency(mode % ny, ny)]);
+        Ok((0..nx * ny).map(at).collect())
+    }
+
+    /// What happens to every wave of a wavenumber, by its square in (radians per cell)²; none where the
+    /// direction matters too.
+    pub fn radial(&self, squared: f64) -> Option<Wave> {
+        Some(match *self {
+            Self::Heat([x, y]) if x == y => Wave::shrunk(x * squared),
+            Self::Gaussian(sigma) => Wave::shrunk(0.5 * sigma * sigma * squared),
+            Self::Disk(radius) => {
+                let argument = squared.sqrt() * radius;
+                Wave::of(if argument == 0.0 { 1.0 } else { 2.0 * libm::j1(argument) / argument }.into())
+            }
+            Self::Poisson if squared == 0.0 => Wave::shrunk(Wave::LOST),
+            Self::Poisson => Wave::of((-1.0 / squared).into()),
+            Self::Helmholtz(kappa) => Wave::of((-1.0 / (squared + kappa * kappa)).into()),
+            Self::Heat(_) | Self::Motion(_) | Self::Advection(_) | Self::PointSpread(_) => return None,
+        })
+    }
+
+    /// What happens to the wave of a frequency, in cycles per cell.
+    fn wave(&self, [fx, fy]: [f64; 2]) -> Wave {
+        match *self {
+            // Not through `radial`: in this order the numbers are rounded as the reference's are.
+            Self::Heat([x, y]) if x == y => Wave::shrunk(TAU.powi(2) * x * (fx * fx + fy * fy)),
+            Self::Heat([x, y]) => Wave::shrunk(TAU.powi(2) * (x * fx * fx + y * fy * fy)),
+            Self::Motion([length, angle]) => {
+                let argument = PI * length * (fx * angle.cos() + fy * angle.sin());
+                Wave::of(if argument == 0.0 { 1.0 } else { argument.sin() / argument }.into())
+            }
+            Self::Advection([x, y]) => {
+                Wave { log_kernel: 0.0, phase: Complex::from_polar(1.0, -TAU * (fx * x + fy * y)) }
+            }
+            // A point spread function has a table of its own, see `table`.
+            _ => self.radial(TAU * TAU * (fx * fx + fy * fy)).unwrap_or(Wave::WHOLE),
+        }
+    }
+}
+
+/// The factors in a text such as `heat+advection:0.5,0`, in which `heat` alone is diffusion by `amount`.
+///
+/// # Errors
+/// Those of [`Factor::parse`].
+pub fn factors(text: &str, amount: f64) -> Result<Vec<Factor>> {
+    let factor = |name: &str| match name.trim() {
+        "heat" => Factor::heat([amount; 2]),
+        other => Factor::parse(other),
+    };
+    text.split('+').map(factor).collect()
+}
+
+/// Refuses an amount that is not from 0 to [`MAX_AMOUNT`].
+pub fn check_amount(amount: f64) -> Result<()> {
+    if (0.0..=MAX_AMOUNT).contains(&amount) {
+        return Ok(());
+    }
+    Err(Error::usage(format!("amount {amount}: must be a number from 0 to {MAX_AMOUNT:.0} (in cells²)")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Operator;
+
+    #[test]
+    fn names_are_parsed_and_impossible_ones_explained() {
+        for (text, expected) in [
+            ("heat:8", Factor::Heat([8.0; 2])),
+            ("heat:8x2", Factor::Heat([8.0, 2.0])),
+            ("gaussian:1.5", Factor::Gaussian(1.5)),
+            ("disk:3", Factor::Disk(3.0)),
+            ("motion:9,90", Factor::Motion([9.0, PI / 2.0])),
+            ("advection:0.5,-2", Factor::Advection([0.5, -2.0])),
+            ("poisson", Factor::Poisson),
+            ("helmholtz:0.3", Factor::Helmholtz(0.3)),
+        ] {
+            assert_eq!(Factor::parse(text).unwrap(), expected);
+            assert!(text.starts_with(expected.name()));
+        }
+        for (text, expected) in [
+            ("", "there are heat:AMOUNT"),
+            ("blur:3", "there are heat:AMOUNT"),
+            ("heat:-1", "from 0 to"),
+            ("heat:1x2x3", "write heat:8"),
+            ("gaussian:wide", "must be numbers"),
+            ("gaussian:nan", "must be numbers"),
+            ("disk:1,2", "write disk:3"),
+            ("disk:-1", "from 0 to 2048"),
+            ("motion:9", "write motion:9,30"),
+            ("advection:1", "write advection"),
+            ("advection:9999,0", "from 0 to 2048"),
+            ("poisson:1", "there are heat:AMOUNT"),
+            ("helmholtz:0", "positive"),
+        ] {
+            let message = Factor::parse(text).unwrap_err().to_string();
+            assert!(message.contains(expected), "{text}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_gaussian_is_heat_and_radial_factors_are_those_of_the_grid() {
+        let [heat, gaussian] = [Factor::Heat([2.0; 2]), Factor::Gaussian(2.0)];
+        for factor in
+            [heat.clone(), gaussian.clone(), Factor::Disk(2.3), Factor::Poisson, Factor::Helmholtz(0.2)]
+        {
+            for (mode, wave) in factor.table(16, 8).unwrap().into_iter().enumerate() {
+                let [fx, fy] = [frequency(mode / 8, 16), frequency(mode % 8, 8)];
+                let radial = factor.radial(TAU * TAU * (fx * fx + fy * fy)).unwrap();
+                assert!((wave.log_kernel - radial.log_kernel).abs() <= 1e-13 && wave.phase == radial.phase);
+            }
+        }
+        for (a, b) in heat.table(16, 16).unwrap().iter().zip(gaussian.table(16, 16).unwrap()) {
+            assert!((a.log_kernel - b.log_kernel).abs() <= 1e-13);
+        }
+        let lost = Factor::Poisson.table(8, 8).unwrap()[0];
+        assert_eq!((lost.log_kernel, (-lost.log_kernel).exp()), (Wave::LOST, 0.0));
+        assert_eq!(lost.times(lost).log_kernel, Wave::LOST);
+    }
+
+    /// Real fields stay real: H(-k) is the conjugate of H(k), also where a shift is no whole number of cells.
+    #[test]
+    fn every_operator_is_hermitian() {
+        for text in ["heat:3x1", "disk:2.5", "motion:7,25", "advection:0.5,3.3", "poisson", "helmholtz:1"] {
+            let (nx, ny) = (16, 32);
+            let operator = Operator::of(nx, ny, &[Factor::parse(text).unwrap()]).unwrap();
+            let factor = |mode: usize| {
+                operator.phase().map_or(Complex::ONE, |phase| phase[mode]).scale(operator.kernel()[mode])
+            };
+            for mode in 0..nx * ny {
+                let opposite = (nx - mode / ny) % nx * ny + (ny - mode % ny) % ny;
+                assert!((factor(mode) - factor(opposite).conj()).norm() <= 1e-15, "{text} {mode}");
+            }
+        }
+    }
+}
