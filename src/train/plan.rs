@@ -3,8 +3,8 @@
 use crate::engine::{Device, Trainer};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
-use crate::model::unet::init::State;
 use crate::model::operator::factor::factors;
+use crate::model::unet::init::State;
 use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, TrainedFor, UNet};
 use crate::restore::measurement::noise::{check_noise, relative_rounding};
 use crate::train::config::on_nan::OnNan;

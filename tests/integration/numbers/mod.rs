@@ -8,6 +8,7 @@ mod determinism;
 mod golden_cpu;
 mod golden_physics;
 mod network_choices;
+mod operators;
 mod portability;
 mod variants;
 mod weights;
