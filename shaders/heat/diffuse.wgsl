@@ -1,8 +1,8 @@
 //! needs heat/fft/lines
 
 // The middle of an observation, P(x) = F⁻¹(H·F(x)) (method §2): from the transform along y, along x to the
-// spectrum, times H (transfer/), and back along x. P makes real fields of real ones, so it acts on both fields
-// of a packed pair. The lines stay in workgroup memory (fft/lines.wgsl).
+// spectrum, times H (transfer/), and back along x. P makes real fields of real ones, so it acts on both
+// fields of a packed pair. The lines stay in workgroup memory (fft/lines.wgsl).
 
 fn filtered(first_line: u32, line: u32, element: u32) -> real2 {
     let mode = cell(first_line + line, element);

@@ -34,7 +34,7 @@ pub fn device_for(device: Device, precision: DType) -> (Device, Option<String>) 
 
 /// y = P(x) for fields `[batch, nx, ny]`.
 pub fn diffuse(device: &Device, precision: DType, heat: &Operator, x: &[f64]) -> Result<Vec<f64>> {
-    filter(device, precision, heat, &heat.kernel(), x)
+    filter(device, precision, heat, heat.kernel(), x)
 }
 
 /// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even
@@ -75,15 +75,15 @@ pub fn sip_update(
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (device, precision) {
         (Device::Cpu, DType::F16 | DType::F32) => {
-            on_cpu::<f32>(heat, &heat.kernel(), &error, |physics, error, signal| {
+            on_cpu::<f32>(heat, heat.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Device::Cpu, DType::F64) => on_cpu::<f64>(heat, &heat.kernel(), &error, |physics, error, signal| {
+        (Device::Cpu, DType::F64) => on_cpu::<f64>(heat, heat.kernel(), &error, |physics, error, signal| {
             physics.training_signal(&sip, error, None, signal);
         }),
         (Device::Gpu(gpu), _) => {
-            on_gpu(gpu, precision, heat, &heat.kernel(), &error, |physics, recorder, x, y, energy| {
+            on_gpu(gpu, precision, heat, heat.kernel(), &error, |physics, recorder, x, y, energy| {
                 physics.training_signal(recorder, &sip, x, None, energy, y)
             })?
         }

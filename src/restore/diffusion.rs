@@ -1,8 +1,9 @@
-//! Diffusion of fields and pictures of any size, other operators that are the same in every direction, and filters
-//! of the same kind.
+//! Diffusion of fields and pictures of any size, other operators that are the same in every direction, and
+//! filters of the same kind.
 
 use crate::engine::Device;
-use crate::model::operator::factor::{Factor, Wave};
+use crate::model::operator::factor::Factor;
+use crate::model::operator::wave::Wave;
 use crate::model::{DType, Operator};
 use crate::restore::spectral::gpu_filter::GpuFilter;
 use crate::restore::spectral::grid::{Edges, Grid, Mode};
@@ -51,8 +52,8 @@ impl Diffusion {
     /// Another operator than diffusion, of these factors.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, and for a factor that is not the same in
-    /// every direction: edges that act as mirrors would change it.
+    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, and for a factor that is not the
+    /// same in every direction: edges that act as mirrors would change it.
     pub fn by(
         device: &Device,
         precision: DType,

@@ -42,7 +42,7 @@ impl<T: Real> Physics<T> {
                 *value = value.scale(mode.kernel);
             }
             if let Some(phase) = &self.phase {
-                spectrum.iter_mut().zip(phase).for_each(|(value, phase)| *value = *value * *phase);
+                spectrum.iter_mut().zip(phase).for_each(|(value, phase)| *value *= *phase);
             }
             [T::zero(); 2]
         });
@@ -111,11 +111,11 @@ pub(super) fn phase_in<T: Real>(operator: &Operator) -> Option<Vec<Complex<T>>> 
     operator.phase().map(|phase| phase.iter().map(narrow).collect())
 }
 
-/// Times exp(-iφ). What is left of an observation's spectrum is that of an operator without a phase, since the
-/// training signal of the error needs none (method §3c).
+/// Times exp(-iφ). What is left of an observation's spectrum is that of an operator without a phase, since
+/// the training signal of the error needs none (method §3c).
 pub(super) fn unwind<T: Real>(spectrum: &mut [Complex<T>], phase: Option<&[Complex<T>]>) {
     for (value, phase) in spectrum.iter_mut().zip(phase.unwrap_or_default()) {
-        *value = *value * phase.conj();
+        *value *= phase.conj();
     }
 }
 

@@ -2,6 +2,7 @@
 
 use crate::model::fourier::frequency;
 use crate::model::operator::point_spread::PointSpread;
+use crate::model::operator::wave::Wave;
 use crate::{Error, Result};
 use num_complex::Complex;
 use std::f64::consts::{PI, TAU};
@@ -14,60 +15,11 @@ pub const MAX_AMOUNT: f64 = 1e6;
 /// The largest length of a blur or a shift, in cells: that of the largest grid.
 const MAX_LENGTH: f64 = 2048.0;
 
-/// What happens to one Fourier mode: H = exp(-Λ)·exp(iφ).
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Wave {
-    /// Λ = -ln|H|.
-    pub log_kernel: f64,
-    /// exp(iφ).
-    pub phase: Complex<f64>,
-}
-
-impl Wave {
-    /// Λ of a mode of which nothing is left. Its exponential is zero in every precision, and twice of it is
-    /// still small enough for 32 bits.
-    pub const LOST: f64 = 1e4;
-
-    /// A mode that stays as it is.
-    pub const WHOLE: Self = Self::shrunk(0.0);
-
-    /// A mode that is scaled by exp(-Λ).
-    pub const fn shrunk(log_kernel: f64) -> Self {
-        Self { log_kernel, phase: Complex::ONE }
-    }
-
-    /// A mode that is multiplied by H.
-    pub fn of(factor: Complex<f64>) -> Self {
-        let size = factor.norm();
-        let log_kernel = -size.ln();
-        match log_kernel < Self::LOST {
-            true if factor.im == 0.0 => Self { log_kernel, phase: factor.re.signum().into() },
-            true => Self { log_kernel, phase: factor.unscale(size) },
-            false => Self::shrunk(Self::LOST),
-        }
-    }
-
-    /// Both factors one after the other.
-    pub fn times(self, other: Self) -> Self {
-        let log_kernel = (self.log_kernel + other.log_kernel).min(Self::LOST);
-        Self { log_kernel, phase: self.phase * other.phase }
-    }
-
-    /// The mean of H here and the conjugate of H at the opposite mode, which keeps real fields real.
-    pub(super) fn meet(&self, opposite: &Self) -> Self {
-        if self.log_kernel == opposite.log_kernel && self.phase == opposite.phase.conj() {
-            return *self;
-        }
-        let factor = |wave: &Self| wave.phase.scale((-wave.log_kernel).exp());
-        Self::of((factor(self) + factor(opposite).conj()).scale(0.5))
-    }
-}
-
 /// A factor of an operator. Lengths are in cells.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Factor {
-    /// The heat equation, with the amount (diffusivity × time, in cells²) along x and along y: Λ = (2π)²(a_x·f_x²
-    /// + a_y·f_y²).
+    /// The heat equation, with the amount (diffusivity × time, in cells²) along x and along y: Λ =
+    /// (2π)²(a_x·f_x² + a_y·f_y²).
     Heat([f64; 2]),
     /// A Gaussian blur of standard deviation σ, which is heat with the amount σ²/2.
     Gaussian(f64),
@@ -110,8 +62,8 @@ impl Factor {
         }
     }
 
-    /// Parses a name with its parameters, such as `heat:8x2`, `gaussian:1.5`, `disk:3`, `motion:9,30` (length,
-    /// degrees), `advection:0.5,0`, `poisson` or `helmholtz:0.3`.
+    /// Parses a name with its parameters, such as `heat:8x2`, `gaussian:1.5`, `disk:3`, `motion:9,30`
+    /// (length, degrees), `advection:0.5,0`, `poisson` or `helmholtz:0.3`.
     ///
     /// # Errors
     /// [`Error::Usage`] for an unknown name or impossible parameters.

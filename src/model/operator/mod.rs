@@ -1,11 +1,13 @@
-//! What observes a field: a linear, shift-invariant operator, which is a table of factors in Fourier space and
-//! nothing else (method §2).
+//! What observes a field: a linear, shift-invariant operator, which is a table of factors in Fourier space
+//! and nothing else (method §2).
 
 pub mod factor;
 pub mod point_spread;
+pub mod wave;
 
 use crate::model::fourier::frequency;
-use crate::model::operator::factor::{Factor, Wave};
+use crate::model::operator::factor::Factor;
+use crate::model::operator::wave::Wave;
 use crate::{Error, Result};
 use num_complex::Complex;
 use std::sync::Arc;
@@ -47,8 +49,8 @@ impl Operator {
     /// The product of these factors; of none, the identity.
     ///
     /// # Errors
-    /// [`Error::Usage`] unless both sides are powers of two in [`AXIS_RANGE`], and where a point spread function
-    /// is larger than the grid.
+    /// [`Error::Usage`] unless both sides are powers of two in [`AXIS_RANGE`], and where a point spread
+    /// function is larger than the grid.
     pub fn of(nx: usize, ny: usize, factors: &[Factor]) -> Result<Self> {
         check_size(nx, ny)?;
         let mut waves = vec![Wave::WHOLE; nx * ny];
@@ -58,9 +60,9 @@ impl Operator {
         Ok(Self::of_waves(nx, ny, factors, &waves))
     }
 
-    /// The operator with the factor H = `wave`(f) at the frequency f = `[fx, fy]`, in cycles per cell from -½
-    /// to ½. Where H(-f) is not the conjugate of H(f), as at the highest frequencies of a shift by a part of a
-    /// cell, the mean of the two is taken.
+    /// The operator with the factor H = `wave`(f) at the frequency f = `[fx, fy]`, in cycles per cell from
+    /// -½ to ½. Where H(-f) is not the conjugate of H(f), as at the highest frequencies of a shift by a
+    /// part of a cell, the mean of the two is taken.
     ///
     /// # Errors
     /// [`Error::Usage`] unless both sides are powers of two in [`AXIS_RANGE`].
@@ -90,7 +92,8 @@ impl Operator {
         &self.tables.factors
     }
 
-    /// The amount of diffusion, in cells², where it is that of the heat equation and the same along both axes.
+    /// The amount of diffusion, in cells², where it is that of the heat equation and the same along both
+    /// axes.
     pub fn amount(&self) -> Option<f64> {
         match self.tables.factors[..] {
             [Factor::Heat([x, y])] if x == y => Some(x),
@@ -112,8 +115,8 @@ impl Operator {
         self.nx * self.ny
     }
 
-    /// Λ = -ln|H| for every Fourier mode, `[nx, ny]` in unshifted FFT order. It is negative where the operator
-    /// amplifies, and [`Wave::LOST`] where H is zero.
+    /// Λ = -ln|H| for every Fourier mode, `[nx, ny]` in unshifted FFT order. It is negative where the
+    /// operator amplifies, and [`Wave::LOST`] where H is zero.
     pub fn log_kernel(&self) -> &[f64] {
         &self.tables.log_kernel
     }

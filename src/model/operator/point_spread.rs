@@ -1,6 +1,6 @@
 //! A point spread function: what an instrument makes of a single bright cell.
 
-use crate::model::operator::factor::Wave;
+use crate::model::operator::wave::Wave;
 use crate::{Error, Result};
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
@@ -19,8 +19,8 @@ pub struct PointSpread {
 const NEAR: f64 = 1e-6;
 
 impl PointSpread {
-    /// Of `values` `[nx, ny]`, which are divided by their sum. The centre, which does not move, is their centre
-    /// of mass.
+    /// Of `values` `[nx, ny]`, which are divided by their sum. The centre, which does not move, is their
+    /// centre of mass.
     ///
     /// # Errors
     /// [`Error::Usage`] for values that are not finite, or whose sum is not positive.

@@ -54,8 +54,8 @@ settings! {
         #[cfg_attr(feature = "cli", arg(long))]
         pub amount: f64 = 8.0;
         /// What observes the fields instead of heat conduction: factors joined by +, of heat (by --amount),
-        /// heat:AMOUNT, heat:AXxAY, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y, poisson and
-        /// helmholtz:KAPPA, with lengths in cells (docs/operators.md).
+        /// heat:AMOUNT, heat:AXxAY, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y,
+        /// poisson and helmholtz:KAPPA, with lengths in cells (docs/operators.md).
         #[cfg_attr(feature = "cli", arg(long, value_name = "NAME[:PARAMETERS]"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub operator: Option<String> = None;

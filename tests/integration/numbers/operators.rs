@@ -1,13 +1,14 @@
-//! Operators other than heat against the formulas word by word: plain sums in place of transforms, and the residual
-//! itself in place of the error's spectrum.
+//! Operators other than heat against the formulas word by word: plain sums in place of transforms, and the
+//! residual itself in place of the error's spectrum.
 
 use crate::support::relative;
 use num_complex::Complex;
 use std::f64::consts::TAU;
 use unheat::cpu::heat::inverse::invert_above;
 use unheat::cpu::heat::physics::Physics;
-use unheat::model::operator::factor::{Factor, Wave, factors};
+use unheat::model::operator::factor::{Factor, factors};
 use unheat::model::operator::point_spread::PointSpread;
+use unheat::model::operator::wave::Wave;
 use unheat::model::rng::{Purpose, Random};
 use unheat::model::{Method, Objective, Operator};
 
@@ -164,7 +165,8 @@ fn gd_is_the_gradient_of_the_misfit_and_the_adjoint() {
     }
 }
 
-/// A new physics is a table and nothing else: the wave equation, an eighth of a second after the field was let go.
+/// A new physics is a table and nothing else: the wave equation, an eighth of a second after the field was
+/// let go.
 #[test]
 fn a_new_operator_is_a_few_lines() {
     let wave = |[fx, fy]: [f64; 2]| Wave::of((TAU * (fx * fx + fy * fy).sqrt() * 0.125).cos().into());
