@@ -83,7 +83,7 @@ mod tests {
             second_moments: zeros,
             updates: step,
         };
-        Checkpoint { step, settings: String::new(), snapshot }
+        Checkpoint { step, settings: String::new(), fingerprints: None, snapshot }
     }
 
     fn spoil(path: &Path) {

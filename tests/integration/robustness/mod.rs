@@ -4,6 +4,7 @@ mod loss_readback;
 mod nonfinite;
 mod recovery;
 mod resume;
+mod same_data;
 mod self_test;
 mod submissions;
 mod validation_layers;
