@@ -3,6 +3,7 @@
 use crate::cli::files::arrays;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
+use crate::io::contents;
 use crate::io::images::format::{has_picture_name, is_lossy, list};
 use crate::io::images::photo::{self, Depth, Photo};
 use crate::model::DType;
@@ -36,10 +37,16 @@ pub(crate) fn kind(path: &Path) -> Result<Kind> {
     } else if photo::is_picture(&start) || has_picture_name(path) {
         Ok(Kind::Picture)
     } else {
+        let found = match contents::describe(path) {
+            Some(found) => format!("{found}, "),
+            None => String::new(),
+        };
         Err(Error::file(
             path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
-             pictures",
+            format!(
+                "{found}neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder \
+                 of pictures"
+            ),
         ))
     }
 }
