@@ -34,7 +34,8 @@ pub(super) struct Arguments {
     /// Seed of the random fields, which no training run draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Draw the fields of this step, counted from 0, of a training run with this seed: field i is its sample i
+    /// Draw the fields of this step, counted from 0, of a training run with this seed: field i is its
+    /// sample i
     #[arg(long, value_name = "N", conflicts_with = "rectangles")]
     training_step: Option<u64>,
     /// Compute in 32 or 64 bits; also the dtype of the array

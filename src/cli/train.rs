@@ -110,8 +110,8 @@ impl Arguments {
         plan.check(&device)?; // what does not fit is refused before anything is said or measured
         if plan.is_judged_by_what_it_has_seen() {
             note!(
-                "unheat: warning: --validation-data holds what --data holds: the network is judged by what it \
-                 has seen"
+                "unheat: warning: --validation-data holds what --data holds: the network is judged by what \
+                 it has seen"
             );
         }
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {

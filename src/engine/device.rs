@@ -18,8 +18,8 @@ pub enum DeviceChoice {
     Cpu,
     /// The adapter of this number in `unheat devices`.
     Index(usize),
-    /// The adapter whose name contains this, whatever the case. It has a letter: what looks like a number, such
-    /// as the one of a driver's version, names no adapter.
+    /// The adapter whose name contains this, whatever the case. It has a letter: what looks like a number,
+    /// such as that of a driver's version, names no adapter.
     Name(String),
 }
 

@@ -25,14 +25,15 @@ pub fn describe(path: &Path) -> Option<&'static str> {
         Some("npz") if begins(b"PK") => return Some("a .npz archive of several arrays"),
         _ => {}
     }
-    if begins(b"\x93NUMPY") {
+    // The length of a short header and its JSON. The length may look like the first bytes of a pickle.
+    if start.get(4..9) == Some(b"\0\0\0\0{") {
+        Some(of_tensors(&String::from_utf8_lossy(&start[8..])))
+    } else if begins(b"\x93NUMPY") {
         Some(ARRAY)
     } else if begins(b"PK\x03\x04") || begins(b"\x80\x02") || begins(b"\x80\x04") {
         Some(TORCH)
     } else if begins(b"\x89PNG") || begins(b"\xff\xd8\xff") || begins(b"II*\0") || begins(b"MM\0*") {
         Some("a picture")
-    } else if start.get(8) == Some(&b'{') && start.iter().take(8).any(|&byte| byte == 0) {
-        Some(of_tensors(&String::from_utf8_lossy(&start[8..])))
     } else {
         None
     }
@@ -52,7 +53,7 @@ fn of_tensors(header: &str) -> &'static str {
         "rectangles (--save-rectangles)"
     } else if !has("outc.weight\"") && !has("inc.") {
         "a safetensors file"
-    } else if has("\"unheat\"") && !has("padding") {
+    } else if has("\"unheat\"") && has("checksum") && !has("padding") {
         "gradients (--save-gradients)"
     } else {
         "a network's weights"
@@ -81,9 +82,12 @@ mod tests {
             Some("a run's checkpoint")
         );
         assert_eq!(of(&header("{\"inc.double_conv.0.weight\":{}}")), Some("a network's weights"));
-        let gradients = "{\"__metadata__\":{\"unheat\":\"{}\"},\"inc.double_conv.0.weight\":{}}";
+        let gradients = "{\"__metadata__\":{\"unheat\":\"{checksum}\"},\"inc.double_conv.0.weight\":{}}";
         assert_eq!(of(&header(gradients)), Some("gradients (--save-gradients)"));
-        assert_eq!(of(&header("{\"x\":{}}")), Some("a safetensors file"));
+        for length in [0, 0x280, 0x480, 0x4b50, 0xd8ff] {
+            let padded = format!("{:length$}", "{\"x\":{}}");
+            assert_eq!(of(&header(&padded)), Some("a safetensors file"), "{length}");
+        }
         for unknown in ["", "steps = 3\n", "hello"] {
             assert_eq!(of(unknown.as_bytes()), None, "{unknown}");
         }

@@ -67,8 +67,8 @@ impl Resumed {
         self.checkpoint.as_ref()?.fingerprints.as_ref()
     }
 
-    /// Checks every value, as [`TrainConfig::plan`] does, and that the files hold what the run began with; the
-    /// weights are those of the checkpoint.
+    /// Checks every value, as [`TrainConfig::plan`] does, and that the files hold what the run began with;
+    /// the weights are those of the checkpoint.
     ///
     /// # Errors
     /// As there; [`Error::File`] when the checkpoint belongs to another network, or a file holds other data.
@@ -94,8 +94,8 @@ impl Resumed {
             }
             return planned;
         };
-        // Other data may be refused for what follows from them, such as their size: their being others is what
-        // is to be said.
+        // Other data may be refused for what follows from them, such as their size: that they are others is
+        // what is to be said.
         let found = match &planned {
             Ok(plan) => Ok(plan.fingerprints.clone()),
             Err(_) => same_data::fingerprints(config),

@@ -44,8 +44,8 @@ pub(crate) fn kind(path: &Path) -> Result<Kind> {
         Err(Error::file(
             path,
             format!(
-                "{found}neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder \
-                 of pictures"
+                "{found}neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a \
+                 folder of pictures"
             ),
         ))
     }

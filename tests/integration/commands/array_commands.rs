@@ -178,8 +178,8 @@ fn a_measurement_has_the_noise_that_was_asked_for() {
     }
 }
 
-/// Under one seed two inputs get different noise, whatever they are: files, fields of an array, fields that are
-/// equal; and an input gets the same noise alone as among others.
+/// Under one seed two inputs get different noise, whatever they are: files, fields of an array, fields that
+/// are equal; and an input gets the same noise alone as among others.
 #[test]
 fn equal_seeds_give_different_inputs_different_noise() {
     let room = Room::new();

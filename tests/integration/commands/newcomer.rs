@@ -76,7 +76,7 @@ const WRONG: [(&str, i32, &str); 114] = [
     ("train --noise 1e999", 2, "must be a number, such as"),
     ("diffuse -i good.npy -o y.npy --noise inf", 2, "must be a number, such as"),
     ("restore --noise nan -i good.npy -o y.npy", 2, "must be auto or a number"),
-    ("invert -i good.npy -o y.npy --uncertainty -inf", 2, "must be a number, such as"),
+    ("invert -i good.npy -o y.npy --uncertainty=-inf", 2, "must be a number, such as"),
     ("generate --count 2 --training-step -1 -o y.npy", 2, "must be a whole number from 0 on"),
     ("compare --save-gradients g --device cpu", 2, "every method would write the same file"),
     ("check --device cpu", 2, "leave --device out"),
