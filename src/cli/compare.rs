@@ -38,7 +38,9 @@ const REFUSED: [(&str, &str); 2] = [
 
 /// The command without the flags that it refuses.
 pub(super) fn without_refused(command: Command) -> Command {
-    REFUSED.iter().fold(command, |command, (flag, _)| command.mut_arg(flag, |flag| flag.hide(true)))
+    let flags = REFUSED.map(|(flag, _)| flag);
+    let command = flags.iter().fold(command, |command, flag| command.mut_arg(flag, |flag| flag.hide(true)));
+    command.mut_arg("resume", |resume| resume.help(train::resume_help("comparison", &flags)))
 }
 
 fn refuse(given: &Table) -> Result<()> {

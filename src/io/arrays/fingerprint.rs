@@ -2,9 +2,9 @@
 //! on notices that they hold something else.
 
 use crate::io::arrays::fields::{FieldData, Fields};
+use hmac_sha256::Hash;
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
@@ -50,10 +50,10 @@ pub struct Item {
 impl Item {
     /// Of `values`, which all types of numbers that files have are widened to exactly.
     pub fn new(size: [usize; 2], values: impl Iterator<Item = f64>) -> Self {
-        let mut hasher = Sha256::new();
+        let mut hasher = Hash::new();
         size.iter().for_each(|&side| hasher.update((side as u64).to_le_bytes()));
         hasher.update(values.flat_map(f64::to_le_bytes).collect::<Vec<u8>>());
-        Self { size, digest: hasher.finalize().into() }
+        Self { size, digest: hasher.finalize() }
     }
 
     /// 64 bits of the digest, to draw random numbers by.
@@ -136,7 +136,7 @@ impl fmt::Display for Fingerprint {
 }
 
 fn digest(digests: &[[u8; 32]]) -> String {
-    Sha256::digest(digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
+    Hash::hash(&digests.concat()).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -298,6 +298,9 @@ fn no_command_shows_a_flag_that_it_always_refuses() {
     for (command, rest) in [("train", ""), ("compare", ""), ("shaders", " -o new-shaders"), ("bench", "")] {
         let flags = shown(room.path(), command);
         assert!(flags.len() > 10, "{command}: {flags:?}");
+        let help = unheat(room.path(), &format!("{command} --help")).stdout;
+        let is_named = String::from_utf8_lossy(&help).contains("--save-gradients");
+        assert_eq!(is_named, ["train", "shaders"].contains(&command), "{command}: not even beside others");
         let hidden = ["method", "save-gradients"].map(|flag| !flags.iter().any(|(name, _)| name == flag));
         assert_eq!(hidden, [command == "compare", command == "compare" || command == "bench"]);
         for (flag, value) in flags {
