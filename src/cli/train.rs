@@ -27,7 +27,12 @@ pub(super) struct Arguments {
     /// its paths count from its folder; every run leaves such a file, config.toml
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"], help = resume_help("run", &[]))]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["config", "output"],
+        help = resume_help("run", &[]),
+    )]
     pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -48,8 +53,8 @@ pub(super) fn resume_help(what: &str, refuses: &[&str]) -> String {
     let flags: Vec<String> = names.map(|name| format!("--{}", name.replace('_', "-"))).collect();
     let (last, others) = flags.split_last().expect("some settings may change");
     format!(
-        "Go on with the {what} in this folder, bit for bit as if it had never stopped. Its settings are kept; \
-         {} and {last} may be others. Data that have moved can be named anew, if they are what they were",
+        "Go on with the {what} in this folder, bit for bit as if it had never stopped. Its settings are \
+         kept; {} and {last} may be others. Data that have moved can be named anew, if they are what they were",
         others.join(", ")
     )
 }
