@@ -54,7 +54,8 @@ pub(super) fn resume_help(what: &str, refuses: &[&str]) -> String {
     let (last, others) = flags.split_last().expect("some settings may change");
     format!(
         "Go on with the {what} in this folder, bit for bit as if it had never stopped. Its settings are \
-         kept; {} and {last} may be others. Data that have moved can be named anew, if they are what they were",
+         kept; {} and {last} may be others. Data that have moved can be named anew, if they are what they \
+         were",
         others.join(", ")
     )
 }
