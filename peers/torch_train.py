@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Trains torch_unet.py's network on given fields, beside `unheat train --weights --data` (BENCHMARKS.md).
 
-    unheat generate --count 6400 --seed 77 -o x.npy
+    unheat generate --count 6400 --seed 77 --training-step 0 -o x.npy
     python peers/torch_train.py SEED x.npy init.safetensors     # on two threads
 
 Fields are [50·128, 64, 64]. The program writes PyTorch's first weights of SEED to init.safetensors and prints

@@ -53,6 +53,15 @@ pub enum Error {
         /// What is wrong with it and what to do.
         what: String,
     },
+    /// A file that another file names cannot be read, or does not hold what it should.
+    Named {
+        /// The setting and the file that it stands in, such as "data in runs/a/config.toml".
+        by: String,
+        /// [`Error::Io`] or [`Error::File`].
+        cause: Box<Error>,
+        /// What the person may have meant, to be appended; empty where nobody knows.
+        hint: String,
+    },
     /// The GPU, its driver or a shader failed.
     Device(String),
     /// The GPU or its driver computes something wrong, as the self-test has found.
@@ -101,6 +110,13 @@ impl fmt::Display for Error {
             Self::Unsupported { feature, why } => format!("{feature}: {why}"),
             Self::Io { path, what, source } => format!("{}: {what}: {}", path.display(), reason(source)),
             Self::File { path, what } => format!("{}: {what}", path.display()),
+            Self::Named { by, cause, hint } => match &**cause {
+                Self::Io { path, what, source } => {
+                    format!("{} ({by}): {what}: {}{hint}", path.display(), reason(source))
+                }
+                Self::File { path, what } => format!("{} ({by}): {what}{hint}", path.display()),
+                other => format!("{other}{hint}"),
+            },
             Self::BatchTooLarge { batch, why, fits } => {
                 format!("batch {batch}: {why}; the largest batch that fits is {fits}")
             }

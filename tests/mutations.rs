@@ -7,6 +7,7 @@ use std::fs;
 use std::path::Path;
 use unheat::engine::Device;
 use unheat::io::arrays::checkpoint::{self, Checkpoint};
+use unheat::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::arrays::rectangles::{self, Rectangles};
 use unheat::io::arrays::{tensors, weights};
@@ -175,7 +176,11 @@ fn damaged_files_are_refused_or_unharmed() {
     let path = place("c.safetensors");
     let snapshot = Snapshot { updates: 5, ..Snapshot::before(state) };
     let settings_text = file::table(&TrainConfig::default()).unwrap().to_string();
-    checkpoint::write(&path, &Checkpoint { step: 5, settings: settings_text, snapshot }).unwrap();
+    let item = Item::new([8, 8], numbers(64).into_iter());
+    let data = ("data".to_owned(), Fingerprint::new(Kind::Field, &[item]));
+    let fingerprints = Some(Fingerprints::from([data]));
+    checkpoint::write(&path, &Checkpoint { step: 5, settings: settings_text, fingerprints, snapshot })
+        .unwrap();
     tallies.push(damage("checkpoint", &path, true, checkpoint::read));
 
     let path = place("config.toml");

@@ -33,7 +33,8 @@ Exit code 0: all agree; 1: some FAILED.";
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// An adapter's number in `unheat devices`, or any part of its name [default: every adapter]
+    /// An adapter's number in `unheat devices`, or any part of its name with a letter [default: every
+    /// adapter]
     #[arg(long, value_name = "INDEX|NAME")]
     device: Option<String>,
     /// Only the kernels and the step of a default training, in a fraction of the time: what train itself

@@ -6,16 +6,18 @@ use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;
 use crate::cli::train;
 use crate::engine::Device;
+use crate::io::arrays::fingerprint::Fingerprints;
 use crate::io::run_folder;
 use crate::io::tables::metrics;
 use crate::model::{Method, Objective, StepSpec};
 use crate::restore::Classic;
 use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
-use crate::train::{Resumed, TrainConfig};
+use crate::train::config::file;
+use crate::train::{Plan, Resumed, TrainConfig, same_data};
 use crate::trust::Work;
 use crate::{Error, Result};
-use clap::Args;
+use clap::{Args, Command};
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -24,6 +26,29 @@ use toml::Table;
 
 /// Samples per step by default: three trainings take minutes even in software.
 pub(super) const BATCH: &str = "32";
+
+/// The settings of a single training that make no sense for several, and why. Their flags are not shown.
+const REFUSED: [(&str, &str); 2] = [
+    ("method", "compare trains several; list them with --methods sip,gd,supervised"),
+    (
+        "save_gradients",
+        "every method would write the same file; leave it out, and ask for it with train --resume on one run",
+    ),
+];
+
+/// The command without the flags that it refuses.
+pub(super) fn without_refused(command: Command) -> Command {
+    let flags = REFUSED.map(|(flag, _)| flag);
+    let command = flags.iter().fold(command, |command, flag| command.mut_arg(flag, |flag| flag.hide(true)));
+    command.mut_arg("resume", |resume| resume.help(train::resume_help("comparison", &flags)))
+}
+
+fn refuse(given: &Table) -> Result<()> {
+    match REFUSED.iter().find(|(flag, _)| given.contains_key(*flag)) {
+        Some((flag, why)) => Err(Error::usage(format!("{}: {why}", flag.replace('_', "-")))),
+        None => Ok(()),
+    }
+}
 
 #[derive(Args)]
 #[group(skip)] // or its name would be that of train's
@@ -37,26 +62,33 @@ pub(super) struct Arguments {
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let given = arguments.train.settings.given()?;
-    if given.contains_key("method") {
-        return Err(Error::usage(
-            "method: compare trains several; list them with --methods sip,gd,supervised",
-        ));
-    }
+    refuse(&given)?;
     let mut methods: Vec<Method> = Vec::new();
     for &method in &arguments.methods {
         if !methods.contains(&method) {
             methods.push(method);
         }
     }
-    let (config, resumed) = match arguments.train.resume.take() {
-        None => (arguments.train.config()?, None),
-        Some(folder) => (settings_of(&folder, &methods)?, Some(folder)),
+    let resumed = arguments.train.resume.take();
+    let (config, mut plan) = match &resumed {
+        Some(folder) => begun(folder, &methods, &given)?,
+        None => {
+            let (config, named) = arguments.train.config()?;
+            // A run's file names its method, which is no request to have it alone.
+            let mut said = file::table(&config)?;
+            said.remove("method");
+            refuse(&said)?;
+            let plan = config.plan().map_err(|error| named.explain(error))?;
+            (config, plan)
+        }
     };
+    let first = plan.fingerprints.clone();
     for &method in &methods {
         // What is impossible is said before anything is trained.
-        TrainConfig { method, ..config.clone() }.plan()?;
+        if resumed.as_ref().is_none_or(|folder| !folder.join(method.name()).exists()) {
+            starting(&TrainConfig { method, ..config.clone() }, &first)?;
+        }
     }
-    let mut plan = config.plan()?;
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
     let trial = Trial::new(&config, &mut plan)?;
     let device = arguments.train.open(&config, &plan)?;
@@ -76,7 +108,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         let config = TrainConfig { method, ..config.clone() };
         let run = folder.join(method.name());
         note!("{}:", method.title());
-        if !train_one(&arguments.train, &config, &given, &run, &device, &caught)? {
+        if !train_one(&arguments.train, &config, &first, &given, &run, &device, &caught)? {
             note!("stopped; to go on: unheat compare --resume {}", folder.display());
             return Ok(ExitCode::from(interrupt::EXIT_CODE));
         }
@@ -101,23 +133,39 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     Ok(ExitCode::SUCCESS)
 }
 
-/// The settings of a comparison that goes on: those of its first run, which all share but for the method.
-fn settings_of(folder: &Path, methods: &[Method]) -> Result<TrainConfig> {
+/// The settings of a comparison that goes on, with what is `given` anew, and their plan: those of its first
+/// run, which all share but for the method.
+fn begun(folder: &Path, methods: &[Method], given: &Table) -> Result<(TrainConfig, Plan)> {
     let run =
         methods.iter().map(|method| folder.join(method.name())).find(|run| run.join("config.toml").is_file());
     let Some(run) = run else {
+        let is_run = folder.join("config.toml").is_file();
         let folder = folder.display();
-        let message =
-            format!("{folder}: holds no run of these methods to go on with; name a comparison's folder");
-        return Err(Error::usage(message));
+        return Err(Error::usage(if is_run {
+            format!("{folder}: a single run; to go on: unheat train --resume {folder}")
+        } else {
+            format!("{folder}: holds no run of these methods to go on with; name a comparison's folder")
+        }));
     };
-    Ok(Resumed::open(&run)?.config)
+    let opened = Resumed::open(&run)?;
+    let config = train::changed(&opened, &run, given.clone())?;
+    let plan = opened.plan(&config)?;
+    Ok((config, plan))
+}
+
+/// The plan of a method that has no run yet. All methods share the data and the weights of the first, even if
+/// files are replaced while that is trained.
+fn starting(config: &TrainConfig, first: &Fingerprints) -> Result<Plan> {
+    let plan = config.plan()?;
+    same_data::check_start(config, first, &plan.fingerprints)?;
+    Ok(plan)
 }
 
 /// Trains one method, or goes on with it; whether it has come to its end.
 fn train_one(
     arguments: &train::Arguments,
     config: &TrainConfig,
+    first: &Fingerprints,
     given: &Table,
     folder: &Path,
     device: &Device,
@@ -136,7 +184,8 @@ fn train_one(
         outcome?
     } else {
         let mut display = Display::new(arguments.watched(config, device, 0), caught.clone())?;
-        let outcome = crate::train::train(config, config.plan()?, device, Some(folder), &mut display);
+        let outcome =
+            crate::train::train(config, starting(config, first)?, device, Some(folder), &mut display);
         display.finish();
         outcome?
     };

@@ -8,11 +8,13 @@ use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::doubtful;
 use crate::cli::terminal::messages::print_line;
+use crate::io::arrays::fingerprint::Item;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::{Diffusion, Edges};
 use clap::Args;
+use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -31,7 +33,7 @@ pub(super) struct Arguments {
     /// Then add normal noise of this standard deviation to every cell, as a measurement would
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
-    /// Seed of the noise
+    /// Seed of the noise, which also depends on the values of the input: two inputs get different noise
     #[arg(long, default_value_t = 0)]
     seed: u64,
     /// The array to write, of the input's dtype and shape, or the picture, of the input's bit depth; replaced
@@ -54,20 +56,29 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if input.kind == Kind::Array { array(&arguments, &input) } else { pictures(&arguments, &input) }
 }
 
-impl Arguments {
-    /// Adds the noise of picture or file number `index` to its fields of `cells` cells each.
-    fn measured(&self, index: usize, mut y: Vec<f64>, cells: usize) -> Vec<f64> {
-        if self.noise > 0.0 {
-            for (sample, field) in y.chunks_exact_mut(cells).enumerate() {
-                let noise = noise::draw(
-                    Purpose::Measurement,
-                    self.seed,
-                    index as u64,
-                    sample as u64,
-                    cells,
-                    self.noise,
-                );
-                field.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
+/// Draws the noise of measurements. Its stream depends on what is measured: equal seeds give two inputs
+/// different noise, and one input the same whatever else is measured beside it.
+struct Noise {
+    std: f64,
+    seed: u64,
+    /// How often the same values were measured before: measured again, they get other noise.
+    before: HashMap<u64, u64>,
+}
+
+impl Noise {
+    fn new(arguments: &Arguments) -> Self {
+        Self { std: arguments.noise, seed: arguments.seed, before: HashMap::new() }
+    }
+
+    /// Adds noise to observations `y` of the fields `x` of these sizes.
+    fn add(&mut self, x: &[f64], mut y: Vec<f64>, nx: usize, ny: usize) -> Vec<f64> {
+        if self.std > 0.0 {
+            for (x, y) in x.chunks_exact(nx * ny).zip(y.chunks_exact_mut(nx * ny)) {
+                let key = Item::new([nx, ny], x.iter().copied()).key();
+                let before = self.before.entry(key).or_default();
+                let noise = noise::draw(Purpose::Measurement, self.seed, key, *before, nx * ny, self.std);
+                *before += 1;
+                y.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
             }
         }
         y
@@ -86,7 +97,7 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
-    let y = arguments.measured(0, diffusion.apply(&x)?, nx * ny);
+    let y = Noise::new(arguments).add(&x, diffusion.apply(&x)?, nx, ny);
     arrays::write_like(&arguments.output, y, &fields)?;
     print_line!(
         "{count} fields of {nx}x{ny} cells diffused by {} cells², in {}",
@@ -102,10 +113,10 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
+    let mut noise = Noise::new(arguments);
     sources::each(input, &jobs, |job, photo| {
         let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
-        let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
-        let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
+        let y = noise.add(&photo.planes, diffusion.apply(&photo.planes)?, photo.nx, photo.ny);
         output::picture(&job.output, &photo.with_planes(&y))
     })?;
     print_line!(

@@ -31,9 +31,13 @@ pub(super) struct Arguments {
     /// Cells along x and y, powers of two from 8 to 2048
     #[arg(long, default_value = "64x64")]
     size: Size,
-    /// Seed; field i is sample i of the first step of a training run with this seed
+    /// Seed of the random fields, which no training run draws
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Draw the fields of this step, counted from 0, of a training run with this seed: field i is its
+    /// sample i
+    #[arg(long, value_name = "N", conflicts_with = "rectangles")]
+    training_step: Option<u64>,
     /// Compute in 32 or 64 bits; also the dtype of the array
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F32)]
     physics: DType,
@@ -57,7 +61,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
-        (None, count) => drawn(count.unwrap_or(0), arguments.seed, nx, ny)?,
+        (None, count) => drawn(count.unwrap_or(0), arguments.seed, arguments.training_step, nx, ny)?,
     };
     let compute = arguments.device.open_for(arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
@@ -77,17 +81,27 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         arguments.size,
         arguments.output.display()
     );
+    if let Some(step) = arguments.training_step {
+        print_line!(
+            "they are what step {step} of a training run with --seed {} and this --size draws",
+            arguments.seed
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }
 
-fn drawn(count: usize, seed: u64, nx: usize, ny: usize) -> Result<Rectangles> {
+fn drawn(count: usize, seed: u64, training_step: Option<u64>, nx: usize, ny: usize) -> Result<Rectangles> {
     // The fields take more memory than their rectangles from 8x8 on.
     let mut test: Vec<f64> = Vec::new();
     let fits = count.checked_mul(nx * ny).is_some_and(|len| test.try_reserve_exact(len).is_ok());
     if count == 0 || !fits {
         return Err(Error::usage(format!("count {count}: from 1 to what fits into memory")));
     }
-    Ok(Rectangles { list: draw_batch(Purpose::Rectangles, seed, 0, count, nx, ny), per_sample: PER_SAMPLE })
+    let list = match training_step {
+        None => draw_batch(Purpose::Generated, seed, 0, count, nx, ny),
+        Some(step) => draw_batch(Purpose::Rectangles, seed, step, count, nx, ny),
+    };
+    Ok(Rectangles { list, per_sample: PER_SAMPLE })
 }
 
 /// One PNG per field, all on the same colour scale.

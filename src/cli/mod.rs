@@ -74,7 +74,7 @@ enum Command {
 
 /// The command line as it is parsed, completed and described, for whoever wants to know what can be said.
 pub fn command() -> clap::Command {
-    numbers::explained(Cli::command())
+    numbers::explained(Cli::command().mut_subcommand("compare", compare::without_refused))
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot

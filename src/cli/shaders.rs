@@ -26,8 +26,8 @@ const ANY: &str = "any";
 pub(super) fn device_flag(flag: Arg) -> Arg {
     flag.default_value(ANY).value_name("any|auto|INDEX|NAME").help(
         "Whose shaders: any for those that most GPUs run, without opening one; or auto, an adapter's number \
-         in `unheat devices`, or any part of its name, for what that one runs, with the variants that are \
-         tuned for it",
+         in `unheat devices`, or any part of its name with a letter, for what that one runs, with the \
+         variants that are tuned for it",
     )
 }
 

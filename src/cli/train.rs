@@ -10,9 +10,11 @@ use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::{Display, Watched};
 use crate::engine::{Device, DeviceChoice};
 use crate::io::run_folder;
-use crate::train::config::file;
+use crate::train::config::paths::NamedFiles;
+use crate::train::config::{absolute, file};
 use crate::train::resume::CHANGEABLE;
 use crate::train::run::resume;
+use crate::train::same_data::DATA;
 use crate::train::{Plan, Resumed, TrainConfig, train};
 use crate::{Error, Result};
 use clap::Args;
@@ -22,11 +24,16 @@ use toml::{Table, Value};
 
 #[derive(Args)]
 pub(super) struct Arguments {
-    /// Take the settings from this file, where no flag says otherwise. Its keys are the flags with _ for -;
-    /// every run leaves such a file, config.toml
+    /// Take the settings from this file, where no flag says otherwise. Its keys are the flags with _ for -,
+    /// its paths count from its folder; every run leaves such a file, config.toml
     #[arg(long, value_name = "FILE.toml")]
     config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["config", "output"], help = resume_help())]
+    #[arg(
+        long,
+        value_name = "DIR",
+        conflicts_with_all = ["config", "output"],
+        help = resume_help("run", &[]),
+    )]
     pub(super) resume: Option<PathBuf>,
     #[command(flatten)]
     pub(super) settings: Settings,
@@ -41,12 +48,15 @@ pub(super) struct Arguments {
     pub(super) output: Option<PathBuf>,
 }
 
-fn resume_help() -> String {
-    let flags = CHANGEABLE.map(|name| format!("--{}", name.replace('_', "-")));
+/// The help of `--resume` for a run or a comparison, which `refuses` some settings.
+pub(super) fn resume_help(what: &str, refuses: &[&str]) -> String {
+    let names = CHANGEABLE.iter().filter(|name| !refuses.contains(name));
+    let flags: Vec<String> = names.map(|name| format!("--{}", name.replace('_', "-"))).collect();
     let (last, others) = flags.split_last().expect("some settings may change");
     format!(
-        "Go on with the run in this folder, bit for bit as if it had never stopped. Its settings are kept; \
-         {} and {last} may be others",
+        "Go on with the {what} in this folder, bit for bit as if it had never stopped. Its settings are \
+         kept; {} and {last} may be others. Data that have moved can be named anew, if they are what they \
+         were",
         others.join(", ")
     )
 }
@@ -54,19 +64,24 @@ fn resume_help() -> String {
 impl Arguments {
     /// The configuration: flags come before the file of settings, that before what the files of weights and
     /// data hold, and that before the defaults.
-    pub(super) fn config(&mut self) -> Result<TrainConfig> {
+    ///
+    /// With it come the files that the file of settings names, to explain errors about them.
+    pub(super) fn config(&mut self) -> Result<(TrainConfig, NamedFiles)> {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
-        let mut table = match self.config {
-            None => Table::new(),
+        let (mut table, named) = match self.config {
+            None => (Table::new(), NamedFiles::default()),
             Some(_) => {
-                self.take_own(file::read(&path, &["output", "no_tune", "no_self_test", "view"])?, &path)?
+                let own = ["output", "no_tune", "no_self_test", "view"];
+                let (table, named) = file::read_located(&path, &own)?;
+                (self.take_own(table, &path)?, named)
             }
         };
         table.extend(self.settings.given()?);
         // A command can have another default for this one.
         table.entry("batch").or_insert((self.settings.config.batch as i64).into());
         Files::of_training(&file::config(&table, &path)?, self.output.as_deref()).check()?;
-        file::config_with_files(&table, &path)
+        let config = file::config_with_files(&table, &path).map_err(|error| named.explain(error))?;
+        Ok((config, named))
     }
 
     /// Takes the flags that are no settings of training out of the file's `table`.
@@ -103,6 +118,12 @@ impl Arguments {
         let Ok(choice) = config.device.parse::<DeviceChoice>();
         let device = device::open(&choice)?;
         plan.check(&device)?; // what does not fit is refused before anything is said or measured
+        if plan.is_judged_by_what_it_has_seen() {
+            note!(
+                "unheat: warning: --validation-data holds what --data holds: the network is judged by what \
+                 it has seen"
+            );
+        }
         if let (Device::Cpu, DeviceChoice::Auto) = (&device, &choice) {
             note!(
                 "no GPU found: training on the {} (to run the shaders in software: --device llvmpipe)",
@@ -118,9 +139,17 @@ impl Arguments {
 
 /// The settings of a run that goes on, with those that are given and may change.
 pub(super) fn changed(run: &Resumed, folder: &Path, given: Table) -> Result<TrainConfig> {
-    let mut table = file::table(&run.config)?;
-    for (key, value) in given {
+    let mut table = file::table(&run.config.located()?)?;
+    for (key, mut value) in given {
         let found = table.get(&key);
+        let moves = DATA.contains(&key.as_str()) && found.is_some();
+        if let (true, Some(path)) = (moves || key == "weights", value.as_str()) {
+            value = absolute(Path::new(path))?.display().to_string().into();
+        }
+        if moves {
+            table.insert(key, value); // whether it holds the same shows when it is read
+            continue;
+        }
         if found != Some(&value) && !CHANGEABLE.contains(&key.as_str()) {
             let found = found.map_or("none".to_owned(), Value::to_string);
             let (flag, folder) = (key.replace('_', "-"), folder.display());
@@ -140,8 +169,9 @@ pub(super) fn changed(run: &Resumed, folder: &Path, given: Table) -> Result<Trai
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let Some(folder) = arguments.resume.take() else {
-        let config = arguments.config()?;
-        let plan = config.plan()?; // impossible settings are refused before any device is opened
+        let (config, named) = arguments.config()?;
+        // Impossible settings are refused before any device is opened.
+        let plan = config.plan().map_err(|error| named.explain(error))?;
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let device = arguments.open(&config, &plan)?;
         let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?)?;

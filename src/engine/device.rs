@@ -18,7 +18,8 @@ pub enum DeviceChoice {
     Cpu,
     /// The adapter of this number in `unheat devices`.
     Index(usize),
-    /// The adapter whose name contains this, whatever the case.
+    /// The adapter whose name contains this, whatever the case. It has a letter: what looks like a number,
+    /// such as that of a driver's version, names no adapter.
     Name(String),
 }
 
@@ -26,10 +27,11 @@ impl FromStr for DeviceChoice {
     type Err = Infallible;
 
     fn from_str(text: &str) -> std::result::Result<Self, Infallible> {
+        let is_number = text.bytes().all(|byte| byte.is_ascii_digit()); // Rust reads +1 as well
         Ok(match (text.to_lowercase().as_str(), text.parse()) {
             ("auto", _) => Self::Auto,
             ("cpu", _) => Self::Cpu,
-            (_, Ok(index)) => Self::Index(index),
+            (_, Ok(index)) if is_number => Self::Index(index),
             _ => Self::Name(text.to_owned()),
         })
     }
@@ -96,42 +98,45 @@ impl Device {
     }
 }
 
-/// The adapter with a number or name; the error lists what there is. A number beyond the last adapter's is
-/// tried as a part of a name (4090).
+/// The adapter with a number or name; the error lists what there is.
+///
+/// # Errors
+/// [`Error::Usage`] where there is none, or several have the name.
 pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
     let mut adapters = adapters();
-    if adapters.is_empty() {
-        let asked = match choice {
-            DeviceChoice::Name(name) => name.clone(),
-            DeviceChoice::Index(index) => index.to_string(),
-            DeviceChoice::Auto | DeviceChoice::Cpu => format!("{choice:?}").to_lowercase(),
-        };
+    let names: Vec<(String, wgpu::Backend)> =
+        adapters.iter().map(wgpu::Adapter::get_info).map(|info| (info.name, info.backend)).collect();
+    number(choice, &names).map(|number| adapters.swap_remove(number))
+}
+
+/// The number of the adapter that is meant, among those with these names.
+fn number(choice: &DeviceChoice, names: &[(String, wgpu::Backend)]) -> Result<usize> {
+    let asked = match choice {
+        DeviceChoice::Name(name) => name.clone(),
+        DeviceChoice::Index(index) => index.to_string(),
+        DeviceChoice::Auto | DeviceChoice::Cpu => format!("{choice:?}").to_lowercase(),
+    };
+    if names.is_empty() {
         return Err(Error::usage(format!("device '{asked}': {NO_ADAPTER}")));
     }
-    let list = |indices: &[usize]| {
-        let describe = |&i: &usize| {
-            let info = adapters[i].get_info();
-            format!("{i}: {} ({})", info.name, info.backend)
-        };
-        indices.iter().map(describe).collect::<Vec<_>>().join(", ")
+    let list = |numbers: &[usize]| {
+        let describe = |&i: &usize| format!("{i}: {} ({})", names[i].0, names[i].1);
+        numbers.iter().map(describe).collect::<Vec<_>>().join(", ")
     };
-    let everything: Vec<usize> = (0..adapters.len()).collect();
-    let named = |name: &str| -> Vec<usize> {
-        let wanted = name.to_lowercase();
-        let matches = |&i: &usize| adapters[i].get_info().name.to_lowercase().contains(&wanted);
-        everything.iter().copied().filter(matches).collect()
-    };
-    let (asked, matching) = match choice {
-        DeviceChoice::Index(index) if *index < adapters.len() => (index.to_string(), vec![*index]),
-        DeviceChoice::Index(index) => (index.to_string(), named(&index.to_string())),
-        DeviceChoice::Name(name) if name.trim().is_empty() => (name.clone(), Vec::new()),
-        DeviceChoice::Name(name) => (name.clone(), named(name)),
-        DeviceChoice::Auto | DeviceChoice::Cpu => (format!("{choice:?}").to_lowercase(), Vec::new()),
+    let everything: Vec<usize> = (0..names.len()).collect();
+    let matching: Vec<usize> = match choice {
+        DeviceChoice::Index(index) => everything.iter().copied().filter(|i| i == index).collect(),
+        DeviceChoice::Name(name) if name.chars().any(char::is_alphabetic) => {
+            let wanted = name.to_lowercase();
+            everything.iter().copied().filter(|&i| names[i].0.to_lowercase().contains(&wanted)).collect()
+        }
+        DeviceChoice::Name(_) | DeviceChoice::Auto | DeviceChoice::Cpu => Vec::new(),
     };
     match matching[..] {
-        [one] => Ok(adapters.swap_remove(one)),
+        [one] => Ok(one),
         [] => Err(Error::usage(format!(
-            "device '{asked}': no such adapter; there are {} (or auto, cpu)",
+            "device '{asked}': no such adapter; there are {}; give a number of these, a part of a name that \
+             has a letter, auto or cpu",
             list(&everything)
         ))),
         _ => Err(Error::usage(format!(
@@ -144,3 +149,56 @@ pub fn find(choice: &DeviceChoice) -> Result<wgpu::Adapter> {
 /// What to do where no adapter is found.
 pub const NO_ADAPTER: &str = "no Vulkan, Metal or DX12 adapter found; install the GPU's Vulkan driver, or a \
      software one (scripts/setup does; on Debian and Ubuntu: apt install mesa-vulkan-drivers)";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn digits_are_an_index_and_a_name_has_a_letter() {
+        let names: Vec<(String, wgpu::Backend)> =
+            ["llvmpipe (LLVM 15.0.6, 256 bits)", "NVIDIA GeForce RTX 4090", "NVIDIA GeForce RTX 3090"]
+                .map(|name| (name.to_owned(), wgpu::Backend::Vulkan))
+                .to_vec();
+        let found = |text: &str, names: &[(String, wgpu::Backend)]| {
+            let Ok(choice) = text.parse::<DeviceChoice>();
+            number(&choice, names).map_err(|error| error.to_string())
+        };
+        for (text, expected) in
+            [("0", 0), ("2", 2), ("002", 2), ("LLVM", 0), ("rtx 4090", 1), ("X 3", 2), ("llvm 15.0.6", 0)]
+        {
+            assert_eq!(found(text, &names), Ok(expected), "{text}");
+        }
+        for text in [
+            "3",
+            "15",
+            "256",
+            "4090",
+            "15.0.6",
+            "-1",
+            "+1",
+            "1.0",
+            "1e0",
+            " 1",
+            "",
+            " ",
+            "(",
+            ",",
+            "0x1",
+            "١",
+            "99999999999999999999",
+            "18446744073709551616",
+            "6, 256",
+        ] {
+            let said = found(text, &names).unwrap_err();
+            let lists = said.contains("no such adapter; there are 0: llvmpipe") && said.contains("2: NVIDIA");
+            assert!(lists && said.contains("has a letter"), "{text}: {said}");
+        }
+        let said = found("nvidia", &names).unwrap_err();
+        assert!(said.contains("1: NVIDIA GeForce RTX 4090 (vulkan), 2:") && said.contains("use the number"));
+        for text in ["1", "llvm"] {
+            assert!(found(text, &[]).unwrap_err().contains("no Vulkan, Metal or DX12 adapter"));
+        }
+        assert_eq!(found("1", &names[..1]).unwrap_err().matches("llvmpipe").count(), 1);
+    }
+}

@@ -6,6 +6,7 @@
 pub mod arrays;
 pub mod atomic;
 pub mod cache;
+pub mod contents;
 #[cfg(feature = "pictures")]
 pub mod html;
 pub mod identity;

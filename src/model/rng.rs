@@ -30,8 +30,10 @@ pub enum Purpose {
     ExampleCrops = 11,
     /// Which pieces of pictures are held out.
     ValidationCrops = 12,
-    /// Noise that a command adds to what it has diffused.
+    /// Noise that a command adds to what it has diffused, keyed by what that is.
     Measurement = 13,
+    /// Fields that a command writes into a file, which no training step draws.
+    Generated = 14,
 }
 
 /// Uniform random numbers keyed by (purpose, seed, a, b). ChaCha with 8 rounds makes them, the same on every
@@ -76,6 +78,49 @@ mod tests {
         ] {
             assert_ne!(reference, other);
         }
+    }
+
+    /// Every purpose, with a match that a new one must be added to.
+    fn purposes() -> Vec<Purpose> {
+        use Purpose::*;
+        let all = vec![
+            Rectangles,
+            Weights,
+            Examples,
+            Cases,
+            Shuffle,
+            Validation,
+            Noise,
+            ExampleNoise,
+            ValidationNoise,
+            Crops,
+            ExampleCrops,
+            ValidationCrops,
+            Measurement,
+            Generated,
+        ];
+        for purpose in &all {
+            match purpose {
+                Rectangles | Weights | Examples | Cases | Shuffle | Validation | Noise | ExampleNoise
+                | ValidationNoise | Crops | ExampleCrops | ValidationCrops | Measurement | Generated => {}
+            }
+        }
+        all
+    }
+
+    /// Under equal seeds and counters, and under small other ones.
+    #[test]
+    fn no_two_purposes_share_a_stream() {
+        let mut seen = std::collections::BTreeMap::new();
+        for purpose in purposes() {
+            for (seed, a, b) in [(0, 0, 0), (1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 2, 3), (u64::MAX, 0, 0)] {
+                let mut random = Random::new(purpose, seed, a, b);
+                let numbers = [random.uniform().to_bits(), random.uniform().to_bits()];
+                let other = seen.insert(numbers, (purpose, seed, a, b));
+                assert!(other.is_none(), "{purpose:?} {seed} {a} {b} draws what {other:?} draws");
+            }
+        }
+        assert_eq!(seen.len(), 6 * 14);
     }
 
     /// From ChaCha's definition, computed by a program of its own: blocks of 8 rounds, counted from 0, whose

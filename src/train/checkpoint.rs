@@ -1,6 +1,7 @@
 //! The checkpoint of a run's folder, and the one before it.
 
 use crate::io::arrays::checkpoint::{self, Checkpoint};
+use crate::io::atomic;
 use crate::{Error, Result};
 use std::fs;
 use std::io::ErrorKind;
@@ -16,10 +17,15 @@ pub const PREVIOUS: &str = "checkpoint.previous.safetensors";
 /// a good one's place. Whenever the process is killed, one of the two is whole.
 pub fn save(folder: &Path, checkpoint: &Checkpoint) -> Result<()> {
     let (last, previous) = (folder.join(FILE), folder.join(PREVIOUS));
-    if checkpoint::read(&last).is_ok() {
+    let is_good = checkpoint::read(&last).is_ok();
+    if is_good {
         fs::rename(&last, &previous).map_err(Error::io(&last, "cannot rename"))?;
     }
-    checkpoint::write(&last, checkpoint)
+    checkpoint::write(&last, checkpoint)?;
+    if is_good {
+        atomic::hand_on(&previous, &last);
+    }
+    Ok(())
 }
 
 /// Removes the checkpoint before the last of a finished run, once the last can be read.
@@ -83,13 +89,27 @@ mod tests {
             second_moments: zeros,
             updates: step,
         };
-        Checkpoint { step, settings: String::new(), snapshot }
+        Checkpoint { step, settings: String::new(), fingerprints: None, snapshot }
     }
 
     fn spoil(path: &Path) {
         let mut bytes = fs::read(path).unwrap();
         *bytes.last_mut().unwrap() ^= 1;
         fs::write(path, bytes).unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn checkpoints_keep_their_permissions() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().unwrap();
+        let (folder, path) = (folder.path(), folder.path().join(FILE));
+        save(folder, &checkpoint(1)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        save(folder, &checkpoint(2)).unwrap();
+        for name in [FILE, PREVIOUS] {
+            assert_eq!(fs::metadata(folder.join(name)).unwrap().permissions().mode() & 0o777, 0o600);
+        }
     }
 
     #[test]

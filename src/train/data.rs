@@ -2,6 +2,7 @@
 
 use crate::engine::device::Device;
 use crate::engine::operators::{diffuse, rasterise};
+use crate::io::arrays::fingerprint::Fingerprint;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
@@ -57,6 +58,15 @@ pub struct File {
 }
 
 impl Data {
+    /// What the file or the pictures hold; none for rectangles.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        match &self.truth {
+            Source::Drawn => None,
+            Source::File(file) => Some(Fingerprint::of_fields(&file.fields)),
+            Source::Pictures(pictures) => Some(pictures.fingerprint.clone()),
+        }
+    }
+
     /// x* and noise of training step `step`, counted from 0.
     pub fn batch(&mut self, step: u64) -> Batch {
         let first = u128::from(step) * self.batch as u128;
@@ -153,6 +163,8 @@ pub struct HeldOut {
     /// x*.
     pub truth: Vec<f64>,
     noise: Option<Vec<f64>>,
+    /// What the file or the pictures hold that they come from.
+    pub(crate) fingerprint: Option<Fingerprint>,
 }
 
 impl HeldOut {
@@ -162,21 +174,25 @@ impl HeldOut {
     /// # Errors
     /// Those of reading the file.
     pub fn new(file: Option<&Path>, count: usize, nx: usize, ny: usize, std: f64) -> Result<Self> {
-        let truth = match file {
+        let (truth, fingerprint) = match file {
             Some(path) if is_pictures(path) => {
                 let pictures = Pictures::read(path, nx, ny)?;
                 let crop = |sample| pictures.crop(Purpose::ValidationCrops, 0, 0, sample, nx, ny);
-                (0..count as u64).flat_map(crop).collect()
+                ((0..count as u64).flat_map(crop).collect(), Some(pictures.fingerprint.clone()))
             }
-            Some(path) => npy::read(path)?.data.into_f64(),
+            Some(path) => {
+                let fields = npy::read(path)?;
+                let fingerprint = Fingerprint::of_fields(&fields);
+                (fields.data.into_f64(), Some(fingerprint))
+            }
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
-                rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
+                (rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?, None)
             }
         };
         let samples = truth.len() / (nx * ny);
         let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
-        Ok(Self { truth, noise })
+        Ok(Self { truth, noise, fingerprint })
     }
 
     /// Fields of one batch, rasterised.
@@ -187,7 +203,7 @@ impl HeldOut {
                 rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
-        Ok(Self { truth, noise: batch.noise })
+        Ok(Self { truth, noise: batch.noise, fingerprint: None })
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.

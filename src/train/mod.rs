@@ -15,6 +15,7 @@ mod recovery;
 pub mod results;
 pub mod resume;
 pub mod run;
+pub mod same_data;
 pub mod summary;
 mod validation;
 

@@ -1,5 +1,6 @@
 //! Training fields cut out of pictures.
 
+use crate::io::arrays::fingerprint::{Fingerprint, Item, Kind};
 use crate::io::arrays::npy::{FieldData, Fields};
 use crate::io::images::format::{has_picture_name, list};
 use crate::model::rng::{Purpose, Random};
@@ -9,6 +10,8 @@ use std::path::{Path, PathBuf};
 /// Pictures in memory, every colour channel by itself.
 pub struct Pictures {
     planes: Vec<Plane>,
+    /// Of all channels, picture by picture.
+    pub(crate) fingerprint: Fingerprint,
 }
 
 struct Plane {
@@ -30,9 +33,13 @@ impl Pictures {
     /// [`Error::Io`] and [`Error::File`] for files that cannot be read, are smaller, or of which there is
     /// none; [`Error::File`] for all of them in a build without the feature `pictures`.
     pub fn read(path: &Path, nx: usize, ny: usize) -> Result<Self> {
-        let mut planes = Vec::new();
+        let (mut planes, mut items) = (Vec::new(), Vec::new());
         for file in files(path)? {
             let channels = channels(&file)?;
+            items.extend(channels.first().map(|first| {
+                let values = channels.iter().flat_map(|plane| &plane.values);
+                Item::new([first.nx, first.ny], values.map(|&v| f64::from(v)))
+            }));
             if let Some(Plane { nx: width, ny: height, .. }) =
                 channels.iter().find(|plane| plane.nx < nx || plane.ny < ny)
             {
@@ -46,7 +53,16 @@ impl Pictures {
             }
             planes.extend(channels);
         }
-        Ok(Self { planes })
+        Ok(Self { planes, fingerprint: Fingerprint::new(Kind::Picture, &items) })
+    }
+
+    /// The fingerprint that [`Pictures::whole`] would have, of whatever sizes they are.
+    pub(crate) fn fingerprint_as_fields(&self) -> Fingerprint {
+        let item = |plane: &Plane| {
+            Item::new([plane.nx, plane.ny], plane.values.iter().map(|&value| f64::from(value)))
+        };
+        let items: Vec<Item> = self.planes.iter().map(item).collect();
+        Fingerprint::new(Kind::Field, &items)
     }
 
     /// A random piece of `nx` × `ny` pixels, mirrored or not along either axis. Every channel of every

@@ -1,6 +1,7 @@
 //! From settings to a run's parts: every value checked, every file read.
 
 use crate::engine::{Device, Trainer};
+use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy::{self, Fields};
 use crate::io::arrays::weights;
 use crate::model::operator::factor::factors;
@@ -27,6 +28,8 @@ pub struct Plan {
     pub data: Data,
     /// Fields that training does not see, where validation is asked for.
     pub held_out: Option<HeldOut>,
+    /// What the files hold that all this comes from.
+    pub fingerprints: Fingerprints,
 }
 
 impl Plan {
@@ -51,6 +54,12 @@ impl Plan {
             heat.amount().unwrap_or(0.0),
             self.step.objective.noise,
         ))
+    }
+
+    /// Whether the held-out fields are those that are trained on.
+    pub fn is_judged_by_what_it_has_seen(&self) -> bool {
+        let of = |name| self.fingerprints.get(name);
+        of("data").is_some() && of("data") == of("validation_data")
     }
 
     /// Refuses what [`Plan::trainer`] would refuse before it builds anything.
@@ -111,7 +120,13 @@ impl TrainConfig {
             longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
             ..StepSpec::new(&net, &heat, objective, self.samples_at_once())
         };
-        Ok(Plan { step, start, data, held_out })
+        let fingerprints = [
+            ("weights", self.weights.as_ref().map(|_| of_weights(&start))),
+            (if self.data.is_some() { "data" } else { "observations" }, data.fingerprint()),
+            ("validation_data", held_out.as_ref().and_then(|held_out| held_out.fingerprint.clone())),
+        ];
+        let known = fingerprints.into_iter().filter_map(|(name, found)| Some((name.to_owned(), found?)));
+        Ok(Plan { step, start, data, held_out, fingerprints: known.collect() })
     }
 
     fn model(&self) -> Result<(Operator, UNet, State)> {
@@ -268,6 +283,14 @@ impl TrainConfig {
         }
         Ok(())
     }
+}
+
+/// The fingerprint of weights before the first step.
+fn of_weights(start: &State) -> Fingerprint {
+    let values = start.params.iter().chain(&start.buffers).map(|&v| f64::from(v));
+    let count = start.batches_tracked as f64;
+    let item = Item::new([start.params.len(), 1], values.chain([count]));
+    Fingerprint::new(Kind::Network, &[item])
 }
 
 /// The noise that rounding alone brings into observations: the largest of their root mean squares times

@@ -1,11 +1,15 @@
 //! A run's folder, opened to go on with it.
 
 use crate::io::arrays::checkpoint::Checkpoint;
+use crate::io::arrays::fingerprint::Fingerprints;
 use crate::io::atomic;
 use crate::io::run_folder::{self, Lock};
+use crate::model::Method;
 use crate::train::checkpoint;
+use crate::train::config::paths::NamedFiles;
 use crate::train::config::{TrainConfig, file};
 use crate::train::plan::Plan;
+use crate::train::same_data::{self, DATA};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use toml::Table;
@@ -14,8 +18,8 @@ use toml::Table;
 pub const CHANGEABLE: [&str; 6] =
     ["steps", "max_dispatch_ms", "checkpoint_every", "jsonl", "save_gradients", "device"];
 
-/// Names of files, which may have moved.
-const FILES: [&str; 4] = ["weights", "data", "observations", "validation_data"];
+/// Weights that a run began with, and which its checkpoint has since.
+const WEIGHTS: &str = "weights";
 
 /// A run that is to go on, and that no other process can go on with meanwhile.
 pub struct Resumed {
@@ -24,6 +28,7 @@ pub struct Resumed {
     pub(crate) checkpoint: Option<Checkpoint>,
     /// The run's settings, from its `config.toml`.
     pub config: TrainConfig,
+    named: NamedFiles,
 }
 
 impl Resumed {
@@ -36,15 +41,12 @@ impl Resumed {
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join("config.toml");
         if !path.is_file() {
-            let folder = folder.display();
-            let message = format!(
-                "{folder}: has no config.toml, so there is no run to go on with; name a run's folder"
-            );
-            return Err(Error::usage(message));
+            return Err(Error::usage(format!("{}: {}", folder.display(), no_run(folder))));
         }
         let lock = run_folder::lock(folder)?;
         atomic::remove_unfinished(folder)?;
-        let config = file::config(&file::read(&path, &[])?, &path)?;
+        let (table, named) = file::read_located(&path, &[])?;
+        let config = file::config(&table, &path)?;
         let checkpoint = checkpoint::load(folder)?;
         if let Some(checkpoint) = &checkpoint {
             check_settings(&path, &config, checkpoint)?;
@@ -52,7 +54,7 @@ impl Resumed {
                 checkpoint::drop_previous(folder)?; // in case that the process was killed just before
             }
         }
-        Ok(Self { folder: folder.to_owned(), lock, checkpoint, config })
+        Ok(Self { folder: folder.to_owned(), lock, checkpoint, config, named })
     }
 
     /// Steps that are done.
@@ -60,12 +62,51 @@ impl Resumed {
         self.checkpoint.as_ref().map_or(0, |checkpoint| checkpoint.step)
     }
 
-    /// Checks every value, as [`TrainConfig::plan`] does; the weights are those of the checkpoint.
+    /// What the files held that the run began with, if that is known.
+    pub fn began_with(&self) -> Option<&Fingerprints> {
+        self.checkpoint.as_ref()?.fingerprints.as_ref()
+    }
+
+    /// Checks every value, as [`TrainConfig::plan`] does, and that the files hold what the run began with;
+    /// the weights are those of the checkpoint.
     ///
     /// # Errors
-    /// As there; [`Error::File`] when the checkpoint belongs to another network.
+    /// As there; [`Error::File`] when the checkpoint belongs to another network, or a file holds other data.
     pub fn plan(&self, config: &TrainConfig) -> Result<Plan> {
-        let Some(checkpoint) = &self.checkpoint else { return config.plan() };
+        self.plan_unexplained(config).map_err(|error| self.named.explain(error))
+    }
+
+    fn plan_unexplained(&self, config: &TrainConfig) -> Result<Plan> {
+        let planned = match &self.checkpoint {
+            None => config.plan(),
+            Some(checkpoint) => self.plan_from(checkpoint, config),
+        };
+        let Some(began) = self.began_with() else {
+            if let Some((name, path)) = config.files().into_iter().find(|(name, path)| is_data(name, *path)) {
+                log::warn!(
+                    "{}: whether it is the {name} that the run began with cannot be checked, since {}",
+                    path.unwrap_or(Path::new("")).display(),
+                    match self.checkpoint {
+                        Some(_) => "an earlier version has written the checkpoint",
+                        None => "there is no checkpoint",
+                    }
+                );
+            }
+            return planned;
+        };
+        // Other data may be refused for what follows from them, such as their size: that they are others is
+        // what is to be said.
+        let found = match &planned {
+            Ok(plan) => Ok(plan.fingerprints.clone()),
+            Err(_) => same_data::fingerprints(config),
+        };
+        if let Ok(found) = found {
+            same_data::check(&self.folder.join("config.toml"), config, began, &found)?;
+        }
+        Ok(Plan { fingerprints: began.clone(), ..planned? })
+    }
+
+    fn plan_from(&self, checkpoint: &Checkpoint, config: &TrainConfig) -> Result<Plan> {
         // The file that the run began with may be gone.
         let mut plan = TrainConfig { weights: None, ..config.clone() }.plan()?;
         let snapshot = &checkpoint.snapshot;
@@ -84,10 +125,35 @@ impl Resumed {
     }
 }
 
+/// Why a path names no run, and what to name instead.
+fn no_run(path: &Path) -> String {
+    let has_settings = |folder: &Path| folder.join("config.toml").is_file();
+    if !path.exists() {
+        return "there is no such folder; name a run's folder".to_owned();
+    }
+    if path.is_file() {
+        return match path.parent().filter(|folder| has_settings(folder)) {
+            Some(folder) => format!("a file of a run; name its folder, {}", folder.display()),
+            None => "a file; name a run's folder".to_owned(),
+        };
+    }
+    let methods = Method::ALL.map(|method| path.join(method.name()));
+    if methods.iter().any(|folder| has_settings(folder)) {
+        return format!("a comparison; to go on: unheat compare --resume {}", path.display());
+    }
+    "has no config.toml, so there is no run to go on with; name a run's folder".to_owned()
+}
+
+/// Whether a setting names data of a run.
+fn is_data(name: &str, path: Option<&Path>) -> bool {
+    path.is_some() && DATA.contains(&name)
+}
+
 /// The settings that decide what a run computes, for its checkpoints.
 pub(crate) fn lasting(config: &TrainConfig) -> Result<Table> {
     let mut table = file::table(&config.settled())?;
-    table.retain(|key, _| !CHANGEABLE.contains(&key) && !FILES.contains(&key));
+    let may_differ = |key: &str| CHANGEABLE.contains(&key) || DATA.contains(&key) || key == WEIGHTS;
+    table.retain(|key, _| !may_differ(key));
     Ok(table)
 }
 
@@ -117,7 +183,7 @@ mod tests {
 
     #[test]
     fn the_lists_name_settings() {
-        for name in CHANGEABLE.iter().chain(&FILES) {
+        for name in CHANGEABLE.iter().chain(&DATA).chain([&WEIGHTS]) {
             assert!(file::keys().any(|key| key == *name), "{name}");
         }
     }

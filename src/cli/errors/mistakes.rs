@@ -16,6 +16,9 @@ pub(crate) fn advised(mut error: Error, program: &Command) -> Error {
     }
     let command = std::env::args_os().nth(1).and_then(|name| program.find_subcommand(name));
     let tip = match (command, word.starts_with('-')) {
+        (Some(_), false) if word.parse::<f64>().is_ok() => {
+            Some("write lists with commas, as in 8,16, and sizes with an x, as in 64x32".to_owned())
+        }
         (Some(command), false) => flag_for(command, word).map(|flag| format!("say '--{flag} {word}'")),
         (None, true) => commands_with(program, word),
         _ => None,

@@ -2,6 +2,7 @@
 
 use crate::cli::files::named::is_standard;
 use crate::io::arrays::npy::{self, Fields};
+use crate::io::contents;
 use crate::io::images::format::has_picture_name;
 use crate::io::images::photo::{self, Photo};
 use crate::io::memory;
@@ -114,8 +115,11 @@ fn kind(path: &Path, start: &[u8]) -> Result<Kind> {
     } else if photo::is_picture(start) || has_picture_name(path) {
         Ok(Kind::Picture)
     } else {
-        let what = "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
-                    pictures";
+        let found = contents::describe(path).map_or(String::new(), |found| format!("{found}, "));
+        let what = format!(
+            "{found}neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
+             pictures"
+        );
         Err(Error::file(path, what))
     }
 }

@@ -22,7 +22,7 @@ pub(crate) fn open(choice: &DeviceChoice) -> Result<Device> {
 
 #[derive(Args)]
 pub(crate) struct DeviceFlag {
-    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name
+    /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name with a letter
     #[arg(id = "device", long, default_value = "auto", value_name = "auto|cpu|INDEX|NAME")]
     choice: DeviceChoice,
 }

@@ -1,5 +1,6 @@
 //! What the commands on measurements ask: the noise, the edges, whether doubts are errors.
 
+use crate::cli::flags::numbers::real;
 use crate::restore::Edges;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::check_noise;
@@ -12,7 +13,7 @@ pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
     if text == "auto" {
         return Ok(NoiseLevel::Auto);
     }
-    let noise = text.parse().map_err(|_| "must be auto or a number, such as 1e-3")?;
+    let noise = real(text).map_err(|_| "must be auto or a number, such as 1e-3")?;
     check_noise(noise).map_err(|error| error.to_string())?;
     Ok(NoiseLevel::Told(noise))
 }

@@ -14,8 +14,15 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-fn least_is_wanted() -> bool {
-    std::env::var_os("UNHEAT_LEAST_DEVICE").is_some_and(|value| value == "1")
+/// Whether a device is to have WebGPU's default limits and no feature, for tests.
+fn least_is_wanted() -> Result<bool> {
+    const VARIABLE: &str = "UNHEAT_LEAST_DEVICE";
+    let Some(asked) = std::env::var_os(VARIABLE) else { return Ok(false) };
+    match asked.to_string_lossy().as_ref() {
+        "1" => Ok(true),
+        "0" | "" => Ok(false),
+        other => Err(Error::usage(format!("{VARIABLE} {other}: must be 1 or 0"))),
+    }
 }
 
 /// An open device with its queue and the kernels built so far.
@@ -44,10 +51,11 @@ impl Gpu {
     /// (docs/reliability.md).
     ///
     /// # Errors
-    /// [`Error::Device`] when the adapter refuses, [`Error::Usage`] for a wrong UNHEAT_MEMORY_PERCENT.
+    /// [`Error::Device`] when the adapter refuses, [`Error::Usage`] for a wrong UNHEAT_MEMORY_PERCENT or
+    /// UNHEAT_LEAST_DEVICE.
     pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
         memory_percent()?;
-        if least_is_wanted() {
+        if least_is_wanted()? {
             return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
         }
         let offered = adapter.limits();

@@ -3,6 +3,7 @@
 pub mod checkpoint;
 mod checksum;
 mod fields;
+pub mod fingerprint;
 pub mod npy;
 #[cfg_attr(not(feature = "npy"), path = "no_npy_file.rs")]
 mod npy_file;

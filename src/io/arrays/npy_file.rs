@@ -5,6 +5,7 @@
 
 use crate::io::arrays::fields::{FieldData, Fields};
 use crate::io::atomic;
+use crate::io::contents;
 use crate::{Error, Result};
 use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, WriterBuilder};
 use std::fs::File;
@@ -102,7 +103,12 @@ fn open(path: &Path) -> Result<Opened<BufReader<File>>> {
         return Err(Error::file(path, "not a regular file; name a .npy file"));
     }
     let file = BufReader::with_capacity(1 << 16, file);
-    Opened::new(file, facts.len()).map_err(|what| Error::file(path, what))
+    Opened::new(file, facts.len()).map_err(|what| match contents::describe(path) {
+        Some(found) if found != contents::ARRAY => {
+            Error::file(path, format!("{found}, not a .npy file; name one, such as numpy.save writes"))
+        }
+        _ => Error::file(path, what),
+    })
 }
 
 impl<R: Read> Opened<R> {

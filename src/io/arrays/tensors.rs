@@ -6,9 +6,10 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorInfo, View};
 
-use crate::io::atomic;
+use crate::io::{atomic, contents};
 use crate::{Error, Result};
 
 /// The largest file that is read, in bytes. A checkpoint of the U-Net is under a megabyte.
@@ -65,8 +66,9 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) ->
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is cut short, its header is not that
-/// of a safetensors file or disagrees with its length, or a tensor is neither F32, F64, I32 nor I64. No more
-/// memory is used than about twice the length of the file.
+/// of a safetensors file or disagrees with its length, or a tensor is of another type than F16, BF16 (both
+/// are widened to F32), F32, F64, I32 and I64. No more memory is used than about thrice the length of the
+/// file.
 pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
     let bytes = read_bytes(path)?;
     let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| {
@@ -78,7 +80,7 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
         let (from, to) = info.data_offsets;
         let data = decode(info, &content[from..to]).ok_or_else(|| {
             let dtype = info.dtype;
-            Error::file(path, format!("tensor `{name}` is {dtype}; convert it to F32, F64, I32 or I64"))
+            Error::file(path, format!("tensor `{name}` is {dtype}; convert it to F32"))
         })?;
         tensors.push(Tensor { name, shape: info.shape.clone(), data });
     }
@@ -92,8 +94,15 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let refused = || Error::io(path, "cannot read");
     let file = File::open(path).map_err(refused())?;
     let facts = file.metadata().map_err(refused())?;
+    if path.join("weights.safetensors").is_file() {
+        let inside = path.join("weights.safetensors");
+        return Err(Error::file(path, format!("a folder; name the weights in it, {}", inside.display())));
+    }
     if !facts.is_file() {
         return Err(Error::file(path, "not a regular file; name a .safetensors file"));
+    }
+    if contents::is_torch(path) {
+        return Err(Error::file(path, convert(path)));
     }
     let length = facts.len();
     if length < 8 {
@@ -112,6 +121,10 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     (&file).read_exact(&mut first).map_err(refused())?;
     let header = u64::from_le_bytes(first);
     if header > MAX_HEADER || header > length - 8 {
+        let is_other = |found: &&str| ["array", "picture"].iter().any(|word| found.contains(word));
+        if let Some(found) = contents::describe(path).filter(is_other) {
+            return Err(Error::file(path, format!("{found}, not a safetensors file; name another")));
+        }
         let what = format!(
             "claims a header of {header} bytes in {length}; it is cut short or not safetensors; name another"
         );
@@ -123,6 +136,19 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How to make a safetensors file of one that PyTorch has written.
+fn convert(path: &Path) -> String {
+    // Lightning's checkpoints hold the state dict beside other things.
+    let entry =
+        if path.extension().is_some_and(|extension| extension == "ckpt") { "['state_dict']" } else { "" };
+    let (from, to) = (path.display(), path.with_extension("safetensors"));
+    format!(
+        "a file of torch.save, which only Python can read; convert it: python -c \"import torch, \
+         safetensors.torch as s; s.save_file(torch.load('{from}', map_location='cpu'){entry}, '{}')\"",
+        to.display()
+    )
+}
+
 /// `None` for an unsupported type. The bytes may start at any address, so numbers are assembled one by one.
 fn decode(info: &TensorInfo, bytes: &[u8]) -> Option<Data> {
     fn numbers<const N: usize, T>(bytes: &[u8], number: fn([u8; N]) -> T) -> Vec<T> {
@@ -130,6 +156,9 @@ fn decode(info: &TensorInfo, bytes: &[u8]) -> Option<Data> {
     }
     match info.dtype {
         Dtype::F32 => Some(Data::F32(numbers(bytes, f32::from_le_bytes))),
+        // 32 bits hold these exactly.
+        Dtype::F16 => Some(Data::F32(numbers(bytes, |b| f16::from_le_bytes(b).to_f32()))),
+        Dtype::BF16 => Some(Data::F32(numbers(bytes, |b| bf16::from_le_bytes(b).to_f32()))),
         Dtype::F64 => Some(Data::F64(numbers(bytes, f64::from_le_bytes))),
         Dtype::I32 => Some(Data::I32(numbers(bytes, i32::from_le_bytes))),
         Dtype::I64 => Some(Data::I64(numbers(bytes, i64::from_le_bytes))),
@@ -269,7 +298,7 @@ mod tests {
         let huge = r#"{"a":{"dtype":"F32","shape":[4294967296,4294967296,4],"data_offsets":[0,4]}}"#;
         let long = r#"{"a":{"dtype":"F32","shape":[1000000000000],"data_offsets":[0,4000000000000]}}"#;
         let backwards = r#"{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}"#;
-        let half = r#"{"a":{"dtype":"F16","shape":[2],"data_offsets":[0,4]}}"#;
+        let half = r#"{"a":{"dtype":"F16","shape":[3],"data_offsets":[0,4]}}"#;
         let deep = "[".repeat(100_000);
         for header in [huge, long, backwards, half, "{}", "[1", &deep] {
             let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat();
@@ -286,14 +315,30 @@ mod tests {
     #[test]
     fn an_unsupported_type_is_named() {
         let (path, _folder) = place();
-        let header = r#"{"w":{"dtype":"BF16","shape":[2],"data_offsets":[0,4]}}"#;
+        let header = r#"{"w":{"dtype":"U8","shape":[4],"data_offsets":[0,4]}}"#;
         std::fs::write(
             &path,
             [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &[0; 4]].concat(),
         )
         .unwrap();
         let message = read(&path).unwrap_err().to_string();
-        assert!(message.contains("`w` is BF16"), "{message}");
+        assert!(message.contains("`w` is U8; convert it to F32"), "{message}");
+    }
+
+    #[test]
+    fn halves_are_widened_exactly() {
+        let (path, _folder) = place();
+        let values = [1.0f32, -0.15625, 65280.0, 0.0];
+        for (dtype, bits) in [
+            ("F16", values.map(|v| f16::from_f32(v).to_bits())),
+            ("BF16", values.map(|v| bf16::from_f32(v).to_bits())),
+        ] {
+            let header = format!("{{\"w\":{{\"dtype\":\"{dtype}\",\"shape\":[4],\"data_offsets\":[0,8]}}}}");
+            let data: Vec<u8> = bits.iter().flat_map(|bits| bits.to_le_bytes()).collect();
+            let bytes = [&(header.len() as u64).to_le_bytes()[..], header.as_bytes(), &data].concat();
+            std::fs::write(&path, bytes).unwrap();
+            assert_eq!(read(&path).unwrap().0[0].data, Data::F32(values.to_vec()), "{dtype}");
+        }
     }
 
     #[test]

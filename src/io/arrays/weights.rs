@@ -1,14 +1,17 @@
 //! A network's weights as a safetensors file with PyTorch's names and shapes (method §8).
 
-use crate::io::arrays::checksum;
 use crate::io::arrays::tensors::{self, Data, Tensor};
+use crate::io::arrays::{checkpoint, checksum};
+use crate::io::contents;
 use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
 use crate::model::{Activation, Padding, TrainedFor, UNet, UNetConfig};
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
+use std::sync::Mutex;
+use toml::Table;
 
 /// The metadata under the key `unheat`: what names and shapes do not tell.
 #[derive(Serialize, Deserialize)]
@@ -78,7 +81,9 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
 
 /// Reads a state dict of unheat, PyTorch or PhiFlow. Names and shapes tell levels, filters, blocks and
 /// whether there is batch norm. The padding and the activation are in the metadata that [`write()`] leaves; a
-/// file without it is taken to have circular padding and ReLU.
+/// file without it is taken to have circular padding and ReLU. Names may have a prefix in common, as that of
+/// a compiled or a wrapped module. Numbers of other types are taken in 32 bits. Of a checkpoint its weights
+/// are read. What was done is told in the log.
 ///
 /// PyTorch counts batches per layer: where the counts differ, the largest is returned.
 ///
@@ -95,12 +100,21 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
 /// # Errors
 /// Those of [`read`], and [`Error::File`] where that is damaged.
 pub fn read_all(path: &Path) -> Result<(UNet, State, Option<TrainedFor>)> {
-    let (tensors, metadata) = tensors::read(path)?;
+    let (mut tensors, metadata) = tensors::read(path)?;
+    if metadata.contains_key(checkpoint::KEY) {
+        let (net, state) = of_checkpoint(path)?;
+        return Ok((net, state, None));
+    }
     // Without its key the metadata would pass for that of others, and zero padding for circular.
     if !metadata.contains_key(KEY) && metadata.values().any(|text| text.contains("\"padding\"")) {
         return Err(Error::file(path, format!("metadata `{KEY}` has lost its name: this file is damaged")));
     }
     checksum::check(path, &metadata, &tensors)?;
+    if let Some(found) = contents::describe(path).filter(|found| found.contains("--save-")) {
+        return Err(Error::file(path, format!("{found}, not a network's weights; name another file")));
+    }
+    strip_prefix(path, &mut tensors);
+    narrow(path, &mut tensors);
     let tensors: BTreeMap<&str, &Tensor> = tensors.iter().map(|t| (t.name.as_str(), t)).collect();
     let about = match metadata.get(KEY) {
         None => About {
@@ -116,6 +130,56 @@ pub fn read_all(path: &Path) -> Result<(UNet, State, Option<TrainedFor>)> {
     };
     let (net, state) = state(&tensors, &about).map_err(|what| Error::file(path, what))?;
     Ok((net, state, about.trained_for))
+}
+
+/// The network of a run's checkpoint, which its settings describe.
+fn of_checkpoint(path: &Path) -> Result<(UNet, State)> {
+    let checkpoint = checkpoint::read(path)?;
+    let damaged = || Error::file(path, "its settings describe no network: this checkpoint is damaged");
+    let settings: Table = checkpoint.settings.parse().map_err(|_| damaged())?;
+    let levels = settings.get("levels").and_then(|levels| usize::try_from(levels.as_integer()?).ok());
+    let config: UNetConfig = settings.try_into().map_err(|_| damaged())?;
+    let net = UNet::new(&config.with_levels(levels.ok_or_else(damaged)?).map_err(|_| damaged())?);
+    let state = checkpoint.snapshot.state;
+    if (state.params.len(), state.buffers.len()) != (net.param_count, net.buffer_count) || !state.is_finite()
+    {
+        return Err(damaged());
+    }
+    tell(path, &format!("a checkpoint; its weights after {} steps are taken", checkpoint.step));
+    Ok((net, state))
+}
+
+/// Takes off what stands before every name, such as `module.` or `_orig_mod.`
+fn strip_prefix(path: &Path, tensors: &mut [Tensor]) {
+    let first = |tensor: &Tensor| tensor.name.find("inc.").map(|at| tensor.name[..at].to_owned());
+    let Some(prefix) = tensors.iter().find_map(first).filter(|prefix| !prefix.is_empty()) else { return };
+    if tensors.iter().all(|tensor| tensor.name.starts_with(&prefix)) {
+        tensors.iter_mut().for_each(|tensor| drop(tensor.name.drain(..prefix.len())));
+        tell(path, &format!("every name begins with `{prefix}`, which is taken off"));
+    }
+}
+
+/// Rounds numbers of 64 bits to the 32 that networks have.
+fn narrow(path: &Path, tensors: &mut [Tensor]) {
+    let mut is_rounded = false;
+    for tensor in tensors {
+        if let Data::F64(values) = &tensor.data {
+            is_rounded |= values.iter().any(|&value| f64::from(value as f32) != value);
+            tensor.data = Data::F32(values.iter().map(|&value| value as f32).collect());
+        }
+    }
+    if is_rounded {
+        tell(path, "holds numbers of 64 bits, which are rounded to 32");
+    }
+}
+
+/// Logs a line about a file, once in a process: settings and plans read it several times.
+fn tell(path: &Path, what: &str) {
+    static TOLD: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+    let line = format!("{}: {what}", path.display());
+    if TOLD.lock().is_ok_and(|mut told| told.insert(line.clone())) {
+        log::warn!("{line}");
+    }
 }
 
 fn state(tensors: &BTreeMap<&str, &Tensor>, about: &About) -> std::result::Result<(UNet, State), String> {
@@ -307,9 +371,9 @@ mod tests {
         assert!(message.contains("down1.conv.double_conv.0.weight") && message.contains("[16, 8, 3, 3]"));
         let retype = |t: &mut Vec<Tensor>| {
             let i = at(t, "outc.bias");
-            t[i].data = Data::F64(vec![0.0]);
+            t[i].data = Data::I32(vec![0]);
         };
-        assert!(complain(None, &retype).contains("`outc.bias` is F64; it must be F32"));
+        assert!(complain(None, &retype).contains("`outc.bias` is I32; it must be F32"));
         let retype = |t: &mut Vec<Tensor>| {
             let i = at(t, "inc.double_conv.1.num_batches_tracked");
             t[i].data = Data::I32(vec![0]);
@@ -329,6 +393,41 @@ mod tests {
         {
             assert!(complain(Some((KEY, metadata)), &|_| ()).contains("metadata `unheat`"));
         }
+    }
+
+    /// What other programs do to names and types, each alone.
+    #[test]
+    fn prefixes_are_taken_off_and_other_types_read_in_32_bits() {
+        let folder = tempfile::tempdir().unwrap();
+        let net = UNet::new(&UNetConfig { filters: vec![8, 16], ..Default::default() });
+        let (path, state) = saved(&net, folder.path());
+        let (good, _) = tensors::read(&path).unwrap();
+        let read_as = |change: &dyn Fn(&mut Tensor)| {
+            let mut tensors = good.clone();
+            tensors.iter_mut().for_each(change);
+            tensors::write(&path, &tensors, None).unwrap();
+            read(&path).map(|(_, state)| state)
+        };
+        for prefix in ["module.", "_orig_mod.", "model._orig_mod.", "net.unet.", "a"] {
+            let renamed = read_as(&|t| t.name = format!("{prefix}{}", t.name));
+            assert_eq!(renamed.unwrap(), state, "{prefix}");
+        }
+        let some = read_as(&|t| {
+            if t.name.starts_with("inc") {
+                t.name = format!("module.{}", t.name);
+            }
+        });
+        assert!(some.unwrap_err().to_string().contains("tensor"), "not every name has it");
+        let widened = |by: f64| {
+            read_as(&|t| {
+                if let Data::F32(values) = &t.data {
+                    t.data = Data::F64(values.iter().map(|&v| f64::from(v) * by).collect());
+                }
+            })
+        };
+        assert_eq!(widened(1.0).unwrap(), state);
+        assert_ne!(widened(1.0 + 1e-3).unwrap(), state);
+        assert!(widened(1e300).unwrap_err().to_string().contains("of no use"));
     }
 
     #[test]

@@ -79,6 +79,15 @@ pub(crate) fn write_anywhere(
 
 const IN_FOLDER: &str = "cannot write (is the folder writable?)";
 
+/// Gives the file at `to` the owner, permissions and attributes of the one at `from`, where the system allows
+/// it: for a file that takes the place of one that was moved away.
+pub(crate) fn hand_on(from: &Path, to: &Path) {
+    let handed = from.metadata().and_then(|there| properties::hand_on(from, &there, &File::open(to)?));
+    if let Err(error) = handed {
+        log::warn!("{}: its permissions are not those that it had ({error})", to.display());
+    }
+}
+
 /// Refuses what [`write`] would refuse, before anything is computed for it.
 ///
 /// # Errors

@@ -48,6 +48,12 @@ macro_rules! choice {
             }
         }
 
+        impl $crate::model::settings::Described for $choice {
+            fn words() -> String {
+                $crate::model::settings::one_of(&Self::ALL.map(Self::name))
+            }
+        }
+
         #[cfg(feature = "cli")]
         impl clap::ValueEnum for $choice {
             fn value_variants<'a>() -> &'a [Self] {

@@ -2,8 +2,9 @@
 
 use crate::model::Activation;
 use crate::model::settings::choice::choice;
-use crate::model::settings::{Range, on_off, settings};
+use crate::model::settings::{Described, Range, on_off, settings};
 use crate::{Error, Result};
+use serde::{Deserialize, Deserializer};
 use std::fmt;
 
 /// How many levels a network can have.
@@ -33,6 +34,7 @@ settings! {
         /// Filters of all levels, or a list from the finest to the coarsest such as 16,32,48,64 (multiples of
         /// 8).
         #[cfg_attr(feature = "cli", arg(long, value_delimiter = ','))]
+        #[serde(deserialize_with = "one_or_several")]
         pub filters: Vec<usize> = vec![16; 4];
         /// What convolutions read beyond the border: circular (PhiFlow 2) or zero (PhiFlow 3).
         #[cfg_attr(feature = "cli", arg(long))]
@@ -54,6 +56,27 @@ settings! {
         #[cfg_attr(feature = "cli", arg(long))]
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub res_blocks: bool = false;
+    }
+}
+
+/// A file may have a single number where the flag takes one.
+fn one_or_several<'de, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Vec<usize>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Numbers {
+        One(usize),
+        Several(Vec<usize>),
+    }
+    Ok(match Numbers::deserialize(deserializer)? {
+        Numbers::One(number) => vec![number],
+        Numbers::Several(numbers) => numbers,
+    })
+}
+
+/// It has no value of its own in a file: its fields stand among the others.
+impl Described for UNetConfig {
+    fn words() -> String {
+        "the network's settings".to_owned()
     }
 }
 

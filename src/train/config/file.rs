@@ -1,8 +1,11 @@
 //! Settings as TOML: a run's `config.toml`, and the files of `--config`.
 
 use crate::io::arrays::{npy, weights};
-use crate::model::UNetConfig;
+use crate::io::contents;
+use crate::model::settings::{on_off, one_of};
+use crate::model::{DType, UNetConfig};
 use crate::train::config::TrainConfig;
+use crate::train::config::paths::NamedFiles;
 use crate::train::config::size::Size;
 use crate::train::picture_crops::is_pictures;
 use crate::{Error, Result};
@@ -30,13 +33,27 @@ fn advice(_: &str, known: &[&str]) -> String {
     format!("there are {}", known.join(", "))
 }
 
+/// The settings that name files.
+fn names_of_files() -> [&'static str; 5] {
+    TrainConfig::default().files().map(|(name, _)| name)
+}
+
 /// Reads a file of settings. Its keys are those of [`TrainConfig`], and `others`.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::File`] for what is not TOML, and for unknown keys, with the line and the nearest
 /// known key.
 pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
-    let text = std::fs::read_to_string(path).map_err(Error::io(path, "cannot read"))?;
+    if path.is_dir() {
+        let file = path.join("config.toml");
+        let what = format!("a folder; name a file of settings, such as {}", file.display());
+        return Err(Error::file(path, what));
+    }
+    let bytes = std::fs::read(path).map_err(Error::io(path, "cannot read"))?;
+    let text = String::from_utf8(bytes).map_err(|_| {
+        let found = contents::describe(path).unwrap_or("no text");
+        Error::file(path, format!("{found}; name a file of settings, such as a run's config.toml"))
+    })?;
     let line = |at: usize| 1 + text[..at.min(text.len())].matches('\n').count();
     let syntax = |e: toml::de::Error| {
         let line = e.span().map_or(1, |span| line(span.start));
@@ -46,11 +63,41 @@ pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
     known.extend(others);
     let table = DeTable::parse(&text).map_err(syntax)?;
     if let Some(key) = table.get_ref().keys().find(|key| known.iter().all(|known| known != key.get_ref())) {
+        let is_section = table.get_ref().get(key).is_some_and(|value| value.get_ref().is_table());
         let (line, key) = (line(key.span().start), key.get_ref());
-        let advice = advice(&key.replace('-', "_"), &known);
+        if is_section {
+            let what = format!("line {line}: `{key}` is a section; write settings without sections");
+            return Err(Error::file(path, what));
+        }
+        let advice = advice(&key.replace('-', "_").to_lowercase(), &known);
         return Err(Error::file(path, format!("line {line}: `{key}` is no setting; {advice}")));
     }
     text.parse().map_err(syntax)
+}
+
+/// As [`read`], with the paths in it as they are meant: counted from the file's folder. An `output` among
+/// `others` is a path as well.
+///
+/// # Errors
+/// As there.
+pub fn read_located(path: &Path, others: &[&str]) -> Result<(Table, NamedFiles)> {
+    let mut table = read(path, others)?;
+    let keys: Vec<&str> = names_of_files().into_iter().chain(["output"]).collect();
+    let named = NamedFiles::locate(&mut table, path, &keys);
+    Ok((table, named))
+}
+
+/// What the value of a setting must be, in the words of a person and not in those of serde.
+fn must_be(key: &str) -> String {
+    // Of these the type does not tell all.
+    match key {
+        "batch_norm" => return one_of(&[true, false].map(on_off::name)),
+        "physics" => return one_of(&DType::PHYSICS.map(DType::name)),
+        "activations" => return one_of(&DType::ACTIVATIONS.map(DType::name)),
+        _ => {}
+    }
+    let mut all = TrainConfig::WORDS.iter().chain(UNetConfig::WORDS);
+    all.find(|(name, _)| *name == key).map_or("another value".to_owned(), |(_, words)| words())
 }
 
 /// The configuration that `table`, read from `path`, holds; what it leaves out has its default.
@@ -61,11 +108,13 @@ pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
     let defaults = self::table(&TrainConfig::default())?;
     let with = |some: Table| defaults.clone().into_iter().chain(some).collect::<Table>();
     // Key by key first, so that the error can name one.
+    let files = names_of_files();
     for (key, value) in table {
         let one = Table::from_iter([(key.clone(), value.clone())]);
-        with(one)
-            .try_into::<TrainConfig>()
-            .map_err(|e| Error::file(path, format!("{key} = {value}: {}", e.message())))?;
+        let is_nameless = value.as_str() == Some("") && files.iter().any(|name| name == key);
+        if is_nameless || with(one).try_into::<TrainConfig>().is_err() {
+            return Err(Error::file(path, format!("{key} = {value}: must be {}", must_be(key))));
+        }
     }
     with(table.clone()).try_into().map_err(|e| Error::file(path, e.message()))
 }
@@ -113,14 +162,8 @@ pub fn words(value: Option<&Value>) -> String {
 /// # Errors
 /// [`Error::Usage`] for a value that TOML cannot hold.
 pub fn table(config: &TrainConfig) -> Result<Table> {
-    let paths = [
-        &config.weights,
-        &config.data,
-        &config.observations,
-        &config.validation_data,
-        &config.save_gradients,
-    ];
-    if let Some(path) = paths.into_iter().flatten().find(|path| path.to_str().is_none()) {
+    let mut paths = config.files().into_iter().filter_map(|(_, path)| path);
+    if let Some(path) = paths.find(|path| path.to_str().is_none()) {
         let path = path.display();
         return Err(Error::usage(format!("{path}: the name is not UTF-8, so config.toml cannot hold it")));
     }
@@ -178,17 +221,21 @@ mod tests {
             ("stepz = 3", "line 1: `stepz` is no setting; do you mean `steps`?"),
             ("steps = 3\n\nbach = 4", "line 3: `bach` is no setting; do you mean `batch`?"),
             ("net = 3", "`net` is no setting"),
-            ("batch_norm = true", "batch_norm = true"),
-            ("batch_norm = \"no\"", "must be on or off"),
+            ("batch_norm = true", "batch_norm = true: must be \"on\" or \"off\", in quotes"),
+            ("batch_norm = \"no\"", "must be \"on\" or \"off\", in quotes"),
+            ("LR = 3", "do you mean `lr`?"),
+            ("Batch-Norm = 3", "do you mean `batch_norm`?"),
+            ("[train]\nlr = 3", "line 1: `train` is a section"),
+            ("filters = \"8\"", "a whole number such as 16, or a list of them"),
             ("lr_shedule = 3", "do you mean `lr_schedule`?"),
             ("save-gradients = 3", "do you mean `save_gradients`?"),
             ("out = 3", "do you mean `output`?"),
-            ("batch = \"many\"", "batch = \"many\""),
+            ("batch = \"many\"", "batch = \"many\": must be a whole number"),
             ("batch = -1", "batch = -1"),
-            ("size = \"64\"", "write it like 64x64"),
-            ("physics = \"a\\nb\"", "unknown variant `a b`"),
+            ("size = \"64\"", "write it like \"64x64\""),
+            ("physics = \"a\\nb\"", "must be \"f32\" or \"f64\", in quotes"),
             ("\"a\\nb\" = 3", "`a b` is no setting"),
-            ("method = \"sgd\"", "unknown variant `sgd`"),
+            ("method = \"sgd\"", "must be \"sip\", \"gd\" or \"supervised\", in quotes"),
             ("steps = 3\nbatch 4", "line 2"),
             ("steps = 3\nsteps = 4", "line 2"),
         ] {
@@ -197,5 +244,67 @@ mod tests {
             assert!(matches!(error, Error::File { .. }) && message.contains(complaint), "{message}");
             assert!(!message.contains('\n'), "{message}");
         }
+        let one = read_text("filters = 8").unwrap();
+        assert_eq!(one.net.filters, [8]);
+    }
+
+    /// Every setting with values of every type: what is refused is refused in one line of plain words that
+    /// names the setting and its value.
+    #[test]
+    fn no_wrong_type_is_answered_in_the_words_of_a_programmer() {
+        let values = [
+            "3",
+            "-3",
+            "0.5",
+            "inf",
+            "nan",
+            "true",
+            "\"50\"",
+            "\"fast\"",
+            "\"\"",
+            "[]",
+            "[1, \"a\"]",
+            "[[1]]",
+            "{ a = 1 }",
+            "1979-05-27",
+            "9223372036854775807",
+        ];
+        let jargon = [
+            "invalid",
+            "variant",
+            "expected",
+            "sequence",
+            "i64",
+            "u64",
+            "f64`",
+            "usize",
+            "struct",
+            "serde",
+            "untagged",
+            "integer",
+            "boolean",
+            "another value",
+        ];
+        let (mut refused, mut taken) = (0, 0);
+        for key in keys() {
+            for value in values {
+                let Err(error) = read_text(&format!("{key} = {value}")).and_then(|config| {
+                    // What is of the right type may be impossible all the same.
+                    config.plan().map(drop)
+                }) else {
+                    taken += 1;
+                    continue;
+                };
+                refused += 1;
+                let said = error.to_string();
+                let words = said.replace(value, "");
+                let flag = key.replace('_', "-");
+                assert!(!said.contains('\n') && !jargon.iter().any(|word| words.contains(word)), "{said}");
+                let named = [key, &flag, value.trim_matches('"')].iter().any(|name| said.contains(name));
+                assert!(named && !said.starts_with(':'), "{key}: {said}");
+            }
+        }
+        println!("{refused} wrong values refused, {taken} taken");
+        assert!(refused > 300 && taken > 20, "{refused} {taken}");
     }
 }

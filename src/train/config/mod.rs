@@ -2,6 +2,7 @@
 
 pub mod file;
 pub mod on_nan;
+pub mod paths;
 pub mod size;
 
 use crate::model::settings::{Range, settings};
@@ -11,7 +12,15 @@ use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+/// The whole path of a file that is named in the working directory.
+///
+/// # Errors
+/// [`Error::Io`] where the working directory is gone.
+pub fn absolute(path: &Path) -> Result<PathBuf> {
+    std::path::absolute(path).map_err(Error::io(path, "cannot find its folder"))
+}
 
 /// The default of `lr_decay`.
 pub const LR_DECAY: f64 = 0.5;
@@ -129,7 +138,8 @@ settings! {
         #[cfg_attr(feature = "cli", arg(long))]
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub shuffle: bool = false;
-        /// Write a checkpoint every N steps, to go on from with --resume; 0: only at the end, and on Ctrl-C.
+        /// Write a checkpoint every N steps, to go on from with --resume; 0: only at the start and at the
+        /// end, and on Ctrl-C.
         #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
         pub checkpoint_every: u64 = 100;
         /// Every N steps, try the network on held-out fields with its running statistics (validation.csv),
@@ -153,13 +163,42 @@ settings! {
         /// Seed of the initial weights, the rectangles and the shuffling.
         #[cfg_attr(feature = "cli", arg(long))]
         pub seed: u64 = 0;
-        /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name.
+        /// auto, cpu, an adapter's number in `unheat devices`, or any part of its name with a letter.
         #[cfg_attr(feature = "cli", arg(long, value_name = "auto|cpu|INDEX|NAME"))]
         pub device: String = "auto".to_owned();
     }
 }
 
 impl TrainConfig {
+    /// Every file that a setting can name.
+    pub fn files(&self) -> [(&'static str, Option<&Path>); 5] {
+        [
+            ("weights", self.weights.as_deref()),
+            ("data", self.data.as_deref()),
+            ("observations", self.observations.as_deref()),
+            ("validation_data", self.validation_data.as_deref()),
+            ("save_gradients", self.save_gradients.as_deref()),
+        ]
+    }
+
+    /// These settings with the whole path of every file, for a file that is read in whatever folder.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where the working directory is gone.
+    pub fn located(&self) -> Result<Self> {
+        let mut located = self.clone();
+        for path in [
+            &mut located.weights,
+            &mut located.data,
+            &mut located.observations,
+            &mut located.validation_data,
+            &mut located.save_gradients,
+        ] {
+            *path = path.as_deref().map(absolute).transpose()?;
+        }
+        Ok(located)
+    }
+
     /// What the engines are built for.
     pub fn samples_at_once(&self) -> usize {
         self.micro_batch.unwrap_or(self.batch)

@@ -1,5 +1,6 @@
 //! How many cells a grid has.
 
+use crate::model::settings::Described;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::str::FromStr;
@@ -29,6 +30,12 @@ impl FromStr for Size {
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         write!(f, "{}x{}", self.nx, self.ny)
+    }
+}
+
+impl Described for Size {
+    fn words() -> String {
+        "a size in quotes; write it like \"64x64\"".to_owned()
     }
 }
 

@@ -10,8 +10,7 @@ use crate::train::config::on_nan::OnNan;
 #[cfg(feature = "pictures")]
 use crate::train::drawings;
 use crate::train::progress::Outcome;
-use crate::train::resume::lasting;
-use crate::train::run::Run;
+use crate::train::run::{Run, checkpoint_of};
 use crate::train::validation::Validation;
 use crate::{Error, Result};
 
@@ -29,8 +28,7 @@ impl Run<'_> {
     fn checkpoint(&self, snapshot: Snapshot) -> Result<Checkpoint> {
         self.metrics.sync()?;
         self.validation.as_ref().map_or(Ok(()), Validation::sync)?;
-        let settings = lasting(&self.config)?.to_string();
-        Ok(Checkpoint { step: self.done, settings, snapshot })
+        checkpoint_of(&self.config, &self.plan, self.done, snapshot)
     }
 
     /// Stops before the end, with a checkpoint from which the run can go on.

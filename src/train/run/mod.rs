@@ -4,6 +4,7 @@ mod finish;
 
 use crate::engine::device::Device;
 use crate::engine::trainer::Trainer;
+use crate::io::arrays::checkpoint::Checkpoint;
 use crate::io::atomic;
 use crate::io::identity::Identity;
 use crate::io::run_folder::{self, Lock};
@@ -14,7 +15,7 @@ use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
 use crate::train::progress::{Outcome, Progress};
 use crate::train::recovery::Recovery;
-use crate::train::resume::Resumed;
+use crate::train::resume::{Resumed, lasting};
 use crate::train::validation::Validation;
 use crate::train::{checkpoint, results};
 use crate::{Error, Result};
@@ -55,13 +56,16 @@ pub fn train(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, folder)?;
+    let config = &config.located()?;
     let trainer = plan.trainer(device)?;
-    // A folder that is there can be gone on with, whenever this process is killed.
+    let start = Snapshot::before(plan.start.clone());
+    // A folder that is there can be gone on with, whenever this process is killed: on the same data, from the
+    // same weights.
     let folder = run_folder::create(folder, config.method.name(), |folder| {
-        results::config(&folder.join("config.toml"), &config.settled(), &device.describe())
+        results::config(&folder.join("config.toml"), &config.settled(), &device.describe())?;
+        checkpoint::save(folder, &checkpoint_of(config, &plan, 0, start.clone())?)
     })?;
     let lock = run_folder::lock(&folder)?;
-    let start = Snapshot::before(plan.start.clone());
     let recovery = Recovery::new(0, start);
     Run::new(config, plan, device, folder, lock, recovery, progress)?.train_on(trainer)
 }
@@ -79,6 +83,7 @@ pub fn resume(
     progress: &mut dyn Progress,
 ) -> Result<Outcome> {
     check_gradients(config, Some(&resumed.folder))?;
+    let config = &config.located()?;
     let mut trainer = plan.trainer(device)?;
     let done = resumed.step();
     let start = match resumed.checkpoint {
@@ -89,6 +94,12 @@ pub fn resume(
     let recovery = Recovery::new(done, start);
     let Resumed { folder, lock, .. } = resumed;
     Run::new(config, plan, device, folder, lock, recovery, progress)?.train_on(trainer)
+}
+
+/// The checkpoint of a run after `step` steps.
+fn checkpoint_of(config: &TrainConfig, plan: &Plan, step: u64, snapshot: Snapshot) -> Result<Checkpoint> {
+    let settings = lasting(config)?.to_string();
+    Ok(Checkpoint { step, settings, fingerprints: Some(plan.fingerprints.clone()), snapshot })
 }
 
 /// Refuses a file for the gradients that could not be written at the end.

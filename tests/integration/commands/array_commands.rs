@@ -1,11 +1,15 @@
 //! `diffuse`, `invert` and `generate` as people use them: files in, files out, one clear line when it cannot
 //! be.
 
+use crate::support::desk::Desk;
 use crate::support::{Golden, check, precisions, relative};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::rectangles;
 use unheat::io::arrays::tensors::{self, Data, Tensor};
+use unheat::model::rectangles::draw_batch;
+use unheat::model::rng::Purpose;
 
 struct Room(tempfile::TempDir);
 
@@ -174,6 +178,76 @@ fn a_measurement_has_the_noise_that_was_asked_for() {
     }
 }
 
+/// Under one seed two inputs get different noise, whatever they are: files, fields of an array, fields that
+/// are equal; and an input gets the same noise alone as among others.
+#[test]
+fn equal_seeds_give_different_inputs_different_noise() {
+    let room = Room::new();
+    room.succeeds("generate --count 3 --size 16x16 -o x.npy");
+    let x = room.load("x.npy");
+    let (first, second) = (&x[..256], &x[256..512]);
+    for (name, fields) in [
+        ("a", vec![first]),
+        ("b", vec![second]),
+        ("both", vec![first, second]),
+        ("swapped", vec![second, first]),
+    ] {
+        room.save(&format!("{name}.npy"), [fields.len(), 16, 16], fields.concat());
+    }
+    room.save("twice.npy", [3, 16, 16], [first, second, first].concat());
+    let noise = |name: &str| -> Vec<Vec<f64>> {
+        let run = |noise: &str, output: &str| {
+            room.succeeds(&format!(
+                "diffuse -i {name}.npy --noise {noise} --seed 4 -o {output} --device cpu"
+            ));
+            room.load(output)
+        };
+        let (exact, noisy) = (run("0", "exact.npy"), run("0.5", "noisy.npy"));
+        let noise: Vec<f64> = exact.iter().zip(noisy).map(|(exact, noisy)| noisy - exact).collect();
+        noise.chunks(256).map(<[f64]>::to_vec).collect()
+    };
+    let alike = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
+    let (a, b) = (noise("a").remove(0), noise("b").remove(0));
+    assert!(!alike(&a, &b), "two files");
+    let both = noise("both");
+    assert!(alike(&both[0], &a) && alike(&both[1], &b), "in an array as alone");
+    let swapped = noise("swapped");
+    assert!(alike(&swapped[0], &b) && alike(&swapped[1], &a), "wherever it stands");
+    let twice = noise("twice");
+    assert!(alike(&twice[0], &a) && alike(&twice[1], &b), "as alone");
+    assert!(!alike(&twice[2], &a) && !alike(&twice[2], &b), "equal fields are measured twice");
+}
+
+/// What a command writes is no batch of a training, unless it is asked for.
+#[test]
+fn generated_fields_are_no_training_data_but_on_request() {
+    let desk = Desk::new();
+    let drawn = |flags: &str| {
+        let said = desk.run(&format!("generate --size 16x16 {flags} -o x.npy --save-rectangles r"), 0);
+        let list = rectangles::read(&desk.path("r")).unwrap().list;
+        (list, said)
+    };
+    let of_training = |seed, step| draw_batch(Purpose::Rectangles, seed, step, 4, 16, 16);
+    for (flags, seed, step) in [("--training-step 0", 0, 0), ("--training-step 7 --seed 5", 5, 7)] {
+        let (list, said) = drawn(&format!("--count 4 {flags}"));
+        assert_eq!(list, of_training(seed, step), "{flags}");
+        assert!(said.contains(&format!("what step {step} of a training run with --seed {seed}")), "{said}");
+    }
+    for seed in [0, 5] {
+        let (list, said) = drawn(&format!("--count 4 --seed {seed}"));
+        assert!(!said.contains("training run"), "{said}");
+        let others = (0..20).map(|step| (Purpose::Rectangles, seed, step)).chain([
+            (Purpose::Examples, seed, 0),
+            (Purpose::Validation, 0, 0),
+            (Purpose::Generated, seed + 1, 0),
+        ]);
+        for (purpose, seed, step) in others {
+            let other = draw_batch(purpose, seed, step, 20, 16, 16);
+            assert!(list.iter().all(|one| !other.contains(one)), "{purpose:?} {seed} {step}");
+        }
+    }
+}
+
 #[test]
 fn drawn_rectangles_make_the_same_fields_again() {
     let room = Room::new();
@@ -239,13 +313,13 @@ fn bad_input_is_refused_in_one_line() {
         ("diffuse -i none.npy -o y.npy", 1, "none.npy"),
         ("invert -i odd.npy -o y.npy", 1, "64 or 128"),
         ("diffuse -i x.npy -o y.npy --amount -1", 2, "amount -1"),
-        ("diffuse -i x.npy -o y.npy --amount NaN", 2, "amount NaN"),
+        ("diffuse -i x.npy -o y.npy --amount NaN", 2, "must be a number, such as"),
         ("diffuse -i x.npy -o y.npy --physics f16", 2, "[possible values: f32, f64]"),
         ("diffuse -i x.npy -o y.npy --device nosuch", 2, "no such adapter"),
         ("diffuse -i x.npy -o no/y.npy --device cpu", 1, "no folder no"),
         ("invert -i x.npy -o y.npy --uncertainty 0", 2, "uncertainty 0"),
         ("invert -i x.npy -o y.npy --uncertainty -1", 2, "uncertainty -1"),
-        ("invert -i x.npy -o y.npy --uncertainty inf", 2, "uncertainty inf"),
+        ("invert -i x.npy -o y.npy --uncertainty inf", 2, "must be a number, such as"),
         ("invert -i x.npy -o y.npy --truth two.npy", 2, "[2, 8, 8]"),
         ("invert -i x.npy -o y.npy --truth x.npy --uncertainty 1e-6", 2, "cannot be used with"),
         ("invert -i x.npy -o y.npy --diagnostics y.npy", 2, "the same file"),

@@ -5,10 +5,16 @@ use std::path::Path;
 use std::process::{Command, Output};
 use tempfile::{TempDir, tempdir};
 use unheat::io::arrays::npy::{self, FieldData, Fields};
+use unheat::io::arrays::rectangles::{self, Rectangles};
+use unheat::io::arrays::weights;
+use unheat::model::rectangles::{PER_SAMPLE, draw_batch};
+use unheat::model::rng::Purpose;
+use unheat::model::unet::init::State;
+use unheat::model::{UNet, UNetConfig};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 74] = [
+const WRONG: [(&str, i32, &str); 114] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -56,6 +62,23 @@ const WRONG: [(&str, i32, &str); 74] = [
     ("train --shuffle --device cpu", 2, "--data FILE.npy"),
     ("train --validation-data good.npy --device cpu", 2, "--validate-every N"),
     ("train --device cuda", 2, "device 'cuda':"),
+    ("train --device 1.0", 2, "device '1.0':"),
+    ("train --device -1", 2, "device '-1':"),
+    ("train --device +1", 2, "device '+1':"),
+    ("train --device 99999999999999999999", 2, "device '99999999999999999999':"),
+    ("check --device 15.0.6", 2, "device '15.0.6':"),
+    ("check --device 256", 2, "device '256':"),
+    ("train --size -1", 2, "write it like 64x64"),
+    ("train --size 64 64", 2, "sizes with an x"),
+    ("train --filters 8 16", 2, "lists with commas"),
+    ("train --lr inf", 2, "must be a number, such as"),
+    ("train --amount nan", 2, "must be a number, such as"),
+    ("train --noise 1e999", 2, "must be a number, such as"),
+    ("diffuse -i good.npy -o y.npy --noise inf", 2, "must be a number, such as"),
+    ("restore --noise nan -i good.npy -o y.npy", 2, "must be auto or a number"),
+    ("invert -i good.npy -o y.npy --uncertainty=-inf", 2, "must be a number, such as"),
+    ("generate --count 2 --training-step -1 -o y.npy", 2, "must be a whole number from 0 on"),
+    ("compare --save-gradients g --device cpu", 2, "every method would write the same file"),
     ("check --device cpu", 2, "leave --device out"),
     ("compare --methods sip,adam", 2, "sip, gd, supervised"),
     ("compare --method gd --device cpu", 2, "--methods sip,gd,supervised"),
@@ -83,9 +106,36 @@ const WRONG: [(&str, i32, &str); 74] = [
     ("reconstruct --weights photo.txt -i good.npy -o y.npy", 1, "photo.txt: 6 bytes is too short"),
     ("bench --compare photo.txt --device cpu", 1, "unheat bench --json"),
     ("train --config wrong.toml", 1, "do you mean `steps`?"),
+    ("train --config upper.toml", 1, "do you mean `lr`?"),
+    ("train --config section.toml", 1, "write settings without sections"),
+    ("train --config quoted.toml", 1, "steps = \"50\": must be a whole number"),
+    ("train --config device.toml", 1, "device = 0: must be a name or a number in quotes"),
+    ("train --config good.npy", 1, "a .npy array; name a file of settings"),
+    ("train --config w.safetensors", 1, "a network's weights; name a file of settings"),
+    ("train --config run", 1, "name a file of settings, such as run/config.toml"),
+    ("train --config missing.toml", 1, "missing.toml: cannot read: there is no such file"),
+    ("train --config moved.toml", 1, "name it with --data"),
+    ("train --data w.safetensors --device cpu", 1, "a network's weights, not a .npy file"),
+    ("train --data model.pt --device cpu", 1, "a file of torch.save, not a .npy file"),
+    ("diffuse -i w.safetensors -o y.npy", 1, "a network's weights, neither a .npy array nor a picture"),
+    ("reconstruct --weights model.pt -i good.npy -o y.npy", 1, "python -c \"import torch, safetensors.torch"),
+    ("train --weights model.ckpt --device cpu", 1, "['state_dict'], 'model.safetensors')"),
+    ("train --weights good.npy --device cpu", 1, "a .npy array, not a safetensors file"),
+    ("train --weights run --device cpu", 1, "name the weights in it, run/weights.safetensors"),
+    (
+        "train --weights g.safetensors --device cpu",
+        1,
+        "gradients (--save-gradients), not a network's weights",
+    ),
+    ("train --weights r.safetensors --device cpu", 1, "rectangles (--save-rectangles), not a network's"),
     // Folders.
     ("train -o taken --device cpu", 2, "taken exists already; name a new folder"),
     ("train --resume taken", 2, "name a run's folder"),
+    ("train --resume missing", 2, "there is no such folder"),
+    ("train --resume good.npy", 2, "a file; name a run's folder"),
+    ("train --resume run/config.toml", 2, "name its folder, run"),
+    ("train --resume comparison", 2, "unheat compare --resume comparison"),
+    ("compare --resume run --device cpu", 2, "unheat train --resume run"),
     ("compare --resume taken --device cpu", 2, "name a comparison's folder"),
 ];
 
@@ -98,7 +148,29 @@ fn room() -> TempDir {
     std::fs::create_dir(path("taken")).unwrap();
     std::fs::write(path("photo.txt"), "hello\n").unwrap();
     std::fs::write(path("taken/notes.txt"), "mine\n").unwrap();
-    std::fs::write(path("wrong.toml"), "stepz = 3\n").unwrap();
+    for (name, text) in [
+        ("wrong.toml", "stepz = 3\n"),
+        ("upper.toml", "LR = 1e-3\n"),
+        ("section.toml", "[train]\nlr = 1e-3\n"),
+        ("quoted.toml", "steps = \"50\"\n"),
+        ("device.toml", "device = 0\n"),
+        ("moved.toml", "data = \"folder/x.npy\"\n"),
+        ("model.pt", "PK\u{3}\u{4}model/data.pkl"),
+        ("model.ckpt", "PK\u{3}\u{4}model/data.pkl"),
+    ] {
+        std::fs::write(path(name), text).unwrap();
+    }
+    let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
+    for folder in ["run", "comparison/sip"] {
+        std::fs::create_dir_all(path(folder)).unwrap();
+        std::fs::write(path(folder).join("config.toml"), "").unwrap();
+    }
+    for name in ["w.safetensors", "run/weights.safetensors"] {
+        weights::write(&path(name), &net, &State::new(&net, 0), None).unwrap();
+    }
+    weights::write_gradients(&path("g.safetensors"), &net, &vec![0.5; net.param_count]).unwrap();
+    let list = draw_batch(Purpose::Cases, 0, 0, 1, 8, 8);
+    rectangles::write(&path("r.safetensors"), &Rectangles { list, per_sample: PER_SAMPLE }).unwrap();
     for (name, n) in [("good.npy", 16), ("odd.npy", 60)] {
         let data = FieldData::F32(vec![0.5; n * n]);
         npy::write(&path(name), &Fields { shape: [1, n, n], data, rank2: false }).unwrap();
@@ -173,4 +245,79 @@ fn every_command_gets_a_manual_page() {
     }
     let page = std::fs::read_to_string(room.path().join("new/man1/unheat-train.1")).unwrap();
     assert!(page.contains("checkpoint\\-every"), "{page}");
+}
+
+/// The long flags that the help of a command shows, with the name of their values if they take one.
+fn shown(room: &Path, command: &str) -> Vec<(String, Option<String>)> {
+    let output = unheat(room, &format!("{command} --help"));
+    let help = String::from_utf8(output.stdout).unwrap();
+    let flags = help.lines().filter_map(|line| {
+        let line = line.trim_start().trim_start_matches("-o, ").trim_start_matches("-i, ");
+        let mut words = line.strip_prefix("--")?.split_whitespace();
+        let name = words.next()?.to_owned();
+        Some((name, words.next().filter(|word| word.starts_with('<')).map(str::to_owned)))
+    });
+    flags.collect()
+}
+
+/// A flag that a command refuses whatever it says is not in its help: each one that is there comes as far as
+/// the refusal of an impossible size.
+#[test]
+fn no_command_shows_a_flag_that_it_always_refuses() {
+    let room = room();
+    // What a flag needs, where it is not any number.
+    let values = |flag: &str| -> Option<&str> {
+        Some(match flag {
+            "method" | "methods" => "gd",
+            "noise" | "uncertainty" | "lr" | "amount" => "0.5",
+            "physics" | "activations" => "f32",
+            "lr-schedule" => "cosine",
+            "lr-decay" | "lr-decay-every" => "1 --lr-schedule step",
+            "lr-cosine-steps" => "1 --lr-schedule cosine",
+            "on-nan" => "skip",
+            "filters" => "8",
+            "padding" => "zero",
+            "activation" => "silu",
+            "batch-norm" => "off",
+            "data" | "observations" => "odd.npy",
+            "weights" => "w.safetensors",
+            "validation-data" => "odd.npy --validate-every 1",
+            "validate-every" => "1",
+            "save-gradients" => "new.safetensors",
+            "device" => "cpu",
+            "config" => "empty.toml",
+            "output" => "new",
+            "by" => "layer",
+            "timing" => "submissions",
+            "format" => "msl",
+            "compare" => "measured.json",
+            _ => return None,
+        })
+    };
+    std::fs::write(room.path().join("empty.toml"), "").unwrap();
+    let mut tried = 0;
+    for (command, rest) in [("train", ""), ("compare", ""), ("shaders", " -o new-shaders"), ("bench", "")] {
+        let flags = shown(room.path(), command);
+        assert!(flags.len() > 10, "{command}: {flags:?}");
+        let help = unheat(room.path(), &format!("{command} --help")).stdout;
+        let is_named = String::from_utf8_lossy(&help).contains("--save-gradients");
+        assert_eq!(is_named, ["train", "shaders"].contains(&command), "{command}: not even beside others");
+        let hidden = ["method", "save-gradients"].map(|flag| !flags.iter().any(|(name, _)| name == flag));
+        assert_eq!(hidden, [command == "compare", command == "compare" || command == "bench"]);
+        for (flag, value) in flags {
+            // Another run's size is its own, and these end before any request.
+            if ["resume", "size", "help", "version"].contains(&flag.as_str()) {
+                continue;
+            }
+            let value = value.map_or(String::new(), |_| format!(" {}", values(&flag).unwrap_or("1")));
+            let shuffled = if flag == "shuffle" { " --data odd.npy" } else { "" };
+            let rest = if flag == "output" { "" } else { rest };
+            let line = format!("{command} --{flag}{value}{shuffled} --size 60x60{rest}");
+            let output = unheat(room.path(), &line);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("32 or 64 would do for 60"), "{line}: {said}");
+            tried += 1;
+        }
+    }
+    println!("{tried} flags of 4 commands reach the request");
 }

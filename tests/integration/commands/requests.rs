@@ -146,7 +146,7 @@ fn impossible_requests_get_one_line_and_leave_nothing() {
         (vec!["--batch", "100000000"], "from 1 to 65535"),
         (vec!["--batch", "60000", "--size", "256x256"], "largest batch that fits"),
         (vec!["--amount", "1e307"], "amount"),
-        (vec!["--lr", "NaN"], "lr NaN"),
+        (vec!["--lr", "1e-400"], "lr 0"),
         (vec!["--activations", "f16"], "--activations f32"),
         (vec!["--lr", "-0.1"], "lr -0.1"),
         (vec!["--steps", "0"], "steps 0"),

@@ -399,8 +399,48 @@ fn a_run_starts_from_a_file_with_its_architecture_and_leaves_its_settings() {
     let config: unheat::train::TrainConfig = toml::from_str(&settings).unwrap();
     assert_eq!((config.levels, config.net.filters, config.net.padding), (2, vec![8, 16], Padding::Zero));
     assert_eq!(config.size.to_string(), "16x32");
-    assert_eq!(config.data, Some(PathBuf::from("x.npy")));
-    assert!(config.shuffle && settings.contains("weights = \"first/weights.safetensors\""));
+    assert_eq!(config.data, Some(desk.path("x.npy")), "whole paths mean the same everywhere");
+    assert_eq!(config.weights, Some(desk.path("first/weights.safetensors")));
+    assert!(config.shuffle);
+}
+
+/// Whatever holds the same weights starts the same run, with a line that says what was taken.
+#[test]
+fn weights_come_from_checkpoints_and_from_other_programs() {
+    let desk = Desk::new();
+    let small = "--levels 2 --filters 8,16 --padding zero --size 16x16 --batch 2 --steps 2 --device cpu";
+    desk.succeed(&format!("train {small} -o first").split(' ').collect::<Vec<_>>());
+    let (tensors, metadata) = tensors::read(&desk.path("first/weights.safetensors")).unwrap();
+    let padding = ("unheat", "{\"padding\":\"zero\"}");
+    assert!(metadata[padding.0].contains("\"padding\":\"zero\""));
+    let saved = |name: &str, change: &dyn Fn(&Tensor) -> Tensor| {
+        let changed: Vec<Tensor> = tensors.iter().map(change).collect();
+        tensors::write(&desk.path(name), &changed, Some(padding)).unwrap();
+    };
+    saved("module", &|t| Tensor { name: format!("module.{}", t.name), ..t.clone() });
+    saved("compiled", &|t| Tensor { name: format!("_orig_mod.{}", t.name), ..t.clone() });
+    saved("wide", &|t| match &t.data {
+        Data::F32(values) => Tensor { data: Data::F64(widen(values)), ..t.clone() },
+        _ => t.clone(),
+    });
+    let started = |file: &str, run: &str| {
+        let line = format!("train --weights {file} --size 16x16 --batch 2 --steps 2 --device cpu -o {run}");
+        let output = desk.run(&line.split(' ').collect::<Vec<_>>());
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{file}: {said}");
+        (std::fs::read(desk.path(&format!("{run}/weights.safetensors"))).unwrap(), said)
+    };
+    let (expected, _) = started("first/weights.safetensors", "usual");
+    for (file, told) in [
+        ("first/checkpoint.safetensors", "a checkpoint; its weights after 2 steps are taken"),
+        ("module", "every name begins with `module.`, which is taken off"),
+        ("compiled", "every name begins with `_orig_mod.`"),
+        ("wide", ""),
+    ] {
+        let (found, said) = started(file, &format!("of-{}", file.replace('/', "-")));
+        assert!(found == expected, "{file}");
+        assert!(said.contains(told) && said.matches("WARN").count() <= 1, "{file}: {said}");
+    }
 }
 
 #[test]

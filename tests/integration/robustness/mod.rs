@@ -5,6 +5,7 @@ mod nonfinite;
 mod outputs;
 mod recovery;
 mod resume;
+mod same_data;
 mod self_test;
 mod streams;
 mod submissions;

@@ -184,6 +184,9 @@ fn a_limit_that_is_no_number_is_refused() {
         ("UNHEAT_WAIT_LIMIT", "-1", "must be a number"),
         ("UNHEAT_MEMORY_PERCENT", "0", "must be from 1 to 100"),
         ("UNHEAT_MEMORY_PERCENT", "", "must be from 1 to 100"),
+        ("UNHEAT_MEMORY_PERCENT", "95.5", "must be from 1 to 100"),
+        ("UNHEAT_WAIT_LIMIT", "inf", "must be a number"),
+        ("UNHEAT_LEAST_DEVICE", "yes", "must be 1 or 0"),
     ] {
         let output = command(&flags).env(variable, value).output().unwrap();
         let said = said(&output);

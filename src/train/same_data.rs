@@ -1,0 +1,80 @@
+//! Whether a run that goes on draws from what it began with.
+
+use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints};
+use crate::io::arrays::npy;
+use crate::train::config::TrainConfig;
+use crate::train::picture_crops::{Pictures, is_pictures};
+use crate::{Error, Result};
+use std::path::Path;
+
+/// The settings that name data, which may have moved as long as they hold what they held.
+pub const DATA: [&str; 3] = ["data", "observations", "validation_data"];
+
+/// The fingerprints of the data that `config` names, whatever else is wrong with them.
+pub(crate) fn fingerprints(config: &TrainConfig) -> Result<Fingerprints> {
+    let named = config.files().into_iter().filter(|(name, _)| DATA.contains(name));
+    named.filter_map(|(name, path)| Some((name, path?))).map(|(name, path)| one(name, path)).collect()
+}
+
+fn one(name: &str, path: &Path) -> Result<(String, Fingerprint)> {
+    let fingerprint = match (is_pictures(path), name) {
+        (false, _) => Fingerprint::of_fields(&npy::read(path)?),
+        (true, "observations") => Pictures::read(path, 1, 1)?.fingerprint_as_fields(),
+        (true, _) => Pictures::read(path, 1, 1)?.fingerprint,
+    };
+    Ok((name.to_owned(), fingerprint))
+}
+
+/// Refuses data that differ from what a run `began` with, and names the difference. `settings` is its file of
+/// settings.
+pub(crate) fn check(
+    settings: &Path,
+    config: &TrainConfig,
+    began: &Fingerprints,
+    found: &Fingerprints,
+) -> Result<()> {
+    for (name, path) in config.files().into_iter().filter(|(name, _)| DATA.contains(name)) {
+        let flag = name.replace('_', "-");
+        match (began.get(name), found.get(name), path) {
+            (Some(began), Some(found), Some(path)) => {
+                same(path, began, found, &format!("name it with --{flag} if it has moved"))?;
+            }
+            (Some(began), _, _) => {
+                let what = format!("names no {name}, but the run began with {began}; put the line back");
+                return Err(Error::file(settings, what));
+            }
+            (None, Some(found), _) => {
+                let what = format!(
+                    "names {name} of {found}, but the run began without; take the line out, or start a new \
+                     run"
+                );
+                return Err(Error::file(settings, what));
+            }
+            (None, None, _) => {}
+        }
+    }
+    Ok(())
+}
+
+/// Refuses data and weights of a run that is to start from what another one `began` with.
+///
+/// # Errors
+/// [`Error::File`], with the difference.
+pub fn check_start(config: &TrainConfig, began: &Fingerprints, found: &Fingerprints) -> Result<()> {
+    for (name, path) in config.files() {
+        if let (Some(began), Some(found), Some(path)) = (began.get(name), found.get(name), path) {
+            same(path, began, found, "go on without this method (--methods)")?;
+        }
+    }
+    Ok(())
+}
+
+fn same(path: &Path, began: &Fingerprint, found: &Fingerprint, advice: &str) -> Result<()> {
+    match found.difference(began) {
+        None => Ok(()),
+        Some(difference) => Err(Error::file(
+            path,
+            format!("{difference}; put the old one back, {advice}, or start a new run"),
+        )),
+    }
+}
