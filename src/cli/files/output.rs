@@ -19,7 +19,7 @@ pub(crate) fn check(path: &Path, ending: &str) -> Result<()> {
     if is_standard(path) {
         return check_standard();
     }
-    if !named && !atomic::is_stream(path) {
+    if !named && !path.is_dir() && !atomic::is_stream(path) {
         let what = format!("cannot write: what is written here is no such file; name a .{ending} file");
         return Err(Error::file(path, what));
     }

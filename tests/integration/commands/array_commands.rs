@@ -223,8 +223,9 @@ fn equal_seeds_give_different_inputs_different_noise() {
 fn generated_fields_are_no_training_data_but_on_request() {
     let desk = Desk::new();
     let drawn = |flags: &str| {
-        let said = desk.run(&format!("generate --size 16x16 {flags} -o x.npy --save-rectangles r"), 0);
-        let list = rectangles::read(&desk.path("r")).unwrap().list;
+        let said =
+            desk.run(&format!("generate --size 16x16 {flags} -o x.npy --save-rectangles r.safetensors"), 0);
+        let list = rectangles::read(&desk.path("r.safetensors")).unwrap().list;
         (list, said)
     };
     let of_training = |seed, step| draw_batch(Purpose::Rectangles, seed, step, 4, 16, 16);

@@ -163,7 +163,7 @@ fn impossible_requests_get_one_line() {
         (vec!["--compare", text(&missing)], 1, "missing.json"),
         (vec!["--device", "cpu", "--output", text(&picture)], 2, "CPU engine"),
         (vec!["--device", "cpu", "--timing", "submissions"], 2, "CPU engine"),
-        (vec!["--device", "0", "--output", text(&nowhere)], 2, "there is no folder"),
+        (vec!["--device", "0", "--output", text(&nowhere)], 1, "there is no folder"),
         (vec!["--device", "0", "--output", text(root.path())], 1, "this is a folder"),
         (vec!["--device", "no such thing"], 2, "no such"),
         (vec!["--size", "60x64"], 2, "32 or 64"),

@@ -284,6 +284,7 @@ fn no_command_shows_a_flag_that_it_always_refuses() {
             "validation-data" => "odd.npy --validate-every 1",
             "validate-every" => "1",
             "save-gradients" => "new.safetensors",
+            "operator" => "poisson",
             "device" => "cpu",
             "config" => "empty.toml",
             "output" => "new",

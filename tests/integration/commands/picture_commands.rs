@@ -227,7 +227,7 @@ fn bad_input_is_refused_in_one_line() {
         ("diffuse -i a.png -o y.png --amount -1 --device cpu".to_owned(), 2, "amount -1"),
         ("diffuse -i none -o y".to_owned(), 1, "holds no picture"),
         ("diffuse -i twins -o y".to_owned(), 2, "the same file"),
-        ("diffuse -i twins -o twins".to_owned(), 2, "own folder"),
+        ("diffuse -i twins -o twins".to_owned(), 2, "name the same file or folder"),
         ("diffuse -i twins -o a.png".to_owned(), 1, "name a folder"),
         ("restore -i a.png".to_owned(), 2, "required arguments"),
         ("restore -i f.npy -o y.npy --noise much".to_owned(), 2, "must be auto or a number"),

@@ -259,13 +259,12 @@ fn a_tuned_run_gives_the_same_bytes() {
 #[test]
 fn an_output_folder_is_never_overwritten() {
     let root = tempdir().unwrap();
+    let file = root.path().join("file");
+    std::fs::write(&file, "precious").unwrap();
     let output = unheat(&[&SMALL[..], &["--device", "cpu", "-o", text(root.path())]].concat());
     assert_eq!(output.status.code(), Some(2));
     assert!(complaints(&output)[0].contains("exists"));
-    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 0);
-
-    let file = root.path().join("file");
-    std::fs::write(&file, "precious").unwrap();
+    assert_eq!(std::fs::read_dir(root.path()).unwrap().count(), 1);
     let inside = file.join("run");
     let output = unheat(&[&SMALL[..], &["--device", "cpu", "-o", text(&inside)]].concat());
     assert_eq!(output.status.code(), Some(1), "{:?}", complaints(&output));
