@@ -121,9 +121,13 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     report::curves(&folder.join("curves.png"), &config, &trained)?;
     report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
-    note!("classical methods on the same fields");
-    for method in Classic::ALL {
-        scores.push(trial.classic(method, &device, config.physics)?);
+    if plan.step.heat.is_radial() {
+        note!("classical methods on the same fields");
+        for method in Classic::ALL {
+            scores.push(trial.classic(method, &device, config.physics)?);
+        }
+    } else {
+        note!("no classical methods: they are for operators that are the same in every direction");
     }
     report::write(&folder, &config, &device.describe(), &trial, &scores)?;
     for score in &scores {

@@ -255,7 +255,7 @@ impl Session {
     /// The physics behind fields of this size, by the amount that was told; else by the one that the network
     /// was trained for, if it says so.
     fn diffusion(&self, size: [usize; 2], edges: Edges) -> Result<Option<Diffusion>> {
-        let amount = self.arguments.amount.or(self.trained_for().map(|trained_for| trained_for.amount));
+        let amount = self.arguments.amount.or(self.trained_for().and_then(|trained_for| trained_for.amount));
         let physics = |amount| Diffusion::new(&self.physics, self.arguments.physics, size, amount, edges);
         amount.map(physics).transpose()
     }

@@ -48,12 +48,7 @@ impl Plan {
     pub fn trained_for(&mut self) -> Result<TrainedFor> {
         let heat = &self.step.heat;
         let observations = HeldOut::of(self.data.examples(), heat.nx, heat.ny)?.observation(heat)?;
-        Ok(TrainedFor::of(
-            &observations,
-            heat.cells(),
-            heat.amount().unwrap_or(0.0),
-            self.step.objective.noise,
-        ))
+        Ok(TrainedFor::of(&observations, heat.cells(), heat.amount(), self.step.objective.noise))
     }
 
     /// Whether the held-out fields are those that are trained on.

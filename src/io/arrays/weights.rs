@@ -285,7 +285,7 @@ mod tests {
         let net = UNet::new(&UNetConfig::new(2, &[8, 8], Padding::Circular).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w");
-        let trained_for = TrainedFor::of(&[0.1, 0.3, 0.2, 0.2], 2, 8.0, 1e-3);
+        let trained_for = TrainedFor::of(&[0.1, 0.3, 0.2, 0.2], 2, Some(8.0), 1e-3);
         write(&path, &net, &State::new(&net, 0), Some(&trained_for)).unwrap();
         assert_eq!(read_all(&path).unwrap().2, Some(trained_for));
         write(&path, &net, &State::new(&net, 0), None).unwrap();

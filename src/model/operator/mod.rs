@@ -92,6 +92,12 @@ impl Operator {
         &self.tables.factors
     }
 
+    /// Whether it is known to be the same in every direction.
+    pub fn is_radial(&self) -> bool {
+        let factors = self.factors();
+        !factors.is_empty() && factors.iter().all(|factor| factor.radial(1.0).is_some())
+    }
+
     /// The amount of diffusion, in cells², where it is that of the heat equation and the same along both
     /// axes.
     pub fn amount(&self) -> Option<f64> {

@@ -5,8 +5,9 @@ use serde::{Deserialize, Serialize};
 /// The observations that a network has learned from.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainedFor {
-    /// Diffusivity × time, in cells².
-    pub amount: f64,
+    /// Diffusivity × time, in cells²; none where something else than diffusion has made the observations.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub amount: Option<f64>,
     /// The standard deviation of the noise in a cell.
     pub noise: f64,
     /// The mean over observations of their mean.
@@ -27,7 +28,7 @@ pub enum TrainedEdges {
 
 impl TrainedFor {
     /// What these observations `[count, cells]` of diffusion by `amount`, with `noise`, amount to.
-    pub fn of(observations: &[f32], cells: usize, amount: f64, noise: f64) -> Self {
+    pub fn of(observations: &[f32], cells: usize, amount: Option<f64>, noise: f64) -> Self {
         let count = (observations.len() / cells) as f64;
         let (mut means, mut variances) = (0.0, 0.0);
         for observation in observations.chunks_exact(cells) {
@@ -47,7 +48,7 @@ mod tests {
 
     #[test]
     fn mean_and_spread_are_those_of_the_observations() {
-        let found = TrainedFor::of(&[1.0, 3.0, 5.0, 5.0], 2, 8.0, 1e-3);
+        let found = TrainedFor::of(&[1.0, 3.0, 5.0, 5.0], 2, Some(8.0), 1e-3);
         assert_eq!((found.mean, found.spread), (3.5, 0.5f64.sqrt()));
     }
 }

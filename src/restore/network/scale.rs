@@ -30,7 +30,10 @@ pub fn at_scale(
     cells: usize,
     predict: impl FnOnce(&[f64]) -> Result<Vec<f64>>,
 ) -> Result<Vec<f64>> {
-    let Some(scale) = scale.filter(|scale| scale.spread > 0.0) else { return predict(y) };
+    // Another operator than diffusion need not leave a constant as it is.
+    let Some(scale) = scale.filter(|scale| scale.spread > 0.0 && scale.amount.is_some()) else {
+        return predict(y);
+    };
     let units: Vec<(f64, f64)> = y.chunks_exact(cells).map(unit).collect();
     let mut seen = Vec::with_capacity(y.len());
     for (y, (mean, spread)) in y.chunks_exact(cells).zip(&units) {
@@ -58,8 +61,10 @@ fn unit(y: &[f64]) -> (f64, f64) {
 /// Why a network that was trained for `scale` should not be asked about an observation with this spectrum, of
 /// diffusion by `amount`; none where nothing speaks against it.
 pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, amount: f64) -> Option<String> {
-    if (amount - scale.amount).abs() > 0.05 * scale.amount.max(amount) {
-        let trained = scale.amount;
+    let Some(trained) = scale.amount else {
+        return Some(format!("the network was trained for another operator than diffusion by {amount}"));
+    };
+    if (amount - trained).abs() > 0.05 * trained.max(amount) {
         return Some(format!("the network was trained for an amount of {trained}, not of {amount}"));
     }
     let (found, trained) = (spectrum.noise / spectrum.spread, scale.noise / scale.spread);
@@ -91,7 +96,7 @@ mod tests {
 
     #[test]
     fn networks_see_one_scale_and_predictions_have_the_observations() {
-        let (amount, noise, edges) = (8.0, 0.0, TrainedEdges::Periodic);
+        let (amount, noise, edges) = (Some(8.0), 0.0, TrainedEdges::Periodic);
         let scale = TrainedFor { amount, noise, mean: 0.2, spread: 0.1, edges };
         let y = [[1.0, 3.0, 1.0, 3.0], [1e-12, 2e-12, 2e-12, 1e-12], [5.0; 4]].concat();
         let x = at_scale(Some(&scale), &y, 4, |seen| {
