@@ -121,13 +121,13 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     report::curves(&folder.join("curves.png"), &config, &trained)?;
     report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
-    if plan.step.heat.is_radial() {
+    if plan.step.heat.is_diffusion() {
         note!("classical methods on the same fields");
         for method in Classic::ALL {
             scores.push(trial.classic(method, &device, config.physics)?);
         }
     } else {
-        note!("no classical methods: they are for operators that are the same in every direction");
+        note!("no classical methods: they are for heat conduction and Gaussian blurs so far");
     }
     report::write(&folder, &config, &device.describe(), &trial, &scores)?;
     for score in &scores {

@@ -92,10 +92,16 @@ impl Operator {
         &self.tables.factors
     }
 
-    /// Whether it is known to be the same in every direction.
-    pub fn is_radial(&self) -> bool {
+    /// Whether it shrinks waves the more the shorter they are, the same in every direction, as diffusion does:
+    /// what classical restoration reckons with.
+    pub fn is_diffusion(&self) -> bool {
         let factors = self.factors();
-        !factors.is_empty() && factors.iter().all(|factor| factor.radial(1.0).is_some())
+        let shrinks = |factor: &Factor| match factor {
+            Factor::Heat([x, y]) => x == y,
+            Factor::Gaussian(_) => true,
+            _ => false,
+        };
+        !factors.is_empty() && factors.iter().all(shrinks)
     }
 
     /// The amount of diffusion, in cells², where it is that of the heat equation and the same along both
