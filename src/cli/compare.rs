@@ -130,12 +130,12 @@ fn train_one(
             return Ok(true);
         }
         let plan = run.plan(&config)?;
-        let mut display = Display::new(arguments.watched(&config, device, run.step()), caught.clone())?;
+        let mut display = Display::new(arguments.watched(&config, device, run.step()), caught.clone());
         let outcome = crate::train::resume(run, &config, plan, device, &mut display);
         display.finish();
         outcome?
     } else {
-        let mut display = Display::new(arguments.watched(config, device, 0), caught.clone())?;
+        let mut display = Display::new(arguments.watched(config, device, 0), caught.clone());
         let outcome = crate::train::train(config, config.plan()?, device, Some(folder), &mut display);
         display.finish();
         outcome?

@@ -142,7 +142,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         let plan = config.plan()?; // impossible settings are refused before any device is opened
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let device = arguments.open(&config, &plan)?;
-        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?)?;
+        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?);
         let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
         return report(display, outcome, config.steps);
     };
@@ -157,7 +157,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let watched = arguments.watched(&config, &device, run.step());
-    let mut display = Display::new(watched, interrupt::catch()?)?;
+    let mut display = Display::new(watched, interrupt::catch()?);
     let outcome = resume(run, &config, plan, &device, &mut display);
     report(display, outcome, config.steps)
 }

@@ -1,5 +1,5 @@
-//! Ctrl-C, and the signal by which a system asks a process to end: the first one is noted, the second one
-//! ends.
+//! Ctrl-C, the signal by which a system asks a process to end, and that of a terminal that has gone away: the
+//! first one is noted. A second Ctrl-C or request ends at once.
 
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -10,15 +10,61 @@ use std::sync::atomic::AtomicBool;
 /// The exit code of a program that Ctrl-C has ended.
 pub(crate) const EXIT_CODE: u8 = 130;
 
-/// From now on the first signal sets the flag that is returned. A hang-up is left alone: nohup must keep its
-/// meaning.
+/// From now on the first signal sets the flag that is returned.
 pub(crate) fn catch() -> Result<Arc<AtomicBool>> {
-    let caught = Arc::new(AtomicBool::new(false));
+    let [caught, asked] = [(); 2].map(|()| Arc::new(AtomicBool::new(false)));
+    let failed = |e: std::io::Error| Error::Device(format!("Ctrl-C cannot be caught: {e}"));
     for signal in [SIGINT, SIGTERM] {
         // In this order: the first signal finds the flag unset.
-        register_conditional_shutdown(signal, EXIT_CODE.into(), caught.clone())
+        register_conditional_shutdown(signal, EXIT_CODE.into(), asked.clone())
+            .and_then(|_| register(signal, asked.clone()))
             .and_then(|_| register(signal, caught.clone()))
-            .map_err(|e| Error::Device(format!("Ctrl-C cannot be caught: {e}")))?;
+            .map_err(failed)?;
+    }
+    #[cfg(unix)]
+    if !hang_up::is_ignored() {
+        // A closing terminal sends it several times, and a closing session another request beside it: none of
+        // them is somebody's second thought.
+        register(signal_hook::consts::SIGHUP, caught.clone()).map_err(failed)?;
     }
     Ok(caught)
+}
+
+#[cfg(unix)]
+mod hang_up {
+    /// Whether this process was started to outlive its terminal, as nohup does: what is caught is no longer
+    /// ignored.
+    #[cfg(target_os = "linux")]
+    pub(super) fn is_ignored() -> bool {
+        std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_ignored_in(&status))
+    }
+
+    /// The same of what Linux tells of a process: signals are bits, the first of them is this one.
+    #[cfg(any(target_os = "linux", test))]
+    fn is_ignored_in(status: &str) -> bool {
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
+    }
+
+    /// No safe call tells elsewhere. nohup never leaves standard output or standard error on a terminal, and
+    /// who has neither there does not notice that it goes.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn is_ignored() -> bool {
+        use std::io::IsTerminal;
+        !std::io::stdout().is_terminal() && !std::io::stderr().is_terminal()
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        #[test]
+        fn the_first_bit_of_the_ignored_signals_is_that_of_a_hang_up() {
+            let status = |mask: &str| format!("Name:\tunheat\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
+            assert!(is_ignored_in(&status("0000000000000001")));
+            assert!(is_ignored_in(&status("0000000000001003")));
+            assert!(!is_ignored_in(&status("0000000000001002")));
+            assert!(!is_ignored_in("Name:\tunheat\n"));
+        }
+    }
 }

@@ -2,12 +2,42 @@
 
 use std::fmt::Arguments;
 use std::io::Write;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::Duration;
+
+/// How long a terminal that nobody reads is waited for.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Whether the terminal has not taken for that long what was to be shown.
+static NOBODY_READS: AtomicBool = AtomicBool::new(false);
+
+/// From now on no line is waited for longer than [`PATIENCE`]: a program whose work is done must end, also
+/// where somebody has stopped its terminal.
+pub(crate) fn nobody_reads() {
+    NOBODY_READS.store(true, Ordering::Relaxed);
+}
+
+fn say(write: impl FnOnce() + Send + 'static) {
+    if !NOBODY_READS.load(Ordering::Relaxed) {
+        return write();
+    }
+    let (writing, written) = mpsc::channel::<()>();
+    std::thread::spawn(move || {
+        write();
+        drop(writing);
+    });
+    let _ = written.recv_timeout(PATIENCE);
+}
 
 /// Writes a line to standard output; ends the program quietly where nobody reads on.
 pub(crate) fn line(text: Arguments) {
-    if writeln!(std::io::stdout(), "{text}").is_err() {
-        std::process::exit(1);
-    }
+    let text = text.to_string();
+    say(move || {
+        if writeln!(std::io::stdout(), "{text}").is_err() {
+            std::process::exit(1);
+        }
+    });
 }
 
 /// `println!`, but see [`line`].
@@ -18,7 +48,10 @@ pub(crate) use print_line;
 
 /// Writes a line to standard error; where that is closed there is nobody to tell.
 pub(crate) fn note_line(text: Arguments) {
-    let _ = writeln!(std::io::stderr(), "{text}");
+    let text = text.to_string();
+    say(move || {
+        let _ = writeln!(std::io::stderr(), "{text}");
+    });
 }
 
 /// `eprintln!`, but without its panic.

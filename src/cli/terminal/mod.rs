@@ -1,5 +1,6 @@
 //! What a person sees while a command runs, and how a command is stopped.
 
+mod console;
 pub(super) mod interrupt;
 pub(super) mod messages;
 pub(super) mod progress;

@@ -6,4 +6,6 @@ mod recovery;
 mod resume;
 mod self_test;
 mod submissions;
+#[cfg(unix)]
+mod terminals;
 mod validation_layers;
