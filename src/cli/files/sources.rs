@@ -3,7 +3,7 @@
 use crate::cli::files::arrays;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
-use crate::io::images::format::{has_picture_name, is_lossy, list};
+use crate::io::images::format::{has_picture_name, list, written_name};
 use crate::io::images::photo::{self, Depth, Photo};
 use crate::model::DType;
 use crate::restore::measurement::noise::rounding_of_floats;
@@ -38,8 +38,8 @@ pub(crate) fn kind(path: &Path) -> Result<Kind> {
     } else {
         Err(Error::file(
             path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff), or a folder of \
-             pictures",
+            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff, .gif, .webp, .bmp), or a \
+             folder of pictures",
         ))
     }
 }
@@ -102,10 +102,8 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
     let mut jobs: Vec<Job> = Vec::new();
     for path in inputs {
         let name = PathBuf::from(path.file_name().unwrap_or_default());
-        // What was lost to JPEG once shall not be lost again.
-        let written = if is_lossy(&name) { name.with_extension("png") } else { name.clone() };
         let job = Job {
-            output: output.join(&written),
+            output: output.join(written_name(&name)),
             report: report.map(|folder| folder.join(&name).with_extension("png")),
             truth: truth.map(|folder| folder.join(&name)),
             input: path,

@@ -1,7 +1,7 @@
-//! The bytes of a PNG, JPEG or TIFF file, which may be damaged or made to do harm, as a picture in memory.
+//! The bytes of a picture's file, which may be damaged or made to do harm, as a picture in memory.
 
 use crate::io::images::raster::{Checked, Raster};
-use crate::io::images::{jpeg, png, tiff};
+use crate::io::images::{bmp, gif, jpeg, png, tiff, webp};
 use image::ImageFormat;
 
 /// What the first bytes of BigTIFF files are.
@@ -21,8 +21,12 @@ pub(crate) fn decode(bytes: Vec<u8>) -> Checked<Raster> {
         Some(ImageFormat::Png) => png::read(&bytes),
         Some(ImageFormat::Jpeg) => jpeg::read(&bytes),
         Some(ImageFormat::Tiff) => tiff::read(bytes),
+        Some(ImageFormat::Gif) => gif::read(&bytes),
+        Some(ImageFormat::WebP) => webp::read(&bytes),
+        Some(ImageFormat::Bmp) => bmp::read(&bytes),
         Some(other) => Err(format!("{other:?} pictures are not read; convert it to PNG, TIFF or JPEG")),
-        None => Err("not a PNG, JPEG or TIFF picture".into()),
+        None if bytes.is_empty() => Err("holds nothing: the file is empty; get a whole copy".into()),
+        None => Err("not a picture that is read (PNG, JPEG, TIFF, GIF, WebP, BMP)".into()),
     }
 }
 
@@ -42,9 +46,11 @@ mod tests {
             bytes.into_inner()
         };
         let [png, jpeg, tiff] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff].map(bytes_of);
-        for whole in [&png, &jpeg, &tiff] {
+        let [gif, webp, bmp] = [ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp].map(bytes_of);
+        for whole in [&png, &jpeg, &tiff, &gif, &webp, &bmp] {
             assert!(decode(whole.clone()).is_ok());
-            for length in (4..whole.len()).step_by(1 + whole.len() / 300) {
+            let last = whole.len() - 20..whole.len();
+            for length in (0..whole.len()).step_by(1 + whole.len() / 300).chain(last) {
                 let message = decode(whole[..length].to_vec()).unwrap_err();
                 assert!(!message.contains('\n'), "{message}");
             }
@@ -53,8 +59,12 @@ mod tests {
             (&png[..png.len() - 3], "ends early"),
             (&jpeg[..jpeg.len() * 6 / 10], "ends early"),
             (&jpeg[..jpeg.len() - 1], "ends early"),
-            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "Gif pictures are not read"),
-            (b"", "not a PNG, JPEG or TIFF"),
+            (&gif[..gif.len() - 1], "ends early"),
+            (&webp[..webp.len() - 1], "ends early"),
+            (&bmp[..bmp.len() - 1], "ends early"),
+            (b"P6\n1 1\n255\nabc", "Pnm pictures are not read"),
+            (b"", "holds nothing"),
+            (b"hello", "not a picture"),
         ] {
             let message = decode(bytes.to_vec()).unwrap_err();
             assert!(message.contains(expected), "{message}");

@@ -3,12 +3,15 @@
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// A format that is read and written.
-#[derive(Clone, Copy, PartialEq)]
+/// A format that is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Format {
     Png,
     Tiff,
     Jpeg,
+    Gif,
+    WebP,
+    Bmp,
 }
 
 impl Format {
@@ -17,6 +20,9 @@ impl Format {
             "png" => Some(Self::Png),
             "tif" | "tiff" => Some(Self::Tiff),
             "jpg" | "jpeg" => Some(Self::Jpeg),
+            "gif" => Some(Self::Gif),
+            "webp" => Some(Self::WebP),
+            "bmp" | "dib" => Some(Self::Bmp),
             _ => None,
         }
     }
@@ -41,12 +47,16 @@ pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Whether the file's name says that it is a picture that can be written.
+/// Whether the file's name says that it is a picture that can be read.
 pub fn has_picture_name(path: &Path) -> bool {
     Format::of(path).is_some()
 }
 
-/// Whether a picture of this name has lost something to its format already (JPEG).
-pub fn is_lossy(path: &Path) -> bool {
-    Format::of(path) == Some(Format::Jpeg)
+/// The name of what is computed from a picture of this name: its own, or that of a PNG file for formats that
+/// are not written, and for JPEG, to which nothing shall be lost again.
+pub fn written_name(name: &Path) -> PathBuf {
+    match Format::of(name) {
+        Some(Format::Jpeg | Format::Gif | Format::WebP | Format::Bmp) => name.with_extension("png"),
+        Some(Format::Png | Format::Tiff) | None => name.to_owned(),
+    }
 }

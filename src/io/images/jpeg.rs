@@ -2,7 +2,8 @@
 
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Unit};
-use crate::io::images::raster::{Cells, Checked, Claim, Raster, Sheet};
+use crate::io::images::pixels::Parts;
+use crate::io::images::raster::{CUT_OFF, Cells, Checked, Claim, Raster, Sheet};
 use image::codecs::jpeg::{JpegEncoder, PixelDensity, PixelDensityUnit};
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageEncoder};
@@ -108,7 +109,7 @@ fn density(content: &[u8]) -> Option<Density> {
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let outline = Outline::of(bytes);
     if !outline.is_whole {
-        return Err("the picture ends early: the file is cut off; get a whole copy".into());
+        return Err(CUT_OFF.into());
     }
     let strictly = decoded(bytes, true);
     let (decoder, samples) = match strictly {
@@ -121,19 +122,13 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     let cells = Cells::new(width, height, orientation.map_or(1, |o| o.to_exif().into()));
     let channels = samples.len() / (width * height);
-    let mut planes = vec![0.0; samples.len()];
-    for (pixel, samples) in samples.chunks_exact(channels).enumerate() {
-        let cell = cells.of(pixel % width, pixel / width);
-        for (channel, &sample) in samples.iter().enumerate() {
-            planes[channel * width * height + cell] = f64::from(sample) / Depth::Eight.white();
-        }
-    }
+    let Parts { planes, alpha } = Parts::of(&samples, Depth::Eight, channels, false, &cells);
     let density = outline.density.map(|density| if cells.is_turned { density.turned() } else { density });
     let lost = outline.steps.as_ref().map_or(0.0, lost);
     let kept = Kept { profile: decoder.icc_profile(), density, is_lossy: true, lost, ..Kept::default() };
     let (nx, ny) = (cells.nx, cells.ny);
     let is_rgb = channels == 3;
-    Ok(Raster { nx, ny, pages: 1, planes, is_rgb, depth: Depth::Eight, alpha: None, kept, notes: Vec::new() })
+    Ok(Raster { nx, ny, pages: 1, planes, is_rgb, depth: Depth::Eight, alpha, kept, notes: Vec::new() })
 }
 
 type Decoded<'a> = std::result::Result<(JpegDecoder<ZCursor<&'a [u8]>>, Vec<u8>), DecodeErrors>;

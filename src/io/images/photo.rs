@@ -45,7 +45,7 @@ pub struct Photo {
     kept: Kept,
 }
 
-/// Reads a PNG, JPEG or TIFF picture: of any number of channels and any kind of sample that TIFF has, with or
+/// Reads a PNG, JPEG, TIFF, GIF, WebP or BMP picture: of any number of channels and any kind of sample that TIFF has, with or
 /// without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours become red, green
 /// and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller copies are left
 /// out, which the log says.
@@ -120,7 +120,8 @@ impl Photo {
         self.depth.rounding().hypot(self.kept.lost / self.depth.white())
     }
 
-    /// Whether the file has lost something to JPEG: it was a JPEG file, or a TIFF file that is packed so.
+    /// Whether the file has lost something to JPEG or WebP: it was such a file, or a TIFF file that is packed
+    /// so.
     pub fn is_lossy(&self) -> bool {
         self.kept.is_lossy
     }
@@ -158,6 +159,9 @@ impl Photo {
         let refuse = |what: String| Err(Error::file(path, format!("cannot write: {what}")));
         let format = match Format::of(path) {
             None => return refuse("name a .png, .tiff or .jpg picture".into()),
+            Some(other @ (Format::Gif | Format::WebP | Format::Bmp)) => {
+                return refuse(format!("{other:?} is read and not written; name a .png, .tiff or .jpg picture"));
+            }
             Some(Format::Tiff) => return Ok(()),
             Some(Format::Png) => "PNG",
             Some(Format::Jpeg) => "JPEG",
@@ -347,7 +351,9 @@ mod tests {
         for (photo, name, expected) in [
             (&kinds[4], "b.jpg", "16"),
             (&kinds[3], "b.jpeg", "alpha"),
-            (&kinds[0], "b.bmp", "name a .png"),
+            (&kinds[0], "b.bmp", "Bmp is read and not written; name a .png"),
+            (&kinds[0], "b.gif", "name a .png"),
+            (&kinds[0], "b.webp", "name a .png"),
             (&kinds[0], "b", "name a .png"),
             (&float, "b.png", "no float32 samples"),
             (&stack, "b.png", "one picture, the stack has 2"),
@@ -374,7 +380,7 @@ mod tests {
         let (_folder, path) = room();
         std::fs::write(path("bad.png"), b"\x93NUMPY").unwrap();
         let message = read(&path("bad.png")).unwrap_err().to_string();
-        assert!(message.contains("bad.png: not a PNG, JPEG or TIFF") && !message.contains('\n'), "{message}");
+        assert!(message.contains("bad.png: not a picture that is read") && !message.contains('\n'), "{message}");
         assert!(matches!(read(&path("none.png")), Err(Error::Io { .. })));
     }
 

@@ -16,6 +16,12 @@ const BYTES_PER_SAMPLE: u64 = 2 * 8;
 /// fetched from memory at once.
 pub(crate) const BLOCK: usize = 8;
 
+/// What is said of a file that ends early.
+pub(crate) const CUT_OFF: &str = "the picture ends early: the file is cut off; get a whole copy";
+
+/// What is said of animations.
+pub(crate) const SEVERAL: &str = "holds several pictures (an animation); save each in a file of its own";
+
 /// A value, or a reason to which the caller adds the path.
 pub(crate) type Checked<T> = std::result::Result<T, String>;
 

@@ -66,7 +66,7 @@ impl Run {
     /// as `setsid --ctty`, which makes the terminal the one whose end is told by a signal.
     fn start(prefix: &str, flags: &str, root: &Path, terminal: Option<&Terminal>) -> Self {
         let folder = root.join(format!("run-{}", std::fs::read_dir(root).unwrap().count()));
-        let train = command(&format!("{TINY} --device cpu --steps {STEPS} {flags} -o {}", folder.display()));
+        let train = command(&format!("{TINY} --device cpu --steps {STEPS} {flags} -o {}", folder.display()).replace("  ", " "));
         let mut words = prefix.split(' ');
         let mut child = Command::new(words.next().unwrap());
         child.args(words).arg(train.get_program()).args(train.get_args()).env("TERM", "xterm-256color");
