@@ -270,6 +270,7 @@ fn runs(root: &Path) {
         checkpoint_every: 0,
         jsonl: false,
         save_gradients: None,
+        strict: false,
         device: String::new(),
         weights: None,
         data: None,

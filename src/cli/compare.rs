@@ -1,6 +1,6 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;
@@ -58,6 +58,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     let mut plan = config.plan()?;
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
+    let left_out = train::tell(&config, &plan);
     let trial = Trial::new(&config, &mut plan)?;
     let device = arguments.train.open(&config, &plan)?;
     for &method in &methods {
@@ -98,7 +99,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         print_line!("{:18} x loss {}", score.name, score.x_l2);
     }
     print_line!("the report is in {}", folder.join("report.html").display());
-    Ok(ExitCode::SUCCESS)
+    Ok(done(false, left_out))
 }
 
 /// The settings of a comparison that goes on: those of its first run, which all share but for the method.

@@ -1,11 +1,10 @@
 //! `unheat diffuse`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::sources::{self, Kind};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::doubtful;
 use crate::cli::terminal::messages::print_line;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
@@ -13,12 +12,11 @@ use crate::restore::measurement::noise::check_noise;
 use crate::restore::{Diffusion, Edges};
 use clap::Args;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG, JPEG,
-    /// TIFF); or a folder of them
+    /// TIFF, GIF, WebP, BMP); or a folder of them
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
@@ -37,7 +35,9 @@ pub(super) struct Arguments {
     /// if it exists
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// End with exit code 3 where the result cannot be right; it is written all the same
+    /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
+    /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
+    /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// What the shaders of a GPU compute in; the CPU always computes in 64 bits
@@ -90,7 +90,7 @@ fn array(arguments: &Arguments) -> Outcome {
     let y = arguments.measured(0, diffusion.apply(&x)?, nx * ny);
     arrays::write_like(&arguments.output, y, &fields)?;
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
@@ -98,16 +98,12 @@ fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
-    sources::each(&jobs, |job, photo| {
+    let tally = sources::each(&jobs, arguments.strict, |job, photo| {
         let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
-        let index = jobs.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
+        let index = jobs.list.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
         let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);
         photo.with_planes(&y).write(&job.output)
     })?;
-    print_line!(
-        "{} diffused by {amount} pixels², in {}",
-        sources::counted(&jobs),
-        arguments.output.display()
-    );
-    Ok(ExitCode::SUCCESS)
+    print_line!("{} diffused by {amount} pixels², in {}", tally.counted(), arguments.output.display());
+    Ok(done(false, tally.left_out > 0))
 }

@@ -1,19 +1,19 @@
 //! `unheat reconstruct`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job, Kind};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::{doubtful, noise};
+use crate::cli::flags::measurement::noise;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
-use crate::io::images::photo::{self, Photo};
+use crate::io::images::photo::Photo;
 use crate::io::plots::restoration::Palette;
 use crate::model::unet::init::State;
 use crate::model::{DType, HeatEquation, TrainedFor, UNet};
@@ -23,6 +23,7 @@ use crate::restore::network::refine::refine;
 use crate::restore::network::scale::{self, at_scale};
 use crate::restore::network::tiled::reconstruct_planes;
 use crate::restore::{Diffusion, Edges};
+use crate::train::Found;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -40,8 +41,8 @@ pub(super) struct Arguments {
     /// [colour, x, y]: where networks disagree, none of them knows
     #[arg(long, value_name = "FILE.npy")]
     uncertainty_map: Option<PathBuf>,
-    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF;
-    /// each colour by itself); or a folder of pictures
+    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF,
+    /// GIF, WebP, BMP; each colour by itself); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// The predictions, of the input's shape and type or bit depth; replaced if it exists
@@ -72,7 +73,9 @@ pub(super) struct Arguments {
     /// insulated edges may have any size
     #[arg(long, value_enum)]
     edges: Option<Edges>,
-    /// End with exit code 3 where the result cannot be right; it is written all the same
+    /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
+    /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
+    /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
@@ -197,6 +200,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
+    session.doubt_scale(&y, &mut findings);
     let diffusion = session.diffusion([nx, ny], edges)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: None };
@@ -217,7 +221,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
         arguments.output.display()
     );
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
@@ -236,7 +240,7 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(kind, &arguments.input, &arguments.output, report, truth)?;
     let (mut told, mut findings) = (String::new(), Findings::default());
-    sources::each(&jobs, |job, photo| {
+    let tally = sources::each(&jobs, arguments.strict, |job, photo| {
         let mut own = Findings::default();
         told = session.picture(job, &photo, &mut own)?;
         own.name(&job.input);
@@ -247,9 +251,9 @@ fn pictures(kind: Kind, session: Session) -> Outcome {
         told.clear(); // that of the last one alone says little
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
-    print_line!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
+    print_line!("{}, on {device}, in {output}{told}", tally.counted());
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }
 
 impl Session {
@@ -264,6 +268,14 @@ impl Session {
     /// What the first network that says so was trained for.
     fn trained_for(&self) -> Option<TrainedFor> {
         self.networks.iter().find_map(|network| network.trained_for)
+    }
+
+    /// Doubts values far from those that networks are made for, where no network says what it was trained for
+    /// and would be shown them at that scale.
+    fn doubt_scale(&self, y: &[f64], findings: &mut Findings) {
+        if self.trained_for().is_none() {
+            findings.doubts(Found::new(None, 1, y.iter().copied()).warning());
+        }
     }
 
     /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
@@ -294,7 +306,8 @@ impl Session {
     fn picture(&self, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<String> {
         let Self { arguments, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
-        let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
+        let truth = sources::truth(job, photo)?;
+        self.doubt_scale(&photo.planes, findings);
         let norm = arguments.norm.unwrap_or(Norm::Running);
         let (predicted, deviations) = self.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
@@ -363,16 +376,6 @@ struct Known<'a> {
     rounding: f64,
     /// The range of its values, where they have one.
     bounds: Option<(f64, f64)>,
-}
-
-fn picture_truth(path: &Path, photo: &Photo) -> Result<Vec<f64>> {
-    let truth = photo::read(path)?;
-    let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels(), photo.pages);
-    if shape(&truth) == shape(photo) {
-        return Ok(truth.planes);
-    }
-    let told = |photo: &Photo| format!("{}x{} pixels with {} colours", photo.nx, photo.ny, photo.channels());
-    Err(Error::file(path, format!("{}, but the observation has {}", told(&truth), told(photo))))
 }
 
 fn check_finite(input: &Path, predicted: &[f64], cells: usize) -> Result<()> {

@@ -3,6 +3,7 @@
 use crate::engine::device::Device;
 use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::images::folder::LeftOut;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, DType, HeatEquation, Truth, noise};
@@ -153,22 +154,35 @@ pub struct HeldOut {
     /// x*.
     pub truth: Vec<f64>,
     noise: Option<Vec<f64>>,
+    /// Members of a folder of pictures that are not among them.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl HeldOut {
     /// All fields of a file, or `count` pieces of pictures or rectangle fields that are the same for every
-    /// run; with noise of this standard deviation, that is the same for every run too.
+    /// run; with noise of this standard deviation, that is the same for every run too. With `strict` every
+    /// member of a folder must be of use.
     ///
     /// # Errors
     /// Those of reading the file.
-    pub fn new(file: Option<&Path>, count: usize, nx: usize, ny: usize, std: f64) -> Result<Self> {
+    pub fn new(
+        file: Option<&Path>,
+        count: usize,
+        nx: usize,
+        ny: usize,
+        std: f64,
+        strict: bool,
+    ) -> Result<Self> {
+        let mut left_out = Vec::new();
         let truth = match file {
             Some(path) if is_pictures(path) => {
-                let pictures = Pictures::read(path, nx, ny)?;
+                let mut pictures = Pictures::read(path, nx, ny, strict)?;
+                left_out.append(&mut pictures.left_out);
                 let crop = |sample| pictures.crop(Purpose::ValidationCrops, 0, 0, sample, nx, ny);
                 (0..count as u64).flat_map(crop).collect()
             }
-            Some(path) => npy::read(path)?.data.into_f64(),
+            // They are kept twice, and so is what is computed from them.
+            Some(path) => npy::read_for(path, 4)?.data.into_f64(),
             None => {
                 let rectangles = draw_batch(Purpose::Validation, 0, 0, count, nx, ny);
                 rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
@@ -176,7 +190,7 @@ impl HeldOut {
         };
         let samples = truth.len() / (nx * ny);
         let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
-        Ok(Self { truth, noise })
+        Ok(Self { truth, noise, left_out })
     }
 
     /// Fields of one batch, rasterised.
@@ -187,7 +201,7 @@ impl HeldOut {
                 rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
-        Ok(Self { truth, noise: batch.noise })
+        Ok(Self { truth, noise: batch.noise, left_out: Vec::new() })
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.

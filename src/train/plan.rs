@@ -1,8 +1,9 @@
 //! From settings to a run's parts: every value checked, every file read.
 
 use crate::engine::{Device, Trainer};
-use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
+use crate::io::images::folder::LeftOut;
 use crate::model::unet::init::State;
 use crate::model::{Adam, DType, HeatEquation, Method, Objective, StepSpec, TrainedFor, UNet};
 use crate::restore::measurement::noise::{check_noise, relative_rounding};
@@ -10,6 +11,7 @@ use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
+use crate::train::found::Found;
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
@@ -26,6 +28,10 @@ pub struct Plan {
     pub data: Data,
     /// Fields that training does not see, where validation is asked for.
     pub held_out: Option<HeldOut>,
+    /// What the files to train on hold, if there are any.
+    pub found: Option<Found>,
+    /// Members of folders of pictures that are not used.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Plan {
@@ -77,17 +83,32 @@ impl TrainConfig {
         let (heat, net, start) = self.model()?;
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let mut objective = self.objective()?;
+        let (mut found, mut left_out) = (None, Vec::new());
         let (truth, noise) = match (&self.data, &self.observations) {
             (None, None) => (Source::Drawn, self.drawn_noise()),
             (Some(path), _) if is_pictures(path) => {
                 let Size { nx, ny } = self.size;
-                (Source::Pictures(Pictures::read(path, nx, ny)?), self.drawn_noise())
+                let mut pictures = Pictures::read(path, nx, ny, self.strict)?;
+                found = Some(pictures.found());
+                left_out.append(&mut pictures.left_out);
+                (Source::Pictures(pictures), self.drawn_noise())
             }
-            (Some(path), _) => (self.file(npy::read(path)?), self.drawn_noise()),
+            (Some(path), _) => {
+                let fields = npy::read(path)?;
+                found = Some(fields_found(&fields, None));
+                (self.file(fields), self.drawn_noise())
+            }
             (None, Some(path)) => {
                 let Size { nx, ny } = self.size;
-                let fields =
-                    if is_pictures(path) { Pictures::whole(path, nx, ny)? } else { npy::read(path)? };
+                let (fields, pictures) = if is_pictures(path) {
+                    let (fields, mut pictures) = Pictures::whole(path, nx, ny, self.strict)?;
+                    left_out.append(&mut pictures.left_out);
+                    (fields, Some(pictures.count))
+                } else {
+                    // The noise of observations and what that is computed from.
+                    (npy::read_for(path, 2)?, None)
+                };
+                found = Some(fields_found(&fields, pictures));
                 objective.noise = self.noise.max(floor(self.physics, &fields));
                 let noise = Noise::of_observations(&heat, &fields);
                 (self.file(fields), noise)
@@ -95,7 +116,8 @@ impl TrainConfig {
         };
         let Size { nx, ny } = self.size;
         let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise };
-        let held_out = self.held_out()?;
+        let mut held_out = self.held_out()?;
+        held_out.iter_mut().for_each(|held_out| left_out.append(&mut held_out.left_out));
         let step = StepSpec {
             physics: self.physics,
             activations: self.activations,
@@ -105,7 +127,7 @@ impl TrainConfig {
             longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
             ..StepSpec::new(&net, &heat, objective, self.samples_at_once())
         };
-        Ok(Plan { step, start, data, held_out })
+        Ok(Plan { step, start, data, held_out, found, left_out })
     }
 
     fn model(&self) -> Result<(HeatEquation, UNet, State)> {
@@ -241,7 +263,7 @@ impl TrainConfig {
             ));
         }
         file.map_or(Ok(()), |path| self.check_size(path))?;
-        HeldOut::new(file, self.batch, nx, ny, self.noise).map(Some)
+        HeldOut::new(file, self.batch, nx, ny, self.noise, self.strict).map(Some)
     }
 
     /// Refuses a file whose fields have another size.
@@ -258,6 +280,14 @@ impl TrainConfig {
             )));
         }
         Ok(())
+    }
+}
+
+/// What an array's fields are, or those of so many pictures.
+fn fields_found(fields: &Fields, pictures: Option<usize>) -> Found {
+    match &fields.data {
+        FieldData::F32(values) => Found::new(pictures, fields.shape[0], values.iter().copied()),
+        FieldData::F64(values) => Found::new(pictures, fields.shape[0], values.iter().copied()),
     }
 }
 

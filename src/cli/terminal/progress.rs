@@ -4,10 +4,10 @@
 //! The display of a training has a thread of its own. A terminal or pipe that nobody reads stops who writes
 //! to it, and that must not be the training.
 
+use crate::cli::terminal::console;
 use crate::cli::terminal::messages::{self, note};
 use crate::cli::terminal::scene::loss;
 use crate::cli::terminal::view::{Example, REFRESH, View};
-use crate::cli::terminal::console;
 use crate::engine::Device;
 use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;

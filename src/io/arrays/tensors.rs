@@ -90,11 +90,12 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
 /// The whole file, once its length and the length of its header are plausible.
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let refused = || Error::io(path, "cannot read");
-    let file = File::open(path).map_err(refused())?;
-    let facts = file.metadata().map_err(refused())?;
+    let facts = path.metadata().map_err(refused())?;
     if !facts.is_file() {
+        // Opening a pipe would wait for who writes to it.
         return Err(Error::file(path, "not a regular file; name a .safetensors file"));
     }
+    let file = File::open(path).map_err(refused())?;
     let length = facts.len();
     if length < 8 {
         return Err(Error::file(

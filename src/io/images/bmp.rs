@@ -36,6 +36,7 @@ impl Header {
     }
 }
 
+/// What the first bytes of a file claim.
 pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
     let Header { width, height, bits, .. } = Header::of(bytes)?;
     Some(Claim { width, height, pages: 1, samples: if bits == 32 { 4 } else { 3 }, bytes: 1 })

@@ -1,6 +1,6 @@
 //! The bytes of a picture's file, which may be damaged or made to do harm, as a picture in memory.
 
-use crate::io::images::raster::{Checked, Raster};
+use crate::io::images::raster::{Checked, Claim, Raster};
 use crate::io::images::{bmp, gif, jpeg, png, tiff, webp};
 use image::ImageFormat;
 
@@ -13,6 +13,26 @@ pub(crate) fn format(start: &[u8]) -> Option<ImageFormat> {
         return Some(ImageFormat::Tiff);
     }
     image::guess_format(start).ok()
+}
+
+/// Whether pictures of this format are read.
+pub(crate) fn is_read(format: ImageFormat) -> bool {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    [Bmp, Gif, Jpeg, Png, Tiff, WebP].contains(&format)
+}
+
+/// What a file that begins with these bytes claims to hold; none where they do not tell. TIFF needs all of
+/// them.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    match format(bytes)? {
+        ImageFormat::Png => png::claim(bytes),
+        ImageFormat::Jpeg => jpeg::claim(bytes),
+        ImageFormat::Tiff => tiff::claim(bytes),
+        ImageFormat::Gif => gif::claim(bytes),
+        ImageFormat::WebP => webp::claim(bytes),
+        ImageFormat::Bmp => bmp::claim(bytes),
+        _ => None,
+    }
 }
 
 /// The picture or pictures that these bytes of a file hold, upright.
@@ -48,6 +68,9 @@ mod tests {
         let [png, jpeg, tiff] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff].map(bytes_of);
         let [gif, webp, bmp] = [ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp].map(bytes_of);
         for whole in [&png, &jpeg, &tiff, &gif, &webp, &bmp] {
+            let claim = claim(&whole[..whole.len().min(if *whole == tiff { usize::MAX } else { 1000 })]);
+            let Claim { width, height, samples, .. } = claim.unwrap();
+            assert_eq!((width, height, samples), (64, 48, 3));
             assert!(decode(whole.clone()).is_ok());
             let last = whole.len() - 20..whole.len();
             for length in (0..whole.len()).step_by(1 + whole.len() / 300).chain(last) {

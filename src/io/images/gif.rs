@@ -50,9 +50,10 @@ impl Outline {
     }
 }
 
+/// What the first bytes of a file claim.
 pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
     let side = |at: usize| Some(u16::from_le_bytes(*bytes.get(at..)?.first_chunk()?).into());
-    Some(Claim { width: side(6)?, height: side(8)?, pages: 1, samples: 4, bytes: 1 })
+    Some(Claim { width: side(6)?, height: side(8)?, pages: 1, samples: 3, bytes: 1 })
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {

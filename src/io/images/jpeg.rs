@@ -23,6 +23,8 @@ pub(crate) struct Outline {
     pub(crate) is_whole: bool,
     /// Width and height of the picture.
     pub(crate) size: Option<(usize, usize)>,
+    /// Samples of a pixel as it is read: one of grey, else three.
+    samples: usize,
     density: Option<Density>,
     /// The steps, in samples, to which brightness is rounded: that of the mean of a block, then those of
     /// ever shorter waves in it.
@@ -31,7 +33,7 @@ pub(crate) struct Outline {
 
 impl Outline {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let mut outline = Self { is_whole: false, size: None, density: None, steps: None };
+        let mut outline = Self { is_whole: false, size: None, samples: 3, density: None, steps: None };
         let (mut at, mut has_scan) = (2, false);
         while let Some(&mark) = bytes.get(at) {
             if mark != 0xff {
@@ -57,6 +59,7 @@ impl Outline {
                         // A frame: neither tables (c4, c8) nor arithmetic conditions (cc).
                         0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&kind) => {
                             outline.size = number(at + 7).zip(number(at + 5));
+                            outline.samples = if bytes.get(at + 9) == Some(&1) { 1 } else { 3 };
                         }
                         0xdb => outline.steps = outline.steps.or(steps(content)),
                         0xe0 => outline.density = outline.density.or(density(content)),
@@ -104,6 +107,13 @@ fn density(content: &[u8]) -> Option<Density> {
     };
     let pair = |at: usize| (u32::from(numbers[at]) << 8 | u32::from(numbers[at + 1]), 1);
     Density::new(pair(1), pair(3), unit)
+}
+
+/// What the first bytes of a file claim.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    let Outline { size, samples, .. } = Outline::of(bytes);
+    let (width, height) = size?;
+    Some(Claim { width, height, pages: 1, samples, bytes: 1 })
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {

@@ -7,6 +7,7 @@ mod bmp;
 mod decode;
 #[cfg(feature = "pictures")]
 mod depth;
+pub mod folder;
 pub mod format;
 #[cfg(feature = "pictures")]
 mod gif;

@@ -8,7 +8,7 @@
 //! and files keep those that they had.
 
 use crate::io::atomic;
-use crate::io::images::decode::{decode, format};
+use crate::io::images::decode::{claim, decode, format};
 use crate::io::images::format::Format;
 use crate::io::images::hidden::Veil;
 use crate::io::images::metadata::Kept;
@@ -16,6 +16,8 @@ use crate::io::images::raster::{Raster, Sheet};
 use crate::io::images::{jpeg, png, tiff};
 use crate::{Error, Result};
 use std::borrow::Cow;
+use std::fs::Metadata;
+use std::io::Read;
 use std::path::Path;
 
 pub use crate::io::images::depth::Depth;
@@ -65,6 +67,35 @@ pub fn read(path: &Path) -> Result<Photo> {
         log::warn!("{}: {note}", path.display());
     }
     Ok(Photo::from_raster(raster))
+}
+
+/// Bytes that a file's first part, which tells how large its picture is, has at most, mostly.
+const FIRST: u64 = 1 << 18;
+
+/// What reading a picture takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Needed {
+    /// Bytes of its samples while they are kept, as they are stored.
+    pub kept: u64,
+    /// Bytes that reading takes at most.
+    pub reading: u64,
+}
+
+/// What reading a picture would take, by what its file tells before its samples; none where it does not say,
+/// or cannot be read.
+pub fn needed(path: &Path) -> Option<Needed> {
+    let length = path.metadata().ok().filter(Metadata::is_file)?.len();
+    let first = |count: u64| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path).ok()?.take(count).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    let start = first(FIRST)?;
+    let claim = match claim(&start) {
+        None if length > FIRST => claim(&first(length)?)?,
+        found => found?,
+    };
+    Some(Needed { kept: claim.kept(), reading: claim.read().saturating_add(length) })
 }
 
 /// Whether these first bytes of a file are those of a picture, of any format.
@@ -160,7 +191,9 @@ impl Photo {
         let format = match Format::of(path) {
             None => return refuse("name a .png, .tiff or .jpg picture".into()),
             Some(other @ (Format::Gif | Format::WebP | Format::Bmp)) => {
-                return refuse(format!("{other:?} is read and not written; name a .png, .tiff or .jpg picture"));
+                return refuse(format!(
+                    "{other:?} is read and not written; name a .png, .tiff or .jpg picture"
+                ));
             }
             Some(Format::Tiff) => return Ok(()),
             Some(Format::Png) => "PNG",
@@ -380,7 +413,10 @@ mod tests {
         let (_folder, path) = room();
         std::fs::write(path("bad.png"), b"\x93NUMPY").unwrap();
         let message = read(&path("bad.png")).unwrap_err().to_string();
-        assert!(message.contains("bad.png: not a picture that is read") && !message.contains('\n'), "{message}");
+        assert!(
+            message.contains("bad.png: not a picture that is read") && !message.contains('\n'),
+            "{message}"
+        );
         assert!(matches!(read(&path("none.png")), Err(Error::Io { .. })));
     }
 

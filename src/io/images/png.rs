@@ -37,6 +37,19 @@ fn chunks(bytes: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
     }
 }
 
+/// What the first bytes of a file claim.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
+    let samples = match bytes.get(25)? {
+        0 => 1,
+        4 => 2,
+        6 => 4,
+        _ => 3, // colours, of a palette too
+    };
+    let bytes = if *bytes.get(24)? == 16 { 2 } else { 1 };
+    Some(Claim { width: side(16)?, height: side(20)?, pages: 1, samples, bytes })
+}
+
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let damaged = |error: png::DecodingError| {
         let words: Vec<String> = error.to_string().split_whitespace().map(str::to_owned).collect();

@@ -23,12 +23,13 @@ fn chunks(bytes: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
 /// What the first bytes of a file claim.
 pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
     let number = |at: usize| Some(u32::from_le_bytes(*bytes.get(at..)?.first_chunk()?));
-    let (width, height) = match bytes.get(12..16)? {
-        b"VP8 " => (number(26)? & 0x3fff, number(26)? >> 16 & 0x3fff),
-        b"VP8L" => ((number(21)? & 0x3fff) + 1, (number(21)? >> 14 & 0x3fff) + 1),
-        _ => ((number(24)? & 0xff_ffff) + 1, (number(26)? >> 8) + 1),
+    let (width, height, has_alpha) = match bytes.get(12..16)? {
+        b"VP8 " => (number(26)? & 0x3fff, number(26)? >> 16 & 0x3fff, false),
+        b"VP8L" => ((number(21)? & 0x3fff) + 1, (number(21)? >> 14 & 0x3fff) + 1, number(21)? >> 28 & 1 == 1),
+        _ => ((number(24)? & 0xff_ffff) + 1, (number(26)? >> 8) + 1, bytes.get(20)? & 0x10 != 0),
     };
-    Some(Claim { width: width as usize, height: height as usize, pages: 1, samples: 4, bytes: 1 })
+    let samples = if has_alpha { 4 } else { 3 };
+    Some(Claim { width: width as usize, height: height as usize, pages: 1, samples, bytes: 1 })
 }
 
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {

@@ -4,6 +4,7 @@
 
 use crate::support::runs::{TINY, assert_same, command, rows, said, succeed};
 use rustix::fd::OwnedFd;
+use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use std::fs::File;
@@ -20,20 +21,33 @@ const STEPS: usize = 300;
 struct Terminal {
     ours: OwnedFd,
     theirs: File,
+    name: String,
 }
 
 impl Terminal {
     fn new(columns: u16, rows: u16) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        // Or the run itself would keep its terminal from going away.
+        rustix::io::fcntl_setfd(&ours, rustix::io::FdFlags::CLOEXEC).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
         let size = Winsize { ws_row: rows, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&ours, size).unwrap();
         rustix::io::ioctl_fionbio(&ours, true).unwrap();
-        let flags = rustix::fs::OFlags::RDWR | rustix::fs::OFlags::NOCTTY;
-        let theirs = rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap();
-        Self { ours, theirs: theirs.into() }
+        let theirs = Self::open(&name, OFlags::empty());
+        Self { ours, theirs: theirs.into(), name }
+    }
+
+    fn open(name: &str, flags: OFlags) -> OwnedFd {
+        let flags = flags | OFlags::RDWR | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open(name, flags, rustix::fs::Mode::empty()).unwrap()
+    }
+
+    /// From now on the terminal takes nothing more.
+    fn fill(&self) {
+        let theirs = Self::open(&self.name, OFlags::NONBLOCK);
+        while rustix::io::write(&theirs, &[b'.'; 64]).is_ok() {}
     }
 
     fn end(&self) -> Stdio {
@@ -66,10 +80,14 @@ impl Run {
     /// as `setsid --ctty`, which makes the terminal the one whose end is told by a signal.
     fn start(prefix: &str, flags: &str, root: &Path, terminal: Option<&Terminal>) -> Self {
         let folder = root.join(format!("run-{}", std::fs::read_dir(root).unwrap().count()));
-        let train = command(&format!("{TINY} --device cpu --steps {STEPS} {flags} -o {}", folder.display()).replace("  ", " "));
+        let train = command(
+            &format!("{TINY} --device cpu --steps {STEPS} {flags} -o {}", folder.display())
+                .replace("  ", " "),
+        );
         let mut words = prefix.split(' ');
         let mut child = Command::new(words.next().unwrap());
-        child.args(words).arg(train.get_program()).args(train.get_args()).env("TERM", "xterm-256color");
+        child.args(words).arg(train.get_program()).args(train.get_args());
+        child.env("TERM", "xterm-256color").current_dir(root); // where nohup leaves its file
         if let Some(terminal) = terminal {
             child.stdin(terminal.end()).stdout(terminal.end()).stderr(terminal.end());
         }
@@ -157,22 +175,17 @@ fn a_process_that_ignores_hang_ups_goes_on_without_its_terminal() {
         drop(terminal);
         run.ends_like(None, &whole);
     }
-    let _ = std::fs::remove_file("nohup.out"); // nohup's, where standard output was the terminal
 }
 
 #[test]
 fn nobody_has_to_read_what_is_shown() {
     let (root, whole) = unwatched();
-    // A view draws some kilobytes ten times a second, a bar a line: more than a terminal keeps is asked for
-    // by filling it first.
-    for (flags, filled) in [("--view", false), ("--view", true), ("", true)] {
+    for flags in ["--view", ""] {
         let terminal = Terminal::new(200, 60);
-        if filled {
-            rustix::io::ioctl_fionbio(&terminal.theirs, true).unwrap();
-            while rustix::io::write(&terminal.theirs, &[b'.'; 4096]).is_ok() {}
-            rustix::io::ioctl_fionbio(&terminal.theirs, false).unwrap();
-        }
-        Run::start("setsid --ctty", flags, root.path(), Some(&terminal)).ends_like(None, &whole);
+        let mut run = Run::start("setsid --ctty", flags, root.path(), Some(&terminal));
+        run.wait_for_rows(None, 5);
+        terminal.fill();
+        run.ends_like(None, &whole);
     }
     // Plain lines are waited for, but not by the training.
     let (mut reader, writer) = std::io::pipe().unwrap();
@@ -224,10 +237,7 @@ fn streams_that_are_closed_or_at_their_end_cost_nothing() {
     let (root, whole) = unwatched();
     for streams in ["2>&-", "<&-", "</dev/null", "2>/dev/full", "<&- >/dev/null 2>&-"] {
         let folder = root.path().join(format!("closed-{}", std::fs::read_dir(root.path()).unwrap().count()));
-        let train = command(&format!(
-            "{TINY} --device cpu --steps {STEPS} --view -o {}",
-            folder.display()
-        ));
+        let train = command(&format!("{TINY} --device cpu --steps {STEPS} --view -o {}", folder.display()));
         let words = train.get_args().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
         let line = format!("exec {} {words} {streams}", train.get_program().to_str().unwrap());
         // With a terminal at the other streams, as in a shell.
@@ -243,7 +253,8 @@ fn streams_that_are_closed_or_at_their_end_cost_nothing() {
 #[test]
 fn keys_stop_with_a_checkpoint_and_arrows_do_not() {
     let (root, whole) = unwatched();
-    for (keys, stops) in [(&b"q"[..], true), (b"\x1b", true), (b"\x03", true), (b"\x1b[A", false), (b"x\r", false)]
+    for (keys, stops) in
+        [(&b"q"[..], true), (b"\x1b", true), (b"\x03", true), (b"\x1b[A", false), (b"x\r", false)]
     {
         let terminal = Terminal::new(100, 40);
         let mut run = Run::start("setsid --ctty", "--view", root.path(), Some(&terminal));
@@ -255,7 +266,11 @@ fn keys_stop_with_a_checkpoint_and_arrows_do_not() {
         }
         let status = run.wait_for_end(Some(&terminal));
         assert_eq!(status.code(), Some(130), "{keys:?}: {}", run.drawn);
-        assert!(run.drawn.contains("--resume") && run.drawn.contains("\x1b[?1049l"), "{keys:?}: {}", run.drawn);
+        assert!(
+            run.drawn.contains("--resume") && run.drawn.contains("\x1b[?1049l"),
+            "{keys:?}: {}",
+            run.drawn
+        );
         succeed(&format!("--resume {} --no-tune --no-self-test", run.folder.display()));
         assert_same(&whole, &run.folder);
     }
