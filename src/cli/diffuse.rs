@@ -76,7 +76,7 @@ impl Arguments {
 }
 
 fn array(arguments: &Arguments) -> Outcome {
-    let fields = arrays::read(&arguments.input)?;
+    let fields = arrays::read(&arguments.input, 6)?;
     sources::check_array_output(&arguments.output)?;
     let [_, nx, ny] = fields.shape;
     let compute = arguments.device.open_for(arguments.physics)?;
@@ -99,6 +99,7 @@ fn pictures(arguments: &Arguments, kind: Kind) -> Outcome {
     let compute = arguments.device.open_for(physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let tally = sources::each(&jobs, arguments.strict, |job, photo| {
+        sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
         let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
         let index = jobs.list.iter().position(|other| std::ptr::eq(other, job)).unwrap_or_default();
         let y = arguments.measured(index, diffusion.apply(&photo.planes)?, photo.nx * photo.ny);

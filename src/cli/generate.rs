@@ -94,7 +94,8 @@ fn drawn(count: usize, seed: u64, nx: usize, ny: usize) -> Result<Rectangles> {
     }
     // Two copies of the fields in 64 bits, and their rectangles.
     let needed = (count as u64).saturating_mul((16 * nx * ny + 64 * PER_SAMPLE) as u64);
-    memory::check(&format!("count {count}"), needed, "generate fewer, or smaller ones")?;
+    let refused = |what| Error::usage(format!("count {count}: {what}; generate fewer, or smaller ones"));
+    memory::check(needed).map_err(refused)?;
     Ok(Rectangles { list: draw_batch(Purpose::Rectangles, seed, 0, count, nx, ny), per_sample: PER_SAMPLE })
 }
 

@@ -165,7 +165,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) -> Outcome {
-    let observed = npy::read(&arguments.input)?;
+    let observed = arrays::read(&arguments.input, 8)?;
     let [count, nx, ny] = observed.shape;
     sources::check_array_output(&arguments.output)?;
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
@@ -225,7 +225,7 @@ fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) 
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
-    let truth = npy::read(path)?;
+    let truth = arrays::read(path, 1)?;
     if truth.shape == shape {
         return Ok(arrays::widen(&truth.data));
     }

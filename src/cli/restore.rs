@@ -151,12 +151,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn array(arguments: &Arguments, classic: Classic) -> Outcome {
-    let fields = arrays::read(&arguments.input)?;
+    let fields = arrays::read(&arguments.input, 4)?;
     sources::check_array_output(&arguments.output)?;
     if let Some(path) = &arguments.uncertainty_map {
         sources::check_array_output(path)?;
     }
     let [count, nx, ny] = fields.shape;
+    let at_once = count.min(rayon::current_num_threads()) * nx * ny;
+    sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
     let diffusion = Diffusion::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
@@ -198,6 +200,9 @@ fn pictures(arguments: &Arguments, classic: Classic, kind: Kind) -> Outcome {
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut findings = Findings::default();
     let tally = sources::each(&jobs, arguments.strict, |job, photo| {
+        // The planes of the result, and what a plane at hand takes.
+        let planes = 16 * photo.planes.len() as u64;
+        sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
         let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());

@@ -1,7 +1,5 @@
 //! How much memory this process may still take.
 
-use crate::{Error, Result};
-
 /// Bytes that the system has available, or that a limit of the container or the process leaves; none where
 /// the system does not say.
 pub(crate) fn available() -> Option<u64> {
@@ -41,14 +39,10 @@ pub(crate) fn words(bytes: u64) -> String {
     if value < 10.0 { format!("{value:.1} {}", UNITS[unit]) } else { format!("{value:.0} {}", UNITS[unit]) }
 }
 
-/// Refuses `what`, such as "count 9", that needs more bytes than are available, with what to do.
-///
-/// # Errors
-/// [`Error::Usage`].
-pub(crate) fn check(what: &str, needed: u64, advice: &str) -> Result<()> {
+/// That more bytes are needed than are available, if so, as the beginning of a message.
+pub(crate) fn check(needed: u64) -> Result<(), String> {
     let Some(free) = available().filter(|&free| needed > free) else { return Ok(()) };
-    let (needed, free) = (words(needed), words(free));
-    Err(Error::usage(format!("{what}: needs {needed} of memory, {free} are available; {advice}")))
+    Err(format!("needs {} of memory, {} are available", words(needed), words(free)))
 }
 
 #[cfg(test)]

@@ -51,8 +51,8 @@ impl Found {
         // A power of ten, which nobody mistakes.
         let unit = 10f64.powf(self.rms.log10().round());
         Some(format!(
-            "values with a root mean square of {} are far from 1, which networks are made for, and may not be \
-             learned; divide them by {unit:e}",
+            "values with a root mean square of {} are far from 1, which networks are made for, and may not \
+             be learned; divide them by {unit:e}",
             short(self.rms)
         ))
     }

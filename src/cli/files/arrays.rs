@@ -7,9 +7,9 @@ use crate::restore::measurement::edges::not_periodic;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// Reads fields of any size.
-pub(crate) fn read(path: &Path) -> Result<Fields> {
-    npy::read(path)
+/// Reads fields of any size, for work that makes about as many copies of them in 64 bits.
+pub(crate) fn read(path: &Path, copies: u64) -> Result<Fields> {
+    npy::read_for(path, copies)
 }
 
 /// Doubts that fields `[batch, nx, ny]` are periodic, where their opposite edges do not fit together.
@@ -28,7 +28,7 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
 
 /// Reads fields and checks that the reference system's operators work on their grid, with this `amount`.
 pub(crate) fn read_on_grid(path: &Path, amount: f64) -> Result<(Fields, HeatEquation)> {
-    let fields = read(path)?;
+    let fields = read(path, 6)?;
     let [_, nx, ny] = fields.shape;
     HeatEquation::new(nx, ny, 0.0).map_err(|error| Error::file(path, error.to_string()))?;
     Ok((fields, HeatEquation::new(nx, ny, amount)?))

@@ -6,6 +6,7 @@ use crate::cli::terminal::progress::Counter;
 use crate::io::images::folder::{LeftOut, Listing, list};
 use crate::io::images::format::{has_picture_name, written_name};
 use crate::io::images::photo::{self, Depth, Photo};
+use crate::io::memory;
 use crate::model::DType;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::{Error, Result};
@@ -39,8 +40,8 @@ pub(crate) fn kind(path: &Path) -> Result<Kind> {
     } else {
         Err(Error::file(
             path,
-            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff, .gif, .webp, .bmp), or a \
-             folder of pictures",
+            "neither a .npy array nor a picture; name one of them (.png, .jpg, .tiff, .gif, .webp, .bmp), or \
+             a folder of pictures",
         ))
     }
 }
@@ -197,6 +198,12 @@ pub(crate) fn truth(job: &Job, photo: &Photo) -> Result<Option<Vec<f64>>> {
     }
     let told = |photo: &Photo| format!("{}x{} pixels with {} colours", photo.nx, photo.ny, photo.channels());
     Err(Error::file(path, format!("{}, but the observation has {}", told(&truth), told(photo))))
+}
+
+/// Refuses work on a file that takes more bytes than there are, before it is begun.
+pub(crate) fn check_memory(path: &Path, needed: u64) -> Result<()> {
+    memory::check(needed)
+        .map_err(|what| Error::file(path, format!("{what} for what is computed from it; cut or shrink it")))
 }
 
 impl Tally {

@@ -1,6 +1,8 @@
 //! Ctrl-C, the signal by which a system asks a process to end, and that of a terminal that has gone away: the
 //! first one is noted. A second Ctrl-C or request ends at once.
 
+#[cfg(unix)]
+use crate::cli::terminal::hang_up;
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
@@ -28,43 +30,4 @@ pub(crate) fn catch() -> Result<Arc<AtomicBool>> {
         register(signal_hook::consts::SIGHUP, caught.clone()).map_err(failed)?;
     }
     Ok(caught)
-}
-
-#[cfg(unix)]
-mod hang_up {
-    /// Whether this process was started to outlive its terminal, as nohup does: what is caught is no longer
-    /// ignored.
-    #[cfg(target_os = "linux")]
-    pub(super) fn is_ignored() -> bool {
-        std::fs::read_to_string("/proc/self/status").is_ok_and(|status| is_ignored_in(&status))
-    }
-
-    /// The same of what Linux tells of a process: signals are bits, the first of them is this one.
-    #[cfg(any(target_os = "linux", test))]
-    fn is_ignored_in(status: &str) -> bool {
-        let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-        mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).is_some_and(|mask| mask & 1 == 1)
-    }
-
-    /// No safe call tells elsewhere. nohup never leaves standard output or standard error on a terminal, and
-    /// who has neither there does not notice that it goes.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn is_ignored() -> bool {
-        use std::io::IsTerminal;
-        !std::io::stdout().is_terminal() && !std::io::stderr().is_terminal()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use super::*;
-
-        #[test]
-        fn the_first_bit_of_the_ignored_signals_is_that_of_a_hang_up() {
-            let status = |mask: &str| format!("Name:\tunheat\nSigBlk:\t0000000000000001\nSigIgn:\t{mask}\n");
-            assert!(is_ignored_in(&status("0000000000000001")));
-            assert!(is_ignored_in(&status("0000000000001003")));
-            assert!(!is_ignored_in(&status("0000000000001002")));
-            assert!(!is_ignored_in("Name:\tunheat\n"));
-        }
-    }
 }

@@ -30,11 +30,16 @@ fn say(write: impl FnOnce() + Send + 'static) {
     let _ = written.recv_timeout(PATIENCE);
 }
 
-/// Writes a line to standard output; ends the program quietly where nobody reads on.
+/// What a system answers whose terminal has gone away (EIO of every Unix).
+const GONE: i32 = 5;
+
+/// Writes a line to standard output; ends the program quietly where nobody reads on. A terminal that has gone
+/// away makes no failure of work that is done.
 pub(crate) fn line(text: Arguments) {
     let text = text.to_string();
     say(move || {
-        if writeln!(std::io::stdout(), "{text}").is_err() {
+        let written = writeln!(std::io::stdout(), "{text}");
+        if written.is_err_and(|error| !cfg!(unix) || error.raw_os_error() != Some(GONE)) {
             std::process::exit(1);
         }
     });

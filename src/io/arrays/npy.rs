@@ -12,7 +12,8 @@ use std::path::Path;
 /// [`Error::Io`](crate::Error::Io) when the file cannot be read; [`Error::File`](crate::Error::File) when it
 /// is not a .npy file, holds another type or rank, has an empty axis, is shorter or longer than its header
 /// says, does not fit into memory, or holds a NaN or an infinity (the first one is named by its index), and
-/// for every file in a build without the feature `npy`. The size is compared with the length of the file before memory is asked for.
+/// for every file in a build without the feature `npy`. The size is compared with the length of the file and
+/// with the memory that is there before any is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
     npy_file::read(path, 0)
 }

@@ -144,8 +144,8 @@ impl Opened {
             if fits > 0 && batch > 1 { format!(", about {fits} of them would fit") } else { String::new() };
         let (needed, free) = (memory::words(needed), memory::words(free));
         Err(format!(
-            "its {batch} fields of {nx}x{ny} need {needed} of memory, {free} are available{fits}: use a part of \
-             them"
+            "its {batch} fields of {nx}x{ny} need {needed} of memory, {free} are available{fits}: use a part \
+             of them"
         ))
     }
 

@@ -79,7 +79,8 @@ mod tests {
     #[test]
     fn blocks_are_followed_to_the_end_and_not_beyond() {
         // A screen of 2 x 1 with a palette of two colours, a comment that holds an end mark, a picture.
-        let whole = b"GIF89a\x02\0\x01\0\x80\0\0abcdef\x21\xfe\x01\x3b\0\x2c\0\0\0\0\x02\0\x01\0\0\x02\x02\x44\x0a\0\x3b";
+        let whole = b"GIF89a\x02\0\x01\0\x80\0\0abcdef\x21\xfe\x01\x3b\0\
+                      \x2c\0\0\0\0\x02\0\x01\0\0\x02\x02\x44\x0a\0\x3b";
         assert_eq!(Outline::of(whole), Some(Outline { pictures: 1, has_alpha: false }));
         for length in 0..whole.len() {
             assert_eq!(Outline::of(&whole[..length]), None, "{length}");

@@ -1,5 +1,5 @@
-//! Pictures as measurements: PNG, JPEG and TIFF in and out, GIF, WebP and BMP in. Without the feature `pictures` only their names
-//! are known.
+//! Pictures as measurements: PNG, JPEG and TIFF in and out, GIF, WebP and BMP in. Without the feature
+//! `pictures` only their names are known.
 
 #[cfg(feature = "pictures")]
 mod bmp;

@@ -47,10 +47,10 @@ pub struct Photo {
     kept: Kept,
 }
 
-/// Reads a PNG, JPEG, TIFF, GIF, WebP or BMP picture: of any number of channels and any kind of sample that TIFF has, with or
-/// without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours become red, green
-/// and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller copies are left
-/// out, which the log says.
+/// Reads a PNG, JPEG, TIFF, GIF, WebP or BMP picture: of any number of channels and any kind of sample that
+/// TIFF has, with or without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours
+/// become red, green and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller
+/// copies are left out, which the log says.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, ends early, is of another
