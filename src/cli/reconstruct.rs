@@ -165,7 +165,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn array(arguments: Arguments, open: impl FnOnce(Arguments) -> Result<Session>) -> Outcome {
-    let observed = arrays::read(&arguments.input, 8)?;
+    let observed = arrays::read(&arguments.input, 11)?;
     let [count, nx, ny] = observed.shape;
     sources::check_array_output(&arguments.output)?;
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
@@ -306,6 +306,8 @@ impl Session {
     fn picture(&self, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<String> {
         let Self { arguments, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
+        // As measured: tiles with their margins, predictions, and what their misfit is computed from.
+        sources::check_memory(&job.input, 96 * photo.planes.len() as u64)?;
         let truth = sources::truth(job, photo)?;
         self.doubt_scale(&photo.planes, findings);
         let norm = arguments.norm.unwrap_or(Norm::Running);

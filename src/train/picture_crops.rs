@@ -25,6 +25,7 @@ struct Plane {
 }
 
 /// Values of a field: intensities as the samples that they were, others in 32 bits.
+#[cfg_attr(not(feature = "pictures"), allow(dead_code))] // there is nothing that makes them
 enum Samples {
     Eight(Vec<u8>),
     Sixteen(Vec<u16>),
@@ -34,6 +35,7 @@ enum Samples {
 impl Samples {
     /// Values that may be samples over `white`. Where one is none, since what was hidden in the picture has
     /// been filled in, all stay what they are.
+    #[cfg(feature = "pictures")]
     fn of(values: &[f64], white: f64) -> Self {
         let exact = |value: f64| {
             let sample = (value * white).round();

@@ -106,7 +106,7 @@ impl TrainConfig {
                     (fields, Some(pictures.count))
                 } else {
                     // The noise of observations and what that is computed from.
-                    (npy::read_for(path, 2)?, None)
+                    (npy::read_for(path, 3)?, None)
                 };
                 found = Some(fields_found(&fields, pictures));
                 objective.noise = self.noise.max(floor(self.physics, &fields));

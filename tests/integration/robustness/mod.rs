@@ -6,6 +6,6 @@ mod recovery;
 mod resume;
 mod self_test;
 mod submissions;
-#[cfg(unix)]
+#[cfg(target_os = "linux")]
 mod terminals;
 mod validation_layers;

@@ -187,26 +187,36 @@ fn nobody_has_to_read_what_is_shown() {
         terminal.fill();
         run.ends_like(None, &whole);
     }
-    // Plain lines are waited for, but not by the training.
+}
+
+/// Plain lines are waited for at the end, but not by the training.
+#[test]
+fn a_pipe_that_nobody_reads_does_not_stop_the_training() {
+    let root = tempdir().unwrap();
+    let [whole, folder] = ["whole", "piped"].map(|name| root.path().join(name));
+    // A line for every step: more than the pipe has room for.
+    let flags = format!("{TINY} --device cpu --steps {STEPS} --validate-every 1 -o");
+    succeed(&format!("{flags} {}", whole.display()));
     let (mut reader, writer) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
     while rustix::io::write(&writer, &[b'.'; 4096]).is_ok() {}
     rustix::io::ioctl_fionbio(&writer, false).unwrap();
-    let folder = root.path().join("piped");
-    let flags = format!("{TINY} --device cpu --steps {STEPS} -o {}", folder.display());
-    // What is said before the training begins would wait for a reader, so that is read. The command is dropped
-    // at once: it holds an end of the pipe.
+    // The command is dropped at once: it holds an end of the pipe.
+    let flags = format!("{flags} {}", folder.display());
     let mut child = command(&flags).stdout(Stdio::null()).stderr(writer).spawn().unwrap();
-    let mut part = [0; 4096];
-    reader.read_exact(&mut part).unwrap();
+    // What is said before the training begins would wait for a reader.
+    reader.read_exact(&mut [0; 4096]).unwrap();
     let start = Instant::now();
     while !folder.join("weights.safetensors").exists() {
         assert!(start.elapsed() < Duration::from_secs(60), "training waits for a reader");
         std::thread::sleep(Duration::from_millis(5));
     }
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none(), "lines are missing");
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
-    assert!(child.wait().unwrap().success() && rest.contains("step  299 of 300"), "{rest}");
+    assert!(child.wait().unwrap().success());
+    assert!(rest.contains("step  299 of 300") && rest.contains("fields after 299 steps"), "{rest}");
     assert_same(&whole, &folder);
 }
 
