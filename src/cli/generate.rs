@@ -90,7 +90,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 
 fn drawn(count: usize, seed: u64, nx: usize, ny: usize) -> Result<Rectangles> {
     if count == 0 {
-        return Err(Error::usage("count 0: must be at least 1"));
+        return Err(Error::usage("count 0: from 1 to what fits into memory"));
     }
     // Two copies of the fields in 64 bits, and their rectangles.
     let needed = (count as u64).saturating_mul((16 * nx * ny + 64 * PER_SAMPLE) as u64);
