@@ -10,11 +10,14 @@ pub(crate) fn available() -> Option<u64> {
     [machine, container, own_limit()].into_iter().flatten().min()
 }
 
+/// What threads that are not started yet, and the allocator, take of a process's own limit.
+const RESERVE: u64 = 24 << 20;
+
 /// What the process's own limits (`ulimit -v`, `ulimit -d`) leave. Linux alone tells without an unsafe call.
 fn own_limit() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    left(&limits, &status)
+    Some(left(&limits, &status)?.saturating_sub(RESERVE))
 }
 
 fn left(limits: &str, status: &str) -> Option<u64> {
