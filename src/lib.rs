@@ -83,8 +83,8 @@
 //! - `cli` (on by default): the program `unheat` and the module `cli`. It switches the other two on.
 //! - `npy`: fields from NumPy's `.npy` files and back ([`io::arrays::npy`]). Without it such files are
 //!   refused with an error.
-//! - `pictures`: PNG, JPEG and TIFF files as fields, plots, and HTML reports. Without it picture files are
-//!   refused with an error, and a run writes everything but its pictures.
+//! - `pictures`: PNG, JPEG, TIFF, GIF, WebP and BMP files as fields, plots, and HTML reports. Without it
+//!   picture files are refused with an error, and a run writes everything but its pictures.
 //!
 //! The library without features builds from at most 90 packages. Vulkan, Metal and DirectX 12 are always in;
 //! which of them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and [`gpu`] are

@@ -206,6 +206,15 @@ fn damaged_files_are_refused_or_unharmed() {
         }
     }
 
+    // What is read and not written, as the crate image writes it.
+    let pixel = |x: u32, y: u32| image::Rgb([(x * 9 + y) as u8, (y * 13) as u8, (x * y % 251) as u8]);
+    let picture = image::RgbImage::from_fn(24, 20, pixel);
+    for name in ["p.gif", "p.webp", "p.bmp"] {
+        let path = place(name);
+        picture.save(&path).unwrap();
+        tallies.push(damage(name, &path, false, photo::read));
+    }
+
     let (files, other): (u64, u64) = tallies.iter().fold((0, 0), |sum, t| (sum.0 + t.files, sum.1 + t.other));
     println!("torture: {files} damaged files in all: 0 panics, 0 wrong acceptances of files with a checksum");
     assert!(files >= 10_000, "{files}");
@@ -275,6 +284,7 @@ fn runs(root: &Path) {
         checkpoint_every: 0,
         jsonl: false,
         save_gradients: None,
+        strict: false,
         device: String::new(),
         weights: None,
         data: None,

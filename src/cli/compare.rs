@@ -1,6 +1,6 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;
@@ -90,6 +90,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         }
     }
     arguments.train.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
+    let left_out = train::tell(&config, &plan);
     let trial = Trial::new(&config, &mut plan)?;
     let device = arguments.train.open(&config, &plan)?;
     for &method in &methods {
@@ -134,7 +135,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         print_line!("{:18} x loss {}", score.name, score.x_l2);
     }
     print_line!("the report is in {}", folder.join("report.html").display());
-    Ok(ExitCode::SUCCESS)
+    Ok(done(false, left_out))
 }
 
 /// The settings of a comparison that goes on, with what is `given` anew, and their plan: those of its first
@@ -182,12 +183,12 @@ fn train_one(
             return Ok(true);
         }
         let plan = run.plan(&config)?;
-        let mut display = Display::new(arguments.watched(&config, device, run.step()), caught.clone())?;
+        let mut display = Display::new(arguments.watched(&config, device, run.step()), caught.clone());
         let outcome = crate::train::resume(run, &config, plan, device, &mut display);
         display.finish();
         outcome?
     } else {
-        let mut display = Display::new(arguments.watched(config, device, 0), caught.clone())?;
+        let mut display = Display::new(arguments.watched(config, device, 0), caught.clone());
         let outcome =
             crate::train::train(config, starting(config, first)?, device, Some(folder), &mut display);
         display.finish();

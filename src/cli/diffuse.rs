@@ -1,12 +1,11 @@
 //! `unheat diffuse`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::doubtful;
 use crate::cli::terminal::messages::print_line;
 use crate::io::arrays::fingerprint::Item;
 use crate::model::rng::Purpose;
@@ -16,12 +15,11 @@ use crate::restore::{Diffusion, Edges};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;
-use std::process::ExitCode;
 
 #[derive(Args)]
 pub(super) struct Arguments {
     /// The fields: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG, JPEG,
-    /// TIFF); or a folder of them; - is standard input
+    /// TIFF, GIF, WebP, BMP); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusivity × time, in cells² (of a picture: pixels²)
@@ -40,7 +38,9 @@ pub(super) struct Arguments {
     /// if it exists; - is standard output
     #[arg(short, long, value_name = "FILE|DIR")]
     output: PathBuf,
-    /// End with exit code 3 where the result cannot be right; it is written all the same
+    /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
+    /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
+    /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// What the shaders of a GPU compute in; the CPU always computes in 64 bits
@@ -87,7 +87,7 @@ impl Noise {
 
 fn array(arguments: &Arguments, input: &Input) -> Outcome {
     output::check(&arguments.output, "npy")?;
-    let fields = input.array()?;
+    let fields = input.array(6)?;
     let [count, nx, ny] = fields.shape;
     let compute = arguments.device.open_for(arguments.physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
@@ -105,7 +105,7 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
         arguments.output.display()
     );
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
@@ -114,15 +114,12 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let compute = arguments.device.open_for(physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut noise = Noise::new(arguments);
-    sources::each(input, &jobs, |job, photo| {
+    let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
+        sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
         let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
         let y = noise.add(&photo.planes, diffusion.apply(&photo.planes)?, photo.nx, photo.ny);
         output::picture(&job.output, &photo.with_planes(&y))
     })?;
-    print_line!(
-        "{} diffused by {amount} pixels², in {}",
-        sources::counted(&jobs),
-        arguments.output.display()
-    );
-    Ok(ExitCode::SUCCESS)
+    print_line!("{} diffused by {amount} pixels², in {}", tally.counted(), arguments.output.display());
+    Ok(done(false, tally.left_out > 0))
 }

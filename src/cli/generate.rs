@@ -7,6 +7,7 @@ use crate::cli::terminal::messages::print_line;
 use crate::engine::operators;
 use crate::io::arrays::npy::Fields;
 use crate::io::arrays::rectangles::{self, Rectangles};
+use crate::io::memory;
 use crate::io::plots::field_panels;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
@@ -91,12 +92,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
 }
 
 fn drawn(count: usize, seed: u64, training_step: Option<u64>, nx: usize, ny: usize) -> Result<Rectangles> {
-    // The fields take more memory than their rectangles from 8x8 on.
-    let mut test: Vec<f64> = Vec::new();
-    let fits = count.checked_mul(nx * ny).is_some_and(|len| test.try_reserve_exact(len).is_ok());
-    if count == 0 || !fits {
-        return Err(Error::usage(format!("count {count}: from 1 to what fits into memory")));
+    if count == 0 {
+        return Err(Error::usage("count 0: from 1 to what fits into memory"));
     }
+    // Two copies of the fields in 64 bits, and their rectangles.
+    let needed = (count as u64).saturating_mul((16 * nx * ny + 64 * PER_SAMPLE) as u64);
+    let refused = |what| Error::usage(format!("count {count}: {what}; generate fewer, or smaller ones"));
+    memory::check(needed).map_err(refused)?;
     let list = match training_step {
         None => draw_batch(Purpose::Generated, seed, 0, count, nx, ny),
         Some(step) => draw_batch(Purpose::Rectangles, seed, step, count, nx, ny),

@@ -30,9 +30,13 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use std::io::Write;
 use std::process::ExitCode;
 
+/// What exit codes mean.
+const CODES: &str = "Exit codes: 0 done; 1 failed; 2 impossible request; 3 doubtful result, with --strict; 4 \
+                     done, but some\nmembers of a folder were left out; 130 stopped, with a checkpoint";
+
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
 #[derive(Parser)]
-#[command(version, about, propagate_version = true)]
+#[command(version, about, propagate_version = true, after_help = CODES)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -77,8 +81,9 @@ pub fn command() -> clap::Command {
     numbers::explained(Cli::command().mut_subcommand("compare", compare::without_refused))
 }
 
-/// Parses the process's arguments and runs the command. Exit code 0 on success, 2 for a request that cannot
-/// be met, 1 for everything else.
+/// Parses the process's arguments and runs the command. Exit code 0 on success, 4 where members of a folder
+/// were left out, 3 for a doubtful result with `--strict`, 2 for a request that cannot be met, 130 where a
+/// signal has stopped it, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
     let matches =

@@ -1,6 +1,6 @@
 //! `unheat reconstruct`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::output;
@@ -8,7 +8,7 @@ use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::{doubtful, noise};
+use crate::cli::flags::measurement::noise;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
@@ -26,6 +26,7 @@ use crate::restore::network::refine::refine;
 use crate::restore::network::scale::{self, at_scale};
 use crate::restore::network::tiled::reconstruct_planes;
 use crate::restore::{Diffusion, Edges};
+use crate::train::Found;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
@@ -43,8 +44,8 @@ pub(super) struct Arguments {
     /// [colour, x, y]: where networks disagree, none of them knows
     #[arg(long, value_name = "FILE.npy")]
     uncertainty_map: Option<PathBuf>,
-    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF;
-    /// each colour by itself); or a folder of pictures
+    /// Observed fields, [count, x, y] or [x, y] in a .npy file; or a picture of any size (PNG, JPEG, TIFF,
+    /// GIF, WebP, BMP; each colour by itself); or a folder of pictures
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// The predictions, of the input's shape and type or bit depth; replaced if it exists; - is standard
@@ -76,7 +77,9 @@ pub(super) struct Arguments {
     /// insulated edges may have any size
     #[arg(long, value_enum)]
     edges: Option<Edges>,
-    /// End with exit code 3 where the result cannot be right; it is written all the same
+    /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
+    /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
+    /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
@@ -165,7 +168,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     if let Some(path) = &arguments.report {
         output::check(path, "png")?;
     }
-    let observed = input.array()?;
+    let observed = input.array(11)?;
     let [count, nx, ny] = observed.shape;
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     let session = open(arguments)?;
@@ -196,6 +199,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
+    session.doubt_scale(&y, &mut findings);
     let diffusion = session.diffusion([nx, ny], edges)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: None };
@@ -216,11 +220,11 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
         arguments.output.display()
     );
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
-    let truth = Input::open_array(path)?.array()?;
+    let truth = Input::open_array(path)?.array(1)?;
     if truth.shape == shape {
         return Ok(arrays::widen(&truth.data));
     }
@@ -235,7 +239,7 @@ fn pictures(input: &Input, session: Session) -> Outcome {
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(input, &arguments.output, report, truth)?;
     let (mut told, mut findings) = (String::new(), Findings::default());
-    sources::each(input, &jobs, |job, photo| {
+    let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         let mut own = Findings::default();
         told = session.picture(job, &photo, &mut own)?;
         own.name(&job.input);
@@ -246,9 +250,9 @@ fn pictures(input: &Input, session: Session) -> Outcome {
         told.clear(); // that of the last one alone says little
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
-    print_line!("{}, on {device}, in {output}{told}", sources::counted(&jobs));
+    print_line!("{}, on {device}, in {output}{told}", tally.counted());
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }
 
 impl Session {
@@ -263,6 +267,14 @@ impl Session {
     /// What the first network that says so was trained for.
     fn trained_for(&self) -> Option<TrainedFor> {
         self.networks.iter().find_map(|network| network.trained_for)
+    }
+
+    /// Doubts values far from those that networks are made for, where no network says what it was trained for
+    /// and would be shown them at that scale.
+    fn doubt_scale(&self, y: &[f64], findings: &mut Findings) {
+        if self.trained_for().is_none() {
+            findings.doubts(Found::new(None, 1, y.iter().copied()).warning());
+        }
     }
 
     /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
@@ -293,7 +305,10 @@ impl Session {
     fn picture(&self, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<String> {
         let Self { arguments, device, .. } = self;
         let (nx, ny) = (photo.nx, photo.ny);
-        let truth = job.truth.as_deref().map(|path| picture_truth(path, photo)).transpose()?;
+        // As measured: tiles with their margins, predictions, and what their misfit is computed from.
+        sources::check_memory(&job.input, 96 * photo.planes.len() as u64)?;
+        let truth = sources::truth(job, photo)?;
+        self.doubt_scale(&photo.planes, findings);
         let norm = arguments.norm.unwrap_or(Norm::Running);
         let (predicted, deviations) = self.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
@@ -364,16 +379,6 @@ struct Known<'a> {
     rounding: f64,
     /// The range of its values, where they have one.
     bounds: Option<(f64, f64)>,
-}
-
-fn picture_truth(path: &Path, photo: &Photo) -> Result<Vec<f64>> {
-    let truth = Input::open(path)?.photo()?;
-    let shape = |photo: &Photo| (photo.nx, photo.ny, photo.channels(), photo.pages);
-    if shape(&truth) == shape(photo) {
-        return Ok(truth.planes);
-    }
-    let told = |photo: &Photo| format!("{}x{} pixels with {} colours", photo.nx, photo.ny, photo.channels());
-    Err(Error::file(path, format!("{}, but the observation has {}", told(&truth), told(photo))))
 }
 
 fn check_finite(input: &Path, predicted: &[f64], cells: usize) -> Result<()> {

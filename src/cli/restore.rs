@@ -1,12 +1,12 @@
 //! `unheat restore`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::measurement::{doubtful, noise};
+use crate::cli::flags::measurement::noise;
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
@@ -28,7 +28,7 @@ pub(super) struct Arguments {
     #[arg(long, value_enum, default_value_t = MethodName::Auto)]
     method: MethodName,
     /// The observations: [batch, x, y] or [x, y] in 32- or 64-bit floats, of any size; or a picture (PNG,
-    /// JPEG, TIFF); or a folder of them; - is standard input
+    /// JPEG, TIFF, GIF, WebP, BMP); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
     /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
@@ -63,7 +63,9 @@ pub(super) struct Arguments {
     /// y] or [colour, x, y], in the units of the array or, of a picture of 8 or 16 bits, of 0 to 1
     #[arg(long, value_name = "FILE.npy")]
     uncertainty_map: Option<PathBuf>,
-    /// End with exit code 3 where the result cannot be right; it is written all the same
+    /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
+    /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
+    /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// What the shaders of a GPU compute in; the CPU always computes in 64 bits
@@ -155,8 +157,10 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     if let Some(path) = &arguments.uncertainty_map {
         output::check(path, "npy")?;
     }
-    let fields = input.array()?;
+    let fields = input.array(4)?;
     let [count, nx, ny] = fields.shape;
+    let at_once = count.min(rayon::current_num_threads()) * nx * ny;
+    sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
     let diffusion = Diffusion::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
@@ -182,7 +186,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         findings.told("cells")
     );
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
@@ -197,7 +201,10 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let device = open(arguments)?;
     let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut findings = Findings::default();
-    sources::each(input, &jobs, |job, photo| {
+    let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
+        // The planes of the result, and what a plane at hand takes.
+        let planes = 16 * photo.planes.len() as u64;
+        sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
         let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
@@ -226,14 +233,14 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     })?;
     print_line!(
         "{}, {}{}, in {}{}",
-        sources::counted(&jobs),
+        tally.counted(),
         classic.name(),
         findings.choice(),
         arguments.output.display(),
         findings.told("pixels")
     );
     findings.warn();
-    Ok(doubtful(findings.doubted(), arguments.strict))
+    Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }
 
 /// The standard deviation of every cell of what a linear method has restored.

@@ -1,7 +1,8 @@
 //! `unheat train`.
 
-use crate::cli::errors::outcome::Outcome;
+use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::named::Files;
+use crate::cli::files::sources::left_out_words;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Preparation;
@@ -173,10 +174,11 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         // Impossible settings are refused before any device is opened.
         let plan = config.plan().map_err(|error| named.explain(error))?;
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
+        let left_out = tell(&config, &plan);
         let device = arguments.open(&config, &plan)?;
-        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?)?;
+        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?);
         let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
-        return report(display, outcome, config.steps);
+        return report(display, outcome, config.steps, left_out);
     };
     let run = Resumed::open(&folder)?;
     let config = changed(&run, &folder, arguments.settings.given()?)?;
@@ -186,15 +188,36 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     let plan = run.plan(&config)?;
+    let left_out = tell(&config, &plan);
     let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let watched = arguments.watched(&config, &device, run.step());
-    let mut display = Display::new(watched, interrupt::catch()?)?;
+    let mut display = Display::new(watched, interrupt::catch()?);
     let outcome = resume(run, &config, plan, &device, &mut display);
-    report(display, outcome, config.steps)
+    report(display, outcome, config.steps, left_out)
 }
 
-fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) -> Outcome {
+/// Says what the data are and what of them is not used; whether anything is missing of them.
+pub(super) fn tell(config: &TrainConfig, plan: &Plan) -> bool {
+    plan.left_out.iter().for_each(|left| note!("unheat: {left}"));
+    let losses = plan.left_out.iter().filter(|left| left.is_loss).count();
+    if let (Some(path), Some(found)) = (config.data.as_ref().or(config.observations.as_ref()), plan.found) {
+        let path = path.display();
+        note!("{path}: {}{}", found.describe(), left_out_words(losses));
+        // Weights have been trained for values of their own.
+        if let (Some(warning), None) = (found.warning(), &config.weights) {
+            note!("unheat: warning: {path}: {warning}");
+        }
+    }
+    losses > 0
+}
+
+fn report(
+    display: Display,
+    outcome: Result<crate::train::Outcome>,
+    steps: u64,
+    has_left_out: bool,
+) -> Outcome {
     display.finish();
     let outcome = outcome?;
     let folder = outcome.folder.display();
@@ -209,5 +232,5 @@ fn report(display: Display, outcome: Result<crate::train::Outcome>, steps: u64) 
         print_line!("x loss of the last step: {}", outcome.x_l2);
     }
     print_line!("{steps} steps in {:.1} s; weights, metrics and pictures are in {folder}", outcome.seconds);
-    Ok(ExitCode::SUCCESS)
+    Ok(done(false, has_left_out))
 }

@@ -4,6 +4,7 @@ use crate::engine::device::Device;
 use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::fingerprint::Fingerprint;
 use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::images::folder::LeftOut;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, DType, Operator, Truth, noise};
@@ -165,23 +166,36 @@ pub struct HeldOut {
     noise: Option<Vec<f64>>,
     /// What the file or the pictures hold that they come from.
     pub(crate) fingerprint: Option<Fingerprint>,
+    /// Members of a folder of pictures that are not among them.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl HeldOut {
     /// All fields of a file, or `count` pieces of pictures or rectangle fields that are the same for every
-    /// run; with noise of this standard deviation, that is the same for every run too.
+    /// run; with noise of this standard deviation, that is the same for every run too. With `strict` every
+    /// member of a folder must be of use.
     ///
     /// # Errors
     /// Those of reading the file.
-    pub fn new(file: Option<&Path>, count: usize, nx: usize, ny: usize, std: f64) -> Result<Self> {
+    pub fn new(
+        file: Option<&Path>,
+        count: usize,
+        nx: usize,
+        ny: usize,
+        std: f64,
+        strict: bool,
+    ) -> Result<Self> {
+        let mut left_out = Vec::new();
         let (truth, fingerprint) = match file {
             Some(path) if is_pictures(path) => {
-                let pictures = Pictures::read(path, nx, ny)?;
+                let mut pictures = Pictures::read(path, nx, ny, strict)?;
+                left_out.append(&mut pictures.left_out);
                 let crop = |sample| pictures.crop(Purpose::ValidationCrops, 0, 0, sample, nx, ny);
                 ((0..count as u64).flat_map(crop).collect(), Some(pictures.fingerprint.clone()))
             }
             Some(path) => {
-                let fields = npy::read(path)?;
+                // They are kept twice, and so is what is computed from them.
+                let fields = npy::read_for(path, 4)?;
                 let fingerprint = Fingerprint::of_fields(&fields);
                 (fields.data.into_f64(), Some(fingerprint))
             }
@@ -192,7 +206,7 @@ impl HeldOut {
         };
         let samples = truth.len() / (nx * ny);
         let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
-        Ok(Self { truth, noise, fingerprint })
+        Ok(Self { truth, noise, fingerprint, left_out })
     }
 
     /// Fields of one batch, rasterised.
@@ -203,7 +217,7 @@ impl HeldOut {
                 rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
             }
         };
-        Ok(Self { truth, noise: batch.noise, fingerprint: None })
+        Ok(Self { truth, noise: batch.noise, fingerprint: None, left_out: Vec::new() })
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.

@@ -6,6 +6,7 @@ pub mod config;
 pub mod data;
 #[cfg(feature = "pictures")]
 pub mod drawings;
+pub mod found;
 mod metrics_log;
 pub mod picture_crops;
 pub mod plan;
@@ -23,6 +24,7 @@ pub use config::TrainConfig;
 pub use config::on_nan::OnNan;
 pub use config::size::Size;
 pub use data::Data;
+pub use found::Found;
 pub use plan::Plan;
 pub use preview::Preview;
 pub use progress::{Outcome, Progress};

@@ -2,8 +2,9 @@
 
 use crate::engine::{Device, Trainer};
 use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
-use crate::io::arrays::npy::{self, Fields};
+use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
+use crate::io::images::folder::LeftOut;
 use crate::model::operator::factor::factors;
 use crate::model::unet::init::State;
 use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, TrainedFor, UNet};
@@ -12,6 +13,7 @@ use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
 use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
+use crate::train::found::Found;
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
@@ -30,6 +32,10 @@ pub struct Plan {
     pub held_out: Option<HeldOut>,
     /// What the files hold that all this comes from.
     pub fingerprints: Fingerprints,
+    /// What the files to train on hold, if there are any.
+    pub found: Option<Found>,
+    /// Members of folders of pictures that are not used.
+    pub left_out: Vec<LeftOut>,
 }
 
 impl Plan {
@@ -87,17 +93,32 @@ impl TrainConfig {
         let (heat, net, start) = self.model()?;
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let mut objective = self.objective()?;
+        let (mut found, mut left_out) = (None, Vec::new());
         let (truth, noise) = match (&self.data, &self.observations) {
             (None, None) => (Source::Drawn, self.drawn_noise()),
             (Some(path), _) if is_pictures(path) => {
                 let Size { nx, ny } = self.size;
-                (Source::Pictures(Pictures::read(path, nx, ny)?), self.drawn_noise())
+                let mut pictures = Pictures::read(path, nx, ny, self.strict)?;
+                found = Some(pictures.found());
+                left_out.append(&mut pictures.left_out);
+                (Source::Pictures(pictures), self.drawn_noise())
             }
-            (Some(path), _) => (self.file(npy::read(path)?), self.drawn_noise()),
+            (Some(path), _) => {
+                let fields = npy::read(path)?;
+                found = Some(fields_found(&fields, None));
+                (self.file(fields), self.drawn_noise())
+            }
             (None, Some(path)) => {
                 let Size { nx, ny } = self.size;
-                let fields =
-                    if is_pictures(path) { Pictures::whole(path, nx, ny)? } else { npy::read(path)? };
+                let (fields, pictures) = if is_pictures(path) {
+                    let (fields, mut pictures) = Pictures::whole(path, nx, ny, self.strict)?;
+                    left_out.append(&mut pictures.left_out);
+                    (fields, Some(pictures.count))
+                } else {
+                    // The noise of observations and what that is computed from.
+                    (npy::read_for(path, 3)?, None)
+                };
+                found = Some(fields_found(&fields, pictures));
                 objective.noise = self.noise.max(floor(self.physics, &fields));
                 let noise = Noise::of_observations(&heat, &fields);
                 (self.file(fields), noise)
@@ -105,7 +126,8 @@ impl TrainConfig {
         };
         let Size { nx, ny } = self.size;
         let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise };
-        let held_out = self.held_out()?;
+        let mut held_out = self.held_out()?;
+        held_out.iter_mut().for_each(|held_out| left_out.append(&mut held_out.left_out));
         let step = StepSpec {
             physics: self.physics,
             activations: self.activations,
@@ -121,7 +143,7 @@ impl TrainConfig {
             ("validation_data", held_out.as_ref().and_then(|held_out| held_out.fingerprint.clone())),
         ];
         let known = fingerprints.into_iter().filter_map(|(name, found)| Some((name.to_owned(), found?)));
-        Ok(Plan { step, start, data, held_out, fingerprints: known.collect() })
+        Ok(Plan { step, start, data, held_out, fingerprints: known.collect(), found, left_out })
     }
 
     fn model(&self) -> Result<(Operator, UNet, State)> {
@@ -260,7 +282,7 @@ impl TrainConfig {
             ));
         }
         file.map_or(Ok(()), |path| self.check_size(path))?;
-        HeldOut::new(file, self.batch, nx, ny, self.noise).map(Some)
+        HeldOut::new(file, self.batch, nx, ny, self.noise, self.strict).map(Some)
     }
 
     /// Refuses a file whose fields have another size.
@@ -286,6 +308,14 @@ fn of_weights(start: &State) -> Fingerprint {
     let count = start.batches_tracked as f64;
     let item = Item::new([start.params.len(), 1], values.chain([count]));
     Fingerprint::new(Kind::Network, &[item])
+}
+
+/// What an array's fields are, or those of so many pictures.
+fn fields_found(fields: &Fields, pictures: Option<usize>) -> Found {
+    match &fields.data {
+        FieldData::F32(values) => Found::new(pictures, fields.shape[0], values.iter().copied()),
+        FieldData::F64(values) => Found::new(pictures, fields.shape[0], values.iter().copied()),
+    }
 }
 
 /// The noise that rounding alone brings into observations: the largest of their root mean squares times

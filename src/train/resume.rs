@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use toml::Table;
 
 /// The settings that may change when a run goes on. Only the device can change its numbers, by rounding.
-pub const CHANGEABLE: [&str; 6] =
-    ["steps", "max_dispatch_ms", "checkpoint_every", "jsonl", "save_gradients", "device"];
+pub const CHANGEABLE: [&str; 7] =
+    ["steps", "max_dispatch_ms", "checkpoint_every", "jsonl", "save_gradients", "strict", "device"];
 
 /// Weights that a run began with, and which its checkpoint has since.
 const WEIGHTS: &str = "weights";

@@ -3,6 +3,7 @@
 use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints};
 use crate::io::arrays::npy;
 use crate::train::config::TrainConfig;
+use crate::train::config::size::Size;
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
 use std::path::Path;
@@ -13,14 +14,18 @@ pub const DATA: [&str; 3] = ["data", "observations", "validation_data"];
 /// The fingerprints of the data that `config` names, whatever else is wrong with them.
 pub(crate) fn fingerprints(config: &TrainConfig) -> Result<Fingerprints> {
     let named = config.files().into_iter().filter(|(name, _)| DATA.contains(name));
-    named.filter_map(|(name, path)| Some((name, path?))).map(|(name, path)| one(name, path)).collect()
+    named
+        .filter_map(|(name, path)| Some((name, path?)))
+        .map(|(name, path)| one(name, path, config.size))
+        .collect()
 }
 
-fn one(name: &str, path: &Path) -> Result<(String, Fingerprint)> {
+fn one(name: &str, path: &Path, Size { nx, ny }: Size) -> Result<(String, Fingerprint)> {
+    // Of pictures those count that training with fields of this size would use.
     let fingerprint = match (is_pictures(path), name) {
         (false, _) => Fingerprint::of_fields(&npy::read(path)?),
-        (true, "observations") => Pictures::read(path, 1, 1)?.fingerprint_as_fields(),
-        (true, _) => Pictures::read(path, 1, 1)?.fingerprint,
+        (true, "observations") => Fingerprint::of_fields(&Pictures::whole(path, nx, ny, false)?.0),
+        (true, _) => Pictures::read(path, nx, ny, false)?.fingerprint,
     };
     Ok((name.to_owned(), fingerprint))
 }

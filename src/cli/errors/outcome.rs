@@ -6,6 +6,21 @@ use std::process::ExitCode;
 /// What a command returns.
 pub(crate) type Outcome = Result<ExitCode>;
 
+/// The exit code of a result that cannot be right, where `--strict` asks for one.
+const DOUBTFUL: u8 = 3;
+
+/// The exit code where some members of a folder were left out.
+const LEFT_OUT: u8 = 4;
+
+/// The exit code of work that is done.
+pub(crate) fn done(is_doubtful: bool, has_left_out: bool) -> ExitCode {
+    match (is_doubtful, has_left_out) {
+        (true, _) => ExitCode::from(DOUBTFUL),
+        (false, true) => ExitCode::from(LEFT_OUT),
+        (false, false) => ExitCode::SUCCESS,
+    }
+}
+
 /// The exit code of an error: 2 for a request that cannot be met, 1 for everything else.
 pub(crate) fn exit_code(error: &Error) -> ExitCode {
     let impossible =

@@ -85,13 +85,13 @@ impl Input {
         Ok(Self { name: name.to_owned(), kind, bytes: Some(bytes) })
     }
 
-    /// The fields of an array.
+    /// The fields of an array, for work that makes about as many copies of them in 64 bits.
     ///
     /// # Errors
-    /// Those of [`npy::read`].
-    pub(crate) fn array(&self) -> Result<Fields> {
+    /// Those of [`npy::read_for`].
+    pub(crate) fn array(&self, copies: u64) -> Result<Fields> {
         match &self.bytes {
-            None => npy::read(&self.name),
+            None => npy::read_for(&self.name, copies),
             Some(bytes) => npy::from_bytes(&self.name, bytes),
         }
     }

@@ -6,7 +6,6 @@ use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::check_noise;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
-use std::process::ExitCode;
 
 /// Parses `auto` or a standard deviation.
 pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
@@ -33,9 +32,4 @@ impl ValueEnum for Edges {
             }
         })
     }
-}
-
-/// The exit code of a run whose result is doubted: 3 where doubts are errors.
-pub(crate) fn doubtful(doubted: bool, strict: bool) -> ExitCode {
-    if doubted && strict { ExitCode::from(3) } else { ExitCode::SUCCESS }
 }

@@ -1,10 +1,13 @@
 //! Shows how far training, iterations or a folder of pictures are: a live view or a progress bar on a
 //! terminal, plain lines elsewhere.
+//!
+//! The display of a training has a thread of its own. A terminal or pipe that nobody reads stops who writes
+//! to it, and that must not be the training.
 
-use crate::Result;
-use crate::cli::terminal::messages::note;
+use crate::cli::terminal::console;
+use crate::cli::terminal::messages::{self, note};
 use crate::cli::terminal::scene::loss;
-use crate::cli::terminal::view::View;
+use crate::cli::terminal::view::{Example, REFRESH, View};
 use crate::engine::Device;
 use crate::io::tables::metrics::MetricsRow;
 use crate::io::tables::validation;
@@ -13,16 +16,46 @@ use indicatif::{ProgressBar, ProgressStyle};
 use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
 /// At most about this many plain lines per run.
 const LINES: u64 = 20;
 
+/// Between two reconstructions, at least, and at least this many times what one takes: training comes first.
+const PREVIEW: Duration = Duration::from_secs(2);
+const PREVIEW_SHARE: u32 = 20;
+
+/// What the training loop tells its display. Rows are small, and a view keeps all of them anyway.
+enum News {
+    Step(MetricsRow),
+    Line(String),
+    Preview(Example),
+    Rewind(u64),
+}
+
+/// The training loop's end of a display.
 pub(crate) struct Display {
-    screen: Screen,
+    news: Sender<News>,
+    /// Nothing comes from here; it is closed when everything is shown.
+    shown: Receiver<()>,
+    /// Whether everything has to be shown, however long that takes.
+    is_patient: bool,
+    pace: Pace,
     interrupted: Arc<AtomicBool>,
 }
 
+/// When the next reconstruction is due.
+struct Pace {
+    /// Whether there is a view that has shown the last one.
+    wanted: Arc<AtomicBool>,
+    is_first: bool,
+    asked: Instant,
+    previewed: Instant,
+    cost: Duration,
+}
+
+/// The display's end.
 enum Screen {
     View(Box<View>),
     Bar(ProgressBar),
@@ -39,64 +72,122 @@ pub(crate) struct Watched {
     pub(crate) steps: u64,
 }
 
-impl Display {
-    /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
-    pub(crate) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Result<Self> {
+impl Screen {
+    /// The best that is asked for and possible.
+    fn new(run: Watched, interrupted: &Arc<AtomicBool>) -> Self {
         let Watched { view, done, steps } = run;
-        let screen = match view.filter(|_| View::is_possible()) {
-            Some(title) => Screen::View(Box::new(View::open(&title, steps)?)),
-            None if std::io::stderr().is_terminal() => {
-                let bar = ProgressBar::new(steps).with_position(done);
-                bar.reset_eta();
-                let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
-                bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
-                Screen::Bar(bar)
+        if let Some(title) = view.filter(|_| console::is_there()) {
+            match View::open(&title, steps, interrupted.clone()) {
+                Ok(view) => return Self::View(view.into()),
+                Err(why) => note!("unheat: --view: {why}; training goes on without it"),
             }
-            None => Screen::Lines,
-        };
-        Ok(Self { screen, interrupted })
+        }
+        if !std::io::stderr().is_terminal() || console::flaw().is_some() {
+            return Self::Lines;
+        }
+        let bar = ProgressBar::new(steps).with_position(done);
+        bar.reset_eta();
+        let template = "{bar:20} step {pos}/{len}, {msg}, {eta} left";
+        bar.set_style(ProgressStyle::with_template(template).expect("a constant template"));
+        Self::Bar(bar)
     }
 
-    fn view(&mut self) -> Option<&mut View> {
-        match &mut self.screen {
-            Screen::View(view) => Some(view),
-            Screen::Bar(_) | Screen::Lines => None,
+    fn show(&mut self, news: News, steps: u64) {
+        match (self, news) {
+            (Self::View(view), News::Step(row)) => view.step(row),
+            (Self::View(view), News::Line(text)) => view.tell(text),
+            (Self::View(view), News::Preview(example)) => view.preview(example),
+            (Self::View(view), News::Rewind(step)) => view.rewind(step),
+            (Self::Bar(bar), News::Step(row)) => {
+                bar.set_position(row.step + 1);
+                bar.set_message(format!("{}, {:.2} steps/s", loss(&row), speed(&row)));
+            }
+            (Self::Bar(bar), News::Line(text)) => bar.println(text),
+            (Self::Bar(bar), News::Rewind(step)) => bar.set_position(step),
+            (Self::Lines, News::Step(row)) => {
+                let (done, speed) = (row.step + 1, speed(&row));
+                if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps {
+                    let left = (steps - done) as f64 / speed;
+                    let (step, loss) = (row.step, loss(&row));
+                    note!("step {step:>4} of {steps}: {loss}, {speed:.2} steps/s, {left:.0} s left");
+                }
+            }
+            (Self::Lines, News::Line(text)) => note!("{text}"),
+            (Self::Bar(_) | Self::Lines, News::Preview(_)) | (Self::Lines, News::Rewind(_)) => {}
         }
     }
 
-    /// A line of its own, wherever the display is.
-    fn tell(&mut self, text: String) {
-        match &mut self.screen {
-            Screen::View(view) => view.tell(text),
-            Screen::Bar(bar) => bar.println(text),
-            Screen::Lines => note!("{text}"),
+    /// Shows what comes until there is no training any more.
+    fn run(mut self, news: &Receiver<News>, steps: u64, wanted: &AtomicBool) {
+        loop {
+            match news.recv_timeout(REFRESH) {
+                Ok(first) => {
+                    self.show(first, steps);
+                    news.try_iter().for_each(|next| self.show(next, steps));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if let Self::View(view) = &mut self {
+                let is_there = view.draw();
+                wanted.store(is_there, Ordering::Relaxed);
+                if !is_there {
+                    self = Self::Lines; // nobody sits there any more; who reads a file of it may
+                }
+            }
         }
-    }
-
-    /// Gives the terminal back.
-    pub(crate) fn finish(self) {
-        if let Screen::Bar(bar) = &self.screen {
+        if let Self::Bar(bar) = &self {
             bar.finish_and_clear();
         }
     }
 }
 
-impl Progress for Display {
-    fn step(&mut self, row: &MetricsRow, steps: u64) {
-        let done = row.step + 1;
-        let speed = done as f64 / row.seconds.max(1e-9);
-        match &mut self.screen {
-            Screen::View(view) => view.step(row),
-            Screen::Bar(bar) => {
-                bar.set_position(done);
-                bar.set_message(format!("{}, {speed:.2} steps/s", loss(row)));
-            }
-            Screen::Lines if row.step.is_multiple_of(steps.div_ceil(LINES)) || done == steps => {
-                let left = (steps - done) as f64 / speed;
-                note!("step {:>4} of {steps}: {}, {speed:.2} steps/s, {left:.0} s left", row.step, loss(row));
-            }
-            Screen::Lines => {}
+fn speed(row: &MetricsRow) -> f64 {
+    (row.step + 1) as f64 / row.seconds.max(1e-9)
+}
+
+impl Display {
+    /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
+    pub(crate) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Self {
+        let steps = run.steps;
+        let screen = Screen::new(run, &interrupted);
+        let is_patient = matches!(screen, Screen::Lines);
+        let wanted = Arc::new(AtomicBool::new(matches!(screen, Screen::View(_))));
+        let ((news, coming), (showing, shown)) = (mpsc::channel(), mpsc::channel());
+        let now = Instant::now();
+        let pace =
+            Pace { wanted: wanted.clone(), is_first: true, asked: now, previewed: now, cost: Duration::ZERO };
+        std::thread::spawn(move || {
+            screen.run(&coming, steps, &wanted);
+            drop::<Sender<()>>(showing);
+        });
+        Self { news, shown, is_patient, pace, interrupted }
+    }
+
+    fn send(&self, news: News) {
+        let _ = self.news.send(news); // a display that has failed is no reason to stop
+    }
+
+    fn tell(&self, text: String) {
+        self.send(News::Line(text));
+    }
+
+    /// Gives the terminal back, if it takes what is left to show.
+    pub(crate) fn finish(self) {
+        let Self { news, shown, is_patient, .. } = self;
+        drop(news);
+        if is_patient {
+            let _ = shown.recv();
+        } else if shown.recv_timeout(messages::PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            messages::nobody_reads();
+            console::release();
         }
+    }
+}
+
+impl Progress for Display {
+    fn step(&mut self, row: &MetricsRow, _: u64) {
+        self.send(News::Step(*row));
     }
 
     fn validated(&mut self, row: &validation::ValidationRow) {
@@ -104,21 +195,30 @@ impl Progress for Display {
     }
 
     fn wants_preview(&mut self) -> bool {
-        self.view().is_some_and(View::wants_preview)
+        let Pace { wanted, is_first, asked, previewed, cost } = &mut self.pace;
+        let is_due = *is_first || previewed.elapsed() > PREVIEW.max(*cost * PREVIEW_SHARE);
+        let wants = is_due && wanted.load(Ordering::Relaxed);
+        if wants {
+            *asked = Instant::now();
+        }
+        wants
     }
 
     fn preview(&mut self, preview: &Preview) {
-        if let Some(view) = self.view() {
-            view.preview(preview);
-        }
+        let named = [("truth", preview.truth), ("observation", Some(preview.observation))];
+        let fields = named
+            .into_iter()
+            .filter_map(|(title, field)| Some((title, field?.to_vec())))
+            .chain([("reconstruction", preview.prediction.clone())])
+            .collect();
+        let pace = &mut self.pace;
+        (pace.is_first, pace.cost, pace.previewed) = (false, pace.asked.elapsed(), Instant::now());
+        pace.wanted.store(false, Ordering::Relaxed); // until this one is shown
+        self.send(News::Preview((fields, (preview.nx, preview.ny))));
     }
 
     fn recovered(&mut self, error: &str, step: u64, _: &Device) {
-        match &mut self.screen {
-            Screen::View(view) => view.rewind(step),
-            Screen::Bar(bar) => bar.set_position(step),
-            Screen::Lines => {}
-        }
+        self.send(News::Rewind(step));
         self.tell(format!("{error}; the device was opened anew, going on after step {step}"));
     }
 
@@ -131,9 +231,6 @@ impl Progress for Display {
     }
 
     fn interrupted(&mut self) -> bool {
-        if self.view().is_some_and(View::is_ended) {
-            self.interrupted.store(true, Ordering::Relaxed);
-        }
         self.interrupted.load(Ordering::Relaxed)
     }
 }

@@ -4,7 +4,7 @@ use crate::io::arrays::fields::Fields;
 use crate::{Error, Result};
 use std::path::Path;
 
-pub(crate) fn read(path: &Path) -> Result<Fields> {
+pub(crate) fn read(path: &Path, _: u64) -> Result<Fields> {
     Err(refused(path))
 }
 

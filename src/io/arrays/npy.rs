@@ -11,10 +11,20 @@ use std::path::Path;
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) when the file cannot be read; [`Error::File`](crate::Error::File) when it
 /// is not a .npy file, holds another type or rank, has an empty axis, is shorter or longer than its header
-/// says, or holds a NaN or an infinity (the first one is named by its index), and for every file in a build
-/// without the feature `npy`. The size is compared with the length of the file before memory is asked for.
+/// says, does not fit into memory, or holds a NaN or an infinity (the first one is named by its index), and
+/// for every file in a build without the feature `npy`. The size is compared with the length of the file and
+/// with the memory that is there before any is asked for.
 pub fn read(path: &Path) -> Result<Fields> {
-    npy_file::read(path)
+    npy_file::read(path, 0)
+}
+
+/// As [`read`], for work that makes `copies` copies of all numbers in 64 bits.
+///
+/// # Errors
+/// As [`read`]; also [`Error::File`](crate::Error::File) where there is not enough memory for the copies,
+/// with the number of fields that would fit.
+pub fn read_for(path: &Path, copies: u64) -> Result<Fields> {
+    npy_file::read(path, copies)
 }
 
 /// The shape `[batch, x, y]` that [`read`] would return, without reading the numbers.

@@ -4,8 +4,7 @@
 //! reads it.
 
 use crate::io::arrays::fields::{FieldData, Fields};
-use crate::io::atomic;
-use crate::io::contents;
+use crate::io::{atomic, contents, memory};
 use crate::{Error, Result};
 use npyz::{AutoSerialize, DType, Deserialize, NpyFile, NpyHeader, Order, WriterBuilder};
 use std::fs::File;
@@ -21,8 +20,12 @@ const MAX_HEADER: usize = 10_000;
 /// A reason, to which the caller adds the path.
 type Checked<T> = std::result::Result<T, String>;
 
-pub(crate) fn read(path: &Path) -> Result<Fields> {
-    open(path)?.fields().map_err(|what| Error::file(path, what))
+pub(crate) fn read(path: &Path, copies: u64) -> Result<Fields> {
+    let opened = open(path)?;
+    opened
+        .check_room(copies, memory::available())
+        .and_then(|()| opened.fields())
+        .map_err(|what| Error::file(path, what))
 }
 
 pub(crate) fn shape(path: &Path) -> Result<[usize; 3]> {
@@ -97,11 +100,12 @@ struct Opened<R> {
 }
 
 fn open(path: &Path) -> Result<Opened<BufReader<File>>> {
-    let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
-    let facts = file.metadata().map_err(Error::io(path, "cannot read"))?;
+    let facts = path.metadata().map_err(Error::io(path, "cannot read"))?;
     if !facts.is_file() {
+        // Opening a pipe would wait for who writes to it.
         return Err(Error::file(path, "not a regular file; name a .npy file"));
     }
+    let file = File::open(path).map_err(Error::io(path, "cannot read"))?;
     let file = BufReader::with_capacity(1 << 16, file);
     Opened::new(file, facts.len()).map_err(|what| match contents::describe(path) {
         Some(found) if found != contents::ARRAY => {
@@ -154,19 +158,38 @@ impl<R: Read> Opened<R> {
         Ok(Fields { shape, data, rank2 })
     }
 
+    /// Refuses what does not fit into memory beside as many copies of it in 64 bits.
+    fn check_room(&self, copies: u64, free: Option<u64>) -> Checked<()> {
+        let width = if self.is_wide { 8 } else { 4 };
+        // Numbers in Fortran's order are put into another array.
+        let each = 8 * copies + if self.header.order() == Order::Fortran { 2 * width } else { width };
+        let needed = each.saturating_mul(self.count as u64);
+        let Some(free) = free.filter(|&free| needed > free) else { return Ok(()) };
+        let [batch, nx, ny] = self.shape;
+        let fits = free / (each * (nx * ny) as u64);
+        let fits =
+            if fits > 0 && batch > 1 { format!(", about {fits} of them would fit") } else { String::new() };
+        let (needed, free) = (memory::words(needed), memory::words(free));
+        Err(format!(
+            "its {batch} fields of {nx}x{ny} need {needed} of memory, {free} are available{fits}: use a part \
+             of them"
+        ))
+    }
+
     /// The numbers in C order, all of them finite.
     fn numbers<T: Deserialize + Copy + Into<f64>>(self) -> Checked<Vec<T>> {
         let Self { header, file, shape: [batch, nx, ny], rank2, count, .. } = self;
         let index = |i: usize| [i / (nx * ny), i / ny % nx, i % ny];
         let order = header.order();
         let stored = NpyFile::with_header(header, file).data::<T>().map_err(|error| error.to_string())?;
-        let mut values = Vec::with_capacity(count);
+        let mut values = Vec::new();
+        values.try_reserve_exact(count).map_err(|_| "does not fit into memory; use a part of it")?;
         for value in stored {
             values.push(value.map_err(|error| format!("cannot read the data: {error}"))?);
         }
         if order == Order::Fortran {
             let stored_at = |[b, x, y]: [usize; 3]| (y * nx + x) * batch + b;
-            values = (0..count).map(|i| values[stored_at(index(i))]).collect();
+            values = (0..count).map(|i| values[stored_at(index(i))]).collect(); // reckoned with above
         }
         if let Some(i) = values.iter().position(|&value| !value.into().is_finite()) {
             let [b, x, y] = index(i);

@@ -92,18 +92,19 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
 /// The whole file, once its length and the length of its header are plausible.
 fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let refused = || Error::io(path, "cannot read");
-    let file = File::open(path).map_err(refused())?;
-    let facts = file.metadata().map_err(refused())?;
+    let facts = path.metadata().map_err(refused())?;
     if path.join("weights.safetensors").is_file() {
         let inside = path.join("weights.safetensors");
         return Err(Error::file(path, format!("a folder; name the weights in it, {}", inside.display())));
     }
     if !facts.is_file() {
+        // Opening a pipe would wait for who writes to it.
         return Err(Error::file(path, "not a regular file; name a .safetensors file"));
     }
     if contents::is_torch(path) {
         return Err(Error::file(path, convert(path)));
     }
+    let file = File::open(path).map_err(refused())?;
     let length = facts.len();
     if length < 8 {
         return Err(Error::file(

@@ -1,7 +1,7 @@
-//! The bytes of a PNG, JPEG or TIFF file, which may be damaged or made to do harm, as a picture in memory.
+//! The bytes of a picture's file, which may be damaged or made to do harm, as a picture in memory.
 
-use crate::io::images::raster::{Checked, Raster};
-use crate::io::images::{jpeg, png, tiff};
+use crate::io::images::raster::{Checked, Claim, Raster};
+use crate::io::images::{bmp, gif, jpeg, png, tiff, webp};
 use image::ImageFormat;
 
 /// What the first bytes of BigTIFF files are.
@@ -15,14 +15,38 @@ pub(crate) fn format(start: &[u8]) -> Option<ImageFormat> {
     image::guess_format(start).ok()
 }
 
+/// Whether pictures of this format are read.
+pub(crate) fn is_read(format: ImageFormat) -> bool {
+    use ImageFormat::{Bmp, Gif, Jpeg, Png, Tiff, WebP};
+    [Bmp, Gif, Jpeg, Png, Tiff, WebP].contains(&format)
+}
+
+/// What a file that begins with these bytes claims to hold; none where they do not tell. TIFF needs all of
+/// them.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    match format(bytes)? {
+        ImageFormat::Png => png::claim(bytes),
+        ImageFormat::Jpeg => jpeg::claim(bytes),
+        ImageFormat::Tiff => tiff::claim(bytes),
+        ImageFormat::Gif => gif::claim(bytes),
+        ImageFormat::WebP => webp::claim(bytes),
+        ImageFormat::Bmp => bmp::claim(bytes),
+        _ => None,
+    }
+}
+
 /// The picture or pictures that these bytes of a file hold, upright.
 pub(crate) fn decode(bytes: Vec<u8>) -> Checked<Raster> {
     match format(&bytes) {
         Some(ImageFormat::Png) => png::read(&bytes),
         Some(ImageFormat::Jpeg) => jpeg::read(&bytes),
         Some(ImageFormat::Tiff) => tiff::read(bytes),
+        Some(ImageFormat::Gif) => gif::read(&bytes),
+        Some(ImageFormat::WebP) => webp::read(&bytes),
+        Some(ImageFormat::Bmp) => bmp::read(&bytes),
         Some(other) => Err(format!("{other:?} pictures are not read; convert it to PNG, TIFF or JPEG")),
-        None => Err("not a PNG, JPEG or TIFF picture".into()),
+        None if bytes.is_empty() => Err("holds nothing: the file is empty; get a whole copy".into()),
+        None => Err("not a picture that is read (PNG, JPEG, TIFF, GIF, WebP, BMP)".into()),
     }
 }
 
@@ -42,9 +66,14 @@ mod tests {
             bytes.into_inner()
         };
         let [png, jpeg, tiff] = [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff].map(bytes_of);
-        for whole in [&png, &jpeg, &tiff] {
+        let [gif, webp, bmp] = [ImageFormat::Gif, ImageFormat::WebP, ImageFormat::Bmp].map(bytes_of);
+        for whole in [&png, &jpeg, &tiff, &gif, &webp, &bmp] {
+            let claim = claim(&whole[..whole.len().min(if *whole == tiff { usize::MAX } else { 1000 })]);
+            let Claim { width, height, samples, .. } = claim.unwrap();
+            assert_eq!((width, height, samples), (64, 48, 3));
             assert!(decode(whole.clone()).is_ok());
-            for length in (4..whole.len()).step_by(1 + whole.len() / 300) {
+            let last = whole.len() - 20..whole.len();
+            for length in (0..whole.len()).step_by(1 + whole.len() / 300).chain(last) {
                 let message = decode(whole[..length].to_vec()).unwrap_err();
                 assert!(!message.contains('\n'), "{message}");
             }
@@ -53,8 +82,12 @@ mod tests {
             (&png[..png.len() - 3], "ends early"),
             (&jpeg[..jpeg.len() * 6 / 10], "ends early"),
             (&jpeg[..jpeg.len() - 1], "ends early"),
-            (b"GIF89a\x01\x00\x01\x00\x00\x00\x00", "Gif pictures are not read"),
-            (b"", "not a PNG, JPEG or TIFF"),
+            (&gif[..gif.len() - 1], "ends early"),
+            (&webp[..webp.len() - 1], "ends early"),
+            (&bmp[..bmp.len() - 1], "ends early"),
+            (b"P6\n1 1\n255\nabc", "Pnm pictures are not read"),
+            (b"", "holds nothing"),
+            (b"hello", "not a picture"),
         ] {
             let message = decode(bytes.to_vec()).unwrap_err();
             assert!(message.contains(expected), "{message}");

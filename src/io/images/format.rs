@@ -1,52 +1,58 @@
 //! What the names of picture files say. Nothing here opens a picture.
 
-use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 
-/// A format that is read and written.
-#[derive(Clone, Copy, PartialEq)]
+/// A format that is read.
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Format {
     Png,
     Tiff,
     Jpeg,
+    Gif,
+    WebP,
+    Bmp,
 }
 
 impl Format {
     pub(crate) fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()?.to_lowercase().as_str() {
+        match ending(path).as_str() {
             "png" => Some(Self::Png),
             "tif" | "tiff" => Some(Self::Tiff),
             "jpg" | "jpeg" => Some(Self::Jpeg),
+            "gif" => Some(Self::Gif),
+            "webp" => Some(Self::WebP),
+            "bmp" | "dib" => Some(Self::Bmp),
             _ => None,
         }
     }
 }
 
-/// The pictures in a folder, by name.
-///
-/// # Errors
-/// [`Error::Io`] when the folder cannot be read, [`Error::File`] when it holds none.
-pub fn list(folder: &Path) -> Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(Error::io(folder, "cannot read"))? {
-        let path = entry.map_err(Error::io(folder, "cannot read"))?.path();
-        if has_picture_name(&path) && path.is_file() {
-            files.push(path);
-        }
-    }
-    files.sort();
-    if files.is_empty() {
-        return Err(Error::file(folder, "this folder holds no picture (.png, .jpg, .tiff)"));
-    }
-    Ok(files)
+/// Endings of pictures that are not read.
+const OTHERS: [&str; 41] = [
+    "3fr", "arw", "avif", "cr2", "cr3", "crw", "dcm", "dcr", "dds", "dng", "emf", "eps", "exr", "ff", "fits",
+    "hdr", "heic", "heif", "ico", "iiq", "j2k", "jls", "jp2", "jxl", "jxr", "nef", "nrw", "orf", "pbm",
+    "pcx", "pef", "pgm", "ppm", "psb", "psd", "qoi", "raf", "rw2", "svg", "tga", "xcf",
+];
+
+fn ending(path: &Path) -> String {
+    path.extension().unwrap_or_default().to_string_lossy().to_lowercase()
 }
 
-/// Whether the file's name says that it is a picture that can be written.
+/// Whether the file's name says that it is a picture of a format that is not read.
+pub(crate) fn is_of_another_format(path: &Path) -> bool {
+    OTHERS.contains(&ending(path).as_str())
+}
+
+/// Whether the file's name says that it is a picture that can be read.
 pub fn has_picture_name(path: &Path) -> bool {
     Format::of(path).is_some()
 }
 
-/// Whether a picture of this name has lost something to its format already (JPEG).
-pub fn is_lossy(path: &Path) -> bool {
-    Format::of(path) == Some(Format::Jpeg)
+/// The name of what is computed from a picture of this name: its own, or that of a PNG file for formats that
+/// are not written or not told by the name, and for JPEG, to which nothing shall be lost again.
+pub fn written_name(name: &Path) -> PathBuf {
+    match Format::of(name) {
+        Some(Format::Png | Format::Tiff) => name.to_owned(),
+        _ => name.with_extension("png"),
+    }
 }

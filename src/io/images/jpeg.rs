@@ -2,7 +2,8 @@
 
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Unit};
-use crate::io::images::raster::{Cells, Checked, Claim, Raster, Sheet};
+use crate::io::images::pixels::Parts;
+use crate::io::images::raster::{CUT_OFF, Cells, Checked, Claim, Raster, Sheet};
 use image::codecs::jpeg::{JpegEncoder, PixelDensity, PixelDensityUnit};
 use image::metadata::Orientation;
 use image::{ExtendedColorType, ImageEncoder};
@@ -22,6 +23,8 @@ pub(crate) struct Outline {
     pub(crate) is_whole: bool,
     /// Width and height of the picture.
     pub(crate) size: Option<(usize, usize)>,
+    /// Samples of a pixel as it is read: one of grey, else three.
+    samples: usize,
     density: Option<Density>,
     /// The steps, in samples, to which brightness is rounded: that of the mean of a block, then those of
     /// ever shorter waves in it.
@@ -30,7 +33,7 @@ pub(crate) struct Outline {
 
 impl Outline {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        let mut outline = Self { is_whole: false, size: None, density: None, steps: None };
+        let mut outline = Self { is_whole: false, size: None, samples: 3, density: None, steps: None };
         let (mut at, mut has_scan) = (2, false);
         while let Some(&mark) = bytes.get(at) {
             if mark != 0xff {
@@ -56,6 +59,7 @@ impl Outline {
                         // A frame: neither tables (c4, c8) nor arithmetic conditions (cc).
                         0xc0..=0xcf if ![0xc4, 0xc8, 0xcc].contains(&kind) => {
                             outline.size = number(at + 7).zip(number(at + 5));
+                            outline.samples = if bytes.get(at + 9) == Some(&1) { 1 } else { 3 };
                         }
                         0xdb => outline.steps = outline.steps.or(steps(content)),
                         0xe0 => outline.density = outline.density.or(density(content)),
@@ -105,10 +109,17 @@ fn density(content: &[u8]) -> Option<Density> {
     Density::new(pair(1), pair(3), unit)
 }
 
+/// What the first bytes of a file claim.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    let Outline { size, samples, .. } = Outline::of(bytes);
+    let (width, height) = size?;
+    Some(Claim { width, height, pages: 1, samples, bytes: 1 })
+}
+
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let outline = Outline::of(bytes);
     if !outline.is_whole {
-        return Err("the picture ends early: the file is cut off; get a whole copy".into());
+        return Err(CUT_OFF.into());
     }
     let strictly = decoded(bytes, true);
     let (decoder, samples) = match strictly {
@@ -121,19 +132,13 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let orientation = decoder.exif().and_then(|exif| Orientation::from_exif_chunk(exif));
     let cells = Cells::new(width, height, orientation.map_or(1, |o| o.to_exif().into()));
     let channels = samples.len() / (width * height);
-    let mut planes = vec![0.0; samples.len()];
-    for (pixel, samples) in samples.chunks_exact(channels).enumerate() {
-        let cell = cells.of(pixel % width, pixel / width);
-        for (channel, &sample) in samples.iter().enumerate() {
-            planes[channel * width * height + cell] = f64::from(sample) / Depth::Eight.white();
-        }
-    }
+    let Parts { planes, alpha } = Parts::of(&samples, Depth::Eight, channels, false, &cells);
     let density = outline.density.map(|density| if cells.is_turned { density.turned() } else { density });
     let lost = outline.steps.as_ref().map_or(0.0, lost);
     let kept = Kept { profile: decoder.icc_profile(), density, is_lossy: true, lost, ..Kept::default() };
     let (nx, ny) = (cells.nx, cells.ny);
     let is_rgb = channels == 3;
-    Ok(Raster { nx, ny, pages: 1, planes, is_rgb, depth: Depth::Eight, alpha: None, kept, notes: Vec::new() })
+    Ok(Raster { nx, ny, pages: 1, planes, is_rgb, depth: Depth::Eight, alpha, kept, notes: Vec::new() })
 }
 
 type Decoded<'a> = std::result::Result<(JpegDecoder<ZCursor<&'a [u8]>>, Vec<u8>), DecodeErrors>;

@@ -8,7 +8,7 @@
 //! and files keep those that they had.
 
 use crate::io::atomic::{self, WriteSeek};
-use crate::io::images::decode::{decode, format};
+use crate::io::images::decode::{claim, decode, format};
 use crate::io::images::format::Format;
 use crate::io::images::hidden::Veil;
 use crate::io::images::metadata::Kept;
@@ -16,7 +16,8 @@ use crate::io::images::raster::{Raster, Sheet};
 use crate::io::images::{jpeg, png, tiff};
 use crate::{Error, Result};
 use std::borrow::Cow;
-use std::io;
+use std::fs::Metadata;
+use std::io::{self, Read};
 use std::path::Path;
 
 pub use crate::io::images::depth::Depth;
@@ -46,10 +47,10 @@ pub struct Photo {
     kept: Kept,
 }
 
-/// Reads a PNG, JPEG or TIFF picture: of any number of channels and any kind of sample that TIFF has, with or
-/// without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours become red, green
-/// and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller copies are left
-/// out, which the log says.
+/// Reads a PNG, JPEG, TIFF, GIF, WebP or BMP picture: of any number of channels and any kind of sample that
+/// TIFF has, with or without alpha. Fewer than 8 bits become 8 bits; palettes, inks (CMYK) and JPEG's colours
+/// become red, green and blue. The pages of a TIFF file are a stack if they are of one size and kind; smaller
+/// copies are left out, which the log says.
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, ends early, is of another
@@ -73,6 +74,35 @@ pub fn from_bytes(path: &Path, bytes: Vec<u8>) -> Result<Photo> {
         log::warn!("{}: {note}", path.display());
     }
     Ok(Photo::from_raster(raster))
+}
+
+/// Bytes that a file's first part, which tells how large its picture is, has at most, mostly.
+const FIRST: u64 = 1 << 18;
+
+/// What reading a picture takes.
+#[derive(Clone, Copy, Debug)]
+pub struct Needed {
+    /// Bytes of its samples while they are kept, as they are stored.
+    pub kept: u64,
+    /// Bytes that reading takes at most.
+    pub reading: u64,
+}
+
+/// What reading a picture would take, by what its file tells before its samples; none where it does not say,
+/// or cannot be read.
+pub fn needed(path: &Path) -> Option<Needed> {
+    let length = path.metadata().ok().filter(Metadata::is_file)?.len();
+    let first = |count: u64| {
+        let mut bytes = Vec::new();
+        std::fs::File::open(path).ok()?.take(count).read_to_end(&mut bytes).ok()?;
+        Some(bytes)
+    };
+    let start = first(FIRST)?;
+    let claim = match claim(&start) {
+        None if length > FIRST => claim(&first(length)?)?,
+        found => found?,
+    };
+    Some(Needed { kept: claim.kept(), reading: claim.read().saturating_add(length) })
 }
 
 /// Whether these first bytes of a file are those of a picture, of any format.
@@ -128,7 +158,8 @@ impl Photo {
         self.depth.rounding().hypot(self.kept.lost / self.depth.white())
     }
 
-    /// Whether the file has lost something to JPEG: it was a JPEG file, or a TIFF file that is packed so.
+    /// Whether the file has lost something to JPEG or WebP: it was such a file, or a TIFF file that is packed
+    /// so.
     pub fn is_lossy(&self) -> bool {
         self.kept.is_lossy
     }
@@ -174,6 +205,11 @@ impl Photo {
     /// Refuses a format that cannot hold this picture.
     fn check_format(&self, format: Format) -> std::result::Result<(), String> {
         let format = match format {
+            Format::Gif | Format::WebP | Format::Bmp => {
+                return Err(format!(
+                    "{format:?} is read and not written; name a .png, .tiff or .jpg picture"
+                ));
+            }
             Format::Tiff => return Ok(()),
             Format::Png => "PNG",
             Format::Jpeg => "JPEG",
@@ -248,7 +284,8 @@ impl Photo {
         match format {
             Format::Jpeg => jpeg::write(&sheet, out),
             Format::Tiff => tiff::write(&sheet, out),
-            Format::Png => png::write(&sheet, out),
+            // No other format is written: `check_name` has refused it.
+            _ => png::write(&sheet, out),
         }
     }
 }
@@ -390,7 +427,9 @@ mod tests {
         for (photo, name, expected) in [
             (&kinds[4], "b.jpg", "16"),
             (&kinds[3], "b.jpeg", "alpha"),
-            (&kinds[0], "b.bmp", "name a .png"),
+            (&kinds[0], "b.bmp", "Bmp is read and not written; name a .png"),
+            (&kinds[0], "b.gif", "name a .png"),
+            (&kinds[0], "b.webp", "name a .png"),
             (&kinds[0], "b", "name a .png"),
             (&float, "b.png", "no float32 samples"),
             (&stack, "b.png", "one picture, the stack has 2"),
@@ -417,7 +456,10 @@ mod tests {
         let (_folder, path) = room();
         std::fs::write(path("bad.png"), b"\x93NUMPY").unwrap();
         let message = read(&path("bad.png")).unwrap_err().to_string();
-        assert!(message.contains("bad.png: not a PNG, JPEG or TIFF") && !message.contains('\n'), "{message}");
+        assert!(
+            message.contains("bad.png: not a picture that is read") && !message.contains('\n'),
+            "{message}"
+        );
         assert!(matches!(read(&path("none.png")), Err(Error::Io { .. })));
     }
 

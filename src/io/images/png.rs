@@ -2,7 +2,8 @@
 
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Unit};
-use crate::io::images::raster::{BLOCK, Cells, Checked, Claim, Raster, Sheet};
+use crate::io::images::pixels::Parts;
+use crate::io::images::raster::{BLOCK, CUT_OFF, Cells, Checked, Claim, Raster, SEVERAL, Sheet};
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Compression, DecodeOptions, Decoder, Encoder, Info, PixelDimensions};
 use png::{Filter, Limits, Transformations};
@@ -36,12 +37,25 @@ fn chunks(bytes: &[u8]) -> Option<Vec<([u8; 4], &[u8])>> {
     }
 }
 
+/// What the first bytes of a file claim.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?) as usize);
+    let samples = match bytes.get(25)? {
+        0 => 1,
+        4 => 2,
+        6 => 4,
+        _ => 3, // colours, of a palette too
+    };
+    let bytes = if *bytes.get(24)? == 16 { 2 } else { 1 };
+    Some(Claim { width: side(16)?, height: side(20)?, pages: 1, samples, bytes })
+}
+
 pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     let damaged = |error: png::DecodingError| {
         let words: Vec<String> = error.to_string().split_whitespace().map(str::to_owned).collect();
         format!("cannot be read as a picture: {}", words.join(" "))
     };
-    let chunks = chunks(bytes).ok_or("the picture ends early: the file is cut off; get a whole copy")?;
+    let chunks = chunks(bytes).ok_or(CUT_OFF)?;
     let mut options = DecodeOptions::default();
     options.set_ignore_text_chunk(true); // they are kept as they are
     let mut decoder = Decoder::new_with_options(Cursor::new(bytes), options);
@@ -54,7 +68,7 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     claim.check(bytes.len())?;
     let mut reader = decoder.read_info().map_err(damaged)?;
     if reader.info().animation_control.is_some() {
-        return Err("holds several pictures (an animation); save each in a file of its own".into());
+        return Err(SEVERAL.into());
     }
     let (kind, bits) = reader.output_color_type();
     let (depth, width_of_sample) =
@@ -71,19 +85,7 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     // A camera's other words about itself tell the orientation once more.
     let is_stale = |content: &[u8]| orientation != 1 && content.starts_with(b"XML:com.adobe.xmp\0");
     let has_alpha = matches!(kind, ColorType::GrayscaleAlpha | ColorType::Rgba);
-    let channels = samples - usize::from(has_alpha);
-    let mut planes = vec![0.0; channels * width * height];
-    let mut alpha = has_alpha.then(|| vec![0.0; width * height]);
-    for (pixel, bytes) in buffer.chunks_exact(samples * width_of_sample).enumerate() {
-        let cell = cells.of(pixel % width, pixel / width);
-        for (channel, bytes) in bytes.chunks_exact(width_of_sample).enumerate() {
-            let sample = bytes.iter().fold(0, |sample, &byte| sample << 8 | u16::from(byte));
-            match &mut alpha {
-                Some(alpha) if channel == channels => alpha[cell] = f32::from(sample),
-                _ => planes[channel * width * height + cell] = f64::from(sample) / depth.white(),
-            }
-        }
-    }
+    let Parts { planes, alpha } = Parts::of(&buffer, depth, samples, has_alpha, &cells);
     let named = |name: &[u8; 4]| chunks.iter().find(|chunk| &chunk.0 == name).map(|chunk| chunk.1);
     let density = named(b"pHYs").and_then(density);
     let kept = Kept {
@@ -101,7 +103,7 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
         ny: cells.ny,
         pages: 1,
         planes,
-        is_rgb: channels == 3,
+        is_rgb: samples >= 3,
         depth,
         alpha,
         kept,

@@ -16,6 +16,12 @@ const BYTES_PER_SAMPLE: u64 = 2 * 8;
 /// fetched from memory at once.
 pub(crate) const BLOCK: usize = 8;
 
+/// What is said of a file that ends early.
+pub(crate) const CUT_OFF: &str = "the picture ends early: the file is cut off; get a whole copy";
+
+/// What is said of animations.
+pub(crate) const SEVERAL: &str = "holds several pictures (an animation); save each in a file of its own";
+
 /// A value, or a reason to which the caller adds the path.
 pub(crate) type Checked<T> = std::result::Result<T, String>;
 
@@ -147,6 +153,25 @@ pub(crate) struct Claim {
 }
 
 impl Claim {
+    /// Bytes of its planes as they are kept for training: samples as they are stored, but in 32 bits where
+    /// alpha may have changed them, which an even number of samples tells.
+    pub(crate) fn kept(&self) -> u64 {
+        let has_alpha = self.samples.is_multiple_of(2);
+        let bytes = if has_alpha { 4 } else { self.bytes.min(4) };
+        self.samples_in_all() / self.samples.max(1) as u64
+            * ((self.samples - usize::from(has_alpha)) * bytes) as u64
+    }
+
+    /// Bytes that reading takes: a field in 64 bits, and what it is computed from.
+    pub(crate) fn read(&self) -> u64 {
+        self.samples_in_all().saturating_mul(BYTES_PER_SAMPLE)
+    }
+
+    fn samples_in_all(&self) -> u64 {
+        let sides = [self.width, self.height, self.pages, self.samples];
+        sides.iter().fold(1, |product: u64, &n| product.saturating_mul(n as u64))
+    }
+
     /// Refuses what a file of `length` bytes cannot hold, and what does not fit into memory.
     pub(crate) fn check(&self, length: usize) -> Checked<()> {
         self.check_room(length, memory::available())

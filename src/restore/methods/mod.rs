@@ -132,6 +132,15 @@ impl Classic {
         }
     }
 
+    /// Bytes of memory that restoring takes for every cell of a field at hand, about, besides observation and
+    /// result: measured, and rounded up.
+    pub fn memory(&self) -> u64 {
+        match self {
+            Self::TotalVariation(_) | Self::Automatic => 200,
+            _ => 64,
+        }
+    }
+
     /// Restores observations y, `[batch, nx, ny]`, with noise of this level in their cells, whose numbers are
     /// rounded with the standard deviation `rounding`.
     ///

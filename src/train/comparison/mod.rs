@@ -75,7 +75,7 @@ impl Trial {
                     Some(path) => format!("the fields of {}", path.display()),
                     None => format!("{TESTED} fields of rectangles that training never sees"),
                 };
-                (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise)?, what)
+                (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise, config.strict)?, what)
             }
         };
         let observation = held_out.observation(&plan.step.heat)?;

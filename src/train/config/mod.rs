@@ -124,7 +124,8 @@ settings! {
         pub weights: Option<PathBuf> = None;
         /// Train on these fields, [count, x, y] or [x, y], in order and again from the start at the end,
         /// instead of random rectangles: the default of --size is then theirs. Or on random pieces of a
-        /// picture or a folder of them (PNG, JPEG, TIFF), every colour by itself, mirrored at random.
+        /// picture or a folder of them (PNG, JPEG, TIFF, GIF, WebP, BMP), every colour by itself, mirrored at
+        /// random.
         #[cfg_attr(feature = "cli", arg(long, value_name = "FILE.npy|FOLDER"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub data: Option<PathBuf> = None;
@@ -138,6 +139,11 @@ settings! {
         #[cfg_attr(feature = "cli", arg(long))]
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub shuffle: bool = false;
+        /// Stop before the first step where a member of a folder of pictures cannot be used. Otherwise it is
+        /// left out, a line says why, and the exit code is 4.
+        #[cfg_attr(feature = "cli", arg(long))]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub strict: bool = false;
         /// Write a checkpoint every N steps, to go on from with --resume; 0: only at the start and at the
         /// end, and on Ctrl-C.
         #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]

@@ -5,6 +5,9 @@ mod bench_command;
 mod compare;
 mod earlier_files;
 mod examples;
+mod folders;
+#[cfg(target_os = "linux")]
+mod limits;
 mod named_twice;
 mod newcomer;
 mod picture_commands;

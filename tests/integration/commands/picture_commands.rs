@@ -194,8 +194,9 @@ fn folders_go_at_once_and_a_bad_file_stops_no_other() {
     std::fs::write(room.path("in/bad.png"), "no picture").unwrap();
     let output = room.unheat("diffuse -i in -o again --amount 1 --device cpu");
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(stderr.contains("bad.png: not a PNG") && stderr.contains("1 of 4 pictures"), "{stderr}");
+    assert_eq!(output.status.code(), Some(4));
+    assert!(stderr.contains("bad.png: not a picture that is read"), "{stderr}");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("3 pictures, 1 left out"));
     assert_eq!(names("again"), ["a.tif", "b.png", "c.png"]);
 }
 
@@ -218,7 +219,10 @@ fn bad_input_is_refused_in_one_line() {
     for (arguments, code, expected) in [
         ("diffuse -i nothing.png -o y.png".to_owned(), 1, "nothing.png"),
         ("diffuse -i text.txt -o y.png".to_owned(), 1, "neither a .npy array nor a picture"),
-        ("diffuse -i a.gif -o y.png --device cpu".to_owned(), 1, "Gif pictures are not read"),
+        ("diffuse -i a.gif -o y.png --device cpu".to_owned(), 1, "ends early"),
+        ("diffuse -i a.png -o y.gif --device cpu".to_owned(), 1, "read and not written; name a .png, .tiff"),
+        ("diffuse -i a.png -o y.webp --device cpu".to_owned(), 1, "read and not written"),
+        ("diffuse -i a.png -o y.bmp --device cpu".to_owned(), 1, "read and not written"),
         ("diffuse -i a.png -o y.npy --device cpu".to_owned(), 1, "name a .png, .tiff or .jpg"),
         ("diffuse -i f.npy -o y.png --device cpu".to_owned(), 1, "name a .npy file"),
         ("diffuse -i a.png -o y.jpg --device cpu".to_owned(), 1, "no alpha"),
@@ -242,10 +246,11 @@ fn bad_input_is_refused_in_one_line() {
         (format!("{net} -i a.png -o x.png --amount 8 --report x.png"), 2, "the same file"),
         (format!("{net} -i deep.tif -o x.png --amount 8 --report r.png --truth big.tif"), 1, "32x16 pixels"),
         (format!("{net} -i a.png -o x.gif"), 1, "name a .png, .tiff or .jpg"),
+        (format!("{net} -i a.png -o x.pnm"), 1, "name a .png, .tiff or .jpg"),
     ] {
         let line = room.fails(&arguments, code);
         assert!(line.contains(expected), "{arguments}: {line}");
-        for left in ["y.png", "x.png", "y", "y.jpg", "x.npy", "r.png"] {
+        for left in ["y.png", "x.png", "y", "y.jpg", "y.gif", "y.webp", "y.bmp", "x.npy", "r.png"] {
             assert!(!room.path(left).exists(), "{arguments}: {left}");
         }
     }

@@ -9,4 +9,6 @@ mod same_data;
 mod self_test;
 mod streams;
 mod submissions;
+#[cfg(target_os = "linux")]
+mod terminals;
 mod validation_layers;

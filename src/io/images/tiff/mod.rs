@@ -13,5 +13,5 @@ mod read;
 mod samples;
 mod write;
 
-pub(crate) use read::read;
+pub(crate) use read::{claim, read};
 pub(crate) use write::write;

@@ -2,7 +2,7 @@
 
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::Kept;
-use crate::io::images::raster::{Checked, Raster};
+use crate::io::images::raster::{Checked, Claim, Raster};
 use crate::io::images::tiff::chunks::Chunks;
 use crate::io::images::tiff::colour;
 use crate::io::images::tiff::directory::{Directory, Order, tag};
@@ -12,21 +12,38 @@ use std::io::Cursor;
 use tiff::TiffError;
 use tiff::decoder::{Decoder, Limits};
 
-/// Reads all pages of a file. The bytes of its directories are changed on the way.
-pub(crate) fn read(mut bytes: Vec<u8>) -> Checked<Raster> {
-    let order = Order::of(&bytes).ok_or("not a TIFF file")?;
-    let mut pages = Directory::all(&bytes, order)?;
+/// The pages that are read, and how many are left out since they are smaller copies or masks.
+fn pages(bytes: &[u8], order: Order) -> Checked<(Vec<Directory>, usize)> {
+    let mut pages = Directory::all(bytes, order)?;
     let all = pages.len();
-    if pages.iter().any(|page| !page::is_secondary(page, &bytes)) {
-        pages.retain(|page| !page::is_secondary(page, &bytes));
+    if pages.iter().any(|page| !page::is_secondary(page, bytes)) {
+        pages.retain(|page| !page::is_secondary(page, bytes));
     }
     let first = pages.first().ok_or("holds no picture")?;
-    if page::is_secondary(first, &bytes) && first.has(tag::SUB_DIRECTORIES) {
+    if page::is_secondary(first, bytes) && first.has(tag::SUB_DIRECTORIES) {
         return Err(
             "holds a preview beside a camera's raw picture, which is not read; develop it first".into()
         );
     }
     let skipped = all - pages.len() + first.count(tag::SUB_DIRECTORIES);
+    Ok((pages, skipped))
+}
+
+/// What a file claims, by its directories.
+pub(crate) fn claim(bytes: &[u8]) -> Option<Claim> {
+    let order = Order::of(bytes)?;
+    let (pages, _) = pages(bytes, order).ok()?;
+    let kind = Kind::of(&pages[0], bytes).ok()?;
+    let kept = page::kept(&pages[0], bytes, order, &kind);
+    let stack = if pages.len() == 1 { stack(&pages[0], bytes, &kind, &kept).ok()? } else { None };
+    Some(kind.claim(stack.map_or(pages.len(), |stack| stack.slices)))
+}
+
+/// Reads all pages of a file. The bytes of its directories are changed on the way.
+pub(crate) fn read(mut bytes: Vec<u8>) -> Checked<Raster> {
+    let order = Order::of(&bytes).ok_or("not a TIFF file")?;
+    let (pages, skipped) = pages(&bytes, order)?;
+    let first = &pages[0];
     let kind = Kind::of(first, &bytes)?;
     let mut kept = page::kept(first, &bytes, order, &kind);
     for (index, page) in pages.iter().enumerate().skip(1) {
