@@ -92,8 +92,8 @@ impl Operator {
         &self.tables.factors
     }
 
-    /// Whether it shrinks waves the more the shorter they are, the same in every direction, as diffusion does:
-    /// what classical restoration reckons with.
+    /// Whether it shrinks waves the more the shorter they are, the same in every direction, as diffusion
+    /// does: what classical restoration reckons with.
     pub fn is_diffusion(&self) -> bool {
         let factors = self.factors();
         let shrinks = |factor: &Factor| match factor {
