@@ -462,7 +462,7 @@ fn contradictions_are_usage_errors() {
         "batch 0",
     );
     let output = desk.run(&["train", "--device", "cpu", "--save-gradients", "no/g.safetensors"]);
-    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(output.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&output.stderr).contains("there is no folder no"));
     assert_eq!(desk.files(), [desk.path("x.npy")]);
 }
