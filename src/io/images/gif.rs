@@ -12,6 +12,8 @@ struct Outline {
     pictures: usize,
     /// Whether a colour stands for what nobody sees, or the picture does not fill its screen.
     has_alpha: bool,
+    /// Whether a picture reaches beyond its screen: the decoder would make room for all of it.
+    is_beyond: bool,
 }
 
 impl Outline {
@@ -21,7 +23,7 @@ impl Outline {
         let palette = |flags: u8| if flags & 0x80 == 0 { 0 } else { 3 << ((flags & 7) + 1) };
         let screen = [0, 0, number(6)?, number(8)?];
         let mut at = 13 + palette(*bytes.get(10)?);
-        let mut outline = Self { pictures: 0, has_alpha: false };
+        let mut outline = Self { pictures: 0, has_alpha: false, is_beyond: false };
         loop {
             at += match *bytes.get(at)? {
                 0x3b => return Some(outline),
@@ -29,6 +31,8 @@ impl Outline {
                     let place = [number(at + 1)?, number(at + 3)?, number(at + 5)?, number(at + 7)?];
                     outline.pictures += 1;
                     outline.has_alpha |= place != screen;
+                    let reaches = |i: usize| u32::from(place[i]) + u32::from(place[i + 2]);
+                    outline.is_beyond |= (0..2).any(|i| reaches(i) > screen[i + 2].into());
                     11 + palette(*bytes.get(at + 9)?)
                 }
                 0x21 => {
@@ -61,6 +65,9 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     if outline.pictures > 1 {
         return Err(SEVERAL.into());
     }
+    if outline.is_beyond {
+        return Err("its picture is larger than its screen: it is damaged".into());
+    }
     claim(bytes).ok_or(CUT_OFF)?.check(bytes.len())?;
     let mut raster = pixels(GifDecoder::new(Cursor::new(bytes)), 1, Kept::default())?;
     if !outline.has_alpha {
@@ -81,12 +88,14 @@ mod tests {
         // A screen of 2 x 1 with a palette of two colours, a comment that holds an end mark, a picture.
         let whole = b"GIF89a\x02\0\x01\0\x80\0\0abcdef\x21\xfe\x01\x3b\0\
                       \x2c\0\0\0\0\x02\0\x01\0\0\x02\x02\x44\x0a\0\x3b";
-        assert_eq!(Outline::of(whole), Some(Outline { pictures: 1, has_alpha: false }));
+        assert_eq!(Outline::of(whole), Some(Outline { pictures: 1, has_alpha: false, is_beyond: false }));
         for length in 0..whole.len() {
             assert_eq!(Outline::of(&whole[..length]), None, "{length}");
         }
         let mut smaller = whole.to_vec();
         smaller[29] = 1;
-        assert_eq!(Outline::of(&smaller), Some(Outline { pictures: 1, has_alpha: true }));
+        assert_eq!(Outline::of(&smaller), Some(Outline { pictures: 1, has_alpha: true, is_beyond: false }));
+        smaller[29] = 3;
+        assert!(Outline::of(&smaller).unwrap().is_beyond);
     }
 }

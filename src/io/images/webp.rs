@@ -38,8 +38,8 @@ pub(crate) fn read(bytes: &[u8]) -> Checked<Raster> {
     if has(b"ANIM") || has(b"ANMF") {
         return Err(SEVERAL.into());
     }
-    // A picture of one colour takes a few bytes, whatever its size: only memory says what is too large.
-    claim(bytes).ok_or(CUT_OFF)?.check(usize::MAX)?;
+    // A large picture of one colour, which takes a few bytes, is refused too: nothing could be seen in it.
+    claim(bytes).ok_or(CUT_OFF)?.check(bytes.len())?;
     let mut decoder = WebPDecoder::new(Cursor::new(bytes));
     let orientation = match &mut decoder {
         Ok(decoder) => decoder.orientation().map_or(1, |orientation| orientation.to_exif().into()),
