@@ -14,6 +14,7 @@ use crate::restore::Classic;
 use crate::train::comparison::report::{self, Trained};
 use crate::train::comparison::{Score, Trial};
 use crate::train::config::file;
+use crate::train::resume::lasting;
 use crate::train::{Plan, Resumed, TrainConfig, same_data};
 use crate::trust::Work;
 use crate::{Error, Result};
@@ -99,7 +100,11 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         arguments.train.preparation.test(&device, &Work::Training(&step))?;
     }
     let folder = match resumed {
-        Some(folder) => folder,
+        Some(folder) => {
+            let own = ["curves.png", "reconstructions.png", "report.md", "report.html"];
+            run_folder::check_own(&folder, &own)?;
+            folder
+        }
         None => run_folder::create(arguments.train.output.as_deref(), "compare", |_| Ok(()))?,
     };
 
@@ -166,6 +171,26 @@ fn starting(config: &TrainConfig, first: &Fingerprints) -> Result<Plan> {
     Ok(plan)
 }
 
+/// Refuses a run that belongs to another comparison: of another method, with other settings or on other data.
+fn same_comparison(run: &Resumed, config: &TrainConfig, first: &Fingerprints, folder: &Path) -> Result<()> {
+    let [own, wanted] = [lasting(&run.config)?, lasting(config)?];
+    let mut keys = own.keys().chain(wanted.keys());
+    let refused = |what: String| {
+        let what = format!("{what}: it is a run of another comparison; move it away, or name it no longer");
+        Err(Error::file(folder, what))
+    };
+    if let Some(key) = keys.find(|&key| own.get(key) != wanted.get(key)) {
+        let [own, wanted] = [own.get(key), wanted.get(key)].map(file::words);
+        return refused(format!("has {key} {own}, the comparison has {wanted}"));
+    }
+    match run.began_with() {
+        Some(own) if own != first => {
+            refused("began with other data or weights than the first one".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Trains one method, or goes on with it; whether it has come to its end.
 fn train_one(
     arguments: &train::Arguments,
@@ -178,6 +203,7 @@ fn train_one(
 ) -> Result<bool> {
     let outcome = if folder.exists() {
         let run = Resumed::open(folder)?;
+        same_comparison(&run, config, first, folder)?;
         let config = train::changed(&run, folder, given.clone())?;
         if run.step() == config.steps {
             return Ok(true);

@@ -1,6 +1,7 @@
 //! `unheat generate`.
 
 use crate::cli::errors::outcome::Outcome;
+use crate::cli::files::named::check_members;
 use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::terminal::messages::print_line;
@@ -48,7 +49,7 @@ pub(super) struct Arguments {
     /// Also write the rectangles, in the form that --rectangles reads
     #[arg(long, value_name = "FILE.safetensors")]
     save_rectangles: Option<PathBuf>,
-    /// Also write every field as a picture into this folder
+    /// Also write every field as a picture into this folder, 00000.png and so on; replaced if they exist
     #[arg(long, value_name = "DIR")]
     png: Option<PathBuf>,
     #[command(flatten)]
@@ -64,6 +65,20 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         (Some(path), _) => rectangles::read(path)?,
         (None, count) => drawn(count.unwrap_or(0), arguments.seed, arguments.training_step, nx, ny)?,
     };
+    // Two copies of the fields in 64 bits.
+    let needed = (rectangles.batch() as u64).saturating_mul((16 * nx * ny) as u64);
+    memory::check(needed)
+        .map_err(|what| Error::usage(format!("{what}; generate fewer or smaller fields")))?;
+    let pictures = arguments.png.as_deref().map_or(Ok(Vec::new()), |folder| {
+        let pictures = names(folder, rectangles.batch());
+        let others =
+            [Some(&arguments.output), arguments.save_rectangles.as_ref(), arguments.rectangles.as_ref()];
+        let others = others.into_iter().flatten().map(PathBuf::as_path);
+        check_members(others, pictures.iter().map(PathBuf::as_path))?;
+        std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
+        pictures.iter().filter(|path| path.exists()).try_for_each(|path| output::check(path, "png"))?;
+        Ok::<_, Error>(pictures)
+    })?;
     let compute = arguments.device.open_for(arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
     let data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
@@ -73,9 +88,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;
     }
-    if let Some(folder) = &arguments.png {
-        pictures(folder, &arrays::widen(&fields.data), nx, ny)?;
-    }
+    draw(&pictures, &arrays::widen(&fields.data), nx, ny)?;
     print_line!(
         "{} fields of {} cells are in {}",
         rectangles.batch(),
@@ -106,13 +119,17 @@ fn drawn(count: usize, seed: u64, training_step: Option<u64>, nx: usize, ny: usi
     Ok(Rectangles { list, per_sample: PER_SAMPLE })
 }
 
+/// The names of the pictures of so many fields.
+fn names(folder: &Path, count: usize) -> Vec<PathBuf> {
+    (0..count).map(|i| folder.join(format!("{i:05}.png"))).collect()
+}
+
 /// One PNG per field, all on the same colour scale.
-fn pictures(folder: &Path, data: &[f64], nx: usize, ny: usize) -> Result<()> {
-    std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
+fn draw(pictures: &[PathBuf], data: &[f64], nx: usize, ny: usize) -> Result<()> {
     let hottest = data.iter().copied().fold(0.0, f64::max) as f32;
-    for (i, field) in data.chunks_exact(nx * ny).enumerate() {
+    for (path, field) in pictures.iter().zip(data.chunks_exact(nx * ny)) {
         let field: Vec<f32> = field.iter().map(|&v| v as f32).collect();
-        field_panels::field(&folder.join(format!("{i:05}.png")), &field, nx, ny, (0.0, hottest))?;
+        field_panels::field(path, &field, nx, ny, (0.0, hottest))?;
     }
     Ok(())
 }

@@ -27,8 +27,12 @@ use crate::cli::files::named::Files;
 use crate::cli::flags::numbers;
 use crate::cli::terminal::messages::{self, note};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+#[cfg(unix)]
+use signal_hook::consts::signal::SIGXFSZ;
 use std::io::Write;
 use std::process::ExitCode;
+#[cfg(unix)]
+use std::sync::{Arc, atomic::AtomicBool};
 
 /// What exit codes mean.
 const CODES: &str = "Exit codes: 0 done; 1 failed; 2 impossible request; 3 doubtful result, with --strict; 4 \
@@ -86,6 +90,9 @@ pub fn command() -> clap::Command {
 /// signal has stopped it, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
+    // A limit on the size of files is an error of the write, which is told, and no end without a word.
+    #[cfg(unix)]
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::<AtomicBool>::default());
     let matches =
         command().try_get_matches().unwrap_or_else(|error| answer(&mistakes::advised(error, &command())));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());

@@ -238,6 +238,7 @@ fn pictures(input: &Input, session: Session) -> Outcome {
     }
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(input, &arguments.output, report, truth)?;
+    sources::check_apart(&jobs, &arguments.weights)?;
     let (mut told, mut findings) = (String::new(), Findings::default());
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         let mut own = Findings::default();

@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use crate::io::atomic::{self, Unfinished};
+use crate::io::atomic::{self, Unfinished, is_unfinished};
 use crate::{Error, Result};
 
 /// Creates the folder of a run and returns its path.
@@ -45,7 +45,9 @@ pub fn check_new(path: &Path) -> Result<()> {
 }
 
 fn is_empty(folder: &Path) -> bool {
-    fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
+    // What a killed process has left of filling it counts for nothing.
+    let counts = |entry: std::io::Result<fs::DirEntry>| !entry.is_ok_and(|e| is_unfinished(&e.file_name()));
+    fs::read_dir(folder).is_ok_and(|entries| !entries.into_iter().any(counts))
 }
 
 /// The file that is locked. It means nothing by being there.
@@ -59,14 +61,32 @@ pub struct Lock {
     _file: File,
 }
 
+/// Refuses files of a folder that are links, pipes or folders: what a run writes is its own.
+///
+/// # Errors
+/// [`Error::File`].
+pub fn check_own(folder: &Path, names: &[&str]) -> Result<()> {
+    let foreign = |path: &PathBuf| path.symlink_metadata().is_ok_and(|found| !found.is_file());
+    match names.iter().map(|name| folder.join(name)).find(foreign) {
+        None => Ok(()),
+        Some(path) => {
+            Err(Error::file(&path, "not a file of its own, so it is not written; move or delete it"))
+        }
+    }
+}
+
 /// Takes the lock of a run's folder.
 ///
 /// # Errors
-/// [`Error::Usage`] when another process holds it; [`Error::Io`] when the file cannot be made. Where the file
-/// system has no locks, a warning is logged and there is none.
+/// [`Error::Usage`] when another process holds it; [`Error::File`] when the file is a link or none;
+/// [`Error::Io`] when the file cannot be made. Where the file system has no locks, a warning is logged and
+/// there is none.
 pub fn lock(folder: &Path) -> Result<Lock> {
     let path = folder.join(LOCK);
-    let file = File::create(&path).map_err(Error::io(&path, "cannot create"))?;
+    check_own(folder, &[LOCK])?;
+    // Nothing is written into it, and what is there stays.
+    let opened = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(Error::io(&path, "cannot create"))?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -102,6 +122,7 @@ pub fn create_new(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result
 /// come after its lock and its checkpoint.
 fn fill_empty(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
     let refused = || Error::io(path, "cannot fill the folder");
+    atomic::remove_unfinished(path)?;
     let hidden = filled(path, path, fill)?;
     let names = |folder: &Path| -> std::io::Result<Vec<_>> {
         fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()

@@ -38,7 +38,7 @@ impl Diffusion {
     /// Diffusion by `amount` (diffusivity × time, in cells²) of fields of `nx` × `ny` cells.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, and for an amount out of range.
+    /// [`Error::Usage`] for a field without cells, and for an amount out of range.
     pub fn new(
         device: &Device,
         precision: DType,
@@ -52,7 +52,7 @@ impl Diffusion {
     /// Another operator than diffusion, of these factors.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) for a field without cells, and for a factor that is not the
+    /// [`Error::Usage`] for a field without cells, and for a factor that is not the
     /// same in every direction: edges that act as mirrors would change it.
     pub fn by(
         device: &Device,

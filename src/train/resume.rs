@@ -21,6 +21,20 @@ pub const CHANGEABLE: [&str; 7] =
 /// Weights that a run began with, and which its checkpoint has since.
 const WEIGHTS: &str = "weights";
 
+/// What a run writes into its folder.
+pub(crate) const OWN: [&str; 10] = [
+    "config.toml",
+    "metrics.csv",
+    "metrics.jsonl",
+    "validation.csv",
+    "weights.safetensors",
+    "weights.best.safetensors",
+    checkpoint::FILE,
+    checkpoint::PREVIOUS,
+    "curves.png",
+    "reconstruction.png",
+];
+
 /// A run that is to go on, and that no other process can go on with meanwhile.
 pub struct Resumed {
     pub(crate) folder: PathBuf,
@@ -43,6 +57,7 @@ impl Resumed {
         if !path.is_file() {
             return Err(Error::usage(format!("{}: {}", folder.display(), no_run(folder))));
         }
+        run_folder::check_own(folder, &OWN)?;
         let lock = run_folder::lock(folder)?;
         atomic::remove_unfinished(folder)?;
         let (table, named) = file::read_located(&path, &[])?;

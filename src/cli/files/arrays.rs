@@ -25,7 +25,7 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
 
 /// Reads fields and checks that the reference system's operators work on their grid, with this `amount`.
 pub(crate) fn read_on_grid(input: &Input, amount: f64) -> Result<(Fields, Operator)> {
-    let fields = input.array(6)?;
+    let fields = input.array(16)?;
     let [_, nx, ny] = fields.shape;
     Operator::heat(nx, ny, 0.0).map_err(|error| Error::file(&input.name, error.to_string()))?;
     Ok((fields, Operator::heat(nx, ny, amount)?))

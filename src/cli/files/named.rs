@@ -109,10 +109,8 @@ impl Files {
     /// # Errors
     /// [`Error::Usage`], which names both arguments.
     pub(crate) fn check(&self) -> Result<()> {
-        let named: Vec<(&Named, Identity)> = (self.0.iter())
-            .filter(|file| !is_standard(&file.path))
-            .map(|file| (file, Identity::of(&file.path)))
-            .collect();
+        let named: Vec<(&Named, Identity)> =
+            self.0.iter().filter_map(|file| Some((file, Identity::of(&file.place()?)))).collect();
         for (i, (a, identity)) in named.iter().enumerate() {
             let again =
                 named[..i].iter().find(|(b, other)| (a.is_written || b.is_written) && identity == other);
@@ -125,7 +123,38 @@ impl Files {
                 )));
             }
         }
+        self.check_inside(&named)
+    }
+
+    /// Refuses to write over a member of a folder that is read.
+    fn check_inside(&self, named: &[(&Named, Identity)]) -> Result<()> {
+        for folder in self.0.iter().filter(|file| !file.is_written && file.path.is_dir()) {
+            for member in std::fs::read_dir(&folder.path).into_iter().flatten().flatten() {
+                let identity = Identity::of(&member.path());
+                if let Some((file, _)) = named.iter().find(|(file, own)| file.is_written && *own == identity)
+                {
+                    let (path, member) = (file.path.display(), member.path());
+                    return Err(Error::usage(format!(
+                        "--{} {path} and {} of --{} name the same file; let --{0} name another one",
+                        file.flag,
+                        member.display(),
+                        folder.flag
+                    )));
+                }
+            }
+        }
         Ok(())
+    }
+}
+
+impl Named {
+    /// What is read or written: of a stream the file that it comes from or goes to, if it is one.
+    fn place(&self) -> Option<PathBuf> {
+        if !is_standard(&self.path) {
+            return Some(self.path.clone());
+        }
+        let stream = Path::new(if self.is_written { "/dev/stdout" } else { "/dev/stdin" });
+        stream.is_file().then(|| stream.to_owned())
     }
 }
 

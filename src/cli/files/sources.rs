@@ -1,10 +1,11 @@
 //! The pictures that `--input` names, and where their results go.
 
 use crate::cli::files::input::{Input, Kind};
-use crate::cli::files::named::check_members;
+use crate::cli::files::named::{check_members, is_standard};
 use crate::cli::files::output;
 use crate::cli::terminal::messages::note;
 use crate::cli::terminal::progress::Counter;
+use crate::io::atomic;
 use crate::io::images::folder::{LeftOut, Listing, list};
 use crate::io::images::format::written_name;
 use crate::io::images::photo::{self, Depth, Photo};
@@ -86,13 +87,28 @@ fn folder_jobs(input: &Path, output: &Path, report: Option<&Path>, truth: Option
         }
         jobs.push(job);
     }
+    if is_standard(output) {
+        let what = "--output -: the pictures of a folder do not go to standard output; name a folder";
+        return Err(Error::usage(what));
+    }
     let read = jobs.iter().flat_map(|job| [Some(&job.input), job.truth.as_ref()]);
     let written = jobs.iter().flat_map(|job| [Some(&job.output), job.report.as_ref()]);
     check_members(read.flatten().map(PathBuf::as_path), written.flatten().map(PathBuf::as_path))?;
     for folder in [Some(output), report].into_iter().flatten() {
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
     }
+    // Nobody has named a pipe that waits in the folder.
+    let targets = || jobs.iter().flat_map(|job| [Some(&job.output), job.report.as_ref()]).flatten();
+    if let Some(stream) = targets().find(|path| atomic::is_stream(path)) {
+        return Err(Error::file(stream, "cannot write: a pipe or a device; name another folder"));
+    }
     Ok(Jobs { list: jobs, left_out, is_folder: true })
+}
+
+/// Refuses results that would overwrite a file that is read beside the pictures.
+pub(crate) fn check_apart(jobs: &Jobs, others: &[PathBuf]) -> Result<()> {
+    let written = jobs.list.iter().flat_map(|job| [Some(&job.output), job.report.as_ref()]);
+    check_members(others.iter().map(PathBuf::as_path), written.flatten().map(PathBuf::as_path))
 }
 
 /// Works through the pictures. In a folder what cannot be used does not stop the others: it is told, and

@@ -45,10 +45,10 @@ pub fn write(path: &Path, fields: &Fields) -> Result<()> {
     npy_file::write(path, fields)
 }
 
-/// The bytes that [`write`] would write.
+/// The bytes that [`write()`] would write.
 ///
 /// # Errors
-/// Those of [`write`] about shapes and builds.
+/// Those of [`write()`] about shapes and builds.
 pub fn to_bytes(fields: &Fields) -> Result<Vec<u8>> {
     npy_file::to_bytes(fields)
 }

@@ -145,7 +145,13 @@ fn of_checkpoint(path: &Path) -> Result<(UNet, State)> {
     {
         return Err(damaged());
     }
-    tell(path, &format!("a checkpoint; its weights after {} steps are taken", checkpoint.step));
+    tell(
+        path,
+        &format!(
+            "a checkpoint; its weights after {} steps are taken, but not the scale of their training",
+            checkpoint.step
+        ),
+    );
     Ok((net, state))
 }
 

@@ -9,6 +9,7 @@ mod target;
 pub(crate) use crate::io::atomic::folder::{folder_of, sync_folder};
 use crate::io::atomic::target::Target;
 use crate::{Error, Result};
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Cursor, ErrorKind, Seek, Write};
 use std::path::{Path, PathBuf};
@@ -42,7 +43,7 @@ pub fn write(path: &Path, contents: impl FnOnce(&mut dyn Write) -> io::Result<()
     write_anywhere(path, |out| contents(out))
 }
 
-/// Like [`write`], where `contents` may go back.
+/// Like [`write()`], where `contents` may go back.
 pub(crate) fn write_anywhere(
     path: &Path,
     contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>,
@@ -88,10 +89,10 @@ pub(crate) fn hand_on(from: &Path, to: &Path) {
     }
 }
 
-/// Refuses what [`write`] would refuse, before anything is computed for it.
+/// Refuses what [`write()`] would refuse, before anything is computed for it.
 ///
 /// # Errors
-/// Those of [`write`], but for a disk that is full.
+/// Those of [`write()`], but for a disk that is full.
 pub fn check(path: &Path) -> Result<()> {
     match target::at(path)? {
         Target::File { path, there: None } => {
@@ -180,12 +181,18 @@ impl Drop for Unfinished {
 pub fn remove_unfinished(folder: &Path) -> Result<()> {
     for entry in fs::read_dir(folder).map_err(Error::io(folder, "cannot list the folder"))? {
         let entry = entry.map_err(Error::io(folder, "cannot list the folder"))?;
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX)) {
-            fs::remove_file(entry.path()).map_err(Error::io(&entry.path(), "cannot remove"))?;
+        if is_unfinished(&entry.file_name()) {
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let remove = if is_folder { fs::remove_dir_all } else { fs::remove_file };
+            remove(entry.path()).map_err(Error::io(&entry.path(), "cannot remove"))?;
         }
     }
     Ok(())
+}
+
+/// Whether a name is that of an unfinished file or folder.
+pub(crate) fn is_unfinished(name: &OsStr) -> bool {
+    name.to_str().is_some_and(|name| name.starts_with(PREFIX) && name.ends_with(SUFFIX))
 }
 
 fn fill(file: &File, contents: impl FnOnce(&mut dyn WriteSeek) -> io::Result<()>) -> io::Result<()> {

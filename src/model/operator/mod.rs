@@ -57,6 +57,13 @@ impl Operator {
         for factor in factors {
             waves.iter_mut().zip(factor.table(nx, ny)?).for_each(|(wave, next)| *wave = wave.times(next));
         }
+        // What amplifies so much leaves no digit of anything else in 32 bits.
+        if let Some(wave) = waves.iter().find(|wave| wave.log_kernel < -MOST_AMPLIFIED) {
+            let times = (-wave.log_kernel).exp();
+            let what =
+                format!("operator: amplifies a wave {times:.1e} times; leave factors out, or weaken them");
+            return Err(Error::usage(what));
+        }
         Ok(Self::of_waves(nx, ny, factors, &waves))
     }
 
@@ -143,6 +150,9 @@ impl Operator {
         self.tables.phase.as_deref()
     }
 }
+
+/// The logarithm of the largest factor that an operator may have.
+const MOST_AMPLIFIED: f64 = 30.0;
 
 /// Refuses a grid that the operators of training do not work on.
 pub fn check_size(nx: usize, ny: usize) -> Result<()> {

@@ -15,26 +15,12 @@ use crate::train::plan::Plan;
 use crate::train::preview::Previewer;
 use crate::train::progress::{Outcome, Progress};
 use crate::train::recovery::Recovery;
-use crate::train::resume::{Resumed, lasting};
+use crate::train::resume::{OWN, Resumed, lasting};
 use crate::train::validation::Validation;
 use crate::train::{checkpoint, results};
 use crate::{Error, Result};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
-
-/// What a run writes into its folder.
-const FILES: [&str; 10] = [
-    "config.toml",
-    "metrics.csv",
-    "metrics.jsonl",
-    "validation.csv",
-    "weights.safetensors",
-    "weights.best.safetensors",
-    checkpoint::FILE,
-    checkpoint::PREVIOUS,
-    "curves.png",
-    "reconstruction.png",
-];
 
 /// Losses are asked for at least this often, so that slow devices show progress too.
 const REFRESH: Duration = Duration::from_millis(250);
@@ -118,7 +104,7 @@ fn check_gradients(config: &TrainConfig, folder: Option<&Path>) -> Result<()> {
         path.file_name().is_some_and(|name| *name == **file)
             || folder.is_some_and(|folder| Identity::of(&folder.join(file)) == place)
     };
-    if FILES.iter().any(is_own) {
+    if OWN.iter().any(is_own) {
         let message = format!("{}: this name is for a file of the run; name another", path.display());
         return Err(Error::usage(message));
     }

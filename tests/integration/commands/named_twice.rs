@@ -273,3 +273,96 @@ fn members_of_folders_are_kept_apart() {
         assert!(read() == before, "{line}");
     }
 }
+
+/// Where no argument names the file that would be lost: members of folders, a run's own files, redirections.
+#[cfg(unix)]
+#[test]
+fn files_that_nobody_names_are_not_lost_either() {
+    use std::os::unix::fs::symlink;
+    let desk = desk();
+    for folder in ["in", "out", "empty"] {
+        fs::create_dir(desk.path(folder)).unwrap();
+    }
+    image::GrayImage::from_fn(16, 16, |x, y| image::Luma([(x * y) as u8]))
+        .save(desk.path("in/a.png"))
+        .unwrap();
+    fs::copy(desk.path("w.safetensors"), desk.path("out/a.png")).unwrap();
+    symlink("in/a.png", desk.path("g.safetensors")).unwrap();
+    symlink("empty/00000.png", desk.path("late.npy")).unwrap();
+    fs::copy(desk.path("r.safetensors"), desk.path("empty/00001.png")).unwrap();
+    let precious = ["x.npy", "in/a.png", "out/a.png", "empty/00001.png"];
+    let read = || precious.map(|name| fs::read(desk.path(name)).unwrap());
+    let before = read();
+    let training = "--config c.toml --no-self-test";
+    for (line, code) in [
+        (format!("train {training} --data in --save-gradients g.safetensors -o new"), 2),
+        (
+            format!(
+                "train {training} --validate-every 1 --validation-data in --save-gradients g.safetensors -o n"
+            ),
+            2,
+        ),
+        ("reconstruct --weights out/a.png -i in -o out --device cpu".to_owned(), 2),
+        ("reconstruct --weights out/a.png -i in -o o --amount 1 --report out --device cpu".to_owned(), 2),
+        ("generate --count 2 --size 16x16 -o late.npy --png empty".to_owned(), 2),
+        ("generate --rectangles empty/00001.png --size 16x16 -o y.npy --png empty".to_owned(), 2),
+        ("diffuse -i in -o - --device cpu".to_owned(), 2),
+    ] {
+        let said = desk.run(&line, code);
+        assert!(said.contains("name the same file") || said.contains("name a folder"), "{line}: {said}");
+        assert!(read() == before, "{line}");
+    }
+    for line in ["diffuse -i - -o x.npy --device cpu < x.npy", "diffuse -i x.npy -o - --device cpu 1<>x.npy"]
+    {
+        let line = format!("{} {line}", env!("CARGO_BIN_EXE_unheat"));
+        let output =
+            std::process::Command::new("sh").args(["-c", &line]).current_dir(desk.path("")).output().unwrap();
+        assert!(output.status.code() == Some(2) && read() == before, "{line}");
+    }
+    // A pipe that waits in the folder of the results is not waited for.
+    fs::remove_file(desk.path("out/a.png")).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(desk.path("out/a.png")).status().unwrap().success());
+    assert!(desk.run("diffuse -i in -o out --device cpu", 1).contains("a pipe or a device"));
+    // What a run writes is no link to something else.
+    for name in [".lock", "metrics.jsonl", "curves.png", "weights.safetensors"] {
+        let own = desk.path("run").join(name);
+        let _ = fs::rename(&own, desk.path("aside"));
+        symlink("../x.npy", &own).unwrap();
+        let said = desk.run("train --resume run --steps 2 --jsonl --no-self-test", 1);
+        assert!(said.contains("not a file of its own"), "{name}: {said}");
+        assert!(fs::read(desk.path("x.npy")).unwrap() == before[0]);
+        fs::remove_file(&own).unwrap();
+        let _ = fs::rename(desk.path("aside"), &own);
+    }
+    // Nor is a run of another comparison one of this.
+    let compare = "compare --config c.toml --no-self-test --methods sip,gd";
+    desk.run(&format!("{compare} -o c1"), 0);
+    desk.run(&format!("{compare} --operator poisson -o c2"), 0);
+    for other in ["c2/gd", "c1/sip"] {
+        fs::remove_dir_all(desk.path("c1/gd")).unwrap();
+        fs::rename(desk.path(other), desk.path("c1/gd")).unwrap();
+        let said = desk.run("compare --resume c1 --methods gd,sip --no-self-test", 1);
+        assert!(
+            said.contains("a run of another comparison") || said.contains("is another run"),
+            "{other}: {said}"
+        );
+    }
+}
+
+/// A limit on the size of files ends in a line, and leaves nothing behind.
+#[cfg(unix)]
+#[test]
+fn a_limit_on_file_sizes_is_said() {
+    let desk = desk();
+    let line =
+        format!("ulimit -f 1; exec {} diffuse -i x.npy -o y.npy --device cpu", env!("CARGO_BIN_EXE_unheat"));
+    let output =
+        std::process::Command::new("bash").args(["-c", &line]).current_dir(desk.path("")).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(
+        output.status.code() == Some(1) && said.contains("y.npy: cannot write: File too large"),
+        "{said}"
+    );
+    let names = fs::read_dir(desk.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(!names.into_iter().any(|name| name.to_string_lossy().contains(".part")));
+}
