@@ -256,7 +256,8 @@ fn long_run(device: &str, steps: u64) {
     );
     // A byte per step and sample would show: rows are kept for the curves, 64 bytes a step.
     assert!(late <= early + 2048 + steps / 8, "{early} KiB became {late} KiB");
-    assert!(last < 2.0 * first, "steps slow down: {first} s, {last} s");
+    // Losses of a GPU come many at a time, microseconds apart: only more than that is a step's own time.
+    assert!(last < 2.0 * first + 1e-4, "steps slow down: {first} s, {last} s");
 }
 
 #[cfg(target_os = "linux")]
