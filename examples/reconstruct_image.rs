@@ -10,7 +10,7 @@ use unheat::model::DType;
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::network::refine::refine;
 use unheat::restore::network::tiled::reconstruct_planes;
-use unheat::restore::{Diffusion, Edges};
+use unheat::restore::{Blur, Edges};
 use unheat::{Error, Result};
 
 fn main() -> Result<()> {
@@ -30,9 +30,9 @@ fn main() -> Result<()> {
     let predicted = reconstruct_planes(&device, trained, None, planes, nx, ny)?;
 
     // Damped inverses of what the prediction does not explain, as long as they explain more.
-    let diffusion = Diffusion::new(&device, DType::F32, [nx, ny], amount, Edges::Insulated)?;
+    let blur = Blur::new(&device, DType::F32, [nx, ny], amount, Edges::Insulated)?;
     let rounding = blurred.depth.rounding();
-    let refined = refine(&diffusion, NoiseLevel::Auto, rounding, planes, &predicted, 10, Some((0.0, 1.0)))?;
+    let refined = refine(&blur, NoiseLevel::Auto, rounding, planes, &predicted, 10, Some((0.0, 1.0)))?;
     for (plane, (before, after)) in refined.before.iter().zip(&refined.after).enumerate() {
         println!(
             "plane {plane}: misfit {before:.3e} before, {after:.3e} after {} updates",

@@ -155,6 +155,6 @@ pub use engine::{Device, DeviceChoice, Predictor, Trainer};
 pub use error::{Error, Result};
 pub use model::{Operator, UNet};
 #[cfg(not(target_family = "wasm"))]
-pub use restore::Diffusion;
+pub use restore::Blur;
 #[cfg(not(target_family = "wasm"))]
 pub use train::TrainConfig;

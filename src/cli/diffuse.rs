@@ -11,7 +11,7 @@ use crate::io::arrays::fingerprint::Item;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
-use crate::restore::{Diffusion, Edges};
+use crate::restore::{Blur, Edges};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -91,13 +91,13 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     let [count, nx, ny] = fields.shape;
     let compute = arguments.device.open_for(arguments.physics)?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
-    let diffusion = Diffusion::new(&compute, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let blur = Blur::new(&compute, arguments.physics, [nx, ny], arguments.amount, edges)?;
     let x = arrays::widen(&fields.data);
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
-    let y = Noise::new(arguments).add(&x, diffusion.apply(&x)?, nx, ny);
+    let y = Noise::new(arguments).add(&x, blur.apply(&x)?, nx, ny);
     arrays::write_like(&arguments.output, y, &fields)?;
     print_line!(
         "{count} fields of {nx}x{ny} cells diffused by {} cells², in {}",
@@ -116,8 +116,8 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let mut noise = Noise::new(arguments);
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
-        let diffusion = Diffusion::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
-        let y = noise.add(&photo.planes, diffusion.apply(&photo.planes)?, photo.nx, photo.ny);
+        let blur = Blur::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
+        let y = noise.add(&photo.planes, blur.apply(&photo.planes)?, photo.nx, photo.ny);
         output::picture(&job.output, &photo.with_planes(&y))
     })?;
     print_line!("{} diffused by {amount} pixels², in {}", tally.counted(), arguments.output.display());

@@ -25,7 +25,7 @@ use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::refine::refine;
 use crate::restore::network::scale::{self, at_scale};
 use crate::restore::network::tiled::reconstruct_planes;
-use crate::restore::{Diffusion, Edges};
+use crate::restore::{Blur, Edges};
 use crate::train::Found;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
@@ -200,19 +200,19 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     session.doubt_scale(&y, &mut findings);
-    let diffusion = session.diffusion([nx, ny], edges)?;
+    let blur = session.blur([nx, ny], edges)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
-    let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: None };
+    let known = Known { blur: blur.as_ref(), rounding, bounds: None };
     let (x, told) = session.refined(&known, &y, predicted, &mut findings)?;
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         arrays::write_like(path, deviations, &observed)?;
     }
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
-    if let (Some(path), Some(diffusion)) = (&arguments.report, &diffusion) {
+    if let (Some(path), Some(blur)) = (&arguments.report, &blur) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
         let truth = truth.as_ref().map(|truth| &truth[..shown]);
         let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
-        restoration_figure::draw(path, diffusion, &seen, Palette::Field)?;
+        restoration_figure::draw(path, blur, &seen, Palette::Field)?;
     }
     print_line!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
@@ -259,9 +259,9 @@ fn pictures(input: &Input, session: Session) -> Outcome {
 impl Session {
     /// The physics behind fields of this size, by the amount that was told; else by the one that the network
     /// was trained for, if it says so.
-    fn diffusion(&self, size: [usize; 2], edges: Edges) -> Result<Option<Diffusion>> {
+    fn blur(&self, size: [usize; 2], edges: Edges) -> Result<Option<Blur>> {
         let amount = self.arguments.amount.or(self.trained_for().and_then(|trained_for| trained_for.amount));
-        let physics = |amount| Diffusion::new(&self.physics, self.arguments.physics, size, amount, edges);
+        let physics = |amount| Blur::new(&self.physics, self.arguments.physics, size, amount, edges);
         amount.map(physics).transpose()
     }
 
@@ -315,9 +315,9 @@ impl Session {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
         })?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let diffusion = self.diffusion([nx, ny], arguments.edges.unwrap_or(Edges::Insulated))?;
+        let blur = self.blur([nx, ny], arguments.edges.unwrap_or(Edges::Insulated))?;
         let rounding = sources::rounding(photo, &photo.planes);
-        let known = Known { diffusion: diffusion.as_ref(), rounding, bounds: photo.depth.bounds() };
+        let known = Known { blur: blur.as_ref(), rounding, bounds: photo.depth.bounds() };
         let (x, told) = self.refined(&known, &photo.planes, predicted, findings)?;
         if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
             let shape = [photo.channels(), nx, ny];
@@ -325,11 +325,11 @@ impl Session {
         }
         let written = photo.with_planes(&x);
         output::picture(&job.output, &written)?;
-        if let (Some(path), Some(diffusion)) = (&job.report, &diffusion) {
+        if let (Some(path), Some(blur)) = (&job.report, &blur) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
             restoration_figure::draw(
                 path,
-                diffusion,
+                blur,
                 &Seen { observation, x, truth, nx, ny },
                 if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
             )?;
@@ -346,19 +346,19 @@ impl Session {
         predicted: Vec<f64>,
         findings: &mut Findings,
     ) -> Result<(Vec<f64>, String)> {
-        let Known { diffusion: Some(diffusion), rounding, bounds } = *known else {
+        let Known { blur: Some(blur), rounding, bounds } = *known else {
             return Ok((predicted, String::new()));
         };
         let Arguments { refine: updates, noise, .. } = self.arguments;
         // Without updates it tells the misfit alone.
-        let refined = refine(diffusion, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
+        let refined = refine(blur, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
-            findings.spectrum(diffusion, spectrum);
+            findings.spectrum(blur, spectrum);
             let why = self
                 .trained_for()
-                .zip(diffusion.amount())
+                .zip(blur.amount())
                 .and_then(|(scale, amount)| scale::misfit(&scale, spectrum, amount));
-            findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, diffusion.cells())));
+            findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, blur.cells())));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
@@ -375,7 +375,7 @@ impl Session {
 /// What is known of an observation.
 struct Known<'a> {
     /// None where nobody has said how much diffusion there was.
-    diffusion: Option<&'a Diffusion>,
+    blur: Option<&'a Blur>,
     /// The standard deviation of what rounding the numbers has added.
     rounding: f64,
     /// The range of its values, where they have one.

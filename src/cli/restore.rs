@@ -17,7 +17,7 @@ use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
 use crate::restore::outcome::check::check;
 use crate::restore::outcome::uncertainty::deviations;
-use crate::restore::{Classic, Diffusion, Edges};
+use crate::restore::{Classic, Blur, Edges};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -163,7 +163,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
     let edges = arguments.edges.unwrap_or(Edges::Periodic);
     let device = open(arguments)?;
-    let diffusion = Diffusion::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let blur = Blur::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
     let y = arrays::widen(&fields.data);
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
@@ -171,11 +171,11 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let counter = Counter::patient("field", count as u64);
-    let restored = classic.restore(&diffusion, arguments.noise, rounding, &y, || counter.advance(""))?;
+    let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
     counter.finish();
-    judge(&mut findings, &diffusion, arguments.noise, &y, &restored, None)?;
+    judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
     if let Some(path) = &arguments.uncertainty_map {
-        arrays::write_like(path, uncertainty(&diffusion, &restored), &fields)?;
+        arrays::write_like(path, uncertainty(&blur, &restored), &fields)?;
     }
     arrays::write_like(&arguments.output, restored.x, &fields)?;
     print_line!(
@@ -205,19 +205,19 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         // The planes of the result, and what a plane at hand takes.
         let planes = 16 * photo.planes.len() as u64;
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
-        let diffusion = Diffusion::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
+        let blur = Blur::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
         let counter =
             (input.kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
         // Plane by plane, so that a large picture needs the memory of one at a time.
-        for plane in photo.planes.chunks_exact(diffusion.cells()) {
+        for plane in photo.planes.chunks_exact(blur.cells()) {
             let rounding = sources::rounding(&photo, plane);
-            let restored = classic.restore(&diffusion, noise, rounding, plane, || ())?;
-            judge(&mut own, &diffusion, noise, plane, &restored, photo.depth.bounds())?;
+            let restored = classic.restore(&blur, noise, rounding, plane, || ())?;
+            judge(&mut own, &blur, noise, plane, &restored, photo.depth.bounds())?;
             if arguments.uncertainty_map.is_some() {
-                deviations.extend(uncertainty(&diffusion, &restored));
+                deviations.extend(uncertainty(&blur, &restored));
             }
             x.extend(restored.x);
             counter.iter().for_each(|counter| counter.advance(""));
@@ -244,27 +244,27 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 }
 
 /// The standard deviation of every cell of what a linear method has restored.
-fn uncertainty(diffusion: &Diffusion, restored: &Restored) -> Vec<f64> {
+fn uncertainty(blur: &Blur, restored: &Restored) -> Vec<f64> {
     let known = restored.samples.iter().filter_map(|sample| Some((sample, sample.expected?)));
-    known.flat_map(|(sample, expected)| deviations(diffusion, &sample.spectrum, expected)).collect()
+    known.flat_map(|(sample, expected)| deviations(blur, &sample.spectrum, expected)).collect()
 }
 
 /// Notes what was found about the samples `y`, and what cannot be right about their restorations.
 fn judge(
     findings: &mut Findings,
-    diffusion: &Diffusion,
+    blur: &Blur,
     noise: NoiseLevel,
     y: &[f64],
     restored: &Restored,
     bounds: Option<(f64, f64)>,
 ) -> Result<()> {
-    let cells = diffusion.cells();
+    let cells = blur.cells();
     let pairs = y.chunks_exact(cells).zip(restored.x.chunks_exact(cells));
     for ((y, x), sample) in pairs.zip(&restored.samples) {
-        findings.sample(diffusion, sample);
+        findings.sample(blur, sample);
         let doubt = match &sample.warning {
             Some(warning) => Some(warning.clone()),
-            None => check(diffusion, y, x, &sample.spectrum, noise, bounds)?,
+            None => check(blur, y, x, &sample.spectrum, noise, bounds)?,
         };
         findings.doubts(doubt);
     }

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::io::plots::restoration::{self, Palette, RestorationPanel, RestorationRow};
 use crate::model::quality;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use std::path::Path;
 
 /// Fields of an array that are shown.
@@ -19,9 +19,9 @@ pub(crate) struct Seen<'a> {
 }
 
 /// Draws a row per field, or one for all planes of a picture.
-pub(crate) fn draw(path: &Path, diffusion: &Diffusion, seen: &Seen, palette: Palette) -> Result<()> {
+pub(crate) fn draw(path: &Path, blur: &Blur, seen: &Seen, palette: Palette) -> Result<()> {
     let Seen { observation, x, truth, nx, ny } = *seen;
-    let again = diffusion.apply(x)?;
+    let again = blur.apply(x)?;
     let len = match palette {
         Palette::Field => nx * ny,
         Palette::Picture => x.len(),

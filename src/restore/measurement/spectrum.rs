@@ -1,6 +1,6 @@
 //! The spectrum of one observation: what is signal in it, what is noise, and where they meet.
 
-use crate::restore::diffusion::{Diffusion, mean};
+use crate::restore::blur::{Blur, mean};
 use crate::restore::measurement::noise::{self, Crossover, NoiseLevel, Source};
 use crate::restore::measurement::signal::Signal;
 use crate::restore::spectral::grid::Mode;
@@ -30,7 +30,7 @@ pub struct Spectrum {
 
 /// What all samples of one size share.
 pub struct Analyser<'a> {
-    diffusion: &'a Diffusion,
+    blur: &'a Blur,
     rings: Rings,
     /// The mean of K² in every ring.
     kernel2: Vec<f64>,
@@ -38,24 +38,24 @@ pub struct Analyser<'a> {
 
 impl<'a> Analyser<'a> {
     /// For observations of this diffusion.
-    pub fn new(diffusion: &'a Diffusion) -> Self {
-        let grid = diffusion.grid();
+    pub fn new(blur: &'a Blur) -> Self {
+        let grid = blur.grid();
         let rings = Rings::new(grid);
-        let table = grid.table(|mode| diffusion.kernel(mode).powi(2));
+        let table = grid.table(|mode| blur.kernel(mode).powi(2));
         let kernel2 = rings.means(grid, |wave| table[wave]);
-        Self { diffusion, rings, kernel2 }
+        Self { blur, rings, kernel2 }
     }
 
     /// What the sample `y` `[nx, ny]` tells, whose numbers are rounded with this standard deviation.
     pub fn analyse(&self, y: &[f64], level: NoiseLevel, rounding: f64) -> Spectrum {
-        let grid = self.diffusion.grid();
+        let grid = self.blur.grid();
         let mean = mean(y);
         let mut waves: Vec<f64> = y.iter().map(|v| v - mean).collect();
         grid.forward(&mut waves);
         let energy = self.rings.means(grid, |wave| waves[wave].powi(2));
         let total: f64 = energy.iter().zip(&self.rings.waves).map(|(e, waves)| e * waves).sum();
         let spread = (total / y.len() as f64).sqrt();
-        let floor = rounding.hypot(self.diffusion.rounding() * spread).max(f64::MIN_POSITIVE.sqrt());
+        let floor = rounding.hypot(self.blur.rounding() * spread).max(f64::MIN_POSITIVE.sqrt());
         let crossover = noise::crossover(&energy, &self.kernel2);
         let (found, source) = self.found(y, &energy, crossover.as_ref());
         let (noise, source) = match (level, found) {
@@ -85,7 +85,7 @@ impl<'a> Analyser<'a> {
             .and_then(|crossover| noise::of_empty_waves(&self.rings, energy, &self.kernel2, crossover));
         match empty {
             Some(found) => (Some(found), Source::EmptyWaves),
-            None => (noise::of_finest_detail(y, self.diffusion.grid()), Source::FinestDetail),
+            None => (noise::of_finest_detail(y, self.blur.grid()), Source::FinestDetail),
         }
     }
 }
@@ -121,8 +121,8 @@ impl Spectrum {
     }
 
     /// The part of a wave's power S·K² + σ² that is signal.
-    pub fn share(&self, diffusion: &Diffusion, mode: Mode) -> f64 {
-        let seen = self.signal.power(mode.squared) * diffusion.kernel(mode).powi(2);
+    pub fn share(&self, blur: &Blur, mode: Mode) -> f64 {
+        let seen = self.signal.power(mode.squared) * blur.kernel(mode).powi(2);
         seen / (seen + self.noise * self.noise)
     }
 
@@ -132,8 +132,8 @@ impl Spectrum {
     /// Solved for the wavelength it is Burgholzer's δ = π·√(amount/ln SNR), the half wavelength of the
     /// shortest wave that can be told, where SNR is the ratio of amplitudes √S/σ in that wave
     /// (J. Appl. Phys. 131, 211101).
-    pub fn cutoff(&self, diffusion: &Diffusion) -> Option<f64> {
-        let stands_out = |k: f64| self.share(diffusion, Mode::new(k, 0.0)) > 0.5;
+    pub fn cutoff(&self, blur: &Blur) -> Option<f64> {
+        let stands_out = |k: f64| self.share(blur, Mode::new(k, 0.0)) > 0.5;
         let (mut low, mut high) = (1e-6, SQRT_2 * PI);
         if stands_out(high) {
             return None;

@@ -6,7 +6,7 @@
 //! rectangles (BENCHMARKS.md); between their ends the mean loses little against the best weight.
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::methods::total_variation::{self, TotalVariation};
 use crate::restore::methods::{Outcome, wiener};
@@ -26,13 +26,13 @@ const SLANTS: [f64; 2] = [0.9, 0.93];
 /// megapixels is to be restored within half a minute on two cores.
 const MOST_CELLS: usize = 1 << 20;
 
-pub(super) fn restore(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> Result<Outcome> {
-    let mut x = wiener::restore(diffusion, y, spectrum)?;
-    if diffusion.cells() > MOST_CELLS {
+pub(super) fn restore(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> Result<Outcome> {
+    let mut x = wiener::restore(blur, y, spectrum)?;
+    if blur.cells() > MOST_CELLS {
         let chosen = Some("Wiener, the field being large".to_owned());
         return Ok(Outcome { chosen, ..x.into() });
     }
-    let flat = total_variation::restore(diffusion, y, spectrum, TotalVariation::USUAL, 0.0)?;
+    let flat = total_variation::restore(blur, y, spectrum, TotalVariation::USUAL, 0.0)?;
     let ramp = |at: f64, [from, to]: [f64; 2]| ((at - from) / (to - from)).clamp(0.0, 1.0);
     let along_axes = 1.0 - ramp(flat.slant, SLANTS);
     let between = |i: usize| BY_FLAT[i] + along_axes * (BY_FLAT_ALONG_AXES[i] - BY_FLAT[i]);

@@ -6,7 +6,7 @@
 
 use crate::Result;
 use crate::cpu::heat::inverse::damping;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use rayon::prelude::*;
 
@@ -15,13 +15,13 @@ use rayon::prelude::*;
 const EXPECTED: f64 = 4.0;
 
 /// One damped inverse of the observation.
-pub(super) fn one_shot(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> Result<Vec<f64>> {
-    damped_inverse(diffusion, y, spectrum)
+pub(super) fn one_shot(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> Result<Vec<f64>> {
+    damped_inverse(blur, y, spectrum)
 }
 
 /// x += damped inverse of y - P(x), from x = 0, until the result explains the observation up to its noise.
 pub(super) fn iterated(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     spectrum: &Spectrum,
     iterations: usize,
@@ -29,11 +29,11 @@ pub(super) fn iterated(
     let explained = spectrum.unexplained(y.len());
     let mut x = vec![0.0; y.len()];
     for _ in 0..iterations {
-        let residual = diffusion.residual(y, &x)?;
+        let residual = blur.residual(y, &x)?;
         if residual.iter().map(|r| r * r).sum::<f64>() <= explained {
             break;
         }
-        let dx = damped_inverse(diffusion, &residual, spectrum)?;
+        let dx = damped_inverse(blur, &residual, spectrum)?;
         x.iter_mut().zip(&dx).for_each(|(x, dx)| *x += dx);
     }
     Ok(x)
@@ -41,20 +41,20 @@ pub(super) fn iterated(
 
 /// The damped inverse of the residual of an observation with this spectrum.
 pub(in crate::restore) fn damped_inverse(
-    diffusion: &Diffusion,
+    blur: &Blur,
     residual: &[f64],
     spectrum: &Spectrum,
 ) -> Result<Vec<f64>> {
     let expected = EXPECTED * spectrum.spread;
-    if let Some(inverted) = diffusion.damped_on_gpu(residual, expected, spectrum.noise) {
+    if let Some(inverted) = blur.damped_on_gpu(residual, expected, spectrum.noise) {
         return inverted;
     }
-    let grid = diffusion.grid();
+    let grid = blur.grid();
     let mut waves = residual.to_vec();
     grid.forward(&mut waves);
     let amplitudes = grid.amplitudes(&waves);
-    let log_kernel = grid.table(|mode| diffusion.wave(mode).log_kernel);
-    let signs = grid.table(|mode| diffusion.wave(mode).phase.re);
+    let log_kernel = grid.table(|mode| blur.wave(mode).log_kernel);
+    let signs = grid.table(|mode| blur.wave(mode).phase.re);
     let tables = log_kernel.par_iter().zip(&signs);
     waves.par_iter_mut().zip(&amplitudes).zip(tables).for_each(
         |((wave, &amplitude), (&log_kernel, sign))| {

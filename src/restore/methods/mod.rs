@@ -21,8 +21,8 @@ mod tikhonov;
 mod total_variation;
 mod wiener;
 
-use crate::restore::Diffusion;
-use crate::restore::diffusion::mean;
+use crate::restore::Blur;
+use crate::restore::blur::mean;
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
@@ -150,7 +150,7 @@ impl Classic {
     /// [`Error::Usage`] for a noise or λ that is negative or not finite; [`Error::Device`].
     pub fn restore(
         &self,
-        diffusion: &Diffusion,
+        blur: &Blur,
         noise: NoiseLevel,
         rounding: f64,
         y: &[f64],
@@ -164,14 +164,14 @@ impl Classic {
         {
             return Err(Error::usage(format!("lambda {lambda}: must be a positive number")));
         }
-        let analyser = Analyser::new(diffusion);
+        let analyser = Analyser::new(blur);
         let one = |y: &[f64]| {
-            let restored = self.restore_one(diffusion, &analyser, noise, rounding, y);
+            let restored = self.restore_one(blur, &analyser, noise, rounding, y);
             progress();
             restored
         };
-        let samples = y.chunks_exact(diffusion.cells());
-        let all: Vec<(Vec<f64>, Sample)> = if diffusion.is_parallel() {
+        let samples = y.chunks_exact(blur.cells());
+        let all: Vec<(Vec<f64>, Sample)> = if blur.is_parallel() {
             samples.collect::<Vec<_>>().into_par_iter().map(one).collect::<Result<_>>()?
         } else {
             samples.map(one).collect::<Result<_>>()?
@@ -186,7 +186,7 @@ impl Classic {
 
     fn restore_one(
         &self,
-        diffusion: &Diffusion,
+        blur: &Blur,
         analyser: &Analyser,
         noise: NoiseLevel,
         rounding: f64,
@@ -201,25 +201,25 @@ impl Classic {
         let spectrum = analyser.analyse(&normal, level, rounding / unit.scale);
         let outcome = match *self {
             Self::Observation => Outcome::from(std::mem::take(&mut normal)),
-            Self::Tikhonov { lambda } => tikhonov::restore(diffusion, &normal, &spectrum, lambda)?,
+            Self::Tikhonov { lambda } => tikhonov::restore(blur, &normal, &spectrum, lambda)?,
             Self::Wiener => {
-                let x = wiener::restore(diffusion, &normal, &spectrum)?;
+                let x = wiener::restore(blur, &normal, &spectrum)?;
                 Outcome { expected: Some(Expected::BySpectrum), ..x.into() }
             }
             // A constant field has nothing to restore that could be sharpened.
             _ if spectrum.spread == 0.0 => Outcome::from(std::mem::take(&mut normal)),
-            Self::OneShot => damped::one_shot(diffusion, &normal, &spectrum)?.into(),
+            Self::OneShot => damped::one_shot(blur, &normal, &spectrum)?.into(),
             Self::Iterated { iterations } => {
-                damped::iterated(diffusion, &normal, &spectrum, iterations)?.into()
+                damped::iterated(blur, &normal, &spectrum, iterations)?.into()
             }
             Self::RichardsonLucy { iterations } => {
-                richardson_lucy::restore(diffusion, &normal, &spectrum, iterations)?.into()
+                richardson_lucy::restore(blur, &normal, &spectrum, iterations)?.into()
             }
             Self::TotalVariation(settings) => {
                 let zero = unit.zero();
-                total_variation::restore(diffusion, &normal, &spectrum, settings, zero)?.x.into()
+                total_variation::restore(blur, &normal, &spectrum, settings, zero)?.x.into()
             }
-            Self::Automatic => automatic::restore(diffusion, &normal, &spectrum)?,
+            Self::Automatic => automatic::restore(blur, &normal, &spectrum)?,
         };
         let Outcome { mut x, chosen, warning, expected } = outcome;
         if matches!(self, Self::Observation) {

@@ -7,7 +7,7 @@
 //! observation has behind its noise, so that a constant added to the field is added to the result.
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::methods::wiener;
 
@@ -16,27 +16,27 @@ use crate::restore::methods::wiener;
 const UNSEEN: f64 = 1e-12;
 
 pub(super) fn restore(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     spectrum: &Spectrum,
     iterations: usize,
 ) -> Result<Vec<f64>> {
-    let without_noise = diffusion.apply(&wiener::restore(diffusion, y, spectrum)?)?;
+    let without_noise = blur.apply(&wiener::restore(blur, y, spectrum)?)?;
     let ground = without_noise.into_iter().fold(f64::INFINITY, f64::min);
     let y: Vec<f64> = y.iter().map(|v| (v - ground).max(0.0)).collect();
     let mean = y.iter().sum::<f64>() / y.len() as f64;
     let mut x = vec![mean; y.len()];
     let explained = spectrum.unexplained(y.len());
-    let kernel = diffusion.factor(|mode| diffusion.kernel(mode));
+    let kernel = blur.factor(|mode| blur.kernel(mode));
     for _ in 0..iterations {
-        let seen = diffusion.filter(&x, &kernel)?;
+        let seen = blur.filter(&x, &kernel)?;
         let misfit: f64 = y.iter().zip(&seen).map(|(y, p)| (y - p).powi(2)).sum();
         if misfit <= explained {
             break;
         }
         let ratio: Vec<f64> =
             y.iter().zip(&seen).map(|(y, p)| if *p > UNSEEN * mean { y / p } else { 1.0 }).collect();
-        for (x, factor) in x.iter_mut().zip(diffusion.filter(&ratio, &kernel)?) {
+        for (x, factor) in x.iter_mut().zip(blur.filter(&ratio, &kernel)?) {
             *x *= factor.max(0.0);
         }
     }

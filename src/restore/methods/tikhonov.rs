@@ -1,7 +1,7 @@
 //! Tikhonov's filter, X = K·Y/(K² + λ).
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::methods::Outcome;
 use crate::restore::outcome::uncertainty::Expected;
@@ -14,28 +14,28 @@ use crate::restore::outcome::uncertainty::Expected;
 /// signal can have in waves that the noise covers. No λ below that is used, whatever the noise is said to be:
 /// where less noise is told than there is, the discrepancy principle would go to λ = 0.
 pub(super) fn restore(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     spectrum: &Spectrum,
     lambda: Option<f64>,
 ) -> Result<Outcome> {
     let (lambda, warning) = match lambda {
         Some(lambda) => (lambda, None),
-        None => discrepancy(diffusion, y, spectrum),
+        None => discrepancy(blur, y, spectrum),
     };
-    let factor = diffusion.factor(|mode| {
-        let kernel = diffusion.kernel(mode);
+    let factor = blur.factor(|mode| {
+        let kernel = blur.kernel(mode);
         if mode.squared == 0.0 { 1.0 } else { kernel / (kernel * kernel + lambda) }
     });
     let expected = Some(Expected::White { lambda });
-    Ok(Outcome { x: diffusion.filter(y, &factor)?, chosen: None, warning, expected })
+    Ok(Outcome { x: blur.filter(y, &factor)?, chosen: None, warning, expected })
 }
 
-fn discrepancy(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> (f64, Option<String>) {
-    let grid = diffusion.grid();
+fn discrepancy(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> (f64, Option<String>) {
+    let grid = blur.grid();
     let mut waves = y.to_vec();
     grid.forward(&mut waves);
-    let kernel2 = grid.table(|mode| diffusion.kernel(mode).powi(2));
+    let kernel2 = grid.table(|mode| blur.kernel(mode).powi(2));
     let left = |lambda: f64| -> f64 {
         let of = |(wave, k2): (&f64, &f64)| (wave * lambda / (k2 + lambda)).powi(2);
         waves.iter().zip(&kernel2).skip(1).map(of).sum()

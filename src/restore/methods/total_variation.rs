@@ -16,7 +16,7 @@
 //! With positivity z in place of x joins likewise, z = max(x + w, 0).
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::methods::wiener;
 use crate::restore::spectral::grid::Edges;
@@ -73,14 +73,14 @@ const ALONG_AXES: f64 = 0.915;
 
 /// Restores a sample. `zero` is where the field's own zero lies, for positivity.
 pub(super) fn restore(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     spectrum: &Spectrum,
     settings: TotalVariation,
     zero: f64,
 ) -> Result<Solution> {
-    let start = wiener::restore(diffusion, y, spectrum)?;
-    let solve = |gradient| solve(diffusion, y, spectrum, &start, settings, gradient, zero);
+    let start = wiener::restore(blur, y, spectrum)?;
+    let solve = |gradient| solve(blur, y, spectrum, &start, settings, gradient, zero);
     match settings.gradient {
         Some(gradient) => solve(gradient),
         None => {
@@ -94,7 +94,7 @@ pub(super) fn restore(
 }
 
 fn solve(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     spectrum: &Spectrum,
     start: &[f64],
@@ -102,7 +102,7 @@ fn solve(
     gradient: Gradient,
     zero: f64,
 ) -> Result<Solution> {
-    let corners = Corners::of(diffusion);
+    let corners = Corners::of(blur);
     let mut dual = corners.of_field(start);
     let (length, squares) = sums(&dual, gradient);
     if length == 0.0 {
@@ -113,14 +113,14 @@ fn solve(
     let rho = SPLIT * mu / (squares / y.len() as f64).sqrt();
     let own = if settings.positive { POSITIVITY * rho } else { 0.0 };
     let inner = |difference: f64, kernel: f64| kernel * kernel + rho * difference + own;
-    let from_data = diffusion.factor(|mode| {
-        let kernel = diffusion.kernel(mode);
+    let from_data = blur.factor(|mode| {
+        let kernel = blur.kernel(mode);
         if mode.squared == 0.0 { 0.0 } else { kernel / inner(mode.difference, kernel) }
     });
-    let from_split = diffusion.factor(|mode| {
-        if mode.squared == 0.0 { 0.0 } else { rho / inner(mode.difference, diffusion.kernel(mode)) }
+    let from_split = blur.factor(|mode| {
+        if mode.squared == 0.0 { 0.0 } else { rho / inner(mode.difference, blur.kernel(mode)) }
     });
-    let data = diffusion.filter(y, &from_data)?;
+    let data = blur.filter(y, &from_data)?;
     let threshold = mu / rho;
     let mut split = dual.clone();
     dual.iter_mut().for_each(|u| *u = [0.0; 4]);
@@ -131,7 +131,7 @@ fn solve(
         if settings.positive {
             right.par_iter_mut().zip(&z).zip(&w).for_each(|((r, z), w)| *r += POSITIVITY * (z - w));
         }
-        let mut next = diffusion.filter(&right, &from_split)?;
+        let mut next = blur.filter(&right, &from_split)?;
         next.par_iter_mut().zip(&data).for_each(|(x, data)| *x += data);
         corners.shrink(&next, threshold, gradient, &mut dual, &mut split, &mut aim);
         if settings.positive {
@@ -183,9 +183,9 @@ struct Corners {
 }
 
 impl Corners {
-    fn of(diffusion: &Diffusion) -> Self {
-        let [nx, ny] = diffusion.grid().size();
-        let periodic = diffusion.grid().edges() == Edges::Periodic;
+    fn of(blur: &Blur) -> Self {
+        let [nx, ny] = blur.grid().size();
+        let periodic = blur.grid().edges() == Edges::Periodic;
         let more = usize::from(!periodic);
         Self { nx, ny, cx: nx + more, cy: ny + more, periodic }
     }
@@ -275,8 +275,8 @@ mod tests {
         let mut random = Random::new(Purpose::Cases, 19, 4, 0);
         for edges in [Edges::Periodic, Edges::Insulated] {
             for size in [[1, 1], [1, 6], [2, 2], [5, 4], [8, 9]] {
-                let diffusion = Diffusion::new(&Device::Cpu, DType::F64, size, 1.0, edges).unwrap();
-                let corners = Corners::of(&diffusion);
+                let blur = Blur::new(&Device::Cpu, DType::F64, size, 1.0, edges).unwrap();
+                let corners = Corners::of(&blur);
                 let x: Vec<f64> = (0..size[0] * size[1]).map(|_| random.between(-1.0, 1.0)).collect();
                 let dx = corners.of_field(&x);
                 // Any gradients, but nothing beyond an edge.
@@ -291,7 +291,7 @@ mod tests {
                 let right: f64 = x.iter().zip(corners.adjoint(&g)).map(|(a, b)| dot(*a, b)).sum();
                 assert!((left - right).abs() < 1e-12, "{edges:?} {size:?}: {left} {right}");
                 let squared = corners.adjoint(&dx);
-                let filtered = diffusion.filter(&x, &diffusion.factor(|mode| mode.difference)).unwrap();
+                let filtered = blur.filter(&x, &blur.factor(|mode| mode.difference)).unwrap();
                 let worst = squared.iter().zip(&filtered).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-12, "{edges:?} {size:?}: {worst}");
             }

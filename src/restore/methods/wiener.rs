@@ -2,18 +2,18 @@
 //! their powers S and σ² known. Both come from the observation.
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 
-pub(super) fn restore(diffusion: &Diffusion, y: &[f64], spectrum: &Spectrum) -> Result<Vec<f64>> {
+pub(super) fn restore(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> Result<Vec<f64>> {
     let noise = spectrum.noise * spectrum.noise;
-    let factor = diffusion.factor(|mode| {
+    let factor = blur.factor(|mode| {
         if mode.squared == 0.0 {
             return 1.0;
         }
-        let (signal, kernel) = (spectrum.signal.power(mode.squared), diffusion.kernel(mode));
+        let (signal, kernel) = (spectrum.signal.power(mode.squared), blur.kernel(mode));
         let expected = signal * kernel;
         if expected == 0.0 { 0.0 } else { expected / (expected * kernel + noise) }
     });
-    diffusion.filter(y, &factor)
+    blur.filter(y, &factor)
 }

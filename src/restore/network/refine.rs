@@ -1,7 +1,7 @@
 //! Refines a prediction against its observation by damped inverses, and keeps only those that help.
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
@@ -39,7 +39,7 @@ pub struct Refined {
 /// [`Error::Usage`](crate::Error::Usage) for a noise that is no standard deviation;
 /// [`Error::Device`](crate::Error::Device).
 pub fn refine(
-    diffusion: &Diffusion,
+    blur: &Blur,
     noise: NoiseLevel,
     rounding: f64,
     y: &[f64],
@@ -50,12 +50,12 @@ pub fn refine(
     if let NoiseLevel::Told(noise) = noise {
         check_noise(noise)?;
     }
-    let analyser = Analyser::new(diffusion);
-    let cells = diffusion.cells();
+    let analyser = Analyser::new(blur);
+    let cells = blur.cells();
     let mut refined = Refined::default();
     for (y, x) in y.chunks_exact(cells).zip(x.chunks_exact(cells)) {
         let spectrum = analyser.analyse(y, noise, rounding);
-        let sample = refine_one(diffusion, &spectrum, y, x, updates, bounds)?;
+        let sample = refine_one(blur, &spectrum, y, x, updates, bounds)?;
         refined.x.extend(sample.x);
         refined.before.extend(sample.before);
         refined.after.extend(sample.after);
@@ -66,7 +66,7 @@ pub fn refine(
 }
 
 fn refine_one(
-    diffusion: &Diffusion,
+    blur: &Blur,
     spectrum: &Spectrum,
     y: &[f64],
     x: &[f64],
@@ -75,12 +75,12 @@ fn refine_one(
 ) -> Result<Refined> {
     let bounded = |value: f64| bounds.map_or(value, |(low, high)| value.clamp(low, high));
     let mut x: Vec<f64> = x.iter().map(|&x| bounded(x)).collect();
-    let misfit = |x: &[f64]| diffusion.misfit(y, x).map(|(norms, residual)| (norms[0], residual));
+    let misfit = |x: &[f64]| blur.misfit(y, x).map(|(norms, residual)| (norms[0], residual));
     let (before, mut residual) = misfit(&x)?;
     let (mut after, mut kept) = (before, 0);
     let explained = spectrum.noise * (y.len() as f64).sqrt();
     'updates: while kept < updates && after > explained {
-        let dx = damped_inverse(diffusion, &residual, spectrum)?;
+        let dx = damped_inverse(blur, &residual, spectrum)?;
         for halving in 0..=HALVINGS {
             let step = 0.5f64.powi(halving);
             let candidate: Vec<f64> = x.iter().zip(&dx).map(|(x, dx)| bounded(x + step * dx)).collect();
@@ -106,18 +106,18 @@ mod tests {
     #[test]
     fn no_misfit_rises_and_what_helps_is_kept() {
         let heat = Operator::heat(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
+        let blur = Blur::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let square =
             |i: usize| if (8..20).contains(&(i / 32)) && (5..25).contains(&(i % 32)) { 1.0 } else { 0.0 };
         let truth: Vec<f64> = (0..1024).map(square).collect();
         let rough: Vec<f64> = (0..1024).map(|i| ((i * i) % 97) as f64 / 97.0).collect();
-        let observed = diffusion.apply(&truth).unwrap();
+        let observed = blur.apply(&truth).unwrap();
         let noisy: Vec<f64> = observed.iter().zip(&rough).map(|(y, r)| y + 0.5 * (r - 0.5)).collect();
         // Nothing known, the solution itself, rubbish against noise far above what is claimed.
         let y = [observed.clone(), observed, noisy].concat();
         let x = [vec![0.0; 1024], truth.clone(), rough].concat();
-        let refined = refine(&diffusion, NoiseLevel::Told(1e-4), 0.0, &y, &x, 8, None).unwrap();
-        let (misfit, _) = diffusion.misfit(&y, &refined.x).unwrap();
+        let refined = refine(&blur, NoiseLevel::Told(1e-4), 0.0, &y, &x, 8, None).unwrap();
+        let (misfit, _) = blur.misfit(&y, &refined.x).unwrap();
         for sample in 0..3 {
             assert!(refined.after[sample] <= refined.before[sample], "{refined:?}");
             assert_eq!(misfit[sample], refined.after[sample], "the number told is that of the field");
@@ -131,13 +131,13 @@ mod tests {
     #[test]
     fn bounds_hold_and_the_misfit_still_falls() {
         let heat = Operator::heat(32, 32, 4.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
+        let blur = Blur::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let truth: Vec<f64> = (0..1024).map(|i| f64::from((8..20).contains(&(i / 32)))).collect();
-        let y = diffusion.apply(&truth).unwrap();
+        let y = blur.apply(&truth).unwrap();
         let refined =
-            refine(&diffusion, NoiseLevel::Told(1e-3), 0.0, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
+            refine(&blur, NoiseLevel::Told(1e-3), 0.0, &y, &[1.5; 1024], 5, Some((0.0, 1.0))).unwrap();
         assert!(refined.x.iter().all(|x| (0.0..=1.0).contains(x)));
-        let (ones, _) = diffusion.misfit(&y, &[1.0; 1024]).unwrap();
+        let (ones, _) = blur.misfit(&y, &[1.0; 1024]).unwrap();
         assert_eq!(refined.before, ones, "that of the values within bounds");
         assert!(refined.after[0] < 0.1 * refined.before[0], "{:?}", refined.after);
     }
@@ -145,9 +145,9 @@ mod tests {
     #[test]
     fn without_updates_nothing_changes() {
         let heat = Operator::heat(8, 8, 1.0).unwrap();
-        let diffusion = Diffusion::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
+        let blur = Blur::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
         let refined =
-            refine(&diffusion, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
+            refine(&blur, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(
             (refined.x, refined.before.clone(), refined.updates),
             (vec![0.5; 64], refined.after, vec![0])

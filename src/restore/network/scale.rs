@@ -7,7 +7,7 @@
 
 use crate::Result;
 use crate::model::TrainedFor;
-use crate::restore::diffusion::mean;
+use crate::restore::blur::mean;
 use crate::restore::measurement::Spectrum;
 
 /// An observation's noise may be this many times that of training, measured in their spreads.

@@ -1,7 +1,7 @@
 //! Signs that a restored field cannot be right.
 
 use crate::Result;
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::{NoiseLevel, Source, Spectrum};
 
 /// The part of the samples that may lie beyond black and white more than in the observation.
@@ -26,7 +26,7 @@ const DOUBT: f64 = 1.5;
 /// # Errors
 /// [`Error::Device`](crate::Error::Device).
 pub fn check(
-    diffusion: &Diffusion,
+    blur: &Blur,
     y: &[f64],
     x: &[f64],
     spectrum: &Spectrum,
@@ -55,7 +55,7 @@ pub fn check(
     if spectrum.spread > 0.0 && spread > SPREAD {
         return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
     }
-    let residual = diffusion.residual(y, x)?;
+    let residual = blur.residual(y, x)?;
     let rms = (residual.iter().map(|r| r * r).sum::<f64>() / y.len() as f64).sqrt();
     let noise = spectrum.noise.max(spectrum.found.unwrap_or(0.0));
     if rms > (MISFIT * noise).max(NEGLIGIBLE * spectrum.spread) {
@@ -68,6 +68,6 @@ pub fn check(
 }
 
 fn spread(x: &[f64]) -> f64 {
-    let mean = crate::restore::diffusion::mean(x);
+    let mean = crate::restore::blur::mean(x);
     (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
 }

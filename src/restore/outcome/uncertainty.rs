@@ -4,7 +4,7 @@
 //! the power S. Each wave is then known up to the variance v = S·σ²/(S·K² + σ²): S where the noise covers it,
 //! σ²/K² where it stands out. A cell's variance is Σ v_k·φ_k², with the waves φ_k of the grid.
 
-use crate::restore::Diffusion;
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::spectral::grid::{Edges, Grid, Mode};
 
@@ -21,12 +21,12 @@ pub enum Expected {
 }
 
 /// The standard deviation of every cell of a restored sample, `[nx, ny]`, in units of the field.
-pub fn deviations(diffusion: &Diffusion, spectrum: &Spectrum, expected: Expected) -> Vec<f64> {
+pub fn deviations(blur: &Blur, spectrum: &Spectrum, expected: Expected) -> Vec<f64> {
     let noise = spectrum.noise * spectrum.noise;
     let variance = |mode: Mode| {
-        let kernel2 = diffusion.kernel(mode).powi(2);
+        let kernel2 = blur.kernel(mode).powi(2);
         match expected {
-            _ if mode.squared == 0.0 => noise, // diffusion leaves the mean alone
+            _ if mode.squared == 0.0 => noise, // blur leaves the mean alone
             Expected::White { lambda } => noise / (kernel2 + lambda),
             Expected::BySpectrum => {
                 let signal = spectrum.signal.power(mode.squared);
@@ -34,7 +34,7 @@ pub fn deviations(diffusion: &Diffusion, spectrum: &Spectrum, expected: Expected
             }
         }
     };
-    let grid = diffusion.grid();
+    let grid = blur.grid();
     let mut variances = grid.table(variance);
     match grid.edges() {
         // cas² of a wave and of its partner at −k add up to 2: every cell is like every other.
@@ -95,12 +95,12 @@ mod tests {
     fn a_cells_variance_is_the_sum_over_all_waves() {
         for edges in [Edges::Periodic, Edges::Insulated] {
             for size in [[1, 1], [2, 3], [5, 4], [8, 7]] {
-                let diffusion = Diffusion::new(&Device::Cpu, DType::F64, size, 0.7, edges).unwrap();
-                let (grid, cells) = (diffusion.grid(), size[0] * size[1]);
+                let blur = Blur::new(&Device::Cpu, DType::F64, size, 0.7, edges).unwrap();
+                let (grid, cells) = (blur.grid(), size[0] * size[1]);
                 let spectrum = Spectrum { noise: 0.1, ..Spectrum::NOTHING };
-                let found = deviations(&diffusion, &spectrum, Expected::White { lambda: 0.05 });
+                let found = deviations(&blur, &spectrum, Expected::White { lambda: 0.05 });
                 let variance = grid.table(|mode| {
-                    let kernel2 = diffusion.kernel(mode).powi(2);
+                    let kernel2 = blur.kernel(mode).powi(2);
                     if mode.squared == 0.0 { 0.01 } else { 0.01 / (kernel2 + 0.05) }
                 });
                 let mut expected = vec![0.0; cells];

@@ -13,7 +13,7 @@ use crate::model::{DType, Operator, quality};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::TotalVariation;
-use crate::restore::{Classic, Diffusion};
+use crate::restore::{Classic, Blur};
 use crate::train::TrainConfig;
 use crate::train::data::HeldOut;
 use crate::train::plan::Plan;
@@ -106,9 +106,9 @@ impl Trial {
             other => other,
         };
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
-        let diffusion = Diffusion::periodic(device, precision, &self.heat)?;
+        let blur = Blur::periodic(device, precision, &self.heat)?;
         let rounding = rounding_of_floats(&y, DType::F32);
-        let restored = method.restore(&diffusion, NoiseLevel::Told(self.noise), rounding, &y, || {})?;
+        let restored = method.restore(&blur, NoiseLevel::Told(self.noise), rounding, &y, || {})?;
         self.score(method.name(), restored.x)
     }
 

@@ -10,13 +10,13 @@ use unheat::model::{DType, Operator};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::measurement::noise::rounding_of_floats;
 use unheat::restore::methods::{Gradient, TotalVariation};
-use unheat::restore::{Classic, Diffusion, Edges};
+use unheat::restore::{Classic, Blur, Edges};
 
 const CELLS: usize = 64 * 64;
 
 struct Room {
     truth: Vec<f64>,
-    diffusion: Diffusion,
+    blur: Blur,
 }
 
 impl Room {
@@ -25,14 +25,14 @@ impl Room {
         let truth = operators::rasterise(&Device::Cpu, DType::F64, &list, PER_SAMPLE, 64, 64).unwrap();
         let heat = Operator::heat(64, 64, 8.0).unwrap();
         let Ok(choice) = device.parse::<DeviceChoice>();
-        let diffusion = Diffusion::periodic(&Device::open(&choice).unwrap(), precision, &heat).unwrap();
-        Self { truth, diffusion }
+        let blur = Blur::periodic(&Device::open(&choice).unwrap(), precision, &heat).unwrap();
+        Self { truth, blur }
     }
 
     /// y in 32 bits, with Gaussian noise in every cell.
     fn observed(&self, noise: f64) -> Vec<f64> {
         let mut random = Random::new(Purpose::Cases, 11, 0, 0);
-        let mut y = self.diffusion.apply(&self.truth).unwrap();
+        let mut y = self.blur.apply(&self.truth).unwrap();
         for value in &mut y {
             let radius = (-2.0 * (1.0 - random.uniform()).ln()).sqrt();
             *value += noise * radius * (std::f64::consts::TAU * random.uniform()).cos();
@@ -50,7 +50,7 @@ impl Room {
 
     fn restored(&self, classic: Classic, noise: NoiseLevel, y: &[f64]) -> Vec<f64> {
         let rounding = rounding_of_floats(y, DType::F32);
-        classic.restore(&self.diffusion, noise, rounding, y, || ()).unwrap().x
+        classic.restore(&self.blur, noise, rounding, y, || ()).unwrap().x
     }
 
     /// The least loss of Tikhonov over λ, one for all fields, three to a decade.
@@ -127,12 +127,12 @@ fn shaders_restore_what_the_twins_restore() {
 #[test]
 fn the_inverse_is_as_good_on_any_size() {
     let error = |nx: usize| {
-        let diffusion = Diffusion::new(&Device::Cpu, DType::F64, [nx, 32], 2.0, Edges::Insulated).unwrap();
+        let blur = Blur::new(&Device::Cpu, DType::F64, [nx, 32], 2.0, Edges::Insulated).unwrap();
         let x: Vec<f64> = (0..nx * 32).map(|i| if i / 32 % 32 < 9 { 0.8 } else { 0.2 }).collect();
-        let mut y = diffusion.apply(&x).unwrap();
+        let mut y = blur.apply(&x).unwrap();
         y.iter_mut().for_each(|v| *v = (255.0 * *v).round() / 255.0);
         let told = NoiseLevel::Told(0.0);
-        let restored = Classic::OneShot.restore(&diffusion, told, 1.0 / 255.0 / 12f64.sqrt(), &y, || ());
+        let restored = Classic::OneShot.restore(&blur, told, 1.0 / 255.0 / 12f64.sqrt(), &y, || ());
         l2(&restored.unwrap().x, &x) / l2(&y, &x)
     };
     let errors = [64, 70, 1100].map(error);
@@ -168,7 +168,7 @@ fn total_variation_is_as_good_as_it_can_be() {
 fn impossible_settings_are_refused() {
     let room = Room::new(1, "cpu", DType::F32);
     let message = |classic: Classic, noise| {
-        let restored = classic.restore(&room.diffusion, NoiseLevel::Told(noise), 0.0, &room.truth, || ());
+        let restored = classic.restore(&room.blur, NoiseLevel::Told(noise), 0.0, &room.truth, || ());
         restored.err().unwrap().to_string()
     };
     assert!(message(Classic::OneShot, -1.0).contains("noise -1"));

@@ -4,7 +4,7 @@ use std::f64::consts::{PI, TAU};
 use unheat::engine::Device;
 use unheat::model::DType;
 use unheat::model::rng::{Purpose, Random};
-use unheat::restore::{Diffusion, Edges};
+use unheat::restore::{Blur, Edges};
 
 /// What diffusion makes of each cell of an axis alone, `[n, n]`: the sum over all waves of the axis.
 fn matrix(n: usize, amount: f64, edges: Edges) -> Vec<f64> {
@@ -55,8 +55,8 @@ fn diffusion_is_exact_at_every_size_and_amount() {
         // A small signal on a large ground.
         let field: Vec<f64> = (0..nx * ny).map(|_| 300.0 + 1e-3 * random.between(-1.0, 1.0)).collect();
         for edges in [Edges::Periodic, Edges::Insulated] {
-            let diffusion = Diffusion::new(&Device::Cpu, DType::F64, [nx, ny], amount, edges).unwrap();
-            let found = diffusion.apply(&field).unwrap();
+            let blur = Blur::new(&Device::Cpu, DType::F64, [nx, ny], amount, edges).unwrap();
+            let found = blur.apply(&field).unwrap();
             let signal: Vec<f64> = field.iter().map(|v| v - 300.0).collect();
             let expected = summed(&signal, nx, ny, amount, edges);
             let error = found.iter().zip(&expected).map(|(a, b)| (a - 300.0 - b).abs()).fold(0.0, f64::max);
@@ -79,7 +79,7 @@ fn shaders_diffuse_as_the_cpu_does_where_they_have_the_size() {
     ] {
         let field: Vec<f64> = (0..size[0] * size[1]).map(|_| random.between(1e3, 1e3 + 1.0)).collect();
         let on = |device: &Device, precision| {
-            Diffusion::new(device, precision, size, 3.0, edges).unwrap().apply(&field).unwrap()
+            Blur::new(device, precision, size, 3.0, edges).unwrap().apply(&field).unwrap()
         };
         let expected = on(&Device::Cpu, DType::F64);
         for precision in [DType::F32, DType::F64] {

@@ -6,7 +6,7 @@ use unheat::model::DType;
 use unheat::model::rng::{Purpose, Random};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::methods::{Gradient, TotalVariation};
-use unheat::restore::{Classic, Diffusion, Edges};
+use unheat::restore::{Classic, Blur, Edges};
 
 const METHODS: [Classic; 9] = [
     Classic::Observation,
@@ -48,8 +48,8 @@ impl Observed {
             })
             .collect();
         let amount = random.between(0.5, 6.0);
-        let diffusion = Diffusion::new(&Device::Cpu, DType::F64, size, amount, edges).unwrap();
-        let mut y = diffusion.apply(&x).unwrap();
+        let blur = Blur::new(&Device::Cpu, DType::F64, size, amount, edges).unwrap();
+        let mut y = blur.apply(&x).unwrap();
         y.iter_mut().for_each(|y| *y += 0.02 * (random.uniform() - 0.5));
         Self { y, size, amount, edges, noise }
     }
@@ -67,12 +67,12 @@ impl Observed {
         size: [usize; 2],
         scale: f64,
     ) -> Vec<f64> {
-        let diffusion = Diffusion::new(device, precision, size, self.amount, self.edges).unwrap();
+        let blur = Blur::new(device, precision, size, self.amount, self.edges).unwrap();
         let noise = match self.noise {
             NoiseLevel::Told(noise) => NoiseLevel::Told(scale * noise),
             NoiseLevel::Auto => NoiseLevel::Auto,
         };
-        method.restore(&diffusion, noise, 0.0, y, || ()).unwrap().x
+        method.restore(&blur, noise, 0.0, y, || ()).unwrap().x
     }
 
     fn cases() -> Vec<Self> {

@@ -9,7 +9,7 @@ use unheat::model::rng::{Purpose, Random};
 use unheat::model::{DType, noise};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::network::refine::refine;
-use unheat::restore::{Classic, Diffusion, Edges};
+use unheat::restore::{Classic, Blur, Edges};
 
 /// A part of the drawn scene, `[nx, ny]`, 0 to 1.
 fn scene(nx: usize, ny: usize) -> Vec<f64> {
@@ -24,14 +24,14 @@ fn noisy(field: &[f64], std: f64) -> Vec<f64> {
     field.iter().zip(noise).map(|(v, n)| v + n).collect()
 }
 
-fn diffused(x: &[f64], size: [usize; 2], amount: f64, edges: Edges) -> (Diffusion, Vec<f64>) {
-    let diffusion = Diffusion::new(&Device::Cpu, DType::F64, size, amount, edges).unwrap();
-    let y = diffusion.apply(x).unwrap();
-    (diffusion, y)
+fn diffused(x: &[f64], size: [usize; 2], amount: f64, edges: Edges) -> (Blur, Vec<f64>) {
+    let blur = Blur::new(&Device::Cpu, DType::F64, size, amount, edges).unwrap();
+    let y = blur.apply(x).unwrap();
+    (blur, y)
 }
 
-fn restored(method: Classic, diffusion: &Diffusion, noise: NoiseLevel, y: &[f64]) -> Vec<f64> {
-    method.restore(diffusion, noise, 1.0 / 255.0 / 12f64.sqrt(), y, || ()).unwrap().x
+fn restored(method: Classic, blur: &Blur, noise: NoiseLevel, y: &[f64]) -> Vec<f64> {
+    method.restore(blur, noise, 1.0 / 255.0 / 12f64.sqrt(), y, || ()).unwrap().x
 }
 
 /// The samples of a field in 8 bits, in a picture's order.
@@ -61,7 +61,7 @@ fn the_noise_is_found_in_every_picture() {
     let size = [160, 144];
     let x = scene(size[0], size[1]);
     for amount in [2.0, 8.0] {
-        let (diffusion, exact) = diffused(&x, size, amount, Edges::Insulated);
+        let (blur, exact) = diffused(&x, size, amount, Edges::Insulated);
         for (what, y) in [
             ("8 bits", through_jpeg(&exact, size, None)),
             ("JPEG 97", through_jpeg(&exact, size, Some(97))),
@@ -72,12 +72,12 @@ fn the_noise_is_found_in_every_picture() {
         ] {
             let quality = |v: &[f64]| psnr(&v.iter().map(|v| v.clamp(0.0, 1.0)).collect::<Vec<_>>(), &x, 1.0);
             let restoration = Classic::Automatic
-                .restore(&diffusion, NoiseLevel::Auto, 1.0 / 255.0 / 12f64.sqrt(), &y, || ())
+                .restore(&blur, NoiseLevel::Auto, 1.0 / 255.0 / 12f64.sqrt(), &y, || ())
                 .unwrap();
             let found = restoration.samples[0].spectrum.noise;
             let (before, after) = (quality(&y), quality(&restoration.x));
             let told = [0.5, 0.7, 1.4, 2.0].map(|part| {
-                quality(&restored(Classic::Automatic, &diffusion, NoiseLevel::Told(part * found), &y))
+                quality(&restored(Classic::Automatic, &blur, NoiseLevel::Told(part * found), &y))
             });
             let best = told.into_iter().fold(after, f64::max);
             println!("amount {amount}, {what}: {before:.2} -> {after:.2} dB, told at best {best:.2}");
@@ -99,17 +99,17 @@ fn the_noise_is_found_in_every_picture() {
 fn tikhonov_bears_a_noise_that_is_not_quite_right() {
     let size = [64, 64];
     let x = scene(64, 64);
-    let (diffusion, exact) = diffused(&x, size, 8.0, Edges::Periodic);
+    let (blur, exact) = diffused(&x, size, 8.0, Edges::Periodic);
     let y = noisy(&exact, 1e-2);
     let tikhonov = Classic::Tikhonov { lambda: None };
-    let loss = |noise| l2(&restored(tikhonov, &diffusion, noise, &y), &x);
+    let loss = |noise| l2(&restored(tikhonov, &blur, noise, &y), &x);
     let right = loss(NoiseLevel::Told(1e-2));
     for part in [0.1, 0.5, 0.9, 0.97, 1.03, 1.1, 2.0] {
         let found = loss(NoiseLevel::Told(part * 1e-2));
         assert!(found < 1.6 * right, "told {part} of it: {found}, not {right}");
     }
     assert!(loss(NoiseLevel::Auto) < 1.05 * right);
-    let far = tikhonov.restore(&diffusion, NoiseLevel::Told(1e-3), 0.0, &y, || ()).unwrap();
+    let far = tikhonov.restore(&blur, NoiseLevel::Told(1e-3), 0.0, &y, || ()).unwrap();
     assert!(far.samples[0].warning.as_ref().unwrap().contains("so little noise"));
 }
 
@@ -117,10 +117,10 @@ fn tikhonov_bears_a_noise_that_is_not_quite_right() {
 fn one_spike_does_not_blow_up() {
     let size = [48, 48];
     let x = scene(48, 48);
-    let (diffusion, mut y) = diffused(&x, size, 4.0, Edges::Periodic);
+    let (blur, mut y) = diffused(&x, size, 4.0, Edges::Periodic);
     y[20 * 48 + 11] += 10.0;
     for method in Classic::ALL {
-        let restored = restored(method, &diffusion, NoiseLevel::Auto, &y);
+        let restored = restored(method, &blur, NoiseLevel::Auto, &y);
         let largest = restored.iter().fold(0f64, |most, v| most.max(v.abs()));
         // Richardson-Lucy takes a spike for a point that was diffused.
         let most = if matches!(method, Classic::RichardsonLucy { .. }) { 20.0 } else { 11.0 };
@@ -133,13 +133,13 @@ fn one_spike_does_not_blow_up() {
 fn refining_a_jpeg_makes_nothing_worse() {
     let size = [160, 144];
     let x = scene(160, 144);
-    let (diffusion, exact) = diffused(&x, size, 8.0, Edges::Insulated);
+    let (blur, exact) = diffused(&x, size, 8.0, Edges::Insulated);
     for quality in [97, 90, 75] {
         let y = through_jpeg(&exact, size, Some(quality));
-        let prediction = restored(Classic::Wiener, &diffusion, NoiseLevel::Auto, &y);
+        let prediction = restored(Classic::Wiener, &blur, NoiseLevel::Auto, &y);
         let rounding = 1.0 / 255.0 / 12f64.sqrt();
         let bounds = Some((0.0, 1.0));
-        let refined = refine(&diffusion, NoiseLevel::Auto, rounding, &y, &prediction, 5, bounds).unwrap();
+        let refined = refine(&blur, NoiseLevel::Auto, rounding, &y, &prediction, 5, bounds).unwrap();
         let (before, after) = (psnr(&prediction, &x, 1.0), psnr(&refined.x, &x, 1.0));
         println!("JPEG {quality}: {before:.2} -> {after:.2} dB after {} updates", refined.updates[0]);
         assert!(after > before - 0.3, "JPEG {quality}: {before} -> {after}");
@@ -161,10 +161,10 @@ fn fields_without_anything_to_restore_stay_as_they_are() {
                 (false, (0..cells).map(|_| 1e300 * random.uniform()).collect()),
             ] {
                 for amount in [0.0, 1.0, 1e6] {
-                    let (diffusion, _) = diffused(&values, size, amount, edges);
+                    let (blur, _) = diffused(&values, size, amount, edges);
                     for method in Classic::ALL {
                         let found =
-                            method.restore(&diffusion, NoiseLevel::Auto, 0.0, &values, || ()).unwrap().x;
+                            method.restore(&blur, NoiseLevel::Auto, 0.0, &values, || ()).unwrap().x;
                         let same = found.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs());
                         assert!(
                             found.iter().all(|v| v.is_finite()),

@@ -20,7 +20,7 @@ const LARGE: usize = 1 << 20;
 /// are powers of two, periodic from 8 to 2048 and insulated from 4 to 1024 cells. What the edges are, and the
 /// exactness, is the same on both.
 #[derive(Clone)]
-pub struct Diffusion {
+pub struct Blur {
     grid: Grid,
     /// All of them the same in every direction.
     factors: Vec<Factor>,
@@ -34,7 +34,7 @@ pub struct Filter {
     of_mean: f64,
 }
 
-impl Diffusion {
+impl Blur {
     /// Diffusion by `amount` (diffusivity × time, in cells²) of fields of `nx` × `ny` cells.
     ///
     /// # Errors
