@@ -21,7 +21,7 @@ pub(super) fn cases() -> Vec<Case> {
             (DType::F32, DType::F16, vec![8, 16], 3, 16, 32),
             (DType::F32, DType::F16, vec![16; 4], 2, 32, 32),
         ] {
-            let heat = Operator::heat(nx, ny, 8.0).expect("a grid of the right size");
+            let operator = Operator::heat(nx, ny, 8.0).expect("a grid of the right size");
             let usual = objective.noise == 0.0 && objective.method != Method::Supervised;
             if !usual && filters != [8, 16] {
                 continue; // only the signal is different
@@ -30,7 +30,7 @@ pub(super) fn cases() -> Vec<Case> {
             let spec = StepSpec {
                 physics: precision,
                 activations: storage,
-                ..StepSpec::new(&net, &heat, objective, batch)
+                ..StepSpec::new(&net, &operator, objective, batch)
             };
             let lockstep = Lockstep { spec };
             cases.extend(lockstep.parts().map(|(part, tolerance)| lockstep.case(part, tolerance)));
@@ -96,7 +96,7 @@ impl Lockstep {
     }
 
     fn batch(&self, step: u64) -> Batch {
-        let Operator { nx, ny, .. } = self.spec.heat;
+        let Operator { nx, ny, .. } = self.spec.operator;
         let (std, samples) = (self.spec.objective.noise, self.samples());
         let draw = |sample| noise::draw(Purpose::Cases, 2, step, sample, nx * ny, std);
         Batch {
@@ -152,8 +152,8 @@ impl Lockstep {
 
     fn case(&self, part: Part, tolerance: f64) -> Case {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
-        let (StepSpec { net, heat, .. }, samples) = (&self.spec, self.samples());
-        let shape = format!("{samples}x{}x{} {:?}", heat.nx, heat.ny, net.config.filters);
+        let (StepSpec { net, operator, .. }, samples) = (&self.spec, self.samples());
+        let shape = format!("{samples}x{}x{} {:?}", operator.nx, operator.ny, net.config.filters);
         let run = move |gpu: &Arc<Gpu>| on_gpu.on_gpu(gpu, part);
         let reference = move || on_cpu.on_cpu::<f64, f64>(part);
         let case = Case::new(&self.name(part), shape, tolerance, run, reference);

@@ -69,15 +69,15 @@ fn representative(spec: &StepSpec) -> StepSpec {
     };
     /// More leaves nothing of the y loss but rounding.
     const MOST_DIFFUSED: f64 = 8.0;
-    let [nx, ny] = [spec.heat.nx, spec.heat.ny].map(shorter);
-    let operator = match (spec.heat.amount(), spec.heat.phase()) {
+    let [nx, ny] = [spec.operator.nx, spec.operator.ny].map(shorter);
+    let operator = match (spec.operator.amount(), spec.operator.phase()) {
         (Some(amount), _) => Operator::heat(nx, ny, amount.min(MOST_DIFFUSED)),
         (None, None) => Operator::heat(nx, ny, 1.0),
         (None, Some(_)) => Ok(physics::with_phase(nx, ny)),
     };
     StepSpec {
         net: UNet::new(&UNetConfig { filters, ..config.clone() }),
-        heat: operator.expect("a grid of the right size"),
+        operator: operator.expect("a grid of the right size"),
         samples_at_once: SAMPLES,
         micro_batches: spec.micro_batches.min(2),
         adam: Adam::default(), // tolerances are for its rate
@@ -87,7 +87,7 @@ fn representative(spec: &StepSpec) -> StepSpec {
 }
 
 fn physics_cases(spec: &StepSpec) -> Vec<Case> {
-    let (operator, precision) = (&spec.heat, spec.physics);
+    let (operator, precision) = (&spec.operator, spec.physics);
     let Operator { nx, ny, .. } = *operator;
     let samples = SAMPLES.min(spec.samples_at_once); // the grid may be as large as memory allows
     // Observations are made in 64 bits where the device has them, whatever the training signal is made in.
@@ -148,7 +148,7 @@ fn convolution_cases(spec: &StepSpec, i: usize, pass: Pass) -> Vec<Case> {
     let (net, storage, padding) = (&spec.net, spec.activations, spec.net.config.padding);
     let conv = &net.convs[i];
     let side = |cells: usize| (cells >> conv.level).min(SIDE);
-    let shape = Shape { batch: SAMPLES, nx: side(spec.heat.nx), ny: side(spec.heat.ny) };
+    let shape = Shape { batch: SAMPLES, nx: side(spec.operator.nx), ny: side(spec.operator.ny) };
     let read = Read::by(net, conv);
     let input = Input { activation: read.activation, ..Input::new(read.kind, read.channels, shape, storage) };
     let is_pooled = net.convs.iter().any(|other| other.input == Source::Pool(i));
@@ -305,8 +305,8 @@ mod tests {
             (1e6, noisy(Method::Sip, 10.0)),
         ] {
             let net = UNet::new(&UNetConfig { filters: vec![8], ..Default::default() });
-            let heat = Operator::heat(64, 32, amount).unwrap();
-            let spec = StepSpec::new(&net, &heat, objective, 1);
+            let operator = Operator::heat(64, 32, amount).unwrap();
+            let spec = StepSpec::new(&net, &operator, objective, 1);
             for case in physics_cases(&spec).into_iter().chain(step::lockstep(&representative(&spec))) {
                 let error = case.error(&gpu, false).unwrap();
                 let (name, allowed) = (&case.name, case.tolerance);

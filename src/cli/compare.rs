@@ -127,7 +127,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     report::curves(&folder.join("curves.png"), &config, &trained)?;
     report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
-    if plan.step.heat.is_diffusion() {
+    if plan.step.operator.is_diffusion() {
         note!("classical methods on the same fields");
         for method in Classic::ALL {
             scores.push(trial.classic(method, &device, config.physics)?);

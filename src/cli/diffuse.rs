@@ -6,12 +6,13 @@ use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::terminal::messages::print_line;
 use crate::io::arrays::fingerprint::Item;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
-use crate::restore::{Blur, Edges};
+use crate::restore::{Beyond, Frame};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -22,12 +23,12 @@ pub(super) struct Arguments {
     /// TIFF, GIF, WebP, BMP); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
-    /// Diffusivity × time, in cells² (of a picture: pixels²)
-    #[arg(long, default_value_t = 8.0)]
-    amount: f64,
-    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]
+    #[command(flatten)]
+    operator: OperatorFlags,
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
+    /// change the operator]
     #[arg(long, value_enum)]
-    edges: Option<Edges>,
+    edges: Option<Beyond>,
     /// Then add normal noise of this standard deviation to every cell, as a measurement would
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
@@ -89,37 +90,39 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     output::check(&arguments.output, "npy")?;
     let fields = input.array(6)?;
     let [count, nx, ny] = fields.shape;
+    let operator = arguments.operator.told()?;
     let compute = arguments.device.open_for(arguments.physics)?;
-    let edges = arguments.edges.unwrap_or(Edges::Periodic);
-    let blur = Blur::new(&compute, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
+    let frame = Frame::new([nx, ny], beyond, &operator.factors);
+    let blur = frame.blur(&compute, arguments.physics, &operator.factors)?;
     let x = arrays::widen(&fields.data);
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
-    let y = Noise::new(arguments).add(&x, blur.apply(&x)?, nx, ny);
+    let y = Noise::new(arguments).add(&x, frame.cropped(blur.apply(&frame.widened(&x))?), nx, ny);
     arrays::write_like(&arguments.output, y, &fields)?;
-    print_line!(
-        "{count} fields of {nx}x{ny} cells diffused by {} cells², in {}",
-        arguments.amount,
-        arguments.output.display()
-    );
+    let (observed, output) = (operator.observed("cells"), arguments.output.display());
+    print_line!("{count} fields of {nx}x{ny} cells {observed}, in {output}");
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
 }
 
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
-    let Arguments { amount, physics, .. } = *arguments;
+    let (physics, operator) = (arguments.physics, arguments.operator.told()?);
+    let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
-    let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut noise = Noise::new(arguments);
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
-        let blur = Blur::new(&compute, physics, [photo.nx, photo.ny], amount, edges)?;
-        let y = noise.add(&photo.planes, blur.apply(&photo.planes)?, photo.nx, photo.ny);
+        let frame = Frame::new([photo.nx, photo.ny], beyond, &operator.factors);
+        let blur = frame.blur(&compute, physics, &operator.factors)?;
+        let seen = frame.cropped(blur.apply(&frame.widened(&photo.planes))?);
+        let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
         output::picture(&job.output, &photo.with_planes(&y))
     })?;
-    print_line!("{} diffused by {amount} pixels², in {}", tally.counted(), arguments.output.display());
+    let (observed, output) = (operator.observed("pixels"), arguments.output.display());
+    print_line!("{} {observed}, in {output}", tally.counted());
     Ok(done(false, tally.left_out > 0))
 }

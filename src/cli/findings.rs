@@ -2,7 +2,6 @@
 //! can be, and what cannot be right.
 
 use crate::cli::terminal::messages::note;
-use crate::restore::Blur;
 use crate::restore::measurement::{Source, Spectrum};
 use crate::restore::methods::Sample;
 use std::f64::consts::PI;
@@ -21,15 +20,15 @@ pub(crate) struct Findings {
 
 impl Findings {
     /// Remembers what a spectrum says.
-    pub(crate) fn spectrum(&mut self, blur: &Blur, spectrum: &Spectrum) {
+    pub(crate) fn spectrum(&mut self, spectrum: &Spectrum) {
         self.noise.push(spectrum.noise);
         self.sources.push(spectrum.source);
-        self.details.push(spectrum.cutoff(blur).map_or(0.0, |k| PI / k));
+        self.details.push(spectrum.cutoff.map_or(0.0, |k| PI / k));
     }
 
     /// Remembers what was found about a sample.
-    pub(crate) fn sample(&mut self, blur: &Blur, sample: &Sample) {
-        self.spectrum(blur, &sample.spectrum);
+    pub(crate) fn sample(&mut self, sample: &Sample) {
+        self.spectrum(&sample.spectrum);
         self.chosen.extend(sample.chosen.clone());
     }
 

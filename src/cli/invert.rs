@@ -4,6 +4,7 @@ use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::input::Input;
 use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cpu::heat::inverse::Inverted;
 use crate::engine::operators;
@@ -22,9 +23,8 @@ pub(super) struct Arguments {
     /// floats
     #[arg(short, long, value_name = "FILE.npy")]
     input: PathBuf,
-    /// Diffusion to undo: diffusivity × time, in cells²
-    #[arg(long, default_value_t = 8.0)]
-    amount: f64,
+    #[command(flatten)]
+    operator: OperatorFlags,
     /// Uncertainty of the residual relative to its norm; rounded to 32 bits, as the reference system does
     #[arg(long, default_value_t = 1e-6, conflicts_with = "truth")]
     uncertainty: f64,
@@ -47,16 +47,19 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     output::check(&arguments.output, "npy")?;
     arguments.diagnostics.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
-    let (input, heat) = arrays::read_on_grid(&Input::open_array(&arguments.input)?, arguments.amount)?;
+    let factors = arguments.operator.told()?.factors;
+    let input = arrays::read_on_grid(&Input::open_array(&arguments.input)?)?;
+    let [_, nx, ny] = input.shape;
+    let operator = Operator::of(nx, ny, &factors)?;
     match &arguments.truth {
-        Some(truth) => training_form(&arguments, truth, &input, &heat),
-        None => literal(&arguments, &input, &heat),
+        Some(truth) => training_form(&arguments, truth, &input, &operator),
+        None => literal(&arguments, &input, &operator),
     }
 }
 
-fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Operator) -> Outcome {
+fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, operator: &Operator) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F32);
-    let (truth_fields, _) = arrays::read_on_grid(&Input::open_array(truth)?, arguments.amount)?;
+    let truth_fields = arrays::read_on_grid(&Input::open_array(truth)?)?;
     if truth_fields.shape != input.shape {
         return Err(Error::usage(format!(
             "{} has the shape {:?}, {} has {:?}; give one truth for each prediction",
@@ -68,12 +71,12 @@ fn training_form(arguments: &Arguments, truth: &Path, input: &Fields, heat: &Ope
     }
     let compute = arguments.device.open_for(physics)?;
     let (truth, prediction) = (arrays::widen(&truth_fields.data), arrays::widen(&input.data));
-    let dx = operators::sip_update(&compute, physics, heat, &truth, &prediction)?;
+    let dx = operators::sip_update(&compute, physics, operator, &truth, &prediction)?;
     arrays::write_like(&arguments.output, dx, input)?;
     done(arguments, input)
 }
 
-fn literal(arguments: &Arguments, input: &Fields, heat: &Operator) -> Outcome {
+fn literal(arguments: &Arguments, input: &Fields, operator: &Operator) -> Outcome {
     let physics = arguments.physics.unwrap_or(DType::F64);
     // The reference makes a float32 of this number before it widens it (method §3).
     let uncertainty = f64::from(arguments.uncertainty as f32);
@@ -88,10 +91,10 @@ fn literal(arguments: &Arguments, input: &Fields, heat: &Operator) -> Outcome {
              inverted too"
         );
     }
-    let inverted = operators::invert(&compute, physics, heat, uncertainty, &arrays::widen(&input.data))?;
+    let inverted = operators::invert(&compute, physics, operator, uncertainty, &arrays::widen(&input.data))?;
     let dx = arrays::narrow(&arguments.output, inverted.dx.clone(), arrays::precision(&input.data))?;
     if let Some(path) = &arguments.diagnostics {
-        diagnostics(path, &inverted, heat, input.shape)?;
+        diagnostics(path, &inverted, operator, input.shape)?;
     }
     let Fields { shape, rank2, .. } = *input;
     output::array(&arguments.output, &Fields { shape, data: dx, rank2 })?;
@@ -105,7 +108,7 @@ fn done(arguments: &Arguments, input: &Fields) -> Outcome {
 }
 
 /// The reference system's names and shapes, in 64 bits whatever the physics.
-fn diagnostics(path: &Path, found: &Inverted<f64>, heat: &Operator, shape: [usize; 3]) -> Result<()> {
+fn diagnostics(path: &Path, found: &Inverted<f64>, operator: &Operator, shape: [usize; 3]) -> Result<()> {
     let tensor = |name: &str, shape: &[usize], values: &[f64]| Tensor {
         name: name.to_owned(),
         shape: shape.to_vec(),
@@ -115,7 +118,7 @@ fn diagnostics(path: &Path, found: &Inverted<f64>, heat: &Operator, shape: [usiz
         tensor("amp", &shape, &found.amp),
         tensor("kernel", &shape, &found.kernel),
         tensor("sig_prob", &shape, &found.sig_prob),
-        tensor("raw_kernel", &shape[1..], &raw_kernel(heat)),
+        tensor("raw_kernel", &shape[1..], &raw_kernel(operator)),
         tensor("uncertainty", &shape[..1], &found.uncertainty),
     ];
     tensors::write(path, &all, None)

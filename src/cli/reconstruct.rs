@@ -9,6 +9,7 @@ use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::noise;
+use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::predictor::{check_size, predict};
@@ -17,7 +18,7 @@ use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
 use crate::io::images::photo::Photo;
 use crate::io::plots::restoration::Palette;
-use crate::model::operator::factor::check_amount;
+use crate::model::operator::factor::Factor;
 use crate::model::unet::init::State;
 use crate::model::{DType, TrainedFor, UNet};
 use crate::restore::measurement::NoiseLevel;
@@ -25,7 +26,7 @@ use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::refine::refine;
 use crate::restore::network::scale::{self, at_scale};
 use crate::restore::network::tiled::reconstruct_planes;
-use crate::restore::{Blur, Edges};
+use crate::restore::{Beyond, Blur, Frame};
 use crate::train::Found;
 use crate::{Error, Result};
 use clap::builder::PossibleValue;
@@ -61,30 +62,30 @@ pub(super) struct Arguments {
     /// --norm batch]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
-    /// Diffusivity × time between truth and observation, in cells²; what --refine and --report go by
-    #[arg(long)]
-    amount: Option<f64>,
-    /// Then update each prediction by up to N damped inverses of its misfit to the observation; an update
-    /// that would make the misfit worse is not made
-    #[arg(long, value_name = "N", requires = "amount")]
+    #[command(flatten)]
+    operator: OperatorFlags,
+    /// Then update each prediction by up to N damped inverses of its misfit to the observation, which go by
+    /// --amount or --operator; an update that would make the misfit worse is not made
+    #[arg(long, value_name = "N")]
     refine: Option<usize>,
     /// Standard deviation of the observation's noise, for --refine; or auto, which reads it from the
     /// observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
-    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]; fields with
-    /// insulated edges may have any size
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
+    /// change the operator]; fields may have any size unless they are periodic
     #[arg(long, value_enum)]
-    edges: Option<Edges>,
+    edges: Option<Beyond>,
     /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
     /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
     /// and the exit code is 4
     #[arg(long)]
     strict: bool,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
-    /// array, the first four fields; of a folder, one report per picture in this folder
-    #[arg(long, value_name = "FILE.png|DIR", requires = "amount")]
+    /// array, the first four fields; of a folder, one report per picture in this folder. It goes by --amount or
+    /// --operator
+    #[arg(long, value_name = "FILE.png|DIR")]
     report: Option<PathBuf>,
     /// What there was before diffusion, to compare with in the report; of a folder, a folder with the same
     /// names
@@ -120,6 +121,14 @@ struct Session {
     device: Device,
     /// Where the physics is computed.
     physics: Device,
+    /// What observed the fields, if that is told or the networks know it.
+    factors: Option<Vec<Factor>>,
+}
+
+/// The physics behind fields of one size.
+struct Physics {
+    frame: Frame,
+    blur: Blur,
 }
 
 struct Network {
@@ -138,8 +147,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         }
         output::check(path, "npy")?;
     }
-    if let Some(amount) = arguments.amount {
-        check_amount(amount)?;
+    let told = arguments.operator.is_told().then(|| arguments.operator.told()).transpose()?;
+    if told.is_none() && (arguments.refine.is_some() || arguments.report.is_some()) {
+        let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
+        return Err(Error::usage(what));
     }
     let read = |path: &PathBuf| {
         weights::read_all(path).map(|(net, state, trained_for)| Network { net, state, trained_for })
@@ -151,10 +162,12 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             arguments.preparation.recall(&device, &network.net)?;
         }
         let (physics, said) = operators::device_for(device.clone(), arguments.physics);
-        if let (Some(said), Some(_)) = (said, arguments.amount) {
+        if let (Some(said), true) = (said, told.is_some()) {
             note!("{said}");
         }
-        Ok(Session { arguments, networks, device, physics })
+        let trained_for = networks.iter().find_map(|network| network.trained_for.as_ref());
+        let factors = told.map(|told| told.factors).or_else(|| known_factors(trained_for?));
+        Ok(Session { arguments, networks, device, physics, factors })
     };
     let input = Input::open(&arguments.input)?;
     match input.kind {
@@ -173,20 +186,20 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     let session = open(arguments)?;
     let Session { arguments, device, .. } = &session;
-    let edges = arguments.edges.unwrap_or(Edges::Periodic);
-    if edges == Edges::Periodic {
+    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
+    if beyond == Beyond::Periodic {
         let hint = "fields of any size are reconstructed with --edges insulated";
         for Network { net, .. } in &session.networks {
             check_size(net, nx, ny).map_err(|e| Error::file(&input.name, format!("{e}; {hint}")))?;
         }
     }
-    let (norm, default) = match (arguments.norm, edges) {
-        (Some(Norm::Running), _) | (None, Edges::Insulated) => (Norm::Running, BATCH),
-        (Some(Norm::Batch) | None, _) => (Norm::Batch, count),
+    let (norm, default) = match (arguments.norm, beyond) {
+        (Some(Norm::Batch), _) | (None, Beyond::Periodic) => (Norm::Batch, count),
+        (Some(Norm::Running) | None, _) => (Norm::Running, BATCH),
     };
     let y = arrays::widen(&observed.data);
     let (predicted, deviations) = session.predicted(&y, nx * ny, norm, |trained, seen| {
-        if edges == Edges::Insulated {
+        if beyond != Beyond::Periodic {
             return reconstruct_planes(device, trained, arguments.batch, seen, nx, ny);
         }
         let (seen, batch) = (seen.iter().map(|&v| v as f32).collect::<Vec<_>>(), arguments.batch);
@@ -200,19 +213,20 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     session.doubt_scale(&y, &mut findings);
-    let blur = session.blur([nx, ny], edges)?;
+    let physics = session.physics([nx, ny], beyond)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
-    let known = Known { blur: blur.as_ref(), rounding, bounds: None };
+    let known = Known { physics: physics.as_ref(), rounding, bounds: None };
     let (x, told) = session.refined(&known, &y, predicted, &mut findings)?;
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         arrays::write_like(path, deviations, &observed)?;
     }
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
-    if let (Some(path), Some(blur)) = (&arguments.report, &blur) {
+    if let (Some(path), Some(physics)) = (&arguments.report, &physics) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
         let truth = truth.as_ref().map(|truth| &truth[..shown]);
         let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
-        restoration_figure::draw(path, blur, &seen, Palette::Field)?;
+        let again = physics.seen(&x[..shown])?;
+        restoration_figure::draw(path, &again, &seen, Palette::Field)?;
     }
     print_line!(
         "{count} fields of {nx}x{ny} cells, on {}, are in {}{told}",
@@ -257,17 +271,22 @@ fn pictures(input: &Input, session: Session) -> Outcome {
 }
 
 impl Session {
-    /// The physics behind fields of this size, by the amount that was told; else by the one that the network
-    /// was trained for, if it says so.
-    fn blur(&self, size: [usize; 2], edges: Edges) -> Result<Option<Blur>> {
-        let amount = self.arguments.amount.or(self.trained_for().and_then(|trained_for| trained_for.amount));
-        let physics = |amount| Blur::new(&self.physics, self.arguments.physics, size, amount, edges);
-        amount.map(physics).transpose()
+    /// The physics behind fields of this size, if it is known.
+    fn physics(&self, size: [usize; 2], beyond: Beyond) -> Result<Option<Physics>> {
+        let Some(factors) = &self.factors else { return Ok(None) };
+        let frame = Frame::new(size, beyond, factors);
+        let blur = frame.blur(&self.physics, self.arguments.physics, factors)?;
+        Ok(Some(Physics { frame, blur }))
+    }
+
+    /// What lies beyond the edges of pictures where nobody says it.
+    fn beyond_pictures(&self) -> Beyond {
+        self.factors.as_deref().map_or(Beyond::Insulated, Beyond::of_pictures)
     }
 
     /// What the first network that says so was trained for.
-    fn trained_for(&self) -> Option<TrainedFor> {
-        self.networks.iter().find_map(|network| network.trained_for)
+    fn trained_for(&self) -> Option<&TrainedFor> {
+        self.networks.iter().find_map(|network| network.trained_for.as_ref())
     }
 
     /// Doubts values far from those that networks are made for, where no network says what it was trained for
@@ -315,9 +334,9 @@ impl Session {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
         })?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let blur = self.blur([nx, ny], arguments.edges.unwrap_or(Edges::Insulated))?;
+        let physics = self.physics([nx, ny], arguments.edges.unwrap_or(self.beyond_pictures()))?;
         let rounding = sources::rounding(photo, &photo.planes);
-        let known = Known { blur: blur.as_ref(), rounding, bounds: photo.depth.bounds() };
+        let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
         let (x, told) = self.refined(&known, &photo.planes, predicted, findings)?;
         if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
             let shape = [photo.channels(), nx, ny];
@@ -325,11 +344,11 @@ impl Session {
         }
         let written = photo.with_planes(&x);
         output::picture(&job.output, &written)?;
-        if let (Some(path), Some(blur)) = (&job.report, &blur) {
+        if let (Some(path), Some(physics)) = (&job.report, &physics) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
             restoration_figure::draw(
                 path,
-                blur,
+                &physics.seen(x)?,
                 &Seen { observation, x, truth, nx, ny },
                 if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
             )?;
@@ -346,18 +365,16 @@ impl Session {
         predicted: Vec<f64>,
         findings: &mut Findings,
     ) -> Result<(Vec<f64>, String)> {
-        let Known { blur: Some(blur), rounding, bounds } = *known else {
+        let Known { physics: Some(Physics { frame, blur }), rounding, bounds } = *known else {
             return Ok((predicted, String::new()));
         };
         let Arguments { refine: updates, noise, .. } = self.arguments;
         // Without updates it tells the misfit alone.
-        let refined = refine(blur, noise, rounding, y, &predicted, updates.unwrap_or(0), bounds)?;
+        let (y, x) = (frame.widened(y), frame.widened(&predicted));
+        let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
-            findings.spectrum(blur, spectrum);
-            let why = self
-                .trained_for()
-                .zip(blur.amount())
-                .and_then(|(scale, amount)| scale::misfit(&scale, spectrum, amount));
+            findings.spectrum(spectrum);
+            let why = self.trained_for().and_then(|scale| scale::misfit(scale, spectrum, blur.factors()));
             findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, blur.cells())));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };
@@ -368,18 +385,34 @@ impl Session {
             "; {most} of {updates} updates took the misfit per cell from {before:.3e} to {after:.3e}{}",
             findings.told("cells")
         );
-        Ok((refined.x, told))
+        Ok((frame.cropped(refined.x), told))
     }
 }
 
 /// What is known of an observation.
 struct Known<'a> {
-    /// None where nobody has said how much diffusion there was.
-    blur: Option<&'a Blur>,
+    /// None where nobody has said what observed it.
+    physics: Option<&'a Physics>,
     /// The standard deviation of what rounding the numbers has added.
     rounding: f64,
     /// The range of its values, where they have one.
     bounds: Option<(f64, f64)>,
+}
+
+impl Physics {
+    /// What an observer sees of the fields x.
+    fn seen(&self, x: &[f64]) -> Result<Vec<f64>> {
+        Ok(self.frame.cropped(self.blur.apply(&self.frame.widened(x))?))
+    }
+}
+
+/// What a network says that it was trained for, where that is enough to compute it.
+fn known_factors(trained_for: &TrainedFor) -> Option<Vec<Factor>> {
+    match (trained_for.amount, &trained_for.operator) {
+        (Some(amount), _) => Some(vec![Factor::heat([amount; 2]).ok()?]),
+        (None, Some(text)) => text.split('+').map(|factor| Factor::parse(factor).ok()).collect(),
+        (None, None) => None,
+    }
 }
 
 fn check_finite(input: &Path, predicted: &[f64], cells: usize) -> Result<()> {

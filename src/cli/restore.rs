@@ -7,6 +7,7 @@ use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::noise;
+use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
@@ -17,7 +18,7 @@ use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
 use crate::restore::outcome::check::check;
 use crate::restore::outcome::uncertainty::deviations;
-use crate::restore::{Classic, Blur, Edges};
+use crate::restore::{Beyond, Blur, Classic, Frame};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -31,12 +32,12 @@ pub(super) struct Arguments {
     /// JPEG, TIFF, GIF, WebP, BMP); or a folder of them; - is standard input
     #[arg(short, long, value_name = "FILE|DIR")]
     input: PathBuf,
-    /// Diffusion to undo: diffusivity × time, in cells² (of a picture: pixels²)
-    #[arg(long, default_value_t = 8.0)]
-    amount: f64,
-    /// What lies beyond the edges [default: periodic for arrays, insulated for pictures]
+    #[command(flatten)]
+    operator: OperatorFlags,
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
+    /// change the operator]
     #[arg(long, value_enum)]
-    edges: Option<Edges>,
+    edges: Option<Beyond>,
     /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it
     /// from the observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
@@ -161,9 +162,10 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let [count, nx, ny] = fields.shape;
     let at_once = count.min(rayon::current_num_threads()) * nx * ny;
     sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
-    let edges = arguments.edges.unwrap_or(Edges::Periodic);
+    let factors = arguments.operator.told()?.factors;
     let device = open(arguments)?;
-    let blur = Blur::new(&device, arguments.physics, [nx, ny], arguments.amount, edges)?;
+    let frame = Frame::new([nx, ny], arguments.edges.unwrap_or(Beyond::Periodic), &factors);
+    let blur = frame.blur(&device, arguments.physics, &factors)?;
     let y = arrays::widen(&fields.data);
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
@@ -171,13 +173,14 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let counter = Counter::patient("field", count as u64);
+    let y = frame.widened(&y);
     let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
     counter.finish();
     judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
     if let Some(path) = &arguments.uncertainty_map {
-        arrays::write_like(path, uncertainty(&blur, &restored), &fields)?;
+        arrays::write_like(path, frame.cropped(uncertainty(&blur, &restored)), &fields)?;
     }
-    arrays::write_like(&arguments.output, restored.x, &fields)?;
+    arrays::write_like(&arguments.output, frame.cropped(restored.x), &fields)?;
     print_line!(
         "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}",
         classic.name(),
@@ -190,7 +193,9 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 }
 
 fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
-    let Arguments { amount, physics, noise, .. } = *arguments;
+    let Arguments { physics, noise, .. } = *arguments;
+    let factors = arguments.operator.told()?.factors;
+    let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&factors));
     if let Some(path) = &arguments.uncertainty_map {
         if input.kind == Kind::Folder {
             return Err(Error::usage("--uncertainty-map is for one picture at a time"));
@@ -199,27 +204,28 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let device = open(arguments)?;
-    let edges = arguments.edges.unwrap_or(Edges::Insulated);
     let mut findings = Findings::default();
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         // The planes of the result, and what a plane at hand takes.
         let planes = 16 * photo.planes.len() as u64;
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
-        let blur = Blur::new(&device, physics, [photo.nx, photo.ny], amount, edges)?;
+        let frame = Frame::new([photo.nx, photo.ny], beyond, &factors);
+        let blur = frame.blur(&device, physics, &factors)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
         let counter =
             (input.kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
         // Plane by plane, so that a large picture needs the memory of one at a time.
-        for plane in photo.planes.chunks_exact(blur.cells()) {
+        for plane in photo.planes.chunks_exact(photo.nx * photo.ny) {
             let rounding = sources::rounding(&photo, plane);
-            let restored = classic.restore(&blur, noise, rounding, plane, || ())?;
-            judge(&mut own, &blur, noise, plane, &restored, photo.depth.bounds())?;
+            let plane = frame.widened(plane);
+            let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;
+            judge(&mut own, &blur, noise, &plane, &restored, photo.depth.bounds())?;
             if arguments.uncertainty_map.is_some() {
-                deviations.extend(uncertainty(&blur, &restored));
+                deviations.extend(frame.cropped(uncertainty(&blur, &restored)));
             }
-            x.extend(restored.x);
+            x.extend(frame.cropped(restored.x));
             counter.iter().for_each(|counter| counter.advance(""));
         }
         counter.iter().for_each(Counter::finish);
@@ -261,7 +267,7 @@ fn judge(
     let cells = blur.cells();
     let pairs = y.chunks_exact(cells).zip(restored.x.chunks_exact(cells));
     for ((y, x), sample) in pairs.zip(&restored.samples) {
-        findings.sample(blur, sample);
+        findings.sample(sample);
         let doubt = match &sample.warning {
             Some(warning) => Some(warning.clone()),
             None => check(blur, y, x, &sample.spectrum, noise, bounds)?,

@@ -28,7 +28,7 @@ impl<P: Real> CpuEngine<P> {
 pub(crate) fn check(spec: &StepSpec) -> Result<()> {
     cpu::step::check(spec)?;
     let purpose = Purpose::Training(spec.activations);
-    memory::check_system(&spec.net, spec.heat.cells(), spec.samples_at_once, purpose)
+    memory::check_system(&spec.net, spec.operator.cells(), spec.samples_at_once, purpose)
 }
 
 impl<P: Real> Engine for CpuEngine<P> {

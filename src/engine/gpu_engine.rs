@@ -36,7 +36,7 @@ impl GpuEngine {
         if gpu.is_software() {
             memory::check_system(
                 &spec.net,
-                spec.heat.cells(),
+                spec.operator.cells(),
                 spec.samples_at_once,
                 Purpose::Training(spec.activations),
             )?;

@@ -56,7 +56,13 @@ pub fn of_training_and_inference(gpu: &Arc<Gpu>, spec: &StepSpec, start: &State)
     Step::new(gpu, spec, start)?;
     for norm in [Norm::Batch, Norm::Running] {
         let trained = Trained { net: &spec.net, state: start, norm };
-        Predictor::new(&Device::Gpu(gpu.clone()), trained, spec.samples_at_once, spec.heat.nx, spec.heat.ny)?;
+        Predictor::new(
+            &Device::Gpu(gpu.clone()),
+            trained,
+            spec.samples_at_once,
+            spec.operator.nx,
+            spec.operator.ny,
+        )?;
     }
     sorted(gpu.kernel_specs())
 }

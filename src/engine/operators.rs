@@ -33,8 +33,8 @@ pub fn device_for(device: Device, precision: DType) -> (Device, Option<String>) 
 }
 
 /// y = P(x) for fields `[batch, nx, ny]`.
-pub fn diffuse(device: &Device, precision: DType, heat: &Operator, x: &[f64]) -> Result<Vec<f64>> {
-    filter(device, precision, heat, heat.kernel(), x)
+pub fn diffuse(device: &Device, precision: DType, operator: &Operator, x: &[f64]) -> Result<Vec<f64>> {
+    filter(device, precision, operator, operator.kernel(), x)
 }
 
 /// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even
@@ -42,19 +42,19 @@ pub fn diffuse(device: &Device, precision: DType, heat: &Operator, x: &[f64]) ->
 pub fn filter(
     device: &Device,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     kernel: &[f64],
     x: &[f64],
 ) -> Result<Vec<f64>> {
     precision.check_physics()?;
     match (device, precision) {
         (Device::Cpu, DType::F16 | DType::F32) => {
-            Ok(on_cpu::<f32>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
+            Ok(on_cpu::<f32>(operator, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
         (Device::Cpu, DType::F64) => {
-            Ok(on_cpu::<f64>(heat, kernel, x, |physics, x, y| physics.diffuse(x, y)))
+            Ok(on_cpu::<f64>(operator, kernel, x, |physics, x, y| physics.diffuse(x, y)))
         }
-        (Device::Gpu(gpu), _) => on_gpu(gpu, precision, heat, kernel, x, |physics, recorder, x, y, _| {
+        (Device::Gpu(gpu), _) => on_gpu(gpu, precision, operator, kernel, x, |physics, recorder, x, y, _| {
             physics.diffuse(recorder, x, y)
         }),
     }
@@ -65,7 +65,7 @@ pub fn filter(
 pub fn sip_update(
     device: &Device,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     truth: &[f64],
     prediction: &[f64],
 ) -> Result<Vec<f64>> {
@@ -75,15 +75,17 @@ pub fn sip_update(
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (device, precision) {
         (Device::Cpu, DType::F16 | DType::F32) => {
-            on_cpu::<f32>(heat, heat.kernel(), &error, |physics, error, signal| {
+            on_cpu::<f32>(operator, operator.kernel(), &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Device::Cpu, DType::F64) => on_cpu::<f64>(heat, heat.kernel(), &error, |physics, error, signal| {
-            physics.training_signal(&sip, error, None, signal);
-        }),
+        (Device::Cpu, DType::F64) => {
+            on_cpu::<f64>(operator, operator.kernel(), &error, |physics, error, signal| {
+                physics.training_signal(&sip, error, None, signal);
+            })
+        }
         (Device::Gpu(gpu), _) => {
-            on_gpu(gpu, precision, heat, heat.kernel(), &error, |physics, recorder, x, y, energy| {
+            on_gpu(gpu, precision, operator, operator.kernel(), &error, |physics, recorder, x, y, energy| {
                 physics.training_signal(recorder, &sip, x, None, energy, y)
             })?
         }
@@ -102,12 +104,12 @@ pub fn sip_update(
 pub fn invert(
     device: &Device,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     uncertainty: f64,
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
-    let sigmas: Vec<f64> = residual.chunks(heat.cells()).map(|r| sigma(r, uncertainty)).collect();
-    invert_with_noise(device, precision, heat, &sigmas, residual)
+    let sigmas: Vec<f64> = residual.chunks(operator.cells()).map(|r| sigma(r, uncertainty)).collect();
+    invert_with_noise(device, precision, operator, &sigmas, residual)
 }
 
 /// The damped inverse of residuals `[batch, nx, ny]` whose noise has the amplitude σ in every mode,
@@ -115,15 +117,15 @@ pub fn invert(
 pub fn invert_with_noise(
     device: &Device,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
     precision.check_physics()?;
     match (device, precision) {
-        (Device::Cpu, DType::F64) => Ok(cpu::heat::inverse::invert_above(heat, sigmas, residual)),
+        (Device::Cpu, DType::F64) => Ok(cpu::heat::inverse::invert_above(operator, sigmas, residual)),
         (Device::Cpu, DType::F16 | DType::F32) => {
-            let inverted = cpu::heat::inverse::invert_above(heat, sigmas, &narrow::<f32>(residual));
+            let inverted = cpu::heat::inverse::invert_above(operator, sigmas, &narrow::<f32>(residual));
             Ok(Inverted {
                 dx: widen(&inverted.dx),
                 amp: widen(&inverted.amp),
@@ -132,7 +134,7 @@ pub fn invert_with_noise(
                 uncertainty: widen(&inverted.uncertainty),
             })
         }
-        (Device::Gpu(gpu), _) => invert_on_gpu(gpu, precision, heat, sigmas, residual),
+        (Device::Gpu(gpu), _) => invert_on_gpu(gpu, precision, operator, sigmas, residual),
     }
 }
 
@@ -236,18 +238,20 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
 
 /// Sample by sample: the CPU twins pack what they get together in pairs, which is for training.
 fn on_cpu<T: Real>(
-    heat: &Operator,
+    operator: &Operator,
     kernel: &[f64],
     input: &[f64],
     f: impl Fn(&cpu::heat::physics::Physics<T>, &[T], &mut [T]) + Sync,
 ) -> Vec<f64> {
-    let physics = cpu::heat::physics::Physics::<T>::with_kernel(heat, kernel);
+    let physics = cpu::heat::physics::Physics::<T>::with_kernel(operator, kernel);
     let mut output = vec![0.0; input.len()];
-    output.par_chunks_mut(heat.cells()).zip(input.par_chunks(heat.cells())).for_each(|(output, input)| {
-        let mut result = vec![T::zero(); heat.cells()];
-        f(&physics, &narrow(input), &mut result);
-        output.iter_mut().zip(result).for_each(|(wide, v)| *wide = v.f64());
-    });
+    output.par_chunks_mut(operator.cells()).zip(input.par_chunks(operator.cells())).for_each(
+        |(output, input)| {
+            let mut result = vec![T::zero(); operator.cells()];
+            f(&physics, &narrow(input), &mut result);
+            output.iter_mut().zip(result).for_each(|(wide, v)| *wide = v.f64());
+        },
+    );
     output
 }
 
@@ -255,12 +259,12 @@ fn on_cpu<T: Real>(
 fn on_gpu(
     gpu: &Gpu,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     kernel: &[f64],
     input: &[f64],
     record: impl Fn(&Physics, &mut Recorder, &Tensor, &Tensor, &Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
-    let cells = heat.cells();
+    let cells = operator.cells();
     let mut output = room(input.len() / cells, cells)?;
     let mut built = Built::default();
     for samples in input.chunks(cells * chunk(gpu, precision, cells)?) {
@@ -271,7 +275,7 @@ fn on_gpu(
             let y = gpu.tensor_in("output fields", len, precision)?;
             let energy = gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?;
             let mut recorder = Recorder::new(gpu);
-            let physics = Physics::with_kernel(gpu, heat, kernel, batch, precision)?;
+            let physics = Physics::with_kernel(gpu, operator, kernel, batch, precision)?;
             record(&physics, &mut recorder, &x, &y, &energy)?;
             Ok((x, y, recorder.finish()))
         })?;
@@ -290,18 +294,18 @@ fn on_gpu(
 fn invert_on_gpu(
     gpu: &Gpu,
     precision: DType,
-    heat: &Operator,
+    operator: &Operator,
     sigmas: &[f64],
     residual: &[f64],
 ) -> Result<Inverted<f64>> {
-    let cells = heat.cells();
+    let cells = operator.cells();
     let mut all = Inverted::default();
     let mut built = Built::default();
     let chunk = chunk(gpu, precision, cells)?;
     for (samples, sigmas) in residual.chunks(cells * chunk).zip(sigmas.chunks(chunk)) {
         let batch = samples.len() / cells;
         let (inverse, recording) = built.of(batch, || {
-            let inverse = Inverse::new(gpu, heat, batch, precision)?;
+            let inverse = Inverse::new(gpu, operator, batch, precision)?;
             let mut recorder = Recorder::new(gpu);
             inverse.record(&mut recorder)?;
             Ok((inverse, recorder.finish()))
@@ -316,7 +320,7 @@ fn invert_on_gpu(
         all.sig_prob.extend_from_slice(sig_prob);
         all.kernel.extend_from_slice(kernel);
         let left = kernel.chunks_exact(cells).zip(sigmas);
-        all.uncertainty.extend(left.map(|(k, &s)| propagated_uncertainty(k.iter().copied(), s, heat.nx)));
+        all.uncertainty.extend(left.map(|(k, &s)| propagated_uncertainty(k.iter().copied(), s, operator.nx)));
     }
     Ok(all)
 }

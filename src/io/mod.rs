@@ -14,5 +14,6 @@ pub mod images;
 pub(crate) mod memory;
 #[cfg(feature = "pictures")]
 pub mod plots;
+pub mod point_spread;
 pub mod run_folder;
 pub mod tables;

@@ -10,7 +10,7 @@ pub struct StepSpec {
     /// The network.
     pub net: UNet,
     /// What observes the fields, and their grid.
-    pub heat: Operator,
+    pub operator: Operator,
     /// What is minimised.
     pub objective: Objective,
     /// In how many bits the physics is computed; the network always takes 32.
@@ -35,10 +35,15 @@ pub struct StepSpec {
 
 impl StepSpec {
     /// Steps of one micro-batch in 32 bits with the reference system's Adam; the first bad step is the last.
-    pub fn new(net: &UNet, heat: &Operator, objective: impl Into<Objective>, samples_at_once: usize) -> Self {
+    pub fn new(
+        net: &UNet,
+        operator: &Operator,
+        objective: impl Into<Objective>,
+        samples_at_once: usize,
+    ) -> Self {
         Self {
             net: net.clone(),
-            heat: heat.clone(),
+            operator: operator.clone(),
             objective: objective.into(),
             physics: DType::F32,
             activations: DType::F32,

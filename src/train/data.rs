@@ -119,10 +119,10 @@ impl Data {
 impl Noise {
     /// Observations y `[count, nx, ny]` whose truth is unknown: with x* := y the residual y - P(x) equals
     /// P(x* - x) + n for n = y - P(y), whatever the truth is.
-    pub fn of_observations(heat: &Operator, observations: &Fields) -> Self {
+    pub fn of_observations(operator: &Operator, observations: &Fields) -> Self {
         let observations = observations.data.clone().into_f64();
         let mut noise = vec![0.0; observations.len()];
-        cpu::heat::physics::Physics::<f64>::new(heat).diffuse(&observations, &mut noise);
+        cpu::heat::physics::Physics::<f64>::new(operator).diffuse(&observations, &mut noise);
         noise.par_iter_mut().zip(&observations).for_each(|(n, y)| *n = f64::from((y - *n) as f32));
         Self::Measured(noise)
     }
@@ -221,8 +221,8 @@ impl HeldOut {
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
-    pub fn observation(&self, heat: &Operator) -> Result<Vec<f32>> {
-        let mut observation = diffuse(&Device::Cpu, DType::F64, heat, &self.truth)?;
+    pub fn observation(&self, operator: &Operator) -> Result<Vec<f32>> {
+        let mut observation = diffuse(&Device::Cpu, DType::F64, operator, &self.truth)?;
         if let Some(noise) = &self.noise {
             observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
         }
@@ -301,16 +301,16 @@ mod tests {
 
     #[test]
     fn noise_of_observations_completes_their_diffusion_and_follows_their_order() {
-        let heat = Operator::heat(8, 8, 0.3).unwrap();
+        let operator = Operator::heat(8, 8, 0.3).unwrap();
         let mut random = Random::new(Purpose::Cases, 8, 0, 0);
         let values: Vec<f64> = (0..4 * 64).map(|_| random.uniform()).collect();
         let fields = Fields { shape: [4, 8, 8], data: FieldData::F64(values), rank2: false };
-        let noise = Noise::of_observations(&heat, &fields);
+        let noise = Noise::of_observations(&operator, &fields);
         let truth = Source::File(File::new(fields, Some(1)));
         let batch = Data { seed: 0, batch: 3, nx: 8, ny: 8, truth, noise }.batch(1);
         let Truth::Fields(observations) = batch.truth else { panic!("fields were asked for") };
         let mut again = vec![0.0; observations.len()];
-        cpu::heat::physics::Physics::<f64>::new(&heat).diffuse(&observations, &mut again);
+        cpu::heat::physics::Physics::<f64>::new(&operator).diffuse(&observations, &mut again);
         for ((p, n), y) in again.iter().zip(batch.noise.unwrap()).zip(observations) {
             assert!((p + n - y).abs() < 1e-7);
         }

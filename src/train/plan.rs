@@ -5,7 +5,7 @@ use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
 use crate::io::images::folder::LeftOut;
-use crate::model::operator::factor::factors;
+use crate::io::memory;
 use crate::model::unet::init::State;
 use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, TrainedFor, UNet};
 use crate::restore::measurement::noise::{check_noise, relative_rounding};
@@ -15,6 +15,7 @@ use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
 use crate::train::found::Found;
 use crate::train::picture_crops::{Pictures, is_pictures};
+use crate::train::same_data;
 use crate::{Error, Result};
 use std::path::Path;
 use std::time::Duration;
@@ -52,9 +53,10 @@ impl Plan {
     /// # Errors
     /// [`Error::Usage`] where the examples do not fit into memory.
     pub fn trained_for(&mut self) -> Result<TrainedFor> {
-        let heat = &self.step.heat;
-        let observations = HeldOut::of(self.data.examples(), heat.nx, heat.ny)?.observation(heat)?;
-        Ok(TrainedFor::of(&observations, heat.cells(), heat.amount(), self.step.objective.noise))
+        let operator = &self.step.operator;
+        let observations =
+            HeldOut::of(self.data.examples(), operator.nx, operator.ny)?.observation(operator)?;
+        Ok(TrainedFor::of(&observations, operator, self.step.objective.noise))
     }
 
     /// Whether the held-out fields are those that are trained on.
@@ -90,7 +92,7 @@ impl TrainConfig {
     /// [`Error::Usage`] for values that are out of range or contradict a file, [`Error::Io`] and
     /// [`Error::File`] for files.
     pub fn plan(&self) -> Result<Plan> {
-        let (heat, net, start) = self.model()?;
+        let (operator, net, start) = self.model()?;
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let mut objective = self.objective()?;
         let (mut found, mut left_out) = (None, Vec::new());
@@ -120,7 +122,7 @@ impl TrainConfig {
                 };
                 found = Some(fields_found(&fields, pictures));
                 objective.noise = self.noise.max(floor(self.physics, &fields));
-                let noise = Noise::of_observations(&heat, &fields);
+                let noise = Noise::of_observations(&operator, &fields);
                 (self.file(fields), noise)
             }
         };
@@ -135,10 +137,11 @@ impl TrainConfig {
             micro_batches: self.micro_batches(),
             skip_bad_steps: self.on_nan == OnNan::Skip,
             longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
-            ..StepSpec::new(&net, &heat, objective, self.samples_at_once())
+            ..StepSpec::new(&net, &operator, objective, self.samples_at_once())
         };
         let fingerprints = [
             ("weights", self.weights.as_ref().map(|_| of_weights(&start))),
+            ("operator", same_data::of_point_spreads(operator.factors())),
             (if self.data.is_some() { "data" } else { "observations" }, data.fingerprint()),
             ("validation_data", held_out.as_ref().and_then(|held_out| held_out.fingerprint.clone())),
         ];
@@ -149,10 +152,10 @@ impl TrainConfig {
     fn model(&self) -> Result<(Operator, UNet, State)> {
         self.physics.check_physics()?;
         self.activations.check_activations()?;
-        let heat = self.heat()?;
+        let operator = self.operator()?;
         let (net, start) = self.network()?;
         self.check_micro_batch()?;
-        net.config.check_input(self.samples_at_once(), heat.nx, heat.ny)?;
+        net.config.check_input(self.samples_at_once(), operator.nx, operator.ny)?;
         if net.config.res_blocks && self.activations == DType::F16 {
             return Err(Error::usage(
                 "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
@@ -172,7 +175,7 @@ impl TrainConfig {
                 "shuffle: needs fields in an order, --data FILE.npy or --observations; leave --shuffle out",
             ));
         }
-        Ok((heat, net, start))
+        Ok((operator, net, start))
     }
 
     /// Refuses numbers that are out of range.
@@ -203,16 +206,17 @@ impl TrainConfig {
         Ok(())
     }
 
-    fn heat(&self) -> Result<Operator> {
+    fn operator(&self) -> Result<Operator> {
         let Size { nx, ny } = self.size;
         if let Some(path) = self.file_of_fields() {
             self.check_size(path)?;
             Operator::heat(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
         }
-        match &self.operator {
-            None => Operator::heat(nx, ny, self.amount),
-            Some(names) => Operator::of(nx, ny, &factors(names, self.amount)?),
-        }
+        let factors = self.factors()?;
+        // Tables that are kept and what they are made from.
+        memory::check((64 * nx * ny) as u64)
+            .map_err(|what| Error::usage(format!("size {}: {what}", self.size)))?;
+        Operator::of(nx, ny, &factors)
     }
 
     /// The fields to train on, if they come from a file.

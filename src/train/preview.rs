@@ -27,16 +27,16 @@ pub struct Preview<'a> {
 pub(crate) struct Previewer {
     device: Device,
     net: UNet,
-    heat: Operator,
+    operator: Operator,
     truth: Option<Vec<f32>>,
     observation: Vec<f32>,
 }
 
 impl Previewer {
     pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
-        let Operator { nx, ny, .. } = plan.step.heat;
+        let Operator { nx, ny, .. } = plan.step.operator;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
-        let mut observation = examples.observation(&plan.step.heat)?;
+        let mut observation = examples.observation(&plan.step.operator)?;
         observation.truncate(nx * ny);
         // Where only observations are known, what stands in for x* is of no interest.
         let truth = config.observations.is_none().then(|| {
@@ -46,7 +46,7 @@ impl Previewer {
         Ok(Self {
             device: device.clone(),
             net: plan.step.net.clone(),
-            heat: plan.step.heat.clone(),
+            operator: plan.step.operator.clone(),
             truth,
             observation,
         })
@@ -54,7 +54,7 @@ impl Previewer {
 
     /// The example as the network in this state sees it.
     pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
-        let Operator { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.operator;
         let observation = &self.observation;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, 1, observation, nx, ny)?;

@@ -97,10 +97,10 @@ impl Resumed {
             Some(checkpoint) => self.plan_from(checkpoint, config),
         };
         let Some(began) = self.began_with() else {
-            if let Some((name, path)) = config.files().into_iter().find(|(name, path)| is_data(name, *path)) {
+            if let Some((name, path)) = config.files().find(|(name, _)| DATA.contains(name)) {
                 log::warn!(
                     "{}: whether it is the {name} that the run began with cannot be checked, since {}",
-                    path.unwrap_or(Path::new("")).display(),
+                    path.display(),
                     match self.checkpoint {
                         Some(_) => "an earlier version has written the checkpoint",
                         None => "there is no checkpoint",
@@ -159,14 +159,12 @@ fn no_run(path: &Path) -> String {
     "has no config.toml, so there is no run to go on with; name a run's folder".to_owned()
 }
 
-/// Whether a setting names data of a run.
-fn is_data(name: &str, path: Option<&Path>) -> bool {
-    path.is_some() && DATA.contains(&name)
-}
-
 /// The settings that decide what a run computes, for its checkpoints.
 pub(crate) fn lasting(config: &TrainConfig) -> Result<Table> {
-    let mut table = file::table(&config.settled())?;
+    let mut config = config.settled();
+    // What the files of an operator hold has a fingerprint of its own.
+    config.operator = config.operator.map(|operator| operator.renamed(|_| Ok("FILE".into()))).transpose()?;
+    let mut table = file::table(&config)?;
     let may_differ = |key: &str| CHANGEABLE.contains(&key) || DATA.contains(&key) || key == WEIGHTS;
     table.retain(|key, _| !may_differ(key));
     Ok(table)

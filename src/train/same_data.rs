@@ -1,8 +1,10 @@
 //! Whether a run that goes on draws from what it began with.
 
-use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints};
+use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy;
+use crate::model::operator::factor::Factor;
 use crate::train::config::TrainConfig;
+use crate::train::config::paths::OPERATOR;
 use crate::train::config::size::Size;
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Error, Result};
@@ -13,11 +15,23 @@ pub const DATA: [&str; 3] = ["data", "observations", "validation_data"];
 
 /// The fingerprints of the data that `config` names, whatever else is wrong with them.
 pub(crate) fn fingerprints(config: &TrainConfig) -> Result<Fingerprints> {
-    let named = config.files().into_iter().filter(|(name, _)| DATA.contains(name));
-    named
-        .filter_map(|(name, path)| Some((name, path?)))
-        .map(|(name, path)| one(name, path, config.size))
-        .collect()
+    let data = config.files().filter(|(name, _)| DATA.contains(name));
+    let data = data.map(|(name, path)| one(name, path, config.size));
+    let factors = config.factors().map(|factors| of_point_spreads(&factors));
+    let operator = factors.transpose().map(|found| found.map(|found| (OPERATOR.to_owned(), found)));
+    data.chain(operator).collect()
+}
+
+/// The fingerprint of the point spread functions among these factors, if there are any.
+pub(crate) fn of_point_spreads(factors: &[Factor]) -> Option<Fingerprint> {
+    let items: Vec<Item> = factors
+        .iter()
+        .filter_map(|factor| match factor {
+            Factor::PointSpread(spread) => Some(Item::new(spread.size(), spread.values().iter().copied())),
+            _ => None,
+        })
+        .collect();
+    (!items.is_empty()).then(|| Fingerprint::new(Kind::Field, &items))
 }
 
 fn one(name: &str, path: &Path, Size { nx, ny }: Size) -> Result<(String, Fingerprint)> {
@@ -38,9 +52,10 @@ pub(crate) fn check(
     began: &Fingerprints,
     found: &Fingerprints,
 ) -> Result<()> {
-    for (name, path) in config.files().into_iter().filter(|(name, _)| DATA.contains(name)) {
+    let path_of = |name: &str| config.files().find(|(other, _)| *other == name).map(|(_, path)| path);
+    for name in DATA.into_iter().chain([OPERATOR]) {
         let flag = name.replace('_', "-");
-        match (began.get(name), found.get(name), path) {
+        match (began.get(name), found.get(name), path_of(name)) {
             (Some(began), Some(found), Some(path)) => {
                 same(path, began, found, &format!("name it with --{flag} if it has moved"))?;
             }
@@ -67,7 +82,7 @@ pub(crate) fn check(
 /// [`Error::File`], with the difference.
 pub fn check_start(config: &TrainConfig, began: &Fingerprints, found: &Fingerprints) -> Result<()> {
     for (name, path) in config.files() {
-        if let (Some(began), Some(found), Some(path)) = (began.get(name), found.get(name), path) {
+        if let (Some(began), Some(found)) = (began.get(name), found.get(name)) {
             same(path, began, found, "go on without this method (--methods)")?;
         }
     }

@@ -17,7 +17,7 @@ pub(crate) struct Validation {
     device: Device,
     net: UNet,
     trained_for: TrainedFor,
-    heat: Operator,
+    operator: Operator,
     batch: usize,
     every: u64,
     /// x*, `[count, nx, ny]`.
@@ -48,11 +48,11 @@ impl Validation {
             device: device.clone(),
             net: plan.step.net.clone(),
             trained_for,
-            heat: plan.step.heat.clone(),
+            operator: plan.step.operator.clone(),
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
-            observation: held_out.observation(&plan.step.heat)?,
+            observation: held_out.observation(&plan.step.operator)?,
             file,
             looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
@@ -73,14 +73,14 @@ impl Validation {
     /// Tries the network in eval mode as it is after `done` steps; writes a row, and the weights if they are
     /// the best.
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
-        let Operator { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.operator;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
         let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
-        let seen = diffuse(&Device::Cpu, DType::F64, &self.heat, &prediction)?;
+        let seen = diffuse(&Device::Cpu, DType::F64, &self.operator, &prediction)?;
         let residual: Vec<f64> = self.observation.iter().zip(seen).map(|(&y, p)| f64::from(y) - p).collect();
-        let count = (self.truth.len() / self.heat.cells()) as f64;
+        let count = (self.truth.len() / self.operator.cells()) as f64;
         let half_energy = |values: &[f64]| 0.5 * values.iter().map(|v| v * v).sum::<f64>() / count;
         let row =
             ValidationRow { step: done, x_l2_mean: half_energy(&error), y_l2_mean: half_energy(&residual) };

@@ -28,7 +28,7 @@ impl Work<'_> {
     /// Everything that decides which kernels are built for it on this device, in words.
     pub(super) fn describe(&self, gpu: &Gpu) -> String {
         let (Self::Training(spec) | Self::Inference(spec)) = self;
-        let StepSpec { net, heat: operator, objective, physics, activations, .. } = spec;
+        let StepSpec { net, operator, objective, physics, activations, .. } = spec;
         let work = Workload {
             net,
             storage: *activations,

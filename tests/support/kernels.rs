@@ -10,7 +10,7 @@ use unheat::gpu::probes::exp64::exp64;
 use unheat::gpu::probes::multiply_add::multiply_add;
 use unheat::gpu::runtime::variants::{Key, Variant};
 use unheat::gpu::{Checks, Gpu, KernelSpec, Recorder, Step};
-use unheat::model::operator::factor::factors;
+use unheat::io::point_spread::factors;
 use unheat::model::unet::init::State;
 use unheat::model::{Activation, DType, Method, Objective, Operator, Padding, StepSpec, UNet, UNetConfig};
 use wgpu::DeviceType;
@@ -134,7 +134,7 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
                 res_blocks,
             });
             let turned = if padding == Padding::Zero { "heat+advection:1,0.5" } else { "heat" };
-            let heat = Operator::of(nx, ny, &factors(turned, 8.0).unwrap()).unwrap();
+            let heat = Operator::of(nx, ny, &factors(&turned.parse().unwrap(), 8.0.into()).unwrap()).unwrap();
             let start = State::new(&net, 0);
             let spec = StepSpec::new(&net, &heat, objective, batch);
             let halves = StepSpec { activations: DType::F16, ..spec.clone() };

@@ -4,7 +4,7 @@ use crate::cli::files::input::Input;
 use crate::cli::files::output;
 use crate::cli::findings::Findings;
 use crate::io::arrays::npy::{FieldData, Fields};
-use crate::model::{DType, Operator};
+use crate::model::{DType, operator};
 use crate::restore::measurement::edges::not_periodic;
 use crate::{Error, Result};
 use std::path::Path;
@@ -23,12 +23,12 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
     }));
 }
 
-/// Reads fields and checks that the reference system's operators work on their grid, with this `amount`.
-pub(crate) fn read_on_grid(input: &Input, amount: f64) -> Result<(Fields, Operator)> {
+/// Reads fields and checks that the reference system's operators work on their grid.
+pub(crate) fn read_on_grid(input: &Input) -> Result<Fields> {
     let fields = input.array(16)?;
     let [_, nx, ny] = fields.shape;
-    Operator::heat(nx, ny, 0.0).map_err(|error| Error::file(&input.name, error.to_string()))?;
-    Ok((fields, Operator::heat(nx, ny, amount)?))
+    operator::check_size(nx, ny).map_err(|error| Error::file(&input.name, error.to_string()))?;
+    Ok(fields)
 }
 
 /// The numbers in 64 bits.

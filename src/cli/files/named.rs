@@ -2,6 +2,7 @@
 //! written.
 
 use crate::io::identity::Identity;
+use crate::model::operator::formula::Formula;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 use clap::{ArgMatches, Command};
@@ -44,7 +45,7 @@ struct Named {
 pub(crate) struct Files(Vec<Named>);
 
 impl Files {
-    /// Those of a command's arguments, whichever they are: all that clap reads as paths.
+    /// Those of a command's arguments, whichever they are: all that clap reads as paths or as operators.
     pub(crate) fn of(command: &Command, matches: &ArgMatches) -> Self {
         let mut files = Self::default();
         for argument in command.get_arguments() {
@@ -54,6 +55,11 @@ impl Files {
             {
                 paths.for_each(|path| files.add(id, path));
             }
+            if argument.get_value_parser().type_id() == TypeId::of::<Formula>()
+                && let Ok(Some(formula)) = matches.try_get_one::<Formula>(id)
+            {
+                formula.files().for_each(|path| files.add(id, path));
+            }
         }
         files
     }
@@ -61,16 +67,7 @@ impl Files {
     /// Those of a training's settings, from wherever they come.
     pub(crate) fn of_training(config: &TrainConfig, output: Option<&Path>) -> Self {
         let mut files = Self::default();
-        for (id, path) in [
-            ("weights", config.weights.as_deref()),
-            ("data", config.data.as_deref()),
-            ("observations", config.observations.as_deref()),
-            ("validation_data", config.validation_data.as_deref()),
-            ("save_gradients", config.save_gradients.as_deref()),
-            ("output", output),
-        ] {
-            path.into_iter().for_each(|path| files.add(id, path));
-        }
+        config.files().chain(output.map(|path| ("output", path))).for_each(|(id, path)| files.add(id, path));
         files
     }
 

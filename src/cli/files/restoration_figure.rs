@@ -3,7 +3,6 @@
 use crate::Result;
 use crate::io::plots::restoration::{self, Palette, RestorationPanel, RestorationRow};
 use crate::model::quality;
-use crate::restore::Blur;
 use std::path::Path;
 
 /// Fields of an array that are shown.
@@ -18,10 +17,9 @@ pub(crate) struct Seen<'a> {
     pub(crate) ny: usize,
 }
 
-/// Draws a row per field, or one for all planes of a picture.
-pub(crate) fn draw(path: &Path, blur: &Blur, seen: &Seen, palette: Palette) -> Result<()> {
+/// Draws a row per field, or one for all planes of a picture. `again` is what an observer sees of x.
+pub(crate) fn draw(path: &Path, again: &[f64], seen: &Seen, palette: Palette) -> Result<()> {
     let Seen { observation, x, truth, nx, ny } = *seen;
-    let again = blur.apply(x)?;
     let len = match palette {
         Palette::Field => nx * ny,
         Palette::Picture => x.len(),
@@ -30,7 +28,7 @@ pub(crate) fn draw(path: &Path, blur: &Blur, seen: &Seen, palette: Palette) -> R
         .map(|row| {
             let part = |values: &[f64]| values[row * len..][..len].to_vec();
             let truth = truth.map(part);
-            let (observation, x, again) = (part(observation), part(x), part(&again));
+            let (observation, x, again) = (part(observation), part(x), part(again));
             let residual: Vec<f64> = observation.iter().zip(&again).map(|(y, p)| y - p).collect();
             let norm = residual.iter().map(|r| r * r).sum::<f64>().sqrt();
             let misfit = vec![

@@ -1,7 +1,7 @@
 //! What the commands on measurements ask: the noise, the edges, whether doubts are errors.
 
 use crate::cli::flags::numbers::real;
-use crate::restore::Edges;
+use crate::restore::Beyond;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::check_noise;
 use clap::ValueEnum;
@@ -17,9 +17,9 @@ pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
     Ok(NoiseLevel::Told(noise))
 }
 
-impl ValueEnum for Edges {
+impl ValueEnum for Beyond {
     fn value_variants<'a>() -> &'a [Self] {
-        &[Self::Periodic, Self::Insulated]
+        &[Self::Periodic, Self::Insulated, Self::Open]
     }
 
     fn to_possible_value(&self) -> Option<PossibleValue> {
@@ -30,6 +30,8 @@ impl ValueEnum for Edges {
             Self::Insulated => {
                 PossibleValue::new("insulated").help("Nothing flows through them; they act as mirrors")
             }
+            Self::Open => PossibleValue::new("open")
+                .help("Nobody knows: something goes on smoothly, and what comes back near them is a guess"),
         })
     }
 }

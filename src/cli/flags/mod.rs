@@ -3,5 +3,6 @@
 pub(super) mod device;
 pub(super) mod measurement;
 pub(super) mod numbers;
+pub(super) mod operator;
 pub(super) mod settings;
 pub(super) mod tuning;

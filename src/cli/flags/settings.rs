@@ -58,7 +58,8 @@ pub(crate) struct StepSettings {
 }
 
 /// The names of these settings, besides those of the network.
-const STEP: [&str; 7] = ["method", "batch", "size", "physics", "activations", "levels", "device"];
+const STEP: [&str; 9] =
+    ["method", "batch", "size", "amount", "operator", "physics", "activations", "levels", "device"];
 
 fn step_flags() -> impl Iterator<Item = Arg> {
     flags().filter(|flag| STEP.iter().chain(UNetConfig::NAMES).any(|name| flag.get_id() == name))

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 
 /// Arrays of the data, `[batch, nx, ny]`.
 pub(super) struct Data<N, P> {
-    heat: Operator,
+    operator: Operator,
     diffusion: Physics<f64>,
     /// x*.
     drawn: Vec<f64>,
@@ -30,11 +30,11 @@ pub(super) struct Data<N, P> {
 }
 
 impl<N: Real, P: Real> Data<N, P> {
-    pub(super) fn new(heat: &Operator, batch: usize) -> Self {
-        let len = batch * heat.cells();
+    pub(super) fn new(operator: &Operator, batch: usize) -> Self {
+        let len = batch * operator.cells();
         Self {
-            heat: heat.clone(),
-            diffusion: Physics::new(heat),
+            operator: operator.clone(),
+            diffusion: Physics::new(operator),
             drawn: vec![0.0; len],
             diffused: vec![0.0; len],
             truth: vec![P::zero(); len],
@@ -46,7 +46,7 @@ impl<N: Real, P: Real> Data<N, P> {
 
     /// Makes x* and takes over the noise.
     pub(super) fn set(&mut self, batch: &Batch) {
-        let Operator { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.operator;
         match &batch.truth {
             Truth::Rectangles(rectangles) => self
                 .drawn

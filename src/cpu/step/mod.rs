@@ -26,7 +26,7 @@ use rayon::prelude::*;
 /// The network, the optimiser's state and every array of a step for one micro-batch.
 pub struct Step<N, P> {
     objective: Objective,
-    heat: Operator,
+    operator: Operator,
     adam: Adam,
     micro_batches: usize,
     guard: Guard<N>,
@@ -71,21 +71,21 @@ impl<N: Real, P: Real> Step<N, P> {
     /// Room for steps as `spec` says, starting from `start`. The physics is computed in P whatever the spec's
     /// precision, and everything is stored as it is computed.
     pub fn new(spec: &StepSpec, start: &State) -> Self {
-        let StepSpec { net, heat, samples_at_once: batch, .. } = spec;
-        let len = batch * heat.cells();
+        let StepSpec { net, operator, samples_at_once: batch, .. } = spec;
+        let len = batch * operator.cells();
         let (fields, values) = (vec![P::zero(); len], vec![N::zero(); len]);
         let zeros = vec![N::zero(); net.param_count];
         let wide = |values: &[f32]| -> Vec<N> { values.iter().map(|&v| N::of(f64::from(v))).collect() };
         let (params, running) = (wide(&start.params), wide(&start.buffers));
         Self {
             objective: spec.objective,
-            heat: heat.clone(),
+            operator: operator.clone(),
             adam: spec.adam,
             micro_batches: spec.micro_batches,
             guard: Guard::new(spec.skip_bad_steps, &params, &running),
-            data: Data::new(heat, *batch),
-            physics: Physics::new(heat),
-            network: Network::new(net, *batch, heat.nx, heat.ny),
+            data: Data::new(operator, *batch),
+            physics: Physics::new(operator),
+            network: Network::new(net, *batch, operator.nx, operator.ny),
             error: fields.clone(),
             signal: fields,
             output: values.clone(),
@@ -111,7 +111,7 @@ impl<N: Real, P: Real> Step<N, P> {
     pub fn run_parts(&mut self, batch: &Batch, mut done: impl FnMut(Part)) -> Losses {
         self.submitted += 1;
         let mut losses = Losses::default();
-        for (i, part) in batch.parts(self.micro_batches, self.heat.cells()).iter().enumerate() {
+        for (i, part) in batch.parts(self.micro_batches, self.operator.cells()).iter().enumerate() {
             self.data.set(part);
             done(Part::Data);
             self.forward();
@@ -132,7 +132,7 @@ impl<N: Real, P: Real> Step<N, P> {
 
     /// x* -> diffusion -> observation y* -> U-Net -> prediction x. Updates the running statistics.
     fn forward(&mut self) {
-        let cells = self.heat.cells();
+        let cells = self.operator.cells();
         self.data.diffuse();
         self.network.forward(&self.params, &mut self.running, &self.data.input, &mut self.output);
 
@@ -151,7 +151,7 @@ impl<N: Real, P: Real> Step<N, P> {
 
     /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward.
     fn backward(&mut self) -> Losses {
-        let cells = self.heat.cells();
+        let cells = self.operator.cells();
         let noise = self.data.noise.as_deref();
         let residual_energy =
             self.physics.training_signal(&self.objective, &self.error, noise, &mut self.signal);

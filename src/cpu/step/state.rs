@@ -50,7 +50,7 @@ impl<P: Real> Step<f32, P> {
     pub fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3] {
         let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
         let mut all = [const { Vec::new() }; 3];
-        for part in batch.parts(self.micro_batches, self.heat.cells()) {
+        for part in batch.parts(self.micro_batches, self.operator.cells()) {
             self.data.set(&part);
             self.forward();
             let (truth, observation, prediction) = self.fields();

@@ -41,8 +41,8 @@ pub(super) struct Fields {
 impl Arrays {
     /// Allocates for steps as `spec` says, with the weights and statistics of `start`.
     pub(super) fn new(gpu: &Gpu, spec: &StepSpec, start: &State) -> Result<Self> {
-        let StepSpec { net, heat, physics: precision, activations, samples_at_once: batch, .. } = spec;
-        let network = Network::new(gpu, net, *activations, *batch, heat.nx, heat.ny)?;
+        let StepSpec { net, operator, physics: precision, activations, samples_at_once: batch, .. } = spec;
+        let network = Network::new(gpu, net, *activations, *batch, operator.nx, operator.ny)?;
         gpu.write(&network.params, &start.params);
         gpu.write(&network.running, &start.buffers);
         let (optimiser, guard) = gpu.allocate_for(MemoryUse::Parameters, || {
@@ -50,8 +50,8 @@ impl Arrays {
         })?;
         let (data, physics, fields) = gpu.allocate_for(MemoryUse::Physics, || {
             Ok((
-                Data::new(gpu, heat, *batch, *precision, spec.objective.noise > 0.0)?,
-                Physics::new(gpu, heat, *batch, *precision)?,
+                Data::new(gpu, operator, *batch, *precision, spec.objective.noise > 0.0)?,
+                Physics::new(gpu, operator, *batch, *precision)?,
                 Fields::new(gpu, spec)?,
             ))
         })?;
@@ -62,7 +62,7 @@ impl Arrays {
 impl Fields {
     fn new(gpu: &Gpu, spec: &StepSpec) -> Result<Self> {
         let batch = spec.samples_at_once;
-        let len = batch * spec.heat.cells();
+        let len = batch * spec.operator.cells();
         let field = |label| gpu.tensor(label, len);
         let physical = |label| gpu.tensor_in(label, len, spec.physics);
         Ok(Self {

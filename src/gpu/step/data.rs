@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// Buffers of the data, `[batch, nx, ny]` but the rectangles.
 pub struct Data {
-    heat: Operator,
+    operator: Operator,
     batch: usize,
     physics: Physics,
     rectangles: Tensor,
@@ -33,17 +33,17 @@ pub struct Data {
 
 impl Data {
     /// Allocates for `batch` samples and physics in `precision`, with noise or without.
-    pub fn new(gpu: &Gpu, heat: &Operator, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
-        let wide = gpu.computes_in(DType::F64) && fft::fits(gpu, heat, DType::F64);
+    pub fn new(gpu: &Gpu, operator: &Operator, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
+        let wide = gpu.computes_in(DType::F64) && fft::fits(gpu, operator, DType::F64);
         let finest = if wide { DType::F64 } else { DType::F32 };
-        let len = batch * heat.cells();
+        let len = batch * operator.cells();
         let drawn = gpu.tensor_in("truth", len, finest)?;
         let truth =
             if precision == finest { drawn.clone() } else { gpu.tensor_in("narrow truth", len, precision)? };
         Ok(Self {
-            heat: heat.clone(),
+            operator: operator.clone(),
             batch,
-            physics: Physics::new(gpu, heat, batch, finest)?,
+            physics: Physics::new(gpu, operator, batch, finest)?,
             rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
             noise: if noisy { Some(gpu.tensor_in("noise", len, precision)?) } else { None },
             input: gpu.tensor("observation", len)?,
@@ -55,7 +55,7 @@ impl Data {
     /// Records rectangles -> field x*.
     pub fn rasterise(&self, recorder: &mut Recorder) -> Result<()> {
         recorder.label("rectangles");
-        let Operator { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.operator;
         rasterise(recorder, &self.rectangles, &self.drawn, PER_SAMPLE, self.batch, nx, ny)
     }
 

@@ -62,7 +62,7 @@ impl Step {
         };
         Ok(Self {
             gpu: gpu.clone(),
-            cells: spec.heat.cells(),
+            cells: spec.operator.cells(),
             micro_batches: spec.micro_batches,
             skips: spec.skip_bad_steps,
             arrays,
@@ -82,7 +82,7 @@ impl Step {
     /// [`Error::BatchTooLarge`] and [`Error::Usage`] for a micro-batch that its buffers cannot hold.
     pub fn check(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
         spec.check_types()?;
-        let StepSpec { net, heat, physics, activations, samples_at_once, .. } = spec;
+        let StepSpec { net, operator, physics, activations, samples_at_once, .. } = spec;
         let lacks = |feature, bits: u32| {
             let why = format!("{} has no {bits}-bit floats in shaders", gpu.name());
             Err(Error::Unsupported { feature, why })
@@ -93,7 +93,7 @@ impl Step {
         if !gpu.computes_in(*physics) {
             return lacks(Feature::DoublePhysics, 64);
         }
-        Network::check_batch(gpu, net, *activations, *samples_at_once, heat.nx, heat.ny)
+        Network::check_batch(gpu, net, *activations, *samples_at_once, operator.nx, operator.ny)
     }
 
     /// The kernel, layer and estimated time of the longest dispatch, when [`StepSpec::longest_submission`]

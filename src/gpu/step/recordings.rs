@@ -53,7 +53,7 @@ fn forward(spec: &StepSpec, arrays: &Arrays, record: &mut Recorder) -> Result<()
         x_l2: &fields.x_l2,
     };
     record.label("mean shift");
-    shift.record(record, spec.samples_at_once, spec.heat.cells())
+    shift.record(record, spec.samples_at_once, spec.operator.cells())
 }
 
 /// x* - x -> FFT -> SIP step or GD gradient -> inverse FFT -> dL/dx -> U-Net backward.
@@ -73,7 +73,7 @@ fn backward(spec: &StepSpec, arrays: &Arrays, record: &mut Recorder) -> Result<(
         &fields.output_gradient,
         &fields.losses,
         spec.samples_at_once,
-        spec.heat.cells(),
+        spec.operator.cells(),
     )?;
     record.label("network");
     network.backward(record, &data.input, &fields.output_gradient)

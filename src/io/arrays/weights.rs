@@ -54,7 +54,7 @@ pub fn write(path: &Path, net: &UNet, state: &State, trained_for: Option<&Traine
         })
         .collect();
     let UNetConfig { filters, padding, activation, .. } = net.config.clone();
-    let about = About { padding, activation, filters, trained_for: trained_for.copied() };
+    let about = About { padding, activation, filters, trained_for: trained_for.cloned() };
     let about = checksum::with_checksum(path, &about, &tensors)?;
     tensors::write(path, &tensors, Some((KEY, &about)))
 }
@@ -277,7 +277,7 @@ fn describe(filters: &[usize]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::UNetConfig;
+    use crate::model::{Operator, UNetConfig};
 
     fn saved(net: &UNet, folder: &Path) -> (std::path::PathBuf, State) {
         let state = State { batches_tracked: 7, ..State::new(net, 3) };
@@ -291,7 +291,7 @@ mod tests {
         let net = UNet::new(&UNetConfig::new(2, &[8, 8], Padding::Circular).unwrap());
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("w");
-        let trained_for = TrainedFor::of(&[0.1, 0.3, 0.2, 0.2], 2, Some(8.0), 1e-3);
+        let trained_for = TrainedFor::of(&[0.1, 0.3].repeat(32), &Operator::heat(8, 8, 8.0).unwrap(), 1e-3);
         write(&path, &net, &State::new(&net, 0), Some(&trained_for)).unwrap();
         assert_eq!(read_all(&path).unwrap().2, Some(trained_for));
         write(&path, &net, &State::new(&net, 0), None).unwrap();

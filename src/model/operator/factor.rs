@@ -1,11 +1,11 @@
 //! The factors that operators are made of, by their names: heat, blurs, shifts, Poisson's equation.
 
-use crate::model::fourier::frequency;
 use crate::model::operator::point_spread::PointSpread;
 use crate::model::operator::wave::Wave;
 use crate::{Error, Result};
 use num_complex::Complex;
 use std::f64::consts::{PI, TAU};
+use std::fmt;
 use std::sync::Arc;
 
 /// The largest amount of diffusion, in cells². It leaves nothing but the mean of a field on any grid, and Λ
@@ -25,8 +25,8 @@ pub enum Factor {
     Gaussian(f64),
     /// A uniform disk of radius r, as of a lens that is out of focus: H = 2·J₁(2πfr)/(2πfr).
     Disk(f64),
-    /// A uniform line of a length at an angle from the x axis (radians), as of a camera that moves: H =
-    /// sin(πf·l)/(πf·l) for the frequency along it.
+    /// A uniform line of a length at an angle in degrees from the x axis to the y axis, as of a camera that
+    /// moves: H = sin(πf·l)/(πf·l) for the frequency along it.
     Motion([f64; 2]),
     /// A shift by d = (d_x, d_y): H = exp(-2πi·f·d).
     Advection([f64; 2]),
@@ -39,6 +39,10 @@ pub enum Factor {
 }
 
 impl Factor {
+    /// The names of all factors.
+    pub const NAMES: [&str; 8] =
+        ["heat", "gaussian", "disk", "motion", "advection", "poisson", "helmholtz", "psf"];
+
     /// Diffusion by the amounts along x and y.
     ///
     /// # Errors
@@ -95,7 +99,7 @@ impl Factor {
                 _ => Err(refused("write disk:3, the radius in cells")),
             },
             ("motion", false) => match numbers(',')?[..] {
-                [along, degrees] => Ok(Self::Motion([length(along)?, degrees.to_radians()])),
+                [along, degrees] => Ok(Self::Motion([length(along)?, degrees])),
                 _ => Err(refused("write motion:9,30, the length in cells and the angle in degrees")),
             },
             ("advection", false) => match numbers(',')?[..] {
@@ -108,21 +112,51 @@ impl Factor {
             },
             _ => Err(refused(
                 "there are heat:AMOUNT, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y, \
-                 poisson and helmholtz:KAPPA",
+                 poisson, helmholtz:KAPPA and psf:FILE",
             )),
         }
     }
 
-    /// What happens to every mode of a grid, `[nx, ny]` in unshifted FFT order.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for a point spread function that is larger than the grid.
-    pub fn table(&self, nx: usize, ny: usize) -> Result<Vec<Wave>> {
-        if let Self::PointSpread(spread) = self {
-            return spread.table(nx, ny);
+    /// Whether it may turn waves, so that H is not real.
+    pub fn turns(&self) -> bool {
+        match self {
+            Self::Advection(shift) => *shift != [0.0; 2],
+            Self::PointSpread(spread) => !spread.is_even(),
+            _ => false,
         }
-        let at = |mode: usize| self.wave([frequency(mode / ny, nx), frequency(mode % ny, ny)]);
-        Ok((0..nx * ny).map(at).collect())
+    }
+
+    /// Whether mirrors along the axes leave it as it is: then edges can be mirrors.
+    pub fn is_mirrored(&self) -> bool {
+        match self {
+            Self::Advection(shift) => *shift == [0.0; 2],
+            Self::PointSpread(spread) => spread.is_mirrored(),
+            Self::Motion([length, degrees]) => *length == 0.0 || degrees.rem_euclid(90.0) == 0.0,
+            _ => true,
+        }
+    }
+
+    /// Whether it only ever adds up brightness: no cell of its point spread function is negative.
+    pub fn is_positive(&self) -> bool {
+        match self {
+            Self::Poisson | Self::Helmholtz(_) => false,
+            Self::PointSpread(spread) => spread.values().iter().all(|&value| value >= 0.0),
+            _ => true,
+        }
+    }
+
+    /// How far from a cell it is seen, in cells; infinite where it is seen everywhere.
+    pub fn reach(&self) -> f64 {
+        match self {
+            Self::Heat(amounts) => 4.0 * (2.0 * amounts[0].max(amounts[1])).sqrt(),
+            Self::Gaussian(sigma) => 4.0 * sigma,
+            Self::Disk(radius) => *radius,
+            Self::Motion([length, _]) => 0.5 * length,
+            Self::Advection([x, y]) => x.abs().max(y.abs()),
+            Self::Poisson => f64::INFINITY,
+            Self::Helmholtz(kappa) => 10.0 / kappa,
+            Self::PointSpread(spread) => spread.size().into_iter().max().unwrap_or(0) as f64,
+        }
     }
 
     /// What happens to every wave of a wavenumber, by its square in (radians per cell)²; none where the
@@ -143,34 +177,40 @@ impl Factor {
     }
 
     /// What happens to the wave of a frequency, in cycles per cell.
-    fn wave(&self, [fx, fy]: [f64; 2]) -> Wave {
+    pub(super) fn wave(&self, [fx, fy]: [f64; 2]) -> Wave {
         match *self {
             // Not through `radial`: in this order the numbers are rounded as the reference's are.
             Self::Heat([x, y]) if x == y => Wave::shrunk(TAU.powi(2) * x * (fx * fx + fy * fy)),
             Self::Heat([x, y]) => Wave::shrunk(TAU.powi(2) * (x * fx * fx + y * fy * fy)),
-            Self::Motion([length, angle]) => {
+            Self::Motion([length, degrees]) => {
+                let angle = degrees.to_radians();
                 let argument = PI * length * (fx * angle.cos() + fy * angle.sin());
                 Wave::of(if argument == 0.0 { 1.0 } else { argument.sin() / argument }.into())
             }
             Self::Advection([x, y]) => {
                 Wave { log_kernel: 0.0, phase: Complex::from_polar(1.0, -TAU * (fx * x + fy * y)) }
             }
-            // A point spread function has a table of its own, see `table`.
+            // A point spread function has a table of its own, see `Waves`.
             _ => self.radial(TAU * TAU * (fx * fx + fy * fy)).unwrap_or(Wave::WHOLE),
         }
     }
 }
 
-/// The factors in a text such as `heat+advection:0.5,0`, in which `heat` alone is diffusion by `amount`.
-///
-/// # Errors
-/// Those of [`Factor::parse`].
-pub fn factors(text: &str, amount: f64) -> Result<Vec<Factor>> {
-    let factor = |name: &str| match name.trim() {
-        "heat" => Factor::heat([amount; 2]),
-        other => Factor::parse(other),
-    };
-    text.split('+').map(factor).collect()
+impl fmt::Display for Factor {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let name = self.name();
+        match self {
+            Self::Heat([x, y]) if x == y => write!(f, "{name}:{x}"),
+            Self::Heat([x, y]) => write!(f, "{name}:{x}x{y}"),
+            Self::Gaussian(one) | Self::Disk(one) | Self::Helmholtz(one) => write!(f, "{name}:{one}"),
+            Self::Motion([one, two]) | Self::Advection([one, two]) => write!(f, "{name}:{one},{two}"),
+            Self::Poisson => write!(f, "{name}"),
+            Self::PointSpread(spread) => {
+                let [nx, ny] = spread.size();
+                write!(f, "{name} of {nx}x{ny} cells")
+            }
+        }
+    }
 }
 
 /// Refuses an amount that is not from 0 to [`MAX_AMOUNT`].
@@ -185,6 +225,7 @@ pub fn check_amount(amount: f64) -> Result<()> {
 mod tests {
     use super::*;
     use crate::model::Operator;
+    use crate::model::fourier::frequency;
 
     #[test]
     fn names_are_parsed_and_impossible_ones_explained() {
@@ -193,12 +234,13 @@ mod tests {
             ("heat:8x2", Factor::Heat([8.0, 2.0])),
             ("gaussian:1.5", Factor::Gaussian(1.5)),
             ("disk:3", Factor::Disk(3.0)),
-            ("motion:9,90", Factor::Motion([9.0, PI / 2.0])),
+            ("motion:9,90", Factor::Motion([9.0, 90.0])),
             ("advection:0.5,-2", Factor::Advection([0.5, -2.0])),
             ("poisson", Factor::Poisson),
             ("helmholtz:0.3", Factor::Helmholtz(0.3)),
         ] {
             assert_eq!(Factor::parse(text).unwrap(), expected);
+            assert_eq!(expected.to_string(), text);
             assert!(text.starts_with(expected.name()));
         }
         for (text, expected) in [
@@ -227,16 +269,17 @@ mod tests {
         for factor in
             [heat.clone(), gaussian.clone(), Factor::Disk(2.3), Factor::Poisson, Factor::Helmholtz(0.2)]
         {
-            for (mode, wave) in factor.table(16, 8).unwrap().into_iter().enumerate() {
+            for mode in 0..16 * 8 {
                 let [fx, fy] = [frequency(mode / 8, 16), frequency(mode % 8, 8)];
+                let wave = factor.wave([fx, fy]);
                 let radial = factor.radial(TAU * TAU * (fx * fx + fy * fy)).unwrap();
                 assert!((wave.log_kernel - radial.log_kernel).abs() <= 1e-13 && wave.phase == radial.phase);
             }
         }
-        for (a, b) in heat.table(16, 16).unwrap().iter().zip(gaussian.table(16, 16).unwrap()) {
-            assert!((a.log_kernel - b.log_kernel).abs() <= 1e-13);
+        for f in [[0.0, 0.5], [0.25, -0.1], [0.0, 0.0]] {
+            assert!((heat.wave(f).log_kernel - gaussian.wave(f).log_kernel).abs() <= 1e-13);
         }
-        let lost = Factor::Poisson.table(8, 8).unwrap()[0];
+        let lost = Factor::Poisson.wave([0.0, 0.0]);
         assert_eq!((lost.log_kernel, (-lost.log_kernel).exp()), (Wave::LOST, 0.0));
         assert_eq!(lost.times(lost).log_kernel, Wave::LOST);
     }

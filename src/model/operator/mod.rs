@@ -1,13 +1,17 @@
 //! What observes a field: a linear, shift-invariant operator, which is a table of factors in Fourier space
 //! and nothing else (method §2).
 
+pub mod amounts;
 pub mod factor;
+pub mod formula;
 pub mod point_spread;
 pub mod wave;
+pub mod waves;
 
-use crate::model::fourier::frequency;
+use crate::model::fourier::Axis;
 use crate::model::operator::factor::Factor;
 use crate::model::operator::wave::Wave;
+use crate::model::operator::waves::Waves;
 use crate::{Error, Result};
 use num_complex::Complex;
 use std::sync::Arc;
@@ -53,18 +57,19 @@ impl Operator {
     /// function is larger than the grid.
     pub fn of(nx: usize, ny: usize, factors: &[Factor]) -> Result<Self> {
         check_size(nx, ny)?;
-        let mut waves = vec![Wave::WHOLE; nx * ny];
-        for factor in factors {
-            waves.iter_mut().zip(factor.table(nx, ny)?).for_each(|(wave, next)| *wave = wave.times(next));
-        }
+        let waves = Waves::new(factors, [nx, ny].map(Axis::periodic))?;
+        let operator = Self::of_waves(nx, ny, factors, |mode| waves.at(mode / ny, mode % ny));
         // What amplifies so much leaves no digit of anything else in 32 bits.
-        if let Some(wave) = waves.iter().find(|wave| wave.log_kernel < -MOST_AMPLIFIED) {
-            let times = (-wave.log_kernel).exp();
-            let what =
-                format!("operator: amplifies a wave {times:.1e} times; leave factors out, or weaken them");
-            return Err(Error::usage(what));
+        match operator.log_kernel().iter().find(|log_kernel| **log_kernel < -MOST_AMPLIFIED) {
+            None => Ok(operator),
+            Some(log_kernel) => {
+                let times = (-log_kernel).exp();
+                let what = format!(
+                    "operator: amplifies a wave {times:.1e} times; leave factors out, or weaken them"
+                );
+                Err(Error::usage(what))
+            }
         }
-        Ok(Self::of_waves(nx, ny, factors, &waves))
     }
 
     /// The operator with the factor H = `wave`(f) at the frequency f = `[fx, fy]`, in cycles per cell from
@@ -75,21 +80,28 @@ impl Operator {
     /// [`Error::Usage`] unless both sides are powers of two in [`AXIS_RANGE`].
     pub fn with(nx: usize, ny: usize, wave: impl Fn([f64; 2]) -> Wave) -> Result<Self> {
         check_size(nx, ny)?;
-        let at = |kx: usize, ky: usize| wave([frequency(kx, nx), frequency(ky, ny)]);
-        let waves: Vec<Wave> = (0..nx * ny).map(|mode| at(mode / ny, mode % ny)).collect();
-        Ok(Self::of_waves(nx, ny, &[], &waves))
+        let [x, y] = [nx, ny].map(Axis::periodic);
+        let at = |i: usize, j: usize| wave([x.frequency(i), y.frequency(j)]);
+        let met = |mode: usize| {
+            let (i, j) = (mode / ny, mode % ny);
+            at(i, j).meet(&at(x.opposite(i), y.opposite(j)))
+        };
+        Ok(Self::of_waves(nx, ny, &[], met))
     }
 
-    fn of_waves(nx: usize, ny: usize, factors: &[Factor], waves: &[Wave]) -> Self {
-        let opposite = |mode: usize| (nx - mode / ny) % nx * ny + (ny - mode % ny) % ny;
-        let waves: Vec<Wave> =
-            waves.iter().enumerate().map(|(mode, wave)| wave.meet(&waves[opposite(mode)])).collect();
-        let has_phase = waves.iter().any(|wave| wave.phase != Complex::ONE);
+    fn of_waves(nx: usize, ny: usize, factors: &[Factor], wave: impl Fn(usize) -> Wave) -> Self {
+        let (mut log_kernel, mut phase) = (Vec::with_capacity(nx * ny), Vec::with_capacity(nx * ny));
+        for mode in 0..nx * ny {
+            let wave = wave(mode);
+            log_kernel.push(wave.log_kernel);
+            phase.push(wave.phase);
+        }
+        let has_phase = phase.iter().any(|phase| *phase != Complex::ONE);
         let tables = Tables {
             factors: factors.to_vec(),
-            log_kernel: waves.iter().map(|wave| wave.log_kernel).collect(),
-            kernel: waves.iter().map(|wave| (-wave.log_kernel).exp()).collect(),
-            phase: has_phase.then(|| waves.iter().map(|wave| wave.phase).collect()),
+            kernel: log_kernel.iter().map(|log_kernel| (-log_kernel).exp()).collect(),
+            log_kernel,
+            phase: has_phase.then_some(phase),
         };
         Self { nx, ny, tables: Arc::new(tables) }
     }

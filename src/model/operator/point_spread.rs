@@ -1,7 +1,8 @@
 //! A point spread function: what an instrument makes of a single bright cell.
 
-use crate::model::operator::wave::Wave;
+use crate::model::fourier::Axis;
 use crate::{Error, Result};
+use rayon::prelude::*;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 use std::f64::consts::TAU;
@@ -40,44 +41,94 @@ impl PointSpread {
         Ok(Self { nx, ny, values, centre })
     }
 
-    /// Whether the function is the same on both sides of its centre, so that its factors are real.
-    fn is_even(&self) -> bool {
-        let middle = [self.nx, self.ny].map(|n| (n - 1) as f64 / 2.0);
-        self.centre == middle && self.values.iter().eq(self.values.iter().rev())
+    /// The same function, whose middle does not move instead: the middle of its array, between two cells
+    /// where their number is even.
+    pub fn at_middle(mut self) -> Self {
+        self.centre = self.middle();
+        self
     }
 
-    /// H of every mode of a grid, `[nx, ny]`: the transform of the function around its centre.
+    /// Cells along x and y.
+    pub fn size(&self) -> [usize; 2] {
+        [self.nx, self.ny]
+    }
+
+    /// The value of every cell, `[nx, ny]`, of sum 1.
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    fn middle(&self) -> [f64; 2] {
+        [self.nx, self.ny].map(|n| (n - 1) as f64 / 2.0)
+    }
+
+    /// Whether the function is the same on both sides of its centre, so that its factors are real.
+    pub fn is_even(&self) -> bool {
+        self.centre == self.middle() && self.same(|x, y| [self.nx - 1 - x, self.ny - 1 - y])
+    }
+
+    /// Whether the function is its own mirror image along each axis, so that mirrors do not change it.
+    pub fn is_mirrored(&self) -> bool {
+        self.is_even() && self.same(|x, y| [self.nx - 1 - x, y])
+    }
+
+    /// Whether every cell has the value of the cell at `place`, up to rounding.
+    fn same(&self, place: impl Fn(usize, usize) -> [usize; 2]) -> bool {
+        let largest = self.values.iter().fold(0.0, |largest: f64, v| largest.max(v.abs()));
+        self.values.iter().enumerate().all(|(at, value)| {
+            let [x, y] = place(at / self.ny, at % self.ny);
+            (value - self.values[x * self.ny + y]).abs() <= NEAR * largest
+        })
+    }
+
+    /// H of every wave of a grid, `[nx, ny]`: the transform of the function around its centre, of which `part`
+    /// is kept.
     ///
     /// # Errors
     /// [`Error::Usage`] where it is larger than the grid.
-    pub fn table(&self, nx: usize, ny: usize) -> Result<Vec<Wave>> {
+    pub fn table<T: Send>(&self, axes: [Axis; 2], part: impl Fn(Complex<f64>) -> T + Sync) -> Result<Vec<T>> {
+        let [x, y] = axes;
+        let (nx, ny) = (x.count(), y.count());
         if self.nx > nx || self.ny > ny {
             let (own_x, own_y) = (self.nx, self.ny);
-            let what = format!("the point spread function of {own_x}x{own_y} cells is larger than {nx}x{ny}");
+            let what = format!(
+                "the point spread function of {own_x}x{own_y} cells is larger than the field of {nx}x{ny}"
+            );
             return Err(Error::usage(what));
         }
-        let mut grid = vec![Complex::ZERO; nx * ny];
-        for (i, &value) in self.values.iter().enumerate() {
-            grid[i / self.ny * ny + i % self.ny] = value.into();
-        }
+        let turn = |k: usize, axis: Axis, at: f64| Complex::from_polar(1.0, TAU * axis.frequency(k) * at);
+        // Every row along y, of which few are not empty; then column by column along x.
         let mut planner = FftPlanner::new();
-        planner.plan_fft_forward(ny).process(&mut grid);
-        let along_x = planner.plan_fft_forward(nx);
-        let mut column = vec![Complex::ZERO; nx];
-        for y in 0..ny {
-            (0..nx).for_each(|x| column[x] = grid[x * ny + y]);
-            along_x.process(&mut column);
-            (0..nx).for_each(|x| grid[x * ny + y] = column[x]);
-        }
-        let is_even = self.is_even();
-        let centred = |(mode, value): (usize, Complex<f64>)| {
-            let turn = |k: usize, n: usize, at: f64| TAU * crate::model::fourier::frequency(k, n) * at;
-            let angle = turn(mode / ny, nx, self.centre[0]) + turn(mode % ny, ny, self.centre[1]);
-            let value = value * Complex::from_polar(1.0, angle);
-            Wave::of(if is_even { value.re.into() } else { value })
-        };
-        Ok(grid.into_iter().enumerate().map(centred).collect())
+        let (along_x, along_y) = (planner.plan_fft_forward(x.period()), planner.plan_fft_forward(y.period()));
+        let rows: Vec<Vec<Complex<f64>>> = self
+            .values
+            .par_chunks(self.ny)
+            .map(|values| {
+                let mut row = vec![Complex::ZERO; y.period()];
+                row.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value.into());
+                along_y.process(&mut row);
+                let turned = row[..ny].iter().enumerate();
+                turned.map(|(j, value)| value * turn(j, y, self.centre[1])).collect()
+            })
+            .collect();
+        let turns: Vec<Complex<f64>> = (0..nx).map(|i| turn(i, x, self.centre[0])).collect();
+        let columns = (0..ny).into_par_iter().map_init(
+            || vec![Complex::ZERO; x.period()],
+            |column, j| -> Vec<T> {
+                column.fill(Complex::ZERO);
+                column.iter_mut().zip(&rows).for_each(|(cell, row)| *cell = row[j]);
+                along_x.process(column);
+                column.iter().zip(&turns).map(|(value, turn)| part(value * turn)).collect()
+            },
+        );
+        Ok(turned(columns.collect(), nx))
     }
+}
+
+/// Columns as rows.
+fn turned<T>(columns: Vec<Vec<T>>, nx: usize) -> Vec<T> {
+    let mut columns: Vec<_> = columns.into_iter().map(Vec::into_iter).collect();
+    (0..nx).flat_map(|_| columns.iter_mut().filter_map(Iterator::next).collect::<Vec<T>>()).collect()
 }
 
 #[cfg(test)]
@@ -123,11 +174,16 @@ mod tests {
                     assert!((a - b).abs() <= 1e-13, "{a} {b}");
                 }
             }
-            // Only the function counts, and not where in its array it stands.
+            // Only the function counts, and not where in its array it stands; mirrored axes have the
+            // waves of twice as many cells.
+            let axes = [nx, ny].map(Axis::periodic);
             let padded = [&[0.0; 3][..], &values, &[0.0; 6]].concat();
-            let again = PointSpread::new(6, 3, padded).unwrap().table(nx, ny).unwrap();
-            for (a, b) in again.iter().zip(own.table(nx, ny).unwrap()) {
-                assert!((a.log_kernel - b.log_kernel).abs() <= 1e-9 && (a.phase - b.phase).norm() <= 1e-9);
+            let again = PointSpread::new(6, 3, padded).unwrap().table(axes, |value| value).unwrap();
+            let table = own.table(axes, |value| value).unwrap();
+            assert!(again.iter().zip(&table).all(|(a, b)| (a - b).norm() <= 1e-12));
+            let mirrored = own.table([nx / 2, ny / 2].map(Axis::mirrored), |value| value).unwrap();
+            for (mode, value) in mirrored.iter().enumerate() {
+                assert!((value - table[mode / (ny / 2) * ny + mode % (ny / 2)]).norm() <= 1e-14);
             }
         }
     }
@@ -138,6 +194,7 @@ mod tests {
             assert!(PointSpread::new(2, 2, values).is_err());
         }
         let large = PointSpread::new(9, 3, vec![1.0; 27]).unwrap();
-        assert!(large.table(8, 8).unwrap_err().to_string().contains("9x3 cells is larger than 8x8"));
+        let refused = large.table([Axis::periodic(8); 2], |value| value).unwrap_err().to_string();
+        assert!(refused.contains("9x3 cells is larger than the field of 8x8"), "{refused}");
     }
 }

@@ -35,6 +35,11 @@ impl Wave {
         }
     }
 
+    /// |H|, which is 0 where nothing is left.
+    pub fn size(self) -> f64 {
+        (-self.log_kernel).exp()
+    }
+
     /// Both factors one after the other.
     pub fn times(self, other: Self) -> Self {
         let log_kernel = (self.log_kernel + other.log_kernel).min(Self::LOST);

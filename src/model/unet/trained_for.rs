@@ -1,13 +1,18 @@
 //! What a network was trained for, kept beside its weights.
 
+use crate::model::Operator;
+use crate::model::operator::factor::Factor;
 use serde::{Deserialize, Serialize};
 
 /// The observations that a network has learned from.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrainedFor {
     /// Diffusivity × time, in cells²; none where something else than diffusion has made the observations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<f64>,
+    /// What else has made the observations, such as `disk:3` or `psf of 9x9 cells`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<String>,
     /// The standard deviation of the noise in a cell.
     pub noise: f64,
     /// The mean over observations of their mean.
@@ -27,8 +32,9 @@ pub enum TrainedEdges {
 }
 
 impl TrainedFor {
-    /// What these observations `[count, cells]` of diffusion by `amount`, with `noise`, amount to.
-    pub fn of(observations: &[f32], cells: usize, amount: Option<f64>, noise: f64) -> Self {
+    /// What these observations `[count, cells]` by `operator`, with `noise`, amount to.
+    pub fn of(observations: &[f32], operator: &Operator, noise: f64) -> Self {
+        let cells = operator.cells();
         let count = (observations.len() / cells) as f64;
         let (mut means, mut variances) = (0.0, 0.0);
         for observation in observations.chunks_exact(cells) {
@@ -38,7 +44,10 @@ impl TrainedFor {
             variances += squares / cells as f64;
         }
         let spread = (variances / count).sqrt();
-        Self { amount, noise, mean: means / count, spread, edges: TrainedEdges::Periodic }
+        let amount = operator.amount();
+        let text = || operator.factors().iter().map(Factor::to_string).collect::<Vec<_>>().join("+");
+        let operator = amount.is_none().then(text);
+        Self { amount, operator, noise, mean: means / count, spread, edges: TrainedEdges::Periodic }
     }
 }
 
@@ -48,7 +57,13 @@ mod tests {
 
     #[test]
     fn mean_and_spread_are_those_of_the_observations() {
-        let found = TrainedFor::of(&[1.0, 3.0, 5.0, 5.0], 2, Some(8.0), 1e-3);
+        let operator = Operator::heat(8, 8, 8.0).unwrap();
+        let observations = [[1.0, 3.0].repeat(32), [5.0, 5.0].repeat(32)].concat();
+        let found = TrainedFor::of(&observations, &operator, 1e-3);
         assert_eq!((found.mean, found.spread), (3.5, 0.5f64.sqrt()));
+        assert_eq!((found.amount, found.operator), (Some(8.0), None));
+        let disk = Operator::of(8, 8, &[Factor::Disk(2.0), Factor::Poisson]).unwrap();
+        let found = TrainedFor::of(&observations, &disk, 0.0);
+        assert_eq!((found.amount, found.operator.as_deref()), (None, Some("disk:2+poisson")));
     }
 }

@@ -3,7 +3,6 @@
 use crate::restore::blur::{Blur, mean};
 use crate::restore::measurement::noise::{self, Crossover, NoiseLevel, Source};
 use crate::restore::measurement::signal::Signal;
-use crate::restore::spectral::grid::Mode;
 use crate::restore::spectral::rings::Rings;
 use std::f64::consts::{PI, SQRT_2};
 
@@ -26,6 +25,13 @@ pub struct Spectrum {
     pub bound: f64,
     /// How many waves can be told: Σ S·K²/(S·K² + σ²).
     pub told: f64,
+    /// The wavenumber, in radians per cell, from which on the noise covers the signal that the operator has
+    /// left, √S·K = σ; none where the signal stands out of it on every wave of the grid.
+    ///
+    /// Of diffusion, and solved for the wavelength, it is Burgholzer's δ = π·√(amount/ln SNR), the half
+    /// wavelength of the shortest wave that can be told, where SNR is the ratio of amplitudes √S/σ in that
+    /// wave (J. Appl. Phys. 131, 211101).
+    pub cutoff: Option<f64>,
 }
 
 /// What all samples of one size share.
@@ -41,7 +47,7 @@ impl<'a> Analyser<'a> {
     pub fn new(blur: &'a Blur) -> Self {
         let grid = blur.grid();
         let rings = Rings::new(grid);
-        let table = grid.table(|mode| blur.kernel(mode).powi(2));
+        let table = blur.table(|_, wave| wave.size().powi(2));
         let kernel2 = rings.means(grid, |wave| table[wave]);
         Self { blur, rings, kernel2 }
     }
@@ -71,13 +77,24 @@ impl<'a> Analyser<'a> {
             }
             None => (Signal::NONE, 0.0),
         };
-        let told = (0..energy.len())
-            .map(|ring| {
-                let seen = signal.power(self.rings.wavenumber[ring].powi(2)) * self.kernel2[ring];
-                self.rings.waves[ring] * seen / (seen + noise * noise)
-            })
-            .sum();
-        Spectrum { mean, spread, noise, source, found, signal, bound, told }
+        let share = |squared: f64, kernel2: f64| {
+            let seen = signal.power(squared) * kernel2;
+            seen / (seen + noise * noise)
+        };
+        let of_ring = |ring: usize| share(self.rings.wavenumber[ring].powi(2), self.kernel2[ring]);
+        let told = (0..energy.len()).map(|ring| self.rings.waves[ring] * of_ring(ring)).sum();
+        let cutoff = match self.blur.falls() {
+            true => cutoff(|k| {
+                self.blur.radial(k * k).is_some_and(|wave| share(k * k, wave.size().powi(2)) > 0.5)
+            }),
+            // The first ring beyond all that stand out.
+            false => (0..energy.len())
+                .rev()
+                .find(|&ring| of_ring(ring) > 0.5)
+                .map_or_else(|| self.rings.wavenumber.first(), |last| self.rings.wavenumber.get(last + 1))
+                .copied(),
+        };
+        Spectrum { mean, spread, noise, source, found, signal, bound, told, cutoff }
     }
 
     fn found(&self, y: &[f64], energy: &[f64], crossover: Option<&Crossover>) -> (Option<f64>, Source) {
@@ -101,6 +118,7 @@ impl Spectrum {
         signal: Signal::NONE,
         bound: 0.0,
         told: 0.0,
+        cutoff: None,
     };
 
     /// The same of a field whose values are multiplied by `scale` and then moved by `mean`.
@@ -119,29 +137,17 @@ impl Spectrum {
     pub fn unexplained(&self, cells: usize) -> f64 {
         self.noise * self.noise * (cells as f64 - self.told).max(0.0)
     }
+}
 
-    /// The part of a wave's power S·K² + σ² that is signal.
-    pub fn share(&self, blur: &Blur, mode: Mode) -> f64 {
-        let seen = self.signal.power(mode.squared) * blur.kernel(mode).powi(2);
-        seen / (seen + self.noise * self.noise)
+/// The wavenumber up to which something stands out, along the longest waves that a grid has at most.
+fn cutoff(stands_out: impl Fn(f64) -> bool) -> Option<f64> {
+    let (mut low, mut high) = (1e-6, SQRT_2 * PI);
+    if stands_out(high) {
+        return None;
     }
-
-    /// The wavenumber, in radians per cell, at which the signal that diffusion left equals the noise,
-    /// √S·K = σ; none where it stands out of the noise on every wave of the grid.
-    ///
-    /// Solved for the wavelength it is Burgholzer's δ = π·√(amount/ln SNR), the half wavelength of the
-    /// shortest wave that can be told, where SNR is the ratio of amplitudes √S/σ in that wave
-    /// (J. Appl. Phys. 131, 211101).
-    pub fn cutoff(&self, blur: &Blur) -> Option<f64> {
-        let stands_out = |k: f64| self.share(blur, Mode::new(k, 0.0)) > 0.5;
-        let (mut low, mut high) = (1e-6, SQRT_2 * PI);
-        if stands_out(high) {
-            return None;
-        }
-        for _ in 0..60 {
-            let middle = 0.5 * (low + high);
-            if stands_out(middle) { low = middle } else { high = middle }
-        }
-        Some(low)
+    for _ in 0..60 {
+        let middle = 0.5 * (low + high);
+        if stands_out(middle) { low = middle } else { high = middle }
     }
+    Some(low)
 }

@@ -20,12 +20,7 @@ pub(super) fn one_shot(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> Result<Ve
 }
 
 /// x += damped inverse of y - P(x), from x = 0, until the result explains the observation up to its noise.
-pub(super) fn iterated(
-    blur: &Blur,
-    y: &[f64],
-    spectrum: &Spectrum,
-    iterations: usize,
-) -> Result<Vec<f64>> {
+pub(super) fn iterated(blur: &Blur, y: &[f64], spectrum: &Spectrum, iterations: usize) -> Result<Vec<f64>> {
     let explained = spectrum.unexplained(y.len());
     let mut x = vec![0.0; y.len()];
     for _ in 0..iterations {
@@ -45,7 +40,8 @@ pub(in crate::restore) fn damped_inverse(
     residual: &[f64],
     spectrum: &Spectrum,
 ) -> Result<Vec<f64>> {
-    let expected = EXPECTED * spectrum.spread;
+    // What leaves less of all waves makes the spread smaller.
+    let expected = EXPECTED * spectrum.spread / blur.gain();
     if let Some(inverted) = blur.damped_on_gpu(residual, expected, spectrum.noise) {
         return inverted;
     }
@@ -53,15 +49,11 @@ pub(in crate::restore) fn damped_inverse(
     let mut waves = residual.to_vec();
     grid.forward(&mut waves);
     let amplitudes = grid.amplitudes(&waves);
-    let log_kernel = grid.table(|mode| blur.wave(mode).log_kernel);
-    let signs = grid.table(|mode| blur.wave(mode).phase.re);
-    let tables = log_kernel.par_iter().zip(&signs);
-    waves.par_iter_mut().zip(&amplitudes).zip(tables).for_each(
-        |((wave, &amplitude), (&log_kernel, sign))| {
-            let signal = expected * (-log_kernel).exp();
-            *wave *= sign * damping(amplitude, log_kernel, signal, spectrum.noise).1;
-        },
-    );
+    let log_kernel = blur.table(|_, wave| wave.log_kernel);
+    waves.par_iter_mut().zip(&amplitudes).zip(&log_kernel).for_each(|((wave, &amplitude), &log_kernel)| {
+        let signal = expected * (-log_kernel).exp();
+        *wave *= damping(amplitude, log_kernel, signal, spectrum.noise).1;
+    });
     grid.inverse(&mut waves);
-    Ok(waves)
+    if blur.turns() { blur.filter(&waves, &blur.turning_back(|_, _| 1.0)) } else { Ok(waves) }
 }

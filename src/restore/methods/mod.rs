@@ -1,13 +1,13 @@
-//! Classical restoration, without a network, for known diffusion.
+//! Classical restoration, without a network, for a known operator with the factors H.
 //!
 //! | method | what it does |
 //! |---|---|
 //! | the observation | nothing: x = y, which every method has to beat |
 //! | one-shot | the damped inverse of y (method §3) |
 //! | iterated | x += damped inverse of y - P(x), again and again |
-//! | Tikhonov | X = K·Y/(K² + λ), with one λ for all waves |
-//! | Wiener | X = S·K·Y/(S·K² + σ²), with the signal's power S from the observation |
-//! | Richardson-Lucy | x *= P(y/P(x)): diffusion is self-adjoint; for nonnegative fields |
+//! | Tikhonov | X = H̄·Y/(|H|² + λ), with one λ for all waves |
+//! | Wiener | X = S·H̄·Y/(S·|H|² + σ²), with the signal's power S from the observation |
+//! | Richardson-Lucy | x *= Pᵀ(y/P(x)), for nonnegative fields |
 //! | total variation | min ½‖y - P(x)‖² + μ·Σ|∇x|, for fields with edges |
 //! | automatic | total variation, Wiener or a mean of both, by the data |
 //!
@@ -147,7 +147,8 @@ impl Classic {
     /// `progress` is called after every sample.
     ///
     /// # Errors
-    /// [`Error::Usage`] for a noise or λ that is negative or not finite; [`Error::Device`].
+    /// [`Error::Usage`] for a noise or λ that is negative or not finite, and for Richardson-Lucy where an
+    /// operator makes negative values of positive ones; [`Error::Device`].
     pub fn restore(
         &self,
         blur: &Blur,
@@ -163,6 +164,11 @@ impl Classic {
             && !(lambda > 0.0 && lambda.is_finite())
         {
             return Err(Error::usage(format!("lambda {lambda}: must be a positive number")));
+        }
+        if matches!(self, Self::RichardsonLucy { .. }) && !blur.is_positive() {
+            return Err(Error::usage(
+                "richardson-lucy: is for operators that add up brightness, as blurs do; use another method",
+            ));
         }
         let analyser = Analyser::new(blur);
         let one = |y: &[f64]| {
@@ -209,14 +215,12 @@ impl Classic {
             // A constant field has nothing to restore that could be sharpened.
             _ if spectrum.spread == 0.0 => Outcome::from(std::mem::take(&mut normal)),
             Self::OneShot => damped::one_shot(blur, &normal, &spectrum)?.into(),
-            Self::Iterated { iterations } => {
-                damped::iterated(blur, &normal, &spectrum, iterations)?.into()
-            }
+            Self::Iterated { iterations } => damped::iterated(blur, &normal, &spectrum, iterations)?.into(),
             Self::RichardsonLucy { iterations } => {
                 richardson_lucy::restore(blur, &normal, &spectrum, iterations)?.into()
             }
             Self::TotalVariation(settings) => {
-                let zero = unit.zero();
+                let zero = blur.mean_back() * unit.zero();
                 total_variation::restore(blur, &normal, &spectrum, settings, zero)?.x.into()
             }
             Self::Automatic => automatic::restore(blur, &normal, &spectrum)?,
@@ -225,7 +229,8 @@ impl Classic {
         if matches!(self, Self::Observation) {
             x.copy_from_slice(y);
         } else {
-            x.iter_mut().for_each(|v| *v = *v * unit.scale + unit.mean);
+            let mean = unit.mean * blur.mean_back();
+            x.iter_mut().for_each(|v| *v = *v * unit.scale + mean);
         }
         let spectrum = spectrum.in_units(unit.mean, unit.scale);
         Ok((x, Sample { spectrum, chosen, warning, expected }))
@@ -252,7 +257,7 @@ impl Unit {
         y.iter().map(|v| (v - self.mean) / self.scale).collect()
     }
 
-    /// Where the field's own zero lies.
+    /// Where the observation's own zero lies.
     fn zero(&self) -> f64 {
         -self.mean / self.scale
     }

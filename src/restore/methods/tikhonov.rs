@@ -1,4 +1,4 @@
-//! Tikhonov's filter, X = K·Y/(K² + λ).
+//! Tikhonov's filter, X = H̄·Y/(|H|² + λ).
 
 use crate::Result;
 use crate::restore::Blur;
@@ -13,29 +13,24 @@ use crate::restore::outcome::uncertainty::Expected;
 /// A filter whose λ is less than σ²/S lets more noise in than signal, where S is the most power that the
 /// signal can have in waves that the noise covers. No λ below that is used, whatever the noise is said to be:
 /// where less noise is told than there is, the discrepancy principle would go to λ = 0.
-pub(super) fn restore(
-    blur: &Blur,
-    y: &[f64],
-    spectrum: &Spectrum,
-    lambda: Option<f64>,
-) -> Result<Outcome> {
+pub(super) fn restore(blur: &Blur, y: &[f64], spectrum: &Spectrum, lambda: Option<f64>) -> Result<Outcome> {
     let (lambda, warning) = match lambda {
         Some(lambda) => (lambda, None),
         None => discrepancy(blur, y, spectrum),
     };
-    let factor = blur.factor(|mode| {
-        let kernel = blur.kernel(mode);
+    let filter = blur.turning_back(|mode, wave| {
+        let kernel = wave.size();
         if mode.squared == 0.0 { 1.0 } else { kernel / (kernel * kernel + lambda) }
     });
     let expected = Some(Expected::White { lambda });
-    Ok(Outcome { x: blur.filter(y, &factor)?, chosen: None, warning, expected })
+    Ok(Outcome { x: blur.filter(y, &filter)?, chosen: None, warning, expected })
 }
 
 fn discrepancy(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> (f64, Option<String>) {
     let grid = blur.grid();
     let mut waves = y.to_vec();
     grid.forward(&mut waves);
-    let kernel2 = grid.table(|mode| blur.kernel(mode).powi(2));
+    let kernel2 = blur.table(|_, wave| wave.size().powi(2));
     let left = |lambda: f64| -> f64 {
         let of = |(wave, k2): (&f64, &f64)| (wave * lambda / (k2 + lambda)).powi(2);
         waves.iter().zip(&kernel2).skip(1).map(of).sum()

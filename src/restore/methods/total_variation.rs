@@ -10,7 +10,7 @@
 //! multipliers u it repeats
 //!
 //! - x = argmin ½‖y - P(x)‖² + ½ρ‖∇x - d + u‖², which is a filter:
-//!   X = (K·Y + ρ·F(Dᵀ(d - u)))/(K² + ρ·DᵀD);
+//!   X = (H̄·Y + ρ·F(Dᵀ(d - u)))/(|H|² + ρ·DᵀD);
 //! - d = shrink(∇x + u, μ/ρ) and u = ∇x + u - d.
 //!
 //! With positivity z in place of x joins likewise, z = max(x + w, 0).
@@ -113,13 +113,16 @@ fn solve(
     let rho = SPLIT * mu / (squares / y.len() as f64).sqrt();
     let own = if settings.positive { POSITIVITY * rho } else { 0.0 };
     let inner = |difference: f64, kernel: f64| kernel * kernel + rho * difference + own;
-    let from_data = blur.factor(|mode| {
-        let kernel = blur.kernel(mode);
+    let from_data = blur.turning_back(|mode, wave| {
+        let kernel = wave.size();
         if mode.squared == 0.0 { 0.0 } else { kernel / inner(mode.difference, kernel) }
     });
-    let from_split = blur.factor(|mode| {
-        if mode.squared == 0.0 { 0.0 } else { rho / inner(mode.difference, blur.kernel(mode)) }
-    });
+    let from_split =
+        blur.scaling(
+            |mode, wave| {
+                if mode.squared == 0.0 { 0.0 } else { rho / inner(mode.difference, wave.size()) }
+            },
+        );
     let data = blur.filter(y, &from_data)?;
     let threshold = mu / rho;
     let mut split = dual.clone();
@@ -291,7 +294,7 @@ mod tests {
                 let right: f64 = x.iter().zip(corners.adjoint(&g)).map(|(a, b)| dot(*a, b)).sum();
                 assert!((left - right).abs() < 1e-12, "{edges:?} {size:?}: {left} {right}");
                 let squared = corners.adjoint(&dx);
-                let filtered = blur.filter(&x, &blur.factor(|mode| mode.difference)).unwrap();
+                let filtered = blur.filter(&x, &blur.scaling(|mode, _| mode.difference)).unwrap();
                 let worst = squared.iter().zip(&filtered).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
                 assert!(worst < 1e-12, "{edges:?} {size:?}: {worst}");
             }

@@ -146,8 +146,7 @@ mod tests {
     fn without_updates_nothing_changes() {
         let heat = Operator::heat(8, 8, 1.0).unwrap();
         let blur = Blur::periodic(&Device::Cpu, DType::F64, &heat).unwrap();
-        let refined =
-            refine(&blur, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
+        let refined = refine(&blur, NoiseLevel::Told(1e-3), 0.0, &[1.0; 64], &[0.5; 64], 0, None).unwrap();
         assert_eq!(
             (refined.x, refined.before.clone(), refined.updates),
             (vec![0.5; 64], refined.after, vec![0])

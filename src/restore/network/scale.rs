@@ -7,6 +7,7 @@
 
 use crate::Result;
 use crate::model::TrainedFor;
+use crate::model::operator::factor::Factor;
 use crate::restore::blur::mean;
 use crate::restore::measurement::Spectrum;
 
@@ -58,14 +59,23 @@ fn unit(y: &[f64]) -> (f64, f64) {
     (mean, largest * (squares / y.len() as f64).sqrt())
 }
 
-/// Why a network that was trained for `scale` should not be asked about an observation with this spectrum, of
-/// diffusion by `amount`; none where nothing speaks against it.
-pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, amount: f64) -> Option<String> {
-    let Some(trained) = scale.amount else {
-        return Some(format!("the network was trained for another operator than diffusion by {amount}"));
-    };
-    if (amount - trained).abs() > 0.05 * trained.max(amount) {
-        return Some(format!("the network was trained for an amount of {trained}, not of {amount}"));
+/// Why a network that was trained for `scale` should not be asked about an observation by these factors, with
+/// this spectrum; none where nothing speaks against it.
+pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, factors: &[Factor]) -> Option<String> {
+    match (scale.amount, factors) {
+        (Some(trained), &[Factor::Heat([amount, along_y])]) if amount == along_y => {
+            if (amount - trained).abs() > 0.05 * trained.max(amount) {
+                return Some(format!("the network was trained for an amount of {trained}, not of {amount}"));
+            }
+        }
+        (trained, factors) => {
+            let trained = trained.map(|amount| format!("heat:{amount}"));
+            let trained = trained.or(scale.operator.clone()).unwrap_or("another operator".to_owned());
+            let asked = factors.iter().map(Factor::to_string).collect::<Vec<_>>().join("+");
+            if trained != asked {
+                return Some(format!("the network was trained for {trained}, not for {asked}"));
+            }
+        }
     }
     let (found, trained) = (spectrum.noise / spectrum.spread, scale.noise / scale.spread);
     let times = found / trained.max(QUIET);
@@ -97,7 +107,7 @@ mod tests {
     #[test]
     fn networks_see_one_scale_and_predictions_have_the_observations() {
         let (amount, noise, edges) = (Some(8.0), 0.0, TrainedEdges::Periodic);
-        let scale = TrainedFor { amount, noise, mean: 0.2, spread: 0.1, edges };
+        let scale = TrainedFor { amount, operator: None, noise, mean: 0.2, spread: 0.1, edges };
         let y = [[1.0, 3.0, 1.0, 3.0], [1e-12, 2e-12, 2e-12, 1e-12], [5.0; 4]].concat();
         let x = at_scale(Some(&scale), &y, 4, |seen| {
             let expected = [[0.1, 0.3, 0.1, 0.3], [0.1, 0.3, 0.3, 0.1], [0.2; 4]].concat();

@@ -51,7 +51,7 @@ pub fn check(
             return Ok(Some(format!("{part:.1} % of the samples are cut off at black or white")));
         }
     }
-    let spread = spread(x) / spectrum.spread;
+    let spread = blur.gain() * spread(x) / spectrum.spread;
     if spectrum.spread > 0.0 && spread > SPREAD {
         return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
     }

@@ -4,6 +4,7 @@
 //! the power S. Each wave is then known up to the variance v = S·σ²/(S·K² + σ²): S where the noise covers it,
 //! σ²/K² where it stands out. A cell's variance is Σ v_k·φ_k², with the waves φ_k of the grid.
 
+use crate::model::operator::wave::Wave;
 use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::spectral::grid::{Edges, Grid, Mode};
@@ -23,10 +24,10 @@ pub enum Expected {
 /// The standard deviation of every cell of a restored sample, `[nx, ny]`, in units of the field.
 pub fn deviations(blur: &Blur, spectrum: &Spectrum, expected: Expected) -> Vec<f64> {
     let noise = spectrum.noise * spectrum.noise;
-    let variance = |mode: Mode| {
-        let kernel2 = blur.kernel(mode).powi(2);
+    let variance = |mode: Mode, wave: Wave| {
+        let kernel2 = wave.size().powi(2);
         match expected {
-            _ if mode.squared == 0.0 => noise, // blur leaves the mean alone
+            _ if mode.squared == 0.0 => noise * blur.mean_back().powi(2), // nothing is expected of it
             Expected::White { lambda } => noise / (kernel2 + lambda),
             Expected::BySpectrum => {
                 let signal = spectrum.signal.power(mode.squared);
@@ -35,7 +36,7 @@ pub fn deviations(blur: &Blur, spectrum: &Spectrum, expected: Expected) -> Vec<f
         }
     };
     let grid = blur.grid();
-    let mut variances = grid.table(variance);
+    let mut variances = blur.table(variance);
     match grid.edges() {
         // cas² of a wave and of its partner at −k add up to 2: every cell is like every other.
         Edges::Periodic => {
@@ -99,8 +100,8 @@ mod tests {
                 let (grid, cells) = (blur.grid(), size[0] * size[1]);
                 let spectrum = Spectrum { noise: 0.1, ..Spectrum::NOTHING };
                 let found = deviations(&blur, &spectrum, Expected::White { lambda: 0.05 });
-                let variance = grid.table(|mode| {
-                    let kernel2 = blur.kernel(mode).powi(2);
+                let variance = blur.table(|mode, wave| {
+                    let kernel2 = wave.size().powi(2);
                     if mode.squared == 0.0 { 0.01 } else { 0.01 / (kernel2 + 0.05) }
                 });
                 let mut expected = vec![0.0; cells];

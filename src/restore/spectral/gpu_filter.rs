@@ -6,8 +6,10 @@ use crate::Result;
 use crate::engine::{Device, operators};
 use crate::model::operator::AXIS_RANGE;
 use crate::model::operator::factor::Factor;
+use crate::model::operator::wave::Wave;
 use crate::model::{DType, Operator};
 use crate::restore::spectral::grid::{Edges, Grid, Mode, wavenumbers};
+use num_complex::Complex;
 
 /// The transforms of a GPU for fields of one size.
 #[derive(Clone)]
@@ -15,7 +17,7 @@ pub struct GpuFilter {
     device: Device,
     precision: DType,
     /// The periodic grid that the shaders see.
-    heat: Operator,
+    operator: Operator,
     mirrored: bool,
 }
 
@@ -28,8 +30,8 @@ impl GpuFilter {
         if !fits || matches!(device, Device::Cpu) {
             return None;
         }
-        let heat = Operator::of(nx, ny, factors).ok()?;
-        Some(Self { device: device.clone(), precision, heat, mirrored })
+        let operator = Operator::of(nx, ny, factors).ok()?;
+        Some(Self { device: device.clone(), precision, operator, mirrored })
     }
 
     /// The precision of the shaders.
@@ -37,16 +39,27 @@ impl GpuFilter {
         self.precision
     }
 
-    /// f of every wave of the periodic grid.
-    pub fn table(&self, f: impl Fn(Mode) -> f64) -> Vec<f64> {
-        let [kx, ky] = [self.heat.nx, self.heat.ny].map(|n| wavenumbers(n, Edges::Periodic));
-        kx.iter().flat_map(|&kx| ky.iter().map(move |&ky| Mode::new(kx, ky))).map(f).collect()
+    /// f of every wave of the periodic grid, and of what happens to it.
+    pub fn table(&self, f: impl Fn(Mode, Wave) -> f64) -> Vec<f64> {
+        let [kx, ky] = [self.operator.nx, self.operator.ny].map(|n| wavenumbers(n, Edges::Periodic));
+        let modes = kx.iter().flat_map(|&kx| ky.iter().map(move |&ky| Mode::new(kx, ky)));
+        let phase = |at: usize| self.operator.phase().map_or(Complex::ONE, |phase| phase[at]);
+        let log_kernel = self.operator.log_kernel();
+        modes
+            .enumerate()
+            .map(|(at, mode)| f(mode, Wave { log_kernel: log_kernel[at], phase: phase(at) }))
+            .collect()
     }
 
     /// F⁻¹(H·F(x)) of fields `[batch, nx, ny]` with a factor H from [`GpuFilter::table`].
     pub fn filter(&self, factor: &[f64], fields: &[f64]) -> Result<Vec<f64>> {
-        let filtered =
-            operators::filter(&self.device, self.precision, &self.heat, factor, &self.to_periodic(fields))?;
+        let filtered = operators::filter(
+            &self.device,
+            self.precision,
+            &self.operator,
+            factor,
+            &self.to_periodic(fields),
+        )?;
         Ok(self.own_part(filtered))
     }
 
@@ -54,12 +67,12 @@ impl GpuFilter {
     /// noise of amplitude `noise`, `[batch]`, as [`Grid::amplitudes`] has them.
     pub fn damped_inverse(&self, residual: &[f64], signal: f64, noise: &[f64]) -> Result<Vec<f64>> {
         // The shaders expect a signal of nx in transforms that are not normalised (method §3).
-        let normalised = (self.heat.cells() as f64).sqrt();
-        let scale = self.heat.nx as f64 / (signal * normalised);
+        let normalised = (self.operator.cells() as f64).sqrt();
+        let scale = self.operator.nx as f64 / (signal * normalised);
         let scaled: Vec<f64> = self.to_periodic(residual).iter().map(|r| r * scale).collect();
         let sigmas: Vec<f64> = noise.iter().map(|noise| noise * normalised * scale).collect();
         let inverted =
-            operators::invert_with_noise(&self.device, self.precision, &self.heat, &sigmas, &scaled)?;
+            operators::invert_with_noise(&self.device, self.precision, &self.operator, &sigmas, &scaled)?;
         Ok(self.own_part(inverted.dx.into_iter().map(|dx| dx / scale).collect()))
     }
 
@@ -67,7 +80,7 @@ impl GpuFilter {
         if !self.mirrored {
             return fields.to_vec();
         }
-        let [nx, ny] = [self.heat.nx / 2, self.heat.ny / 2];
+        let [nx, ny] = [self.operator.nx / 2, self.operator.ny / 2];
         let mut mirrored = Vec::with_capacity(4 * fields.len());
         for field in fields.chunks_exact(nx * ny) {
             for x in (0..nx).chain((0..nx).rev()) {
@@ -82,9 +95,9 @@ impl GpuFilter {
         if !self.mirrored {
             return fields;
         }
-        let [nx, ny] = [self.heat.nx / 2, self.heat.ny / 2];
+        let [nx, ny] = [self.operator.nx / 2, self.operator.ny / 2];
         let own =
             |field: &[f64]| field.chunks_exact(2 * ny).take(nx).flat_map(|row| row[..ny].to_vec()).collect();
-        fields.chunks_exact(self.heat.cells()).flat_map(|field| -> Vec<f64> { own(field) }).collect()
+        fields.chunks_exact(self.operator.cells()).flat_map(|field| -> Vec<f64> { own(field) }).collect()
     }
 }

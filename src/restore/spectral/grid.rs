@@ -11,6 +11,7 @@
 //! twice the sides, whose waves are these cosines. So both are exact at every size. In two dimensions the
 //! Hartley wave is cas(2π(kx·i/nx + ky·j/ny)), which any real kernel with H(−k) = H(k) only scales.
 
+use crate::model::fourier::Axis;
 use crate::{Error, Result};
 use rayon::prelude::*;
 use rustdct::{DctPlanner, TransformType2And3};
@@ -102,16 +103,42 @@ impl Grid {
         self.transform(waves, Direction::Inverse);
     }
 
-    /// f of every wave, `[nx, ny]`, in the order of [`Grid::forward`].
-    pub fn table(&self, f: impl Fn(Mode) -> f64 + Sync) -> Vec<f64> {
+    /// f of every wave and of its indices, `[nx, ny]`, in the order of [`Grid::forward`].
+    pub fn table(&self, f: impl Fn(Mode, [usize; 2]) -> f64 + Sync) -> Vec<f64> {
         let [kx, ky] = self.wavenumbers();
         let mut table = vec![0.0; self.cells()];
-        table.par_chunks_mut(self.ny).zip(&kx).for_each(|(row, &kx)| {
-            for (value, &ky) in row.iter_mut().zip(&ky) {
-                *value = f(Mode::new(kx, ky));
+        table.par_chunks_mut(self.ny).zip(&kx).enumerate().for_each(|(i, (row, &kx))| {
+            for (j, (value, &ky)) in row.iter_mut().zip(&ky).enumerate() {
+                *value = f(Mode::new(kx, ky), [i, j]);
             }
         });
         table
+    }
+
+    /// The frequencies of the waves along both axes.
+    pub fn axes(&self) -> [Axis; 2] {
+        [self.nx, self.ny].map(|n| match self.edges {
+            Edges::Periodic => Axis::periodic(n),
+            Edges::Insulated => Axis::mirrored(n),
+        })
+    }
+
+    /// Multiplies every wave of a field by H = re + i·im, where im is the other way round at the opposite
+    /// wave. With cosines, or without im, a wave is only scaled. Of Hartley waves h(k) and h(-k), which share
+    /// a Fourier mode, it makes re·h(k) - im·h(-k).
+    pub fn multiply(&self, waves: &mut [f64], re: &[f64], im: Option<&[f64]>) {
+        let Some(im) = im else {
+            return waves.par_iter_mut().zip(re).for_each(|(wave, re)| *wave *= re);
+        };
+        let own = waves.to_vec();
+        let opposite = |i: usize, n: usize| if i == 0 { 0 } else { n - i };
+        waves.par_chunks_mut(self.ny).enumerate().for_each(|(i, row)| {
+            let across = opposite(i, self.nx) * self.ny;
+            for (j, wave) in row.iter_mut().enumerate() {
+                let at = i * self.ny + j;
+                *wave = re[at] * own[at] - im[at] * own[across + opposite(j, self.ny)];
+            }
+        });
     }
 
     /// The wavenumbers along both axes, in radians per cell.
@@ -326,7 +353,7 @@ mod tests {
                 };
                 let mut waves = field.clone();
                 grid.forward(&mut waves);
-                let table = grid.table(|mode| mode.difference);
+                let table = grid.table(|mode, _| mode.difference);
                 waves.iter_mut().zip(&table).for_each(|(w, d)| *w *= d);
                 grid.inverse(&mut waves);
                 for cell in 0..nx * ny {

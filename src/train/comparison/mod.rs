@@ -13,7 +13,7 @@ use crate::model::{DType, Operator, quality};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::TotalVariation;
-use crate::restore::{Classic, Blur};
+use crate::restore::{Blur, Classic};
 use crate::train::TrainConfig;
 use crate::train::data::HeldOut;
 use crate::train::plan::Plan;
@@ -26,7 +26,7 @@ const TESTED: usize = 128;
 /// Fields whose truth is known, and what is observed of them.
 pub struct Trial {
     /// The physics.
-    pub heat: Operator,
+    pub operator: Operator,
     /// The standard deviation of n.
     noise: f64,
     /// x*, `[count, nx, ny]`.
@@ -64,7 +64,7 @@ impl Trial {
     /// # Errors
     /// Those of reading files.
     pub fn new(config: &TrainConfig, plan: &mut Plan) -> Result<Self> {
-        let Operator { nx, ny, .. } = plan.step.heat;
+        let Operator { nx, ny, .. } = plan.step.operator;
         let (held_out, description) = match (&config.validation_data, &config.data) {
             (None, Some(path)) => {
                 let what = format!("the first fields of {}, which training sees too", path.display());
@@ -78,9 +78,9 @@ impl Trial {
                 (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise, config.strict)?, what)
             }
         };
-        let observation = held_out.observation(&plan.step.heat)?;
+        let observation = held_out.observation(&plan.step.operator)?;
         Ok(Self {
-            heat: plan.step.heat.clone(),
+            operator: plan.step.operator.clone(),
             noise: config.noise,
             truth: held_out.truth,
             observation,
@@ -91,7 +91,7 @@ impl Trial {
     /// Tries the network in `path`, with batch statistics as in training.
     pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
         let (net, state) = weights::read(path)?;
-        let Operator { nx, ny, .. } = self.heat;
+        let Operator { nx, ny, .. } = self.operator;
         let trained = Trained { net: &net, state: &state, norm: Norm::Batch };
         let restored = predict(device, trained, batch, &self.observation, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
@@ -106,22 +106,22 @@ impl Trial {
             other => other,
         };
         let y: Vec<f64> = self.observation.iter().map(|&y| f64::from(y)).collect();
-        let blur = Blur::periodic(device, precision, &self.heat)?;
+        let blur = Blur::periodic(device, precision, &self.operator)?;
         let rounding = rounding_of_floats(&y, DType::F32);
         let restored = method.restore(&blur, NoiseLevel::Told(self.noise), rounding, &y, || {})?;
         self.score(method.name(), restored.x)
     }
 
     fn score(&self, name: &str, restored: Vec<f64>) -> Result<Score> {
-        let Operator { nx, ny, .. } = self.heat;
-        let cells = self.heat.cells();
+        let Operator { nx, ny, .. } = self.operator;
+        let cells = self.operator.cells();
         let over = |measure: &dyn Fn(&[f64], &[f64]) -> f64| {
             let pairs = restored.chunks_exact(cells).zip(self.truth.chunks_exact(cells));
             Statistics::of(&pairs.map(|(x, truth)| measure(x, truth)).collect::<Vec<_>>())
         };
         // A truth without contrast has no range to measure by.
         let range = |truth: &[f64]| Some(quality::range(truth)).filter(|&range| range > 0.0).unwrap_or(1.0);
-        let seen = diffuse(&Device::Cpu, DType::F64, &self.heat, &restored)?;
+        let seen = diffuse(&Device::Cpu, DType::F64, &self.operator, &restored)?;
         let misfits = seen
             .chunks_exact(cells)
             .zip(self.observation.chunks_exact(cells))

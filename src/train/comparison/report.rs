@@ -62,14 +62,14 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
 
 /// Draws `reconstructions.png`: truth, observation and every network's answer, on one colour scale.
 pub fn reconstructions(path: &Path, trial: &Trial, scores: &[Score]) -> Result<()> {
-    let heat = &trial.heat;
-    let cells = heat.cells();
+    let operator = &trial.operator;
+    let cells = operator.cells();
     let drawn = DRAWN.min(trial.truth.len() / cells);
     let picture = |title: &str, field: Vec<f32>| FieldPanel {
         title: title.to_owned(),
         field,
-        nx: heat.nx,
-        ny: heat.ny,
+        nx: operator.nx,
+        ny: operator.ny,
     };
     let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect();
     let rows: Vec<Vec<FieldPanel>> = (0..drawn)

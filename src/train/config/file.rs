@@ -33,11 +33,6 @@ fn advice(_: &str, known: &[&str]) -> String {
     format!("there are {}", known.join(", "))
 }
 
-/// The settings that name files.
-fn names_of_files() -> [&'static str; 5] {
-    TrainConfig::default().files().map(|(name, _)| name)
-}
-
 /// Reads a file of settings. Its keys are those of [`TrainConfig`], and `others`.
 ///
 /// # Errors
@@ -82,7 +77,7 @@ pub fn read(path: &Path, others: &[&str]) -> Result<Table> {
 /// As there.
 pub fn read_located(path: &Path, others: &[&str]) -> Result<(Table, NamedFiles)> {
     let mut table = read(path, others)?;
-    let keys: Vec<&str> = names_of_files().into_iter().chain(["output"]).collect();
+    let keys: Vec<&str> = TrainConfig::FILES.into_iter().chain(["output"]).collect();
     let named = NamedFiles::locate(&mut table, path, &keys);
     Ok((table, named))
 }
@@ -108,7 +103,7 @@ pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
     let defaults = self::table(&TrainConfig::default())?;
     let with = |some: Table| defaults.clone().into_iter().chain(some).collect::<Table>();
     // Key by key first, so that the error can name one.
-    let files = names_of_files();
+    let files = TrainConfig::FILES;
     for (key, value) in table {
         let one = Table::from_iter([(key.clone(), value.clone())]);
         let is_nameless = value.as_str() == Some("") && files.iter().any(|name| name == key);
@@ -162,7 +157,7 @@ pub fn words(value: Option<&Value>) -> String {
 /// # Errors
 /// [`Error::Usage`] for a value that TOML cannot hold.
 pub fn table(config: &TrainConfig) -> Result<Table> {
-    let mut paths = config.files().into_iter().filter_map(|(_, path)| path);
+    let mut paths = config.files().map(|(_, path)| path);
     if let Some(path) = paths.find(|path| path.to_str().is_none()) {
         let path = path.display();
         return Err(Error::usage(format!("{path}: the name is not UTF-8, so config.toml cannot hold it")));
@@ -187,6 +182,7 @@ fn unwritable(error: impl std::fmt::Display) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::operator::amounts::Amounts;
 
     fn read_text(text: &str) -> Result<TrainConfig> {
         let folder = tempfile::tempdir().unwrap();
@@ -198,7 +194,7 @@ mod tests {
     #[test]
     fn every_configuration_survives_a_file() {
         let full = TrainConfig {
-            amount: 2.5,
+            amount: Amounts([2.5, 1.0]),
             net: UNetConfig { filters: vec![8, 16], batch_norm: false, ..UNetConfig::default() },
             levels: 2,
             weights: Some("w.safetensors".into()),
@@ -212,7 +208,7 @@ mod tests {
             assert_eq!(read_text(&table(&config).unwrap().to_string()).unwrap(), config);
         }
         assert_eq!(read_text("").unwrap(), TrainConfig::default());
-        assert_eq!(read_text("amount = 2\n").unwrap().amount, 2.0);
+        assert_eq!(read_text("amount = 2\n").unwrap().amount, 2.0.into());
     }
 
     #[test]

@@ -5,6 +5,10 @@ pub mod on_nan;
 pub mod paths;
 pub mod size;
 
+use crate::io::point_spread;
+use crate::model::operator::amounts::Amounts;
+use crate::model::operator::factor::Factor;
+use crate::model::operator::formula::Formula;
 use crate::model::settings::{Range, settings};
 use crate::model::unet::LEVELS;
 use crate::model::{DType, Method, Schedule, ScheduleName, UNetConfig};
@@ -59,15 +63,15 @@ settings! {
         /// Cells along x and y, powers of two from 8 to 2048.
         #[cfg_attr(feature = "cli", arg(long))]
         pub size: Size = Size { nx: 64, ny: 64 };
-        /// Diffusion to undo: diffusivity × time, in cells².
-        #[cfg_attr(feature = "cli", arg(long))]
-        pub amount: f64 = 8.0;
+        /// Diffusion to undo: diffusivity × time, in cells²; 8x2 along x and along y.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "A|AXxAY"))]
+        pub amount: Amounts = Amounts([8.0; 2]);
         /// What observes the fields instead of heat conduction: factors joined by +, of heat (by --amount),
         /// heat:AMOUNT, heat:AXxAY, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y,
-        /// poisson and helmholtz:KAPPA, with lengths in cells (docs/operators.md).
+        /// poisson, helmholtz:KAPPA and psf:FILE, with lengths in cells (docs/operators.md).
         #[cfg_attr(feature = "cli", arg(long, value_name = "NAME[:PARAMETERS]"))]
         #[serde(skip_serializing_if = "Option::is_none")]
-        pub operator: Option<String> = None;
+        pub operator: Option<Formula> = None;
         /// Standard deviation of the noise in every cell of the observations, in units of the field: what is
         /// added to them, or what --observations has already.
         #[cfg_attr(feature = "cli", arg(long, value_name = "SIGMA"))]
@@ -176,15 +180,22 @@ settings! {
 }
 
 impl TrainConfig {
-    /// Every file that a setting can name.
-    pub fn files(&self) -> [(&'static str, Option<&Path>); 5] {
-        [
-            ("weights", self.weights.as_deref()),
-            ("data", self.data.as_deref()),
-            ("observations", self.observations.as_deref()),
-            ("validation_data", self.validation_data.as_deref()),
-            ("save_gradients", self.save_gradients.as_deref()),
-        ]
+    /// The settings that name files.
+    pub const FILES: [&str; 6] =
+        ["weights", "data", "observations", "validation_data", "save_gradients", "operator"];
+
+    /// Every file that a setting names.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        let [weights, data, observations, validation_data, save_gradients, operator] = Self::FILES;
+        let one = [
+            (weights, &self.weights),
+            (data, &self.data),
+            (observations, &self.observations),
+            (validation_data, &self.validation_data),
+            (save_gradients, &self.save_gradients),
+        ];
+        let one = one.into_iter().filter_map(|(name, path)| Some((name, path.as_deref()?)));
+        one.chain(self.operator.iter().flat_map(Formula::files).map(move |path| (operator, path)))
     }
 
     /// These settings with the whole path of every file, for a file that is read in whatever folder.
@@ -202,7 +213,17 @@ impl TrainConfig {
         ] {
             *path = path.as_deref().map(absolute).transpose()?;
         }
+        located.operator = self.operator.as_ref().map(|operator| operator.renamed(absolute)).transpose()?;
         Ok(located)
+    }
+
+    /// What the operator is made of.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for amounts out of range; those of reading a point spread function.
+    pub fn factors(&self) -> Result<Vec<Factor>> {
+        let heat = Formula::heat();
+        point_spread::factors(self.operator.as_ref().unwrap_or(&heat), self.amount)
     }
 
     /// What the engines are built for.

@@ -2,9 +2,13 @@
 //! command runs, and an error about one of them says where it comes from.
 
 use crate::Error;
+use crate::model::operator::formula::Formula;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf, absolute};
 use toml::{Table, Value};
+
+/// The setting that names the files of point spread functions among other things.
+pub const OPERATOR: &str = "operator";
 
 /// The files that a file of settings names.
 #[derive(Clone, Debug, Default)]
@@ -27,11 +31,22 @@ impl NamedFiles {
         let mut files = Vec::new();
         for (key, value) in table.iter_mut().filter(|(key, _)| keys.contains(&key.as_str())) {
             let Value::String(text) = value else { continue }; // refused later, as one of another type
-            let written = PathBuf::from(&*text);
-            let located = folder.join(&written);
-            let Some(name) = located.to_str() else { continue }; // a folder that TOML cannot hold
+            let named = |written: &Path| Named {
+                key: key.clone(),
+                written: written.to_owned(),
+                located: folder.join(written),
+            };
+            if key == OPERATOR {
+                let Ok(formula) = text.parse::<Formula>() else { continue }; // refused later
+                files.extend(formula.files().map(named));
+                let Ok(located) = formula.renamed(|path| Ok(folder.join(path))) else { continue };
+                *text = located.to_string();
+                continue;
+            }
+            let named = named(Path::new(&*text));
+            let Some(name) = named.located.to_str() else { continue }; // a folder that TOML cannot hold
             *text = name.to_owned();
-            files.push(Named { key: key.clone(), written, located });
+            files.push(named);
         }
         Self { by: by.to_owned(), files }
     }

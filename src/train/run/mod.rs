@@ -145,7 +145,7 @@ impl<'a> Run<'a> {
         let (config, device, done) = (config.settled(), device.clone(), recovery.step);
         let metrics = MetricsLog::resume(&folder, done, &config)?;
         let trained_for = plan.trained_for()?;
-        let validation = Validation::resume(&folder, done, &config, &plan, trained_for, &device)?;
+        let validation = Validation::resume(&folder, done, &config, &plan, trained_for.clone(), &device)?;
         results::config(&folder.join("config.toml"), &config, &device.describe())?;
         let (first, saved) = (done, done);
         Ok(Self {

@@ -10,7 +10,7 @@ use unheat::model::{DType, Operator};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::measurement::noise::rounding_of_floats;
 use unheat::restore::methods::{Gradient, TotalVariation};
-use unheat::restore::{Classic, Blur, Edges};
+use unheat::restore::{Blur, Classic, Edges};
 
 const CELLS: usize = 64 * 64;
 

@@ -6,7 +6,8 @@ use num_complex::Complex;
 use std::f64::consts::TAU;
 use unheat::cpu::heat::inverse::invert_above;
 use unheat::cpu::heat::physics::Physics;
-use unheat::model::operator::factor::{Factor, factors};
+use unheat::io::point_spread::factors;
+use unheat::model::operator::factor::Factor;
 use unheat::model::operator::point_spread::PointSpread;
 use unheat::model::operator::wave::Wave;
 use unheat::model::rng::{Purpose, Random};
@@ -53,7 +54,12 @@ fn operators() -> Vec<(String, Operator)> {
     ];
     let mut all: Vec<_> = texts
         .iter()
-        .map(|text| ((*text).to_owned(), Operator::of(NX, NY, &factors(text, 8.0).unwrap()).unwrap()))
+        .map(|text| {
+            (
+                (*text).to_owned(),
+                Operator::of(NX, NY, &factors(&text.parse().unwrap(), 8.0.into()).unwrap()).unwrap(),
+            )
+        })
         .collect();
     let spread = PointSpread::new(3, 3, vec![1.0, 1.0, 2.0, 0.0, 6.0, 0.0, 1.0, 3.0, 0.0]).unwrap();
     all.push(("psf".to_owned(), Operator::of(NX, NY, &[Factor::PointSpread(spread.into())]).unwrap()));

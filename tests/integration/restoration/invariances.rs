@@ -6,7 +6,7 @@ use unheat::model::DType;
 use unheat::model::rng::{Purpose, Random};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::methods::{Gradient, TotalVariation};
-use unheat::restore::{Classic, Blur, Edges};
+use unheat::restore::{Blur, Classic, Edges};
 
 const METHODS: [Classic; 9] = [
     Classic::Observation,

@@ -9,7 +9,7 @@ use unheat::model::rng::{Purpose, Random};
 use unheat::model::{DType, noise};
 use unheat::restore::measurement::NoiseLevel;
 use unheat::restore::network::refine::refine;
-use unheat::restore::{Classic, Blur, Edges};
+use unheat::restore::{Blur, Classic, Edges};
 
 /// A part of the drawn scene, `[nx, ny]`, 0 to 1.
 fn scene(nx: usize, ny: usize) -> Vec<f64> {
@@ -163,8 +163,7 @@ fn fields_without_anything_to_restore_stay_as_they_are() {
                 for amount in [0.0, 1.0, 1e6] {
                     let (blur, _) = diffused(&values, size, amount, edges);
                     for method in Classic::ALL {
-                        let found =
-                            method.restore(&blur, NoiseLevel::Auto, 0.0, &values, || ()).unwrap().x;
+                        let found = method.restore(&blur, NoiseLevel::Auto, 0.0, &values, || ()).unwrap().x;
                         let same = found.iter().zip(&values).all(|(a, b)| (a - b).abs() <= 1e-12 * b.abs());
                         assert!(
                             found.iter().all(|v| v.is_finite()),

@@ -188,7 +188,7 @@ fn extreme_fields_and_amounts_count_or_leave_no_trace() {
     let mut steps = 0;
     for amount in [0.0, 1e-30, 8.0, 100.0, 1e6] {
         for method in Method::ALL {
-            let config = TrainConfig { amount, method, ..config(OnNan::Skip) };
+            let config = TrainConfig { amount: amount.into(), method, ..config(OnNan::Skip) };
             for (name, device, config) in engines(&config) {
                 let plan = config.plan().unwrap();
                 let mut trainer = plan.trainer(&device).unwrap();

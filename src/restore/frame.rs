@@ -1,0 +1,166 @@
+//! What lies beyond the edges of fields, and how fields that go on in an unknown way are worked on.
+
+use crate::Result;
+use crate::engine::Device;
+use crate::model::DType;
+use crate::model::operator::factor::Factor;
+use crate::restore::blur::Blur;
+use crate::restore::spectral::grid::Edges;
+use rayon::prelude::*;
+use std::borrow::Cow;
+
+/// What lies beyond a field's edges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beyond {
+    /// The other side of the field.
+    Periodic,
+    /// Its mirror image.
+    Insulated,
+    /// Nobody knows what: something that goes on smoothly.
+    Open,
+}
+
+impl Beyond {
+    /// What suits a picture that was blurred by these factors: edges that act as mirrors, where mirrors do not
+    /// change the operator.
+    pub fn of_pictures(factors: &[Factor]) -> Self {
+        if factors.iter().all(Factor::is_mirrored) { Self::Insulated } else { Self::Open }
+    }
+}
+
+/// Fields of one size and what lies beyond their edges.
+///
+/// A field with open edges is widened: its mirror images beyond opposite edges pass into each other, so that
+/// the whole is smooth and periodic. The margin is as wide as the operator reaches, twice. What comes back
+/// near an edge is a guess.
+#[derive(Clone, Copy, Debug)]
+pub struct Frame {
+    size: [usize; 2],
+    outer: [usize; 2],
+    edges: Edges,
+}
+
+/// The narrowest margin of open edges, in cells.
+const NARROWEST: usize = 16;
+
+impl Frame {
+    /// For fields of `size` that these factors observe.
+    pub fn new(size: [usize; 2], beyond: Beyond, factors: &[Factor]) -> Self {
+        match beyond {
+            Beyond::Periodic => Self { size, outer: size, edges: Edges::Periodic },
+            Beyond::Insulated => Self { size, outer: size, edges: Edges::Insulated },
+            Beyond::Open => {
+                let reach: f64 = factors.iter().map(Factor::reach).sum();
+                let outer = size.map(|n| {
+                    let margin = ((2.0 * reach).ceil() as usize).clamp(NARROWEST.min(n), n);
+                    smooth(n + margin).min(2 * n)
+                });
+                Self { size, outer, edges: Edges::Periodic }
+            }
+        }
+    }
+
+    /// The operator on the fields as they are worked on.
+    ///
+    /// # Errors
+    /// Those of [`Blur::by`].
+    pub fn blur(&self, device: &Device, precision: DType, factors: &[Factor]) -> Result<Blur> {
+        Blur::by(device, precision, self.outer, factors, self.edges)
+    }
+
+    /// Cells of a field as it is worked on.
+    pub fn cells(&self) -> usize {
+        self.outer[0] * self.outer[1]
+    }
+
+    /// Fields `[batch, nx, ny]` as they are worked on.
+    pub fn widened<'a>(&self, fields: &'a [f64]) -> Cow<'a, [f64]> {
+        let ([nx, ny], [wide_x, wide_y]) = (self.size, self.outer);
+        if self.size == self.outer {
+            return Cow::Borrowed(fields);
+        }
+        let widen = |field: &[f64]| -> Vec<f64> {
+            let mut wide = vec![0.0; wide_x * wide_y];
+            for (row, own) in wide.chunks_exact_mut(wide_y).zip(field.chunks_exact(ny)) {
+                row[..ny].copy_from_slice(own);
+                (ny..wide_y).for_each(|j| row[j] = beyond(ny, wide_y, j, |at| own[at]));
+            }
+            let (own, margin) = wide.split_at_mut(nx * wide_y);
+            for (i, row) in margin.chunks_exact_mut(wide_y).enumerate() {
+                for (j, value) in row.iter_mut().enumerate() {
+                    *value = beyond(nx, wide_x, nx + i, |at| own[at * wide_y + j]);
+                }
+            }
+            wide
+        };
+        Cow::Owned(fields.par_chunks_exact(nx * ny).flat_map_iter(widen).collect())
+    }
+
+    /// The own part of fields that were worked on.
+    pub fn cropped(&self, fields: Vec<f64>) -> Vec<f64> {
+        let ([nx, ny], [wide_x, wide_y]) = (self.size, self.outer);
+        if self.size == self.outer {
+            return fields;
+        }
+        let rows = |field: &[f64]| -> Vec<f64> {
+            field.chunks_exact(wide_y).take(nx).flat_map(|row| &row[..ny]).copied().collect()
+        };
+        fields.par_chunks_exact(wide_x * wide_y).flat_map_iter(rows).collect()
+    }
+}
+
+/// The value at `place`, from `n` on and below `wide`, between the mirror images at both ends of a line of `n`
+/// values that is one of `wide` values which repeats: the nearer one counts more, by 3t² - 2t³.
+fn beyond(n: usize, wide: usize, place: usize, own: impl Fn(usize) -> f64) -> f64 {
+    let (after_last, before_first) = (place - n, wide - 1 - place);
+    let t = (after_last as f64 + 1.0) / (wide - n + 1) as f64;
+    let weight = t * t * (3.0 - 2.0 * t);
+    (1.0 - weight) * own(n - 1 - after_last) + weight * own(before_first)
+}
+
+/// The next number that has no prime factor above 5, which Fourier transforms are fast for.
+fn smooth(n: usize) -> usize {
+    let is_smooth = |n: &usize| {
+        let mut rest = *n;
+        for prime in [2, 3, 5] {
+            while rest.is_multiple_of(prime) {
+                rest /= prime;
+            }
+        }
+        rest == 1
+    };
+    (n.max(1)..).find(is_smooth).unwrap_or(n)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_edges_are_continued_and_taken_off_again() {
+        let factors = [Factor::Motion([9.0, 30.0])];
+        assert_eq!(Beyond::of_pictures(&factors), Beyond::Open);
+        assert_eq!(Beyond::of_pictures(&[Factor::Disk(2.0)]), Beyond::Insulated);
+        for size in [[1, 1], [7, 40], [50, 33]] {
+            let field: Vec<f64> = (0..2 * size[0] * size[1]).map(|i| (i / size[1]) as f64).collect();
+            let frame = Frame::new(size, Beyond::Open, &factors);
+            let wide = frame.widened(&field).into_owned();
+            assert_eq!(wide.len(), 2 * frame.cells());
+            // Along x the field rises by 1 per cell, and beyond its end it falls back without a jump.
+            if size[0] == 50 {
+                let column: Vec<f64> =
+                    wide.iter().step_by(frame.outer[1]).take(frame.outer[0]).copied().collect();
+                let steepest = (0..column.len()).map(|i| (column[i] - column[(i + 1) % column.len()]).abs());
+                assert!(steepest.fold(0.0, f64::max) < 6.0);
+                assert_eq!((column[50], column[49]), (column[50], 49.0));
+            }
+            assert_eq!(frame.cropped(wide), field);
+            assert!(matches!(Frame::new(size, Beyond::Periodic, &factors).widened(&field), Cow::Borrowed(_)));
+        }
+    }
+
+    #[test]
+    fn sizes_are_made_smooth() {
+        assert_eq!([1, 7, 11, 13, 121, 257].map(smooth), [1, 8, 12, 15, 125, 270]);
+    }
+}
