@@ -8,7 +8,7 @@ mod gradients;
 mod layers;
 mod network;
 mod optimiser;
-mod physics;
+pub(crate) mod physics;
 mod pivot;
 mod res_block;
 mod step;

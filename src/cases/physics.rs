@@ -55,16 +55,7 @@ pub(super) fn cases() -> Vec<Case> {
         (3, with_phase(32, 64)),
         (2, with_phase(8, 16)),
     ] {
-        for precision in [DType::F32, DType::F64] {
-            cases.push(diffuse_case(batch, &operator, precision, precision));
-            cases.push(inverse_case(batch, &operator, precision));
-            for method in Method::ALL {
-                for noise in [0.0, 1e-3] {
-                    let objective = Objective { noise, ..method.into() };
-                    cases.push(signal_case(batch, &operator, objective, precision));
-                }
-            }
-        }
+        cases.extend(of_operator(batch, &operator));
     }
     cases.push(diffuse_case(5, &heat(32, 32, 8.0), DType::F64, DType::F32));
     for (batch, nx, ny) in [(3, 64, 64), (2, 8, 16)] {
@@ -195,6 +186,22 @@ pub(super) fn add_noise_case(count: usize, precision: DType) -> Case {
     let reference =
         move || vec![widen(&field).iter().zip(widen(&added)).map(|(field, added)| field + added).collect()];
     recorded_in(precision, "add_noise", count.to_string(), [1.2e-7; 2], prepare, reference)
+}
+
+/// Observations, inverses and training signals of `batch` fields by an operator, in both precisions.
+pub(crate) fn of_operator(batch: usize, operator: &Operator) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for precision in [DType::F32, DType::F64] {
+        cases.push(diffuse_case(batch, operator, precision, precision));
+        cases.push(inverse_case(batch, operator, precision));
+        for method in Method::ALL {
+            for noise in [0.0, 1e-3] {
+                let objective = Objective { noise, ..method.into() };
+                cases.push(signal_case(batch, operator, objective, precision));
+            }
+        }
+    }
+    cases
 }
 
 /// An operator with a phase and a real factor that is negative here and there, which amplifies long waves.

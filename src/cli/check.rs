@@ -10,7 +10,10 @@ use crate::engine::DeviceChoice;
 use crate::engine::device::{NO_ADAPTER, find};
 use crate::engine::known_devices;
 use crate::gpu::{Checks, Gpu};
-use crate::train::TrainConfig;
+use crate::io::point_spread;
+use crate::model::Operator;
+use crate::model::operator::formula::Formula;
+use crate::train::{Size, TrainConfig};
 use crate::trust;
 use crate::{Error, Result};
 use clap::Args;
@@ -41,6 +44,12 @@ pub(super) struct Arguments {
     /// tries on a device that is new to it
     #[arg(long)]
     quick: bool,
+    /// Only the physics of this operator, on --size cells: factors as train takes them (docs/operators.md)
+    #[arg(long, value_name = "NAME[:PARAMETERS]", conflicts_with = "quick")]
+    operator: Option<Formula>,
+    /// Cells along x and y, with --operator
+    #[arg(long, default_value = "64x64", requires = "operator")]
+    size: Size,
     /// Only the cases whose name contains this, such as conv3x3 or fft
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     only: String,
@@ -54,9 +63,14 @@ pub(super) struct Arguments {
 impl Arguments {
     /// The cases that are asked for.
     fn cases(&self) -> Result<Vec<Case>> {
-        let all = match self.quick {
-            true => cases::of_step(&TrainConfig::default().plan()?.step),
-            false => cases::all(),
+        let all = match (&self.operator, self.quick) {
+            (Some(operator), _) => {
+                let Size { nx, ny } = self.size;
+                let factors = point_spread::factors(operator, TrainConfig::default().amount)?;
+                cases::physics::of_operator(2, &Operator::of(nx, ny, &factors)?)
+            }
+            (None, true) => cases::of_step(&TrainConfig::default().plan()?.step),
+            (None, false) => cases::all(),
         };
         let wanted: Vec<Case> = all.into_iter().filter(|case| case.name.contains(&self.only)).collect();
         if wanted.is_empty() {
