@@ -19,6 +19,7 @@ pub mod settings;
 pub mod snapshot;
 pub mod step_spec;
 pub mod unet;
+pub mod units;
 
 pub use activation::Activation;
 pub use adam::Adam;

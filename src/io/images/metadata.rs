@@ -55,7 +55,7 @@ pub(crate) enum Unit {
 }
 
 impl Unit {
-    fn metres(self) -> f64 {
+    pub(crate) fn metres(self) -> f64 {
         match self {
             Self::Inch => 0.0254,
             Self::Centimetre => 0.01,
@@ -147,7 +147,8 @@ impl Kept {
     }
 }
 
-fn latin(text: &[u8]) -> String {
+/// Bytes of Latin-1 as text.
+pub(crate) fn latin(text: &[u8]) -> String {
     text.iter().map(|&byte| char::from(byte)).collect()
 }
 

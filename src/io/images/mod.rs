@@ -26,6 +26,8 @@ mod png;
 #[cfg(feature = "pictures")]
 mod raster;
 #[cfg(feature = "pictures")]
+mod scale;
+#[cfg(feature = "pictures")]
 mod tiff;
 #[cfg(feature = "pictures")]
 mod webp;

@@ -13,7 +13,7 @@ use crate::io::images::format::Format;
 use crate::io::images::hidden::Veil;
 use crate::io::images::metadata::Kept;
 use crate::io::images::raster::{Raster, Sheet};
-use crate::io::images::{jpeg, png, tiff};
+use crate::io::images::{jpeg, png, scale, tiff};
 use crate::{Error, Result};
 use std::borrow::Cow;
 use std::fs::Metadata;
@@ -156,6 +156,13 @@ impl Photo {
     /// samples ([`Depth::rounding`]), and of a JPEG file to its long waves.
     pub fn rounding(&self) -> f64 {
         self.depth.rounding().hypot(self.kept.lost / self.depth.white())
+    }
+
+    /// The sides of a pixel along x (columns) and y (rows), in metres, from 1e-12 to 1e6, as the file tells
+    /// them: its density with a unit, or the words of ImageJ and OME-TIFF. None where it tells none. Many
+    /// programs write 72 or 96 per inch where nothing is known; that is returned like any other.
+    pub fn pixel(&self) -> Option<[f64; 2]> {
+        scale::pixel(&self.kept)
     }
 
     /// Whether the file has lost something to JPEG or WebP: it was such a file, or a TIFF file that is packed

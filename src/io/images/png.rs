@@ -4,6 +4,7 @@ use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Unit};
 use crate::io::images::pixels::Parts;
 use crate::io::images::raster::{BLOCK, CUT_OFF, Cells, Checked, Claim, Raster, SEVERAL, Sheet};
+use crate::io::images::scale;
 use image::metadata::Orientation;
 use png::{BitDepth, ColorType, Compression, DecodeOptions, Decoder, Encoder, Info, PixelDimensions};
 use png::{Filter, Limits, Transformations};
@@ -129,7 +130,7 @@ pub(crate) fn write(sheet: &Sheet, out: impl Write) -> io::Result<()> {
     let mut info = Info::with_size(sheet.nx as u32, sheet.ny as u32);
     info.color_type = color_type;
     info.bit_depth = if is_wide { BitDepth::Sixteen } else { BitDepth::Eight };
-    info.pixel_dims = sheet.kept.density.and_then(|density| {
+    info.pixel_dims = scale::density(sheet.kept).and_then(|density| {
         let (whole, unit) = match density.unit {
             Unit::Unknown => (Unit::Unknown, png::Unit::Unspecified),
             _ => (Unit::Metre, png::Unit::Meter),

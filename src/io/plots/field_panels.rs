@@ -7,7 +7,7 @@ use crate::io::plots::canvas::{Align, BLACK, Canvas, Colour};
 use crate::io::plots::{font, ticks};
 use crate::{Error, Result};
 
-const NOT_A_NUMBER: Colour = [0x99; 3];
+pub(crate) const NOT_A_NUMBER: Colour = [0x99; 3];
 pub(crate) const TITLE_SIZE: f32 = 22.0;
 const TICK_SIZE: f32 = 20.0;
 pub(crate) const MARGIN: usize = 20;

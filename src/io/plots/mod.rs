@@ -1,8 +1,10 @@
-//! Drawings for people: curves, fields in colour, restorations beside each other, a device's roofline.
+//! Drawings for people: curves, fields in colour and films of them, restorations beside each other, a
+//! device's roofline.
 
 mod canvas;
 pub mod curves;
 pub mod field_panels;
+pub mod film;
 mod font;
 pub mod restoration;
 pub mod roofline;

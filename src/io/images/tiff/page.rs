@@ -3,6 +3,7 @@
 use crate::io::images::depth::Depth;
 use crate::io::images::metadata::{Density, Kept, Packing, Unit};
 use crate::io::images::raster::{Checked, Claim};
+use crate::io::images::scale;
 use crate::io::images::tiff::directory::{Directory, Order, tag};
 
 /// What the samples of a pixel mean.
@@ -183,16 +184,20 @@ pub(super) fn kept(directory: &Directory, bytes: &[u8], order: Order, kind: &Kin
     let [x, y] = [tag::X_RESOLUTION, tag::Y_RESOLUTION].map(|tag| directory.fraction(bytes, tag));
     let density = x.zip(y).and_then(|(x, y)| Density::new(x, y, unit));
     let is_turned = (5..=8).contains(&kind.orientation);
-    // tifffile's own words about how pages lie in the file, where those that are written lie otherwise.
-    let is_stale = is_turned
+    let lies_otherwise = is_turned
         || directory.number(bytes, tag::PLANAR) == Some(2)
         || [Colour::Palette, Colour::Cmyk].contains(&kind.colour);
+    // tifffile's own words about how pages lie in the file, where those that are written lie otherwise, and
+    // OME's about the sides of what has been turned.
+    let is_stale = |text: &[u8]| {
+        lies_otherwise && text.starts_with(b"{\"shape\"") || is_turned && scale::of_ome(text).is_some()
+    };
     let description = directory.text(bytes, tag::DESCRIPTION);
     Kept {
         profile: directory.bytes(bytes, tag::PROFILE).map(<[u8]>::to_vec),
         density: density.map(|density| if is_turned { density.turned() } else { density }),
         chunks: Vec::new(),
-        description: description.filter(|text| !is_stale || !text.starts_with(b"{\"shape\"")),
+        description: description.filter(|text| !is_stale(text)),
         software: directory.text(bytes, tag::SOFTWARE),
         packing: match compression {
             1 => Packing::None,
