@@ -126,7 +126,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         trained.push(Trained { name: method.title().to_owned(), rows });
     }
     report::curves(&folder.join("curves.png"), &config, &trained)?;
-    report::reconstructions(&folder.join("reconstructions.png"), &trial, &scores)?;
+    report::reconstructions(&folder.join("reconstructions.png"), &config, &trial, &scores)?;
     if plan.step.operator.is_diffusion() {
         note!("classical methods on the same fields");
         for method in Classic::ALL {

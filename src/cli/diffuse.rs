@@ -1,5 +1,6 @@
 //! `unheat diffuse`.
 
+use crate::Error;
 use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::input::{Input, Kind};
@@ -90,7 +91,7 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     output::check(&arguments.output, "npy")?;
     let fields = input.array(6)?;
     let [count, nx, ny] = fields.shape;
-    let operator = arguments.operator.told()?;
+    let operator = arguments.operator.told(None)?;
     let compute = arguments.device.open_for(arguments.physics)?;
     let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
     let frame = Frame::new([nx, ny], beyond, &operator.factors);
@@ -109,20 +110,28 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
 }
 
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
-    let (physics, operator) = (arguments.physics, arguments.operator.told()?);
-    let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
+    let physics = arguments.physics;
+    let told = (!arguments.operator.depends_on_file()).then(|| arguments.operator.told(None)).transpose()?;
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let mut noise = Noise::new(arguments);
+    let mut observed = String::new();
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
+        let operator = match &told {
+            Some(told) => told,
+            None => {
+                &arguments.operator.told(photo.pixel()).map_err(|e| Error::file(&job.input, e.to_string()))?
+            }
+        };
+        observed = operator.observed("pixels");
+        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
         let frame = Frame::new([photo.nx, photo.ny], beyond, &operator.factors);
         let blur = frame.blur(&compute, physics, &operator.factors)?;
         let seen = frame.cropped(blur.apply(&frame.widened(&photo.planes))?);
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
         output::picture(&job.output, &photo.with_planes(&y))
     })?;
-    let (observed, output) = (operator.observed("pixels"), arguments.output.display());
-    print_line!("{} {observed}, in {output}", tally.counted());
+    print_line!("{} {observed}, in {}", tally.counted(), arguments.output.display());
     Ok(done(false, tally.left_out > 0))
 }

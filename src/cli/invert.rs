@@ -47,7 +47,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     output::check(&arguments.output, "npy")?;
     arguments.diagnostics.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
-    let factors = arguments.operator.told()?.factors;
+    let factors = arguments.operator.told(None)?.factors;
     let input = arrays::read_on_grid(&Input::open_array(&arguments.input)?)?;
     let [_, nx, ny] = input.shape;
     let operator = Operator::of(nx, ny, &factors)?;

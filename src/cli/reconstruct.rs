@@ -20,6 +20,7 @@ use crate::io::images::photo::Photo;
 use crate::io::plots::restoration::Palette;
 use crate::model::operator::factor::Factor;
 use crate::model::unet::init::State;
+use crate::model::units::{Extent, Length};
 use crate::model::{DType, TrainedFor, UNet};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::rounding_of_floats;
@@ -121,14 +122,14 @@ struct Session {
     device: Device,
     /// Where the physics is computed.
     physics: Device,
-    /// What observed the fields, if that is told or the networks know it.
-    factors: Option<Vec<Factor>>,
 }
 
 /// The physics behind fields of one size.
 struct Physics {
     frame: Frame,
     blur: Blur,
+    /// The sides of a cell, where they are known.
+    pixel: Option<[Length; 2]>,
 }
 
 struct Network {
@@ -147,8 +148,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         }
         output::check(path, "npy")?;
     }
-    let told = arguments.operator.is_told().then(|| arguments.operator.told()).transpose()?;
-    if told.is_none() && (arguments.refine.is_some() || arguments.report.is_some()) {
+    let is_told = arguments.operator.is_told();
+    if is_told && !arguments.operator.depends_on_file() {
+        arguments.operator.told(None)?; // what is impossible is said first
+    }
+    if !is_told && (arguments.refine.is_some() || arguments.report.is_some()) {
         let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
         return Err(Error::usage(what));
     }
@@ -162,12 +166,10 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
             arguments.preparation.recall(&device, &network.net)?;
         }
         let (physics, said) = operators::device_for(device.clone(), arguments.physics);
-        if let (Some(said), true) = (said, told.is_some()) {
+        if let (Some(said), true) = (said, is_told) {
             note!("{said}");
         }
-        let trained_for = networks.iter().find_map(|network| network.trained_for.as_ref());
-        let factors = told.map(|told| told.factors).or_else(|| known_factors(trained_for?));
-        Ok(Session { arguments, networks, device, physics, factors })
+        Ok(Session { arguments, networks, device, physics })
     };
     let input = Input::open(&arguments.input)?;
     match input.kind {
@@ -213,7 +215,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     session.doubt_scale(&y, &mut findings);
-    let physics = session.physics([nx, ny], beyond)?;
+    let physics = session.physics([nx, ny], None, |_| beyond)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let known = Known { physics: physics.as_ref(), rounding, bounds: None };
     let (x, told) = session.refined(&known, &y, predicted, &mut findings)?;
@@ -224,7 +226,8 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     if let (Some(path), Some(physics)) = (&arguments.report, &physics) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
         let truth = truth.as_ref().map(|truth| &truth[..shown]);
-        let seen = Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny };
+        let seen =
+            Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny, axes: physics.axes([nx, ny]) };
         let again = physics.seen(&x[..shown])?;
         restoration_figure::draw(path, &again, &seen, Palette::Field)?;
     }
@@ -271,17 +274,22 @@ fn pictures(input: &Input, session: Session) -> Outcome {
 }
 
 impl Session {
-    /// The physics behind fields of this size, if it is known.
-    fn physics(&self, size: [usize; 2], beyond: Beyond) -> Result<Option<Physics>> {
-        let Some(factors) = &self.factors else { return Ok(None) };
-        let frame = Frame::new(size, beyond, factors);
-        let blur = frame.blur(&self.physics, self.arguments.physics, factors)?;
-        Ok(Some(Physics { frame, blur }))
-    }
-
-    /// What lies beyond the edges of pictures where nobody says it.
-    fn beyond_pictures(&self) -> Beyond {
-        self.factors.as_deref().map_or(Beyond::Insulated, Beyond::of_pictures)
+    /// The physics behind fields of this size, by what is told or else by what the networks know; `of_file` is
+    /// what the fields' file says about the sides of its pixels.
+    fn physics(
+        &self,
+        size: [usize; 2],
+        of_file: Option<[f64; 2]>,
+        beyond: impl Fn(&[Factor]) -> Beyond,
+    ) -> Result<Option<Physics>> {
+        let operator = &self.arguments.operator;
+        let told = operator.is_told().then(|| operator.told(of_file)).transpose()?;
+        let pixel = told.as_ref().and_then(|told| told.pixel);
+        let factors = told.map(|told| told.factors).or_else(|| known_factors(self.trained_for()?));
+        let Some(factors) = factors else { return Ok(None) };
+        let frame = Frame::new(size, beyond(&factors), &factors);
+        let blur = frame.blur(&self.physics, self.arguments.physics, &factors)?;
+        Ok(Some(Physics { frame, blur, pixel }))
     }
 
     /// What the first network that says so was trained for.
@@ -334,7 +342,8 @@ impl Session {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
         })?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let physics = self.physics([nx, ny], arguments.edges.unwrap_or(self.beyond_pictures()))?;
+        let beyond = |factors: &[Factor]| arguments.edges.unwrap_or(Beyond::of_pictures(factors));
+        let physics = self.physics([nx, ny], photo.pixel(), beyond)?;
         let rounding = sources::rounding(photo, &photo.planes);
         let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
         let (x, told) = self.refined(&known, &photo.planes, predicted, findings)?;
@@ -349,7 +358,7 @@ impl Session {
             restoration_figure::draw(
                 path,
                 &physics.seen(x)?,
-                &Seen { observation, x, truth, nx, ny },
+                &Seen { observation, x, truth, nx, ny, axes: physics.axes([nx, ny]) },
                 if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
             )?;
         }
@@ -365,12 +374,12 @@ impl Session {
         predicted: Vec<f64>,
         findings: &mut Findings,
     ) -> Result<(Vec<f64>, String)> {
-        let Known { physics: Some(Physics { frame, blur }), rounding, bounds } = *known else {
+        let Known { physics: Some(Physics { frame, blur, .. }), rounding, bounds } = *known else {
             return Ok((predicted, String::new()));
         };
         let Arguments { refine: updates, noise, .. } = self.arguments;
         // Without updates it tells the misfit alone.
-        let (y, x) = (frame.widened(y), frame.widened(&predicted));
+        let (y, x) = (frame.observed(blur, noise, rounding, y)?, frame.widened(&predicted));
         let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(spectrum);
@@ -400,6 +409,11 @@ struct Known<'a> {
 }
 
 impl Physics {
+    /// What the axes of its fields reach over, where that is known.
+    fn axes(&self, size: [usize; 2]) -> Option<Extent> {
+        self.pixel.map(|pixel| Extent::of(size, pixel))
+    }
+
     /// What an observer sees of the fields x.
     fn seen(&self, x: &[f64]) -> Result<Vec<f64>> {
         Ok(self.frame.cropped(self.blur.apply(&self.frame.widened(x))?))

@@ -7,18 +7,22 @@ use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::measurement::noise;
-use crate::cli::flags::operator::OperatorFlags;
+use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::images::photo::Photo;
 use crate::model::DType;
+use crate::model::operator::factor::Factor;
 use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::amount::{Estimate, estimate};
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
 use crate::restore::outcome::check::check;
 use crate::restore::outcome::uncertainty::deviations;
-use crate::restore::{Beyond, Blur, Classic, Frame};
+use crate::restore::spectral::grid::Grid;
+use crate::restore::{Beyond, Blur, Classic, Edges, Frame};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
@@ -162,18 +166,22 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let [count, nx, ny] = fields.shape;
     let at_once = count.min(rayon::current_num_threads()) * nx * ny;
     sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
-    let factors = arguments.operator.told()?.factors;
-    let device = open(arguments)?;
-    let frame = Frame::new([nx, ny], arguments.edges.unwrap_or(Beyond::Periodic), &factors);
-    let blur = frame.blur(&device, arguments.physics, &factors)?;
+    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
     let y = arrays::widen(&fields.data);
+    let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
+    let known = match arguments.operator.is_to_be_found()? {
+        true => found([nx, ny], beyond, &y, rounding, arguments.noise)?,
+        false => arguments.operator.told(None)?.into(),
+    };
+    let device = open(arguments)?;
+    let frame = Frame::new([nx, ny], beyond, &known.factors);
+    let blur = frame.blur(&device, arguments.physics, &known.factors)?;
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
-    let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let counter = Counter::patient("field", count as u64);
-    let y = frame.widened(&y);
+    let y = frame.observed(&blur, arguments.noise, rounding, &y)?;
     let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
     counter.finish();
     judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
@@ -182,11 +190,12 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     arrays::write_like(&arguments.output, frame.cropped(restored.x), &fields)?;
     print_line!(
-        "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}",
+        "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}{}",
         classic.name(),
         findings.choice(),
         arguments.output.display(),
-        findings.told("cells")
+        findings.told("cells"),
+        known.words
     );
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
@@ -194,8 +203,11 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 
 fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let Arguments { physics, noise, .. } = *arguments;
-    let factors = arguments.operator.told()?.factors;
-    let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&factors));
+    let told = match arguments.operator.is_to_be_found()? || arguments.operator.depends_on_file() {
+        true => None,
+        false => Some(arguments.operator.told(None)?.into()),
+    };
+    let mut words = String::new();
     if let Some(path) = &arguments.uncertainty_map {
         if input.kind == Kind::Folder {
             return Err(Error::usage("--uncertainty-map is for one picture at a time"));
@@ -209,8 +221,14 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         // The planes of the result, and what a plane at hand takes.
         let planes = 16 * photo.planes.len() as u64;
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
-        let frame = Frame::new([photo.nx, photo.ny], beyond, &factors);
-        let blur = frame.blur(&device, physics, &factors)?;
+        let known = match &told {
+            Some(told) => told,
+            None => &known(arguments, &photo).map_err(|e| Error::file(&job.input, e.to_string()))?,
+        };
+        words.clone_from(&known.words);
+        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&known.factors));
+        let frame = Frame::new([photo.nx, photo.ny], beyond, &known.factors);
+        let blur = frame.blur(&device, physics, &known.factors)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
@@ -219,7 +237,7 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for plane in photo.planes.chunks_exact(photo.nx * photo.ny) {
             let rounding = sources::rounding(&photo, plane);
-            let plane = frame.widened(plane);
+            let plane = frame.observed(&blur, noise, rounding, plane)?;
             let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;
             judge(&mut own, &blur, noise, &plane, &restored, photo.depth.bounds())?;
             if arguments.uncertainty_map.is_some() {
@@ -238,7 +256,7 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         output::picture(&job.output, &photo.with_planes(&x))
     })?;
     print_line!(
-        "{}, {}{}, in {}{}",
+        "{}, {}{}, in {}{}{words}",
         tally.counted(),
         classic.name(),
         findings.choice(),
@@ -247,6 +265,40 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     );
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
+}
+
+/// What observed the fields, and what is said of it where it was not told in cells.
+struct Known {
+    factors: Vec<Factor>,
+    words: String,
+}
+
+impl From<Told> for Known {
+    fn from(told: Told) -> Self {
+        Self {
+            words: told.measured().map(|words| format!("; {words}")).unwrap_or_default(),
+            factors: told.factors,
+        }
+    }
+}
+
+/// What observed a picture, by what its file or its pixels tell.
+fn known(arguments: &Arguments, photo: &Photo) -> Result<Known> {
+    if !arguments.operator.is_to_be_found()? {
+        return Ok(arguments.operator.told(photo.pixel())?.into());
+    }
+    let beyond = arguments.edges.unwrap_or(Beyond::Insulated);
+    let rounding = sources::rounding(photo, &photo.planes);
+    found([photo.nx, photo.ny], beyond, &photo.planes, rounding, arguments.noise)
+}
+
+/// Diffusion by the amount that the observations y `[batch, nx, ny]` themselves tell.
+fn found(size: [usize; 2], beyond: Beyond, y: &[f64], rounding: f64, noise: NoiseLevel) -> Result<Known> {
+    // Waves are counted on the field itself: a margin has none of its own.
+    let edges = if beyond == Beyond::Periodic { Edges::Periodic } else { Edges::Insulated };
+    let Estimate { amount, low, high } = estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?;
+    let words = format!("; the amount, as estimated: {amount:.2} cells² ({low:.2} to {high:.2})");
+    Ok(Known { factors: vec![Factor::heat([amount; 2])?], words })
 }
 
 /// The standard deviation of every cell of what a linear method has restored.

@@ -5,6 +5,8 @@ use crate::engine::Device;
 use crate::model::DType;
 use crate::model::operator::factor::Factor;
 use crate::restore::blur::Blur;
+use crate::restore::measurement::NoiseLevel;
+use crate::restore::methods::Classic;
 use crate::restore::spectral::grid::Edges;
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -31,14 +33,25 @@ impl Beyond {
 /// Fields of one size and what lies beyond their edges.
 ///
 /// A field with open edges is widened: its mirror images beyond opposite edges pass into each other, so that
-/// the whole is smooth and periodic. The margin is as wide as the operator reaches, twice. What comes back
-/// near an edge is a guess.
+/// the whole is smooth and periodic. The margin is as wide as the operator reaches, twice. An observation that
+/// goes on like this is none that the operator would make, so [`Frame::observed`] makes it one. What comes
+/// back near an edge is a guess all the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     size: [usize; 2],
     outer: [usize; 2],
     edges: Edges,
 }
+
+/// How often an observation is restored at most to know its margin, and how often if it is [`LARGE`].
+const ROUNDS: usize = 40;
+const FEW: usize = 10;
+
+/// Observations of more cells than this take seconds per round.
+const LARGE: usize = 1 << 22;
+
+/// A margin has settled where it moves by less than this part of the noise.
+const SETTLED: f64 = 0.03;
 
 /// The narrowest margin of open edges, in cells.
 const NARROWEST: usize = 16;
@@ -94,6 +107,53 @@ impl Frame {
             wide
         };
         Cow::Owned(fields.par_chunks_exact(nx * ny).flat_map_iter(widen).collect())
+    }
+
+    /// Observations `[batch, nx, ny]` as they are worked on. What lies in a margin was not observed: it is made
+    /// to be what the operator would make of a restoration, and the whole is restored again, until the margin
+    /// moves by less than the noise does. Without that a restoration of motion blur at noise 1e-3 is 7 dB
+    /// worse (docs/operators.md).
+    ///
+    /// # Errors
+    /// Those of [`Classic::restore`].
+    pub fn observed<'a>(
+        &self,
+        blur: &Blur,
+        noise: NoiseLevel,
+        rounding: f64,
+        y: &'a [f64],
+    ) -> Result<Cow<'a, [f64]>> {
+        let wide = self.widened(y);
+        if self.size == self.outer {
+            return Ok(wide);
+        }
+        let mut wide = wide.into_owned();
+        let rounds = if self.cells() > LARGE { FEW } else { ROUNDS };
+        for sample in wide.chunks_exact_mut(self.cells()) {
+            for _ in 0..rounds {
+                let restored = Classic::Wiener.restore(blur, noise, rounding, sample, || ())?;
+                let moved = self.replace_margin(sample, &blur.apply(&restored.x)?);
+                if moved <= SETTLED * restored.samples[0].spectrum.noise {
+                    break;
+                }
+            }
+        }
+        Ok(Cow::Owned(wide))
+    }
+
+    /// Takes the margin of another field, and returns the root mean square of what that changes.
+    fn replace_margin(&self, field: &mut [f64], other: &[f64]) -> f64 {
+        let ([nx, ny], [_, wide_y]) = (self.size, self.outer);
+        let (mut squares, mut count) = (0.0, 0.0);
+        for (i, (row, other)) in field.chunks_exact_mut(wide_y).zip(other.chunks_exact(wide_y)).enumerate() {
+            let from = if i < nx { ny } else { 0 };
+            for (value, other) in row[from..].iter_mut().zip(&other[from..]) {
+                squares += (*value - other).powi(2);
+                count += 1.0;
+                *value = *other;
+            }
+        }
+        (squares / count).sqrt()
     }
 
     /// The own part of fields that were worked on.

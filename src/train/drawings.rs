@@ -50,5 +50,5 @@ pub fn reconstruction(path: &Path, config: &TrainConfig, fields: &[Vec<f32>; 3])
             titles.into_iter().zip(fields).skip(unknown).map(panel).collect()
         })
         .collect();
-    field_panels::panels(path, &rows)
+    field_panels::panels(path, &rows, config.extent())
 }

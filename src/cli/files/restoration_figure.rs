@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::io::plots::restoration::{self, Palette, RestorationPanel, RestorationRow};
 use crate::model::quality;
+use crate::model::units::Extent;
 use std::path::Path;
 
 /// Fields of an array that are shown.
@@ -15,11 +16,13 @@ pub(crate) struct Seen<'a> {
     pub(crate) truth: Option<&'a [f64]>,
     pub(crate) nx: usize,
     pub(crate) ny: usize,
+    /// What the axes reach over, where that is known.
+    pub(crate) axes: Option<Extent>,
 }
 
 /// Draws a row per field, or one for all planes of a picture. `again` is what an observer sees of x.
 pub(crate) fn draw(path: &Path, again: &[f64], seen: &Seen, palette: Palette) -> Result<()> {
-    let Seen { observation, x, truth, nx, ny } = *seen;
+    let Seen { observation, x, truth, nx, ny, axes } = *seen;
     let len = match palette {
         Palette::Field => nx * ny,
         Palette::Picture => x.len(),
@@ -44,10 +47,12 @@ pub(crate) fn draw(path: &Path, again: &[f64], seen: &Seen, palette: Palette) ->
                 caption,
                 planes,
             };
+            let mut said = compared(&observation);
+            said.extend(axes.map(|axes| axes.to_string()));
             let mut panels: Vec<RestorationPanel> =
                 truth.iter().map(|truth| panel("truth x*", Vec::new(), truth.clone())).collect();
             panels.extend([
-                panel("observation y", compared(&observation), observation),
+                panel("observation y", said, observation),
                 panel("reconstruction x", compared(&x), x),
                 panel("re-diffused P(x)", Vec::new(), again),
             ]);

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::io::plots::canvas::{Align, BLACK, Canvas, Colour};
 use crate::io::plots::{font, ticks};
+use crate::model::units::Extent;
 use crate::{Error, Result};
 
 pub(crate) const NOT_A_NUMBER: Colour = [0x99; 3];
@@ -33,12 +34,13 @@ pub struct FieldPanel {
 /// Draws a grid of fields that share one colour scale, with a labelled colour bar, as a PNG file.
 ///
 /// A panel's longer side takes about 256 pixels, and one pixel per cell above that up to 512; larger fields
-/// are thinned out. Rows may differ in length. NaN is drawn grey.
+/// are thinned out. Rows may differ in length. NaN is drawn grey. `axes`, what the axes of all fields reach
+/// over, is said below them.
 ///
 /// # Errors
 /// [`Error::Usage`] when there is no panel, a field does not hold `nx * ny` cells, or the picture would be
 /// absurdly large; [`Error::Io`] when the file cannot be written.
-pub fn panels(path: &Path, rows: &[Vec<FieldPanel>]) -> Result<()> {
+pub fn panels(path: &Path, rows: &[Vec<FieldPanel>], axes: Option<Extent>) -> Result<()> {
     let all = || rows.iter().flatten();
     all().try_for_each(|panel| check(&panel.field, panel.nx, panel.ny))?;
     let longest =
@@ -55,7 +57,13 @@ pub fn panels(path: &Path, rows: &[Vec<FieldPanel>]) -> Result<()> {
 
     let bar_left = MARGIN + columns * (column_width + GAP) + GAP / 2;
     let grid_height = rows.len() * row_height + (rows.len() - 1) * GAP;
-    let mut canvas = Canvas::new(bar_left + scale.width() + MARGIN, grid_height + 2 * MARGIN)?;
+    let said = axes.map(|axes| axes.to_string());
+    let below = if said.is_some() { TITLE_HEIGHT } else { 0 };
+    let mut canvas = Canvas::new(bar_left + scale.width() + MARGIN, grid_height + 2 * MARGIN + below)?;
+    if let Some(said) = said {
+        let y = (MARGIN + grid_height + TITLE_HEIGHT / 2) as i64;
+        canvas.text(MARGIN as i64, y, Align::Left, &said, TICK_SIZE);
+    }
     for (row, panels) in rows.iter().enumerate() {
         for (column, panel) in panels.iter().enumerate() {
             let (width, height) = size(panel, side);
@@ -244,7 +252,7 @@ mod tests {
         let (path, _folder) = place();
         let low = panel("", 64, 64, |_, _| 0.0);
         let high = panel("", 64, 64, |_, _| 2.0);
-        panels(&path, &[vec![low, high]]).unwrap();
+        panels(&path, &[vec![low, high]], None).unwrap();
         let image = image::open(&path).unwrap().into_rgb8();
         let y = (MARGIN + TITLE_HEIGHT + 128) as u32;
         assert_eq!(image.get_pixel(MARGIN as u32 + 128, y).0, inferno(0.0));
@@ -262,7 +270,7 @@ mod tests {
             panel("long", 1000, 1, |x, _| x as f32),
             panel("a title that is far wider than the panel that it belongs to", 1, 1, |_, _| 0.0),
         ] {
-            panels(&path, &[vec![odd.clone()], vec![], vec![odd.clone(), odd.clone()]]).unwrap();
+            panels(&path, &[vec![odd.clone()], vec![], vec![odd.clone(), odd.clone()]], None).unwrap();
             field(&path, &odd.field, odd.nx, odd.ny, (1.0, 1.0)).unwrap();
             field(&path, &odd.field, odd.nx, odd.ny, (f32::NAN, 1.0)).unwrap();
         }
@@ -272,9 +280,9 @@ mod tests {
     fn wrong_sizes_are_refused() {
         let (path, _folder) = place();
         let wrong = FieldPanel { title: "w".into(), field: vec![0.0; 5], nx: 2, ny: 2 };
-        assert!(matches!(panels(&path, &[vec![wrong]]), Err(Error::Usage(_))));
-        assert!(matches!(panels(&path, &[]), Err(Error::Usage(_))));
-        assert!(matches!(panels(&path, &[vec![]]), Err(Error::Usage(_))));
+        assert!(matches!(panels(&path, &[vec![wrong]], None), Err(Error::Usage(_))));
+        assert!(matches!(panels(&path, &[], None), Err(Error::Usage(_))));
+        assert!(matches!(panels(&path, &[vec![]], None), Err(Error::Usage(_))));
         assert!(matches!(field(&path, &[], 0, 0, (0.0, 1.0)), Err(Error::Usage(_))));
         assert!(matches!(field(&path, &[0.0; 4], usize::MAX, 2, (0.0, 1.0)), Err(Error::Usage(_))));
         assert!(!path.exists());

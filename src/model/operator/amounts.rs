@@ -57,10 +57,16 @@ impl FromStr for Amounts {
 impl fmt::Display for Amounts {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         match self.0 {
-            [x, y] if x == y => x.fmt(f),
-            [x, y] => write!(f, "{x}x{y}"),
+            [x, y] if x == y => f.write_str(&digits(x, f.precision())),
+            [x, y] => write!(f, "{}x{}", digits(x, f.precision()), digits(y, f.precision())),
         }
     }
+}
+
+/// All digits, or so many that count.
+fn digits(amount: f64, count: Option<usize>) -> String {
+    let rounded = |count: usize| format!("{amount:.*e}", count.saturating_sub(1)).parse().unwrap_or(amount);
+    count.map_or(amount, rounded).to_string()
 }
 
 impl Described for Amounts {
@@ -101,6 +107,7 @@ mod tests {
             assert_eq!(text.parse::<Amounts>().unwrap(), Amounts(expected));
         }
         assert_eq!(Amounts([8.0, 2.0]).to_string(), "8x2");
+        assert_eq!(format!("{:.6}", Amounts([611.1111111, 880.0])), "611.111x880");
         for bad in ["", "x", "8x", "nan", "-1", "1e7", "1x2x3", "auto"] {
             assert!(bad.parse::<Amounts>().is_err(), "{bad}");
         }

@@ -2,7 +2,9 @@
 
 use crate::model::units::pixel::PixelSize;
 use crate::model::units::quantity::{Diffusivity, Length, Time, unit_of_length};
+use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Digits of what is told of quantities in words.
 const DIGITS: usize = 6;
@@ -19,6 +21,22 @@ pub struct Physical {
 }
 
 impl Physical {
+    /// These quantities; none where neither how fast nor for how long is told.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where only some of them are told.
+    pub fn of(
+        diffusivity: Option<Diffusivity>,
+        time: Option<Time>,
+        pixel: Option<[Length; 2]>,
+    ) -> Result<Option<Self>> {
+        match (diffusivity, time, pixel) {
+            (None, None, _) => Ok(None),
+            (Some(diffusivity), Some(time), Some(pixel)) => Ok(Some(Self { diffusivity, time, pixel })),
+            _ => Err(Error::usage("--diffusivity, --time and --pixel go together: give all three")),
+        }
+    }
+
     /// Diffusivity × time along x and along y, in cells². It is not finite where the quantities are absurd;
     /// [`Factor::heat`](crate::model::operator::factor::Factor::heat) refuses that, and what is too much.
     pub fn amounts(&self) -> [f64; 2] {
@@ -50,6 +68,13 @@ impl Extent {
         let metres = [0, 1].map(|axis| cells[axis] as f64 * pixel[axis].metres());
         let (unit, size) = unit_of_length(metres[0].max(metres[1]));
         Self { sides: metres.map(|side| without_noise(side / size)), unit }
+    }
+}
+
+impl fmt::Display for Extent {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        let Self { sides: [x, y], unit } = self;
+        write!(f, "x: 0 to {x} {unit}, y: 0 to {y} {unit}")
     }
 }
 

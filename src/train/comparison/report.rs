@@ -61,7 +61,7 @@ fn smoothed(values: &[f64]) -> Vec<f64> {
 }
 
 /// Draws `reconstructions.png`: truth, observation and every network's answer, on one colour scale.
-pub fn reconstructions(path: &Path, trial: &Trial, scores: &[Score]) -> Result<()> {
+pub fn reconstructions(path: &Path, config: &TrainConfig, trial: &Trial, scores: &[Score]) -> Result<()> {
     let operator = &trial.operator;
     let cells = operator.cells();
     let drawn = DRAWN.min(trial.truth.len() / cells);
@@ -85,7 +85,7 @@ pub fn reconstructions(path: &Path, trial: &Trial, scores: &[Score]) -> Result<(
             row
         })
         .collect();
-    field_panels::panels(path, &rows)
+    field_panels::panels(path, &rows, config.extent())
 }
 
 /// Writes `report.md` and `report.html` into the folder that holds the pictures.

@@ -11,6 +11,7 @@ use crate::model::operator::factor::Factor;
 use crate::model::operator::formula::Formula;
 use crate::model::settings::{Range, settings};
 use crate::model::unet::LEVELS;
+use crate::model::units::{Diffusivity, Extent, Physical, PixelSize, Time};
 use crate::model::{DType, Method, Schedule, ScheduleName, UNetConfig};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
@@ -66,6 +67,20 @@ settings! {
         /// Diffusion to undo: diffusivity × time, in cells²; 8x2 along x and along y.
         #[cfg_attr(feature = "cli", arg(long, value_name = "A|AXxAY"))]
         pub amount: Amounts = Amounts([8.0; 2]);
+        /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs
+        /// --time and --pixel.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "M2/S", conflicts_with = "amount"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub diffusivity: Option<Diffusivity> = None;
+        /// For how long heat spreads, such as 40ms; a bare number is in seconds.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "S", requires = "diffusivity"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub time: Option<Time> = None;
+        /// The sides of a cell, such as 0.3mm, or 0.3x0.25mm along x and y; a bare number is in metres. Alone
+        /// it labels the axes of pictures.
+        #[cfg_attr(feature = "cli", arg(long, value_name = "M"))]
+        #[serde(skip_serializing_if = "Option::is_none")]
+        pub pixel: Option<PixelSize> = None;
         /// What observes the fields instead of heat conduction: factors joined by +, of heat (by --amount),
         /// heat:AMOUNT, heat:AXxAY, gaussian:SIGMA, disk:RADIUS, motion:LENGTH,DEGREES, advection:X,Y,
         /// poisson, helmholtz:KAPPA and psf:FILE, with lengths in cells (docs/operators.md).
@@ -223,7 +238,25 @@ impl TrainConfig {
     /// [`Error::Usage`] for amounts out of range; those of reading a point spread function.
     pub fn factors(&self) -> Result<Vec<Factor>> {
         let heat = Formula::heat();
-        point_spread::factors(self.operator.as_ref().unwrap_or(&heat), self.amount)
+        let amounts = self.physical()?.map_or(self.amount, |physical| Amounts(physical.amounts()));
+        point_spread::factors(self.operator.as_ref().unwrap_or(&heat), amounts)
+    }
+
+    /// What is told of the diffusion in metres and seconds.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where something is missing, or nobody tells how large a cell is.
+    pub fn physical(&self) -> Result<Option<Physical>> {
+        if self.pixel == Some(PixelSize::Auto) {
+            return Err(Error::usage("pixel auto: no file of a training tells it; give a length"));
+        }
+        Physical::of(self.diffusivity, self.time, self.pixel.and_then(PixelSize::given))
+    }
+
+    /// How large a field is, where that is told.
+    pub fn extent(&self) -> Option<Extent> {
+        let Size { nx, ny } = self.size;
+        Some(Extent::of([nx, ny], self.pixel?.given()?))
     }
 
     /// What the engines are built for.
