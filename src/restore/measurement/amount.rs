@@ -1,15 +1,16 @@
 //! How much diffusion lies behind an observation, from its spectrum.
 //!
 //! The power of a ring of waves is V = S·K² + σ² with K² = exp(−2a·|k|²): an amount a bends ln V down by
-//! 2a·|k|², ever more steeply, as few fields do by themselves. What S is nobody knows, but something is known of it: pictures
-//! of things have S ~ k^−s with a slope s near 3 that wanders along the spectrum. So S is a random function
-//! here, the slope a stationary process in ln k, and the amount is what remains likely after all such
-//! functions, and all noise levels, have been averaged over: the marginal likelihood, by Laplace's method.
-//! A range by the likelihood of one power law would be far too narrow.
+//! 2a·|k|², ever more steeply, as few fields do by themselves. What S is nobody knows, but something is known
+//! of it: pictures of things have S ~ k^−s with a slope s near 3 that wanders along the spectrum. So S is a
+//! random function here, the slope a stationary process in ln k, and the amount is what remains likely after
+//! all such functions, and all noise levels, have been averaged over: the marginal likelihood, by Laplace's
+//! method. A range by the likelihood of one power law would be far too narrow.
 //!
 //! The constants were calibrated on random rectangles and photographs, diffused by 0.5 to 32 cells², with
-//! noise up to 0.01 of the values' range and with values rounded to 8 bits. Of 1200 other rectangles and
-//! pieces of those photographs 825 were answered, and the range held the truth of 95 % of them.
+//! noise up to 0.01 of the values' range and with values rounded to 8 bits. Of 1200 observations of
+//! other rectangles and other pieces of those photographs 818 were answered, and 95 % of the ranges held the
+//! truth.
 
 use crate::restore::measurement::dense::Matrix;
 use crate::restore::measurement::noise::{NoiseLevel, check_noise};
@@ -93,7 +94,7 @@ const CAREFUL: f64 = 0.35;
 /// functions of its kind makes it about 0.03 in fact.
 const BEYOND: f64 = 0.01;
 
-/// The mean deviance of rings is below this for 99.8 % of the fields that the constants were calibrated on,
+/// The mean deviance of rings is below this for 99.5 % of the fields that the constants were calibrated on,
 /// and above it for most that were blurred by a disk, a square or along one axis by a Gaussian. Lines that a
 /// moving camera leaves look sharp across and are refused for that. With noise of 0.01 of the values' range
 /// many disks pass: the noise hides where their spectrum differs.
