@@ -127,13 +127,9 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     report::curves(&folder.join("curves.png"), &config, &trained)?;
     report::reconstructions(&folder.join("reconstructions.png"), &config, &trial, &scores)?;
-    if plan.step.operator.is_diffusion() {
-        note!("classical methods on the same fields");
-        for method in Classic::ALL {
-            scores.push(trial.classic(method, &device, config.physics)?);
-        }
-    } else {
-        note!("no classical methods: they are for heat conduction and Gaussian blurs so far");
+    note!("classical methods on the same fields");
+    for method in Classic::ALL.into_iter().filter(|method| method.suits(plan.step.operator.factors())) {
+        scores.push(trial.classic(method, &device, config.physics)?);
     }
     report::write(&folder, &config, &device.describe(), &trial, &scores)?;
     for score in &scores {

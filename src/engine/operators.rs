@@ -34,7 +34,7 @@ pub fn device_for(device: Device, precision: DType) -> (Device, Option<String>) 
 
 /// y = P(x) for fields `[batch, nx, ny]`.
 pub fn diffuse(device: &Device, precision: DType, operator: &Operator, x: &[f64]) -> Result<Vec<f64>> {
-    filter(device, precision, operator, operator.kernel(), x)
+    apply(device, precision, operator, None, x)
 }
 
 /// F⁻¹(H·F(x)) for fields `[batch, nx, ny]` on the grid of `heat`, with a real and even
@@ -44,6 +44,17 @@ pub fn filter(
     precision: DType,
     operator: &Operator,
     kernel: &[f64],
+    x: &[f64],
+) -> Result<Vec<f64>> {
+    apply(device, precision, operator, Some(kernel), x)
+}
+
+/// The operator itself, with its phase, or a filter on its grid.
+fn apply(
+    device: &Device,
+    precision: DType,
+    operator: &Operator,
+    kernel: Option<&[f64]>,
     x: &[f64],
 ) -> Result<Vec<f64>> {
     precision.check_physics()?;
@@ -75,17 +86,15 @@ pub fn sip_update(
     let error: Vec<f64> = truth.iter().zip(prediction).map(|(t, p)| t - p).collect();
     let mut dx = match (device, precision) {
         (Device::Cpu, DType::F16 | DType::F32) => {
-            on_cpu::<f32>(operator, operator.kernel(), &error, |physics, error, signal| {
+            on_cpu::<f32>(operator, None, &error, |physics, error, signal| {
                 physics.training_signal(&sip, error, None, signal);
             })
         }
-        (Device::Cpu, DType::F64) => {
-            on_cpu::<f64>(operator, operator.kernel(), &error, |physics, error, signal| {
-                physics.training_signal(&sip, error, None, signal);
-            })
-        }
+        (Device::Cpu, DType::F64) => on_cpu::<f64>(operator, None, &error, |physics, error, signal| {
+            physics.training_signal(&sip, error, None, signal);
+        }),
         (Device::Gpu(gpu), _) => {
-            on_gpu(gpu, precision, operator, operator.kernel(), &error, |physics, recorder, x, y, energy| {
+            on_gpu(gpu, precision, operator, None, &error, |physics, recorder, x, y, energy| {
                 physics.training_signal(recorder, &sip, x, None, energy, y)
             })?
         }
@@ -239,11 +248,13 @@ fn widen<T: Real>(values: &[T]) -> Vec<f64> {
 /// Sample by sample: the CPU twins pack what they get together in pairs, which is for training.
 fn on_cpu<T: Real>(
     operator: &Operator,
-    kernel: &[f64],
+    kernel: Option<&[f64]>,
     input: &[f64],
     f: impl Fn(&cpu::heat::physics::Physics<T>, &[T], &mut [T]) + Sync,
 ) -> Vec<f64> {
-    let physics = cpu::heat::physics::Physics::<T>::with_kernel(operator, kernel);
+    use cpu::heat::physics::Physics;
+    let physics =
+        kernel.map_or_else(|| Physics::<T>::new(operator), |kernel| Physics::with_kernel(operator, kernel));
     let mut output = vec![0.0; input.len()];
     output.par_chunks_mut(operator.cells()).zip(input.par_chunks(operator.cells())).for_each(
         |(output, input)| {
@@ -260,7 +271,7 @@ fn on_gpu(
     gpu: &Gpu,
     precision: DType,
     operator: &Operator,
-    kernel: &[f64],
+    kernel: Option<&[f64]>,
     input: &[f64],
     record: impl Fn(&Physics, &mut Recorder, &Tensor, &Tensor, &Tensor) -> Result<()>,
 ) -> Result<Vec<f64>> {
@@ -275,7 +286,10 @@ fn on_gpu(
             let y = gpu.tensor_in("output fields", len, precision)?;
             let energy = gpu.tensor_in("residual energy", 2 * pairs(batch), precision)?;
             let mut recorder = Recorder::new(gpu);
-            let physics = Physics::with_kernel(gpu, operator, kernel, batch, precision)?;
+            let physics = match kernel {
+                None => Physics::new(gpu, operator, batch, precision)?,
+                Some(kernel) => Physics::with_kernel(gpu, operator, kernel, batch, precision)?,
+            };
             record(&physics, &mut recorder, &x, &y, &energy)?;
             Ok((x, y, recorder.finish()))
         })?;

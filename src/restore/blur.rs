@@ -118,11 +118,6 @@ impl Blur {
         Self::by(device, precision, size, operator.factors(), Edges::Periodic)
     }
 
-    /// Whether it turns waves, so that H is not real.
-    pub fn turns(&self) -> bool {
-        self.waves.turn()
-    }
-
     /// The field's transforms.
     pub fn grid(&self) -> &Grid {
         &self.grid
@@ -131,11 +126,6 @@ impl Blur {
     /// What it is made of.
     pub fn factors(&self) -> &[Factor] {
         &self.factors
-    }
-
-    /// Whether it only ever adds up brightness, so that nonnegative fields stay nonnegative.
-    pub fn is_positive(&self) -> bool {
-        self.factors.iter().all(Factor::is_positive)
     }
 
     /// Whether it leaves the less of a wave the shorter it is, in whatever direction.
@@ -221,7 +211,7 @@ impl Blur {
             Some(gpu) => filtered = gpu.filter(&filter.re, &filtered)?,
             None => each(&mut filtered, self.cells(), |_, field| {
                 self.grid.forward(field);
-                self.grid.multiply(field, &filter.re, filter.im.as_deref());
+                self.multiply(field, filter);
                 self.grid.inverse(field);
             }),
         }
@@ -229,6 +219,11 @@ impl Blur {
             field.iter_mut().for_each(|v| *v += filter.of_mean * means[sample]);
         });
         Ok(filtered)
+    }
+
+    /// Multiplies the waves of one field, where no GPU has a part in it.
+    pub(in crate::restore) fn multiply(&self, waves: &mut [f64], filter: &Filter) {
+        self.grid.multiply(waves, &filter.re, filter.im.as_deref());
     }
 
     /// y = P(x).

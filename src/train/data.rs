@@ -8,6 +8,7 @@ use crate::io::images::folder::LeftOut;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, DType, Operator, Truth, noise};
+use crate::restore::blur::mean;
 use crate::train::picture_crops::{Pictures, is_pictures};
 use crate::{Result, cpu};
 use rayon::prelude::*;
@@ -27,6 +28,9 @@ pub struct Data {
     pub truth: Source,
     /// What observations have beyond P(x*).
     pub noise: Noise,
+    /// Whether x* has the mean 0: nothing is left of it in the observations of such an operator, and nobody
+    /// can learn it.
+    pub without_mean: bool,
 }
 
 /// Where x* comes from.
@@ -94,7 +98,7 @@ impl Data {
         let &Self { seed, batch, nx, ny, .. } = self;
         let cells = nx * ny;
         let range = |&index: &usize| index * cells..(index + 1) * cells;
-        let truth = match &self.truth {
+        let mut truth = match &self.truth {
             Source::Drawn => Truth::Rectangles(draw_batch(of_rectangles, seed, step, batch, nx, ny)),
             Source::Pictures(pictures) => {
                 let crop = |sample| pictures.crop(of_crops, seed, step, sample, nx, ny);
@@ -107,6 +111,11 @@ impl Data {
                 FieldData::F64(values) => indices.iter().flat_map(|i| &values[range(i)]).copied().collect(),
             }),
         };
+        if self.without_mean {
+            let mut fields = rasterised(truth, nx, ny);
+            take_means(&mut fields, cells);
+            truth = Truth::Fields(fields);
+        }
         let noise = match &self.noise {
             Noise::None => None,
             Noise::Drawn(std) => Some(draw_noise(of_noise, seed, step, batch, cells, *std)),
@@ -211,13 +220,16 @@ impl HeldOut {
 
     /// Fields of one batch, rasterised.
     pub(crate) fn of(batch: Batch, nx: usize, ny: usize) -> Result<Self> {
-        let truth = match batch.truth {
-            Truth::Fields(fields) => fields,
-            Truth::Rectangles(rectangles) => {
-                rasterise(&Device::Cpu, DType::F64, &rectangles, PER_SAMPLE, nx, ny)?
-            }
-        };
+        let truth = rasterised(batch.truth, nx, ny);
         Ok(Self { truth, noise: batch.noise, fingerprint: None, left_out: Vec::new() })
+    }
+
+    /// The same for an operator: of fields whose mean it does not let through the mean is taken.
+    pub(crate) fn seen_by(mut self, operator: &Operator) -> Self {
+        if operator.loses_mean() {
+            take_means(&mut self.truth, operator.cells());
+        }
+        self
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
@@ -227,6 +239,27 @@ impl HeldOut {
             observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
         }
         Ok(observation.into_iter().map(|y| y as f32).collect())
+    }
+}
+
+/// The fields `[batch, nx, ny]` of a batch, in 64 bits.
+fn rasterised(truth: Truth, nx: usize, ny: usize) -> Vec<f64> {
+    match truth {
+        Truth::Fields(fields) => fields,
+        Truth::Rectangles(list) => {
+            let mut fields = vec![0.0; list.len() / PER_SAMPLE * nx * ny];
+            let samples = fields.par_chunks_mut(nx * ny).zip(list.par_chunks(PER_SAMPLE));
+            samples.for_each(|(field, list)| cpu::heat::rasterise::rasterise(list, nx, ny, field));
+            fields
+        }
+    }
+}
+
+/// Takes from every field its mean.
+fn take_means(fields: &mut [f64], cells: usize) {
+    for field in fields.chunks_exact_mut(cells) {
+        let mean = mean(field);
+        field.iter_mut().for_each(|v| *v -= mean);
     }
 }
 
@@ -246,7 +279,7 @@ mod tests {
         let data = FieldData::F32((0..4 * count).map(|i| (i / 4) as f32).collect());
         let fields = Fields { shape: [count, 2, 2], data, rank2: false };
         let truth = Source::File(File::new(fields, shuffle));
-        Data { seed: 0, batch, nx: 2, ny: 2, truth, noise: Noise::None }
+        Data { seed: 0, batch, nx: 2, ny: 2, truth, noise: Noise::None, without_mean: false }
     }
 
     fn numbers(batch: Batch) -> Vec<usize> {
@@ -289,8 +322,15 @@ mod tests {
 
     #[test]
     fn drawn_noise_belongs_to_its_step_and_sample() {
-        let mut data =
-            Data { seed: 3, batch: 3, nx: 8, ny: 8, truth: Source::Drawn, noise: Noise::Drawn(0.1) };
+        let mut data = Data {
+            seed: 3,
+            batch: 3,
+            nx: 8,
+            ny: 8,
+            truth: Source::Drawn,
+            noise: Noise::Drawn(0.1),
+            without_mean: false,
+        };
         let noise = |batch: Batch| batch.noise.unwrap();
         let (first, second, examples) = (noise(data.batch(0)), noise(data.batch(1)), noise(data.examples()));
         assert_eq!(first.len(), 3 * 64);
@@ -307,7 +347,7 @@ mod tests {
         let fields = Fields { shape: [4, 8, 8], data: FieldData::F64(values), rank2: false };
         let noise = Noise::of_observations(&operator, &fields);
         let truth = Source::File(File::new(fields, Some(1)));
-        let batch = Data { seed: 0, batch: 3, nx: 8, ny: 8, truth, noise }.batch(1);
+        let batch = Data { seed: 0, batch: 3, nx: 8, ny: 8, truth, noise, without_mean: false }.batch(1);
         let Truth::Fields(observations) = batch.truth else { panic!("fields were asked for") };
         let mut again = vec![0.0; observations.len()];
         cpu::heat::physics::Physics::<f64>::new(&operator).diffuse(&observations, &mut again);

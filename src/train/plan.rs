@@ -127,8 +127,9 @@ impl TrainConfig {
             }
         };
         let Size { nx, ny } = self.size;
-        let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise };
-        let mut held_out = self.held_out()?;
+        let without_mean = operator.loses_mean();
+        let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise, without_mean };
+        let mut held_out = self.held_out()?.map(|held_out| held_out.seen_by(&operator));
         held_out.iter_mut().for_each(|held_out| left_out.append(&mut held_out.left_out));
         let step = StepSpec {
             physics: self.physics,

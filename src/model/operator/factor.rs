@@ -136,10 +136,13 @@ impl Factor {
         }
     }
 
-    /// Whether it only ever adds up brightness: no cell of its point spread function is negative.
+    /// Whether it only ever adds up brightness: no cell of its point spread function is negative. Of a line
+    /// without a width, and of a shift by a part of a cell, waves as short as a cell show as ripples on both
+    /// sides.
     pub fn is_positive(&self) -> bool {
         match self {
-            Self::Poisson | Self::Helmholtz(_) => false,
+            Self::Poisson | Self::Helmholtz(_) | Self::Motion(_) => false,
+            Self::Advection(shift) => shift.iter().all(|d| d.fract() == 0.0),
             Self::PointSpread(spread) => spread.values().iter().all(|&value| value >= 0.0),
             _ => true,
         }

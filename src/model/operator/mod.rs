@@ -111,16 +111,9 @@ impl Operator {
         &self.tables.factors
     }
 
-    /// Whether it shrinks waves the more the shorter they are, the same in every direction, as diffusion
-    /// does: what classical restoration reckons with.
-    pub fn is_diffusion(&self) -> bool {
-        let factors = self.factors();
-        let shrinks = |factor: &Factor| match factor {
-            Factor::Heat([x, y]) => x == y,
-            Factor::Gaussian(_) => true,
-            _ => false,
-        };
-        !factors.is_empty() && factors.iter().all(shrinks)
+    /// Whether nothing is left of the mean of a field.
+    pub fn loses_mean(&self) -> bool {
+        self.log_kernel()[0] >= Wave::LOST
     }
 
     /// The amount of diffusion, in cells², where it is that of the heat equation and the same along both

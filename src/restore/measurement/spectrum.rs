@@ -40,6 +40,9 @@ pub struct Analyser<'a> {
     rings: Rings,
     /// The mean of K² in every ring.
     kernel2: Vec<f64>,
+    /// The same in rings of waves of which the operator leaves about as much: there its noise is looked for,
+    /// if it does not leave the less the shorter a wave is.
+    by_kernel: Option<(Rings, Vec<f64>)>,
 }
 
 impl<'a> Analyser<'a> {
@@ -49,7 +52,12 @@ impl<'a> Analyser<'a> {
         let rings = Rings::new(grid);
         let table = blur.table(|_, wave| wave.size().powi(2));
         let kernel2 = rings.means(grid, |wave| table[wave]);
-        Self { blur, rings, kernel2 }
+        let by_kernel = (!blur.falls() && grid.cells() > 1).then(|| {
+            let rings = Rings::by_log_kernel(grid, &blur.table(|_, wave| wave.log_kernel));
+            let kernel2 = rings.means(grid, |wave| table[wave]);
+            (rings, kernel2)
+        });
+        Self { blur, rings, kernel2, by_kernel }
     }
 
     /// What the sample `y` `[nx, ny]` tells, whose numbers are rounded with this standard deviation.
@@ -63,12 +71,24 @@ impl<'a> Analyser<'a> {
         let spread = (total / y.len() as f64).sqrt();
         let floor = rounding.hypot(self.blur.rounding() * spread).max(f64::MIN_POSITIVE.sqrt());
         let crossover = noise::crossover(&energy, &self.kernel2);
-        let (found, source) = self.found(y, &energy, crossover.as_ref());
-        let (noise, source) = match (level, found) {
+        let empty = match &self.by_kernel {
+            None => of_empty_waves(&self.rings, &energy, &self.kernel2),
+            Some((rings, kernel2)) => {
+                of_empty_waves(rings, &rings.means(grid, |wave| waves[wave].powi(2)), kernel2)
+            }
+        };
+        let (found, source) = match empty {
+            Some(found) => (Some(found), Source::EmptyWaves),
+            None => (noise::of_finest_detail(y, grid), Source::FinestDetail),
+        };
+        let (noise, source_of_noise) = match (level, found) {
             (NoiseLevel::Told(told), _) => (told.hypot(floor), Source::Told),
             (NoiseLevel::Auto, Some(found)) if found > floor => (found, source),
             _ => (floor, Source::Rounding),
         };
+        // The finest detail is mostly noise where an operator has taken it away, and signal where it has not.
+        let smooths = self.blur.falls() && self.blur.gain() <= 1.0;
+        let found = found.filter(|_| smooths || source != Source::FinestDetail);
         let (signal, bound) = match &crossover {
             Some(Crossover { ring, bound }) => {
                 let Rings { waves, wavenumber, .. } = &self.rings;
@@ -94,17 +114,14 @@ impl<'a> Analyser<'a> {
                 .map_or_else(|| self.rings.wavenumber.first(), |last| self.rings.wavenumber.get(last + 1))
                 .copied(),
         };
-        Spectrum { mean, spread, noise, source, found, signal, bound, told, cutoff }
+        Spectrum { mean, spread, noise, source: source_of_noise, found, signal, bound, told, cutoff }
     }
+}
 
-    fn found(&self, y: &[f64], energy: &[f64], crossover: Option<&Crossover>) -> (Option<f64>, Source) {
-        let empty = crossover
-            .and_then(|crossover| noise::of_empty_waves(&self.rings, energy, &self.kernel2, crossover));
-        match empty {
-            Some(found) => (Some(found), Source::EmptyWaves),
-            None => (noise::of_finest_detail(y, self.blur.grid()), Source::FinestDetail),
-        }
-    }
+/// The standard deviation of the noise, where it is alone in some of these rings.
+fn of_empty_waves(rings: &Rings, energy: &[f64], kernel2: &[f64]) -> Option<f64> {
+    let crossover = noise::crossover(energy, kernel2)?;
+    noise::of_empty_waves(rings, energy, kernel2, &crossover)
 }
 
 impl Spectrum {

@@ -54,6 +54,7 @@ pub(in crate::restore) fn damped_inverse(
         let signal = expected * (-log_kernel).exp();
         *wave *= damping(amplitude, log_kernel, signal, spectrum.noise).1;
     });
+    blur.multiply(&mut waves, &blur.turning_back(|_, _| 1.0));
     grid.inverse(&mut waves);
-    if blur.turns() { blur.filter(&waves, &blur.turning_back(|_, _| 1.0)) } else { Ok(waves) }
+    Ok(waves)
 }

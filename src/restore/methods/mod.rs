@@ -21,6 +21,7 @@ mod tikhonov;
 mod total_variation;
 mod wiener;
 
+use crate::model::operator::factor::Factor;
 use crate::restore::Blur;
 use crate::restore::blur::mean;
 use crate::restore::measurement::noise::check_noise;
@@ -132,6 +133,12 @@ impl Classic {
         }
     }
 
+    /// Whether the method is for operators of these factors: Richardson-Lucy is for those alone that add up
+    /// brightness.
+    pub fn suits(&self, factors: &[Factor]) -> bool {
+        !matches!(self, Self::RichardsonLucy { .. }) || factors.iter().all(Factor::is_positive)
+    }
+
     /// Bytes of memory that restoring takes for every cell of a field at hand, about, besides observation and
     /// result: measured, and rounded up.
     pub fn memory(&self) -> u64 {
@@ -165,9 +172,9 @@ impl Classic {
         {
             return Err(Error::usage(format!("lambda {lambda}: must be a positive number")));
         }
-        if matches!(self, Self::RichardsonLucy { .. }) && !blur.is_positive() {
+        if !self.suits(blur.factors()) {
             return Err(Error::usage(
-                "richardson-lucy: is for operators that add up brightness, as blurs do; use another method",
+                "richardson-lucy: is for operators without negative values, such as heat or a psf; use another method",
             ));
         }
         let analyser = Analyser::new(blur);

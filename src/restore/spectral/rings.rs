@@ -1,4 +1,5 @@
-//! Waves of about the same length, taken together: the spectrum of one field, averaged over directions.
+//! Waves of about the same length, or of which an operator leaves about as much, taken together: the spectrum
+//! of one field, averaged over them.
 
 use crate::restore::spectral::grid::{Grid, Mode};
 use std::f64::consts::{PI, SQRT_2};
@@ -6,17 +7,22 @@ use std::f64::consts::{PI, SQRT_2};
 /// Steps of the wavenumber before rings are made of them.
 const FINE: usize = 1024;
 
+/// An operator leaves nothing of a wave whose Λ is larger by this much than the least.
+const NOTHING_LEFT: f64 = 30.0;
+
 /// A ring is at least this many steps wide, so that there are at most 64 of them...
 const WIDTH: usize = FINE / 64;
 
 /// ...and holds at least this many waves: the mean of their squares is then good to a factor of 1.4.
 const FEWEST: usize = 12;
 
-/// The waves of a grid in rings of growing wavenumber. The mean of the field is in none of them.
+/// The waves of a grid in rings. The mean of the field is in none of them.
 #[derive(Clone, Debug)]
 pub struct Rings {
-    /// The ring of every step of the wavenumber.
+    /// The ring of every step.
     of_step: Vec<usize>,
+    /// The step of every wave; none: that of its wavenumber.
+    steps: Option<Vec<u16>>,
     /// Waves in each ring.
     pub waves: Vec<f64>,
     /// The root mean square of the wavenumber in each ring, in radians per cell.
@@ -24,14 +30,30 @@ pub struct Rings {
 }
 
 impl Rings {
-    /// The rings of a grid; none for a field of one cell.
+    /// The rings of a grid, by wavenumber; none for a field of one cell.
     pub fn new(grid: &Grid) -> Self {
+        Self::by(grid, None)
+    }
+
+    /// The waves of a grid by what an operator leaves of them, exp(-Λ), from most to least: the rings of an
+    /// operator that does other things in other directions.
+    pub fn by_log_kernel(grid: &Grid, log_kernel: &[f64]) -> Self {
+        let low = log_kernel[1..].iter().copied().fold(f64::INFINITY, f64::min);
+        let high = log_kernel[1..].iter().copied().fold(f64::NEG_INFINITY, f64::max).min(low + NOTHING_LEFT);
+        let width = (high - low).max(f64::MIN_POSITIVE);
+        let step =
+            |log_kernel: &f64| (((log_kernel - low) / width * FINE as f64) as usize).min(FINE - 1) as u16;
+        Self::by(grid, Some(log_kernel.iter().map(step).collect()))
+    }
+
+    fn by(grid: &Grid, of_waves: Option<Vec<u16>>) -> Self {
         let mut steps = vec![(0usize, 0.0); FINE];
-        for_each_wave(grid, |_, mode| {
-            let step = &mut steps[step(mode)];
+        for_each_wave(grid, |wave, mode| {
+            let step = &mut steps[of_waves.as_ref().map_or_else(|| step(mode), |of| of[wave].into())];
             *step = (step.0 + 1, step.1 + mode.squared);
         });
-        let mut rings = Self { of_step: Vec::new(), waves: Vec::new(), wavenumber: Vec::new() };
+        let mut rings =
+            Self { of_step: Vec::new(), steps: of_waves, waves: Vec::new(), wavenumber: Vec::new() };
         let (mut width, mut waves, mut squares) = (0, 0, 0.0);
         for (number, (count, sum)) in steps.into_iter().enumerate() {
             (width, waves, squares) = (width + 1, waves + count, squares + sum);
@@ -56,7 +78,8 @@ impl Rings {
     /// The mean over every ring of a number for each wave, `[nx, ny]`.
     pub fn means(&self, grid: &Grid, of: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut sums = vec![0.0; self.count()];
-        for_each_wave(grid, |wave, mode| sums[self.of_step[step(mode)]] += of(wave));
+        let step = |wave: usize, mode| self.steps.as_ref().map_or_else(|| step(mode), |of| of[wave].into());
+        for_each_wave(grid, |wave, mode| sums[self.of_step[step(wave, mode)]] += of(wave));
         sums.iter().zip(&self.waves).map(|(sum, waves)| sum / waves).collect()
     }
 }

@@ -78,6 +78,7 @@ impl Trial {
                 (HeldOut::new(file.as_deref(), TESTED, nx, ny, config.noise, config.strict)?, what)
             }
         };
+        let held_out = held_out.seen_by(&plan.step.operator);
         let observation = held_out.observation(&plan.step.operator)?;
         Ok(Self {
             operator: plan.step.operator.clone(),

@@ -4,3 +4,4 @@ mod any_size;
 mod invariances;
 mod measurements;
 mod networks;
+mod operators;
