@@ -1,19 +1,22 @@
 //! `unheat diffuse`.
 
-use crate::Error;
 use crate::cli::errors::outcome::{Outcome, done};
 use crate::cli::files::arrays;
 use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
-use crate::cli::flags::operator::OperatorFlags;
+use crate::cli::flags::film::{Animation, TimeStep};
+use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
+use crate::engine::Device;
 use crate::io::arrays::fingerprint::Item;
+use crate::io::plots::film::Palette;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::{Beyond, Frame};
+use crate::{Error, Result};
 use clap::Args;
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -26,6 +29,10 @@ pub(super) struct Arguments {
     input: PathBuf,
     #[command(flatten)]
     operator: OperatorFlags,
+    #[command(flatten)]
+    time_step: TimeStep,
+    #[command(flatten)]
+    animation: Animation,
     /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
     /// change the operator]
     #[arg(long, value_enum)]
@@ -55,6 +62,7 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     check_noise(arguments.noise)?;
     let input = Input::open(&arguments.input)?;
+    arguments.animation.check(input.kind == Kind::Folder)?;
     if input.kind == Kind::Array { array(&arguments, &input) } else { pictures(&arguments, &input) }
 }
 
@@ -94,19 +102,41 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     let operator = arguments.operator.told(None)?;
     let compute = arguments.device.open_for(arguments.physics)?;
     let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
-    let frame = Frame::new([nx, ny], beyond, &operator.factors);
-    let blur = frame.blur(&compute, arguments.physics, &operator.factors)?;
     let x = arrays::widen(&fields.data);
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
-    let y = Noise::new(arguments).add(&x, frame.cropped(blur.apply(&frame.widened(&x))?), nx, ny);
+    let seen = observed(arguments, &compute, &operator, [nx, ny], beyond, &x, 1)?;
+    let y = Noise::new(arguments).add(&x, seen, nx, ny);
+    arguments.animation.write(&y, [nx, ny], Palette::Inferno)?;
     arrays::write_like(&arguments.output, y, &fields)?;
-    let (observed, output) = (operator.observed("cells"), arguments.output.display());
-    print_line!("{count} fields of {nx}x{ny} cells {observed}, in {output}");
+    let (words, output) = (operator.observed("cells"), arguments.output.display());
+    print_line!("{count} fields of {nx}x{ny} cells {words}, in {output}");
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
+}
+
+/// What an observer sees of x `[batch, nx, ny]`; of a film, frame by frame of so many `channels`.
+fn observed(
+    arguments: &Arguments,
+    compute: &Device,
+    operator: &Told,
+    size: [usize; 2],
+    beyond: Beyond,
+    x: &[f64],
+    channels: usize,
+) -> Result<Vec<f64>> {
+    let cells = size[0] * size[1];
+    let at_once = if arguments.time_step.is_told() { channels * cells } else { x.len() };
+    let mut seen = Vec::with_capacity(x.len());
+    for (i, x) in x.chunks(at_once).enumerate() {
+        let factors = arguments.time_step.factors(operator, i)?;
+        let frame = Frame::new(size, beyond, &factors);
+        let blur = frame.blur(compute, arguments.physics, &factors)?;
+        seen.append(&mut frame.cropped(blur.apply(&frame.widened(x))?));
+    }
+    Ok(seen)
 }
 
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
@@ -115,7 +145,7 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let mut noise = Noise::new(arguments);
-    let mut observed = String::new();
+    let mut words = String::new();
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
         let operator = match &told {
@@ -124,14 +154,15 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
                 &arguments.operator.told(photo.pixel()).map_err(|e| Error::file(&job.input, e.to_string()))?
             }
         };
-        observed = operator.observed("pixels");
+        words = operator.observed("pixels");
         let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
-        let frame = Frame::new([photo.nx, photo.ny], beyond, &operator.factors);
-        let blur = frame.blur(&compute, physics, &operator.factors)?;
-        let seen = frame.cropped(blur.apply(&frame.widened(&photo.planes))?);
+        let (size, channels) = ([photo.nx, photo.ny], photo.channels() / photo.pages);
+        let seen = observed(arguments, &compute, operator, size, beyond, &photo.planes, channels)?;
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
-        output::picture(&job.output, &photo.with_planes(&y))
+        let written = photo.with_planes(&y);
+        arguments.animation.write_pages(&written)?;
+        output::picture(&job.output, &written)
     })?;
-    print_line!("{} {observed}, in {}", tally.counted(), arguments.output.display());
+    print_line!("{} {words}, in {}", tally.counted(), arguments.output.display());
     Ok(done(false, tally.left_out > 0))
 }

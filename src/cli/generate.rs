@@ -4,12 +4,15 @@ use crate::cli::errors::outcome::Outcome;
 use crate::cli::files::named::check_members;
 use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::film::Animation;
 use crate::cli::terminal::messages::print_line;
-use crate::engine::operators;
+use crate::engine::{Device, operators};
 use crate::io::arrays::npy::Fields;
 use crate::io::arrays::rectangles::{self, Rectangles};
 use crate::io::memory;
-use crate::io::plots::field_panels;
+use crate::io::plots::{field_panels, film};
+use crate::model::operator::amounts::Amounts;
+use crate::model::operator::factor::Factor;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
 use crate::model::{DType, Operator};
@@ -25,8 +28,17 @@ pub(super) const DEVICE: &str = "cpu";
 #[derive(Args)]
 pub(super) struct Arguments {
     /// Number of random fields
-    #[arg(long, required_unless_present = "rectangles", conflicts_with = "rectangles")]
+    #[arg(long, required_unless_present_any = ["rectangles", "film"], conflicts_with = "rectangles")]
     count: Option<usize>,
+    /// Make a film of one random field instead, of N fields: the first as it is drawn, each further one diffused
+    /// by --time-step more
+    #[arg(long, value_name = "N", conflicts_with_all = ["count", "rectangles"], requires = "time_step")]
+    film: Option<usize>,
+    /// How much more each field of a film has diffused than the one before, in cells²
+    #[arg(long, value_name = "A", requires = "film")]
+    time_step: Option<Amounts>,
+    #[command(flatten)]
+    animation: Animation,
     /// Draw these rectangles instead of random ones: center and half_size [B,R,2], strength [B,R], in cells
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seed")]
     rectangles: Option<PathBuf>,
@@ -60,17 +72,25 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let Size { nx, ny } = arguments.size;
     Operator::heat(nx, ny, 0.0)?;
     output::check(&arguments.output, "npy")?;
+    arguments.animation.check(false)?;
     arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
-        (None, count) => drawn(count.unwrap_or(0), arguments.seed, arguments.training_step, nx, ny)?,
+        (None, count) => drawn(
+            count.unwrap_or(arguments.film.map_or(0, |frames| frames.min(1))),
+            arguments.seed,
+            arguments.training_step,
+            nx,
+            ny,
+        )?,
     };
     // Two copies of the fields in 64 bits.
-    let needed = (rectangles.batch() as u64).saturating_mul((16 * nx * ny) as u64);
+    let count = arguments.film.unwrap_or(rectangles.batch());
+    let needed = (count as u64).saturating_mul((16 * nx * ny) as u64);
     memory::check(needed)
         .map_err(|what| Error::usage(format!("{what}; generate fewer or smaller fields")))?;
     let pictures = arguments.png.as_deref().map_or(Ok(Vec::new()), |folder| {
-        let pictures = names(folder, rectangles.batch());
+        let pictures = names(folder, count);
         let others =
             [Some(&arguments.output), arguments.save_rectangles.as_ref(), arguments.rectangles.as_ref()];
         let others = others.into_iter().flatten().map(PathBuf::as_path);
@@ -81,20 +101,19 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     })?;
     let compute = arguments.device.open_for(arguments.physics)?;
     let Rectangles { list, per_sample } = &rectangles;
-    let data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    let mut data = operators::rasterise(&compute, arguments.physics, list, *per_sample, nx, ny)?;
+    if let (Some(_), Some(step)) = (arguments.film, arguments.time_step) {
+        data = filmed(&compute, arguments.physics, &data, count, step, [nx, ny])?;
+    }
+    arguments.animation.write(&data, [nx, ny], film::Palette::Inferno)?;
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
-    let fields = Fields { shape: [rectangles.batch(), nx, ny], data, rank2: false };
+    let fields = Fields { shape: [count, nx, ny], data, rank2: false };
     output::array(&arguments.output, &fields)?;
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;
     }
     draw(&pictures, &arrays::widen(&fields.data), nx, ny)?;
-    print_line!(
-        "{} fields of {} cells are in {}",
-        rectangles.batch(),
-        arguments.size,
-        arguments.output.display()
-    );
+    print_line!("{count} fields of {} cells are in {}", arguments.size, arguments.output.display());
     if let Some(step) = arguments.training_step {
         print_line!(
             "they are what step {step} of a training run with --seed {} and this --size draws",
@@ -102,6 +121,23 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         );
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A film of a field x `[nx, ny]`: frame i has diffused by i steps.
+fn filmed(
+    compute: &Device,
+    physics: DType,
+    x: &[f64],
+    frames: usize,
+    step: Amounts,
+    [nx, ny]: [usize; 2],
+) -> Result<Vec<f64>> {
+    let mut film = x.to_vec();
+    for i in 1..frames {
+        let factor = Factor::heat(step.0.map(|step| i as f64 * step))?;
+        film.append(&mut operators::diffuse(compute, physics, &Operator::of(nx, ny, &[factor])?, x)?);
+    }
+    Ok(film)
 }
 
 fn drawn(count: usize, seed: u64, training_step: Option<u64>, nx: usize, ny: usize) -> Result<Rectangles> {

@@ -8,6 +8,7 @@ use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::film::Animation;
 use crate::cli::flags::measurement::noise;
 use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::flags::tuning::Preparation;
@@ -17,6 +18,7 @@ use crate::engine::{Device, Norm, Trained, operators};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
 use crate::io::images::photo::Photo;
+use crate::io::plots::film;
 use crate::io::plots::restoration::Palette;
 use crate::model::operator::factor::Factor;
 use crate::model::unet::init::State;
@@ -65,6 +67,8 @@ pub(super) struct Arguments {
     batch: Option<usize>,
     #[command(flatten)]
     operator: OperatorFlags,
+    #[command(flatten)]
+    animation: Animation,
     /// Then update each prediction by up to N damped inverses of its misfit to the observation, which go by
     /// --amount or --operator; an update that would make the misfit worse is not made
     #[arg(long, value_name = "N")]
@@ -172,6 +176,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         Ok(Session { arguments, networks, device, physics })
     };
     let input = Input::open(&arguments.input)?;
+    arguments.animation.check(input.kind == Kind::Folder)?;
     match input.kind {
         Kind::Array => array(arguments, &input, open),
         Kind::Picture | Kind::Folder => pictures(&input, open(arguments)?),
@@ -222,6 +227,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         arrays::write_like(path, deviations, &observed)?;
     }
+    arguments.animation.write(&x, [nx, ny], film::Palette::Inferno)?;
     arrays::write_like(&arguments.output, x.clone(), &observed)?;
     if let (Some(path), Some(physics)) = (&arguments.report, &physics) {
         let shown = count.min(restoration_figure::ROWS) * nx * ny;
@@ -352,6 +358,7 @@ impl Session {
             npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
         }
         let written = photo.with_planes(&x);
+        arguments.animation.write_pages(&written)?;
         output::picture(&job.output, &written)?;
         if let (Some(path), Some(physics)) = (&job.report, &physics) {
             let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());

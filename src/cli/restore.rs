@@ -6,6 +6,7 @@ use crate::cli::files::input::{Input, Kind};
 use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
+use crate::cli::flags::film::{Animation, TimeStep};
 use crate::cli::flags::measurement::noise;
 use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
@@ -13,6 +14,7 @@ use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::images::photo::Photo;
+use crate::io::plots::film::Palette;
 use crate::model::DType;
 use crate::model::operator::factor::Factor;
 use crate::restore::measurement::NoiseLevel;
@@ -38,6 +40,10 @@ pub(super) struct Arguments {
     input: PathBuf,
     #[command(flatten)]
     operator: OperatorFlags,
+    #[command(flatten)]
+    time_step: TimeStep,
+    #[command(flatten)]
+    animation: Animation,
     /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
     /// change the operator]
     #[arg(long, value_enum)]
@@ -151,6 +157,7 @@ impl Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let classic = arguments.classic()?;
     let input = Input::open(&arguments.input)?;
+    arguments.animation.check(input.kind == Kind::Folder)?;
     match input.kind {
         Kind::Array => array(&arguments, classic, &input),
         Kind::Picture | Kind::Folder => pictures(&arguments, classic, &input),
@@ -174,21 +181,32 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         false => arguments.operator.told(None)?.into(),
     };
     let device = open(arguments)?;
-    let frame = Frame::new([nx, ny], beyond, &known.factors);
-    let blur = frame.blur(&device, arguments.physics, &known.factors)?;
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     let counter = Counter::patient("field", count as u64);
-    let y = frame.observed(&blur, arguments.noise, rounding, &y)?;
-    let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
-    counter.finish();
-    judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
-    if let Some(path) = &arguments.uncertainty_map {
-        arrays::write_like(path, frame.cropped(uncertainty(&blur, &restored)), &fields)?;
+    let (mut x, mut deviations) = (Vec::with_capacity(y.len()), Vec::new());
+    // All fields at once, or of a film one after another.
+    let at_once = if arguments.time_step.is_told() { nx * ny } else { y.len() };
+    for (i, y) in y.chunks(at_once).enumerate() {
+        let factors = known.of_frame(&arguments.time_step, i)?;
+        let frame = Frame::new([nx, ny], beyond, &factors);
+        let blur = frame.blur(&device, arguments.physics, &factors)?;
+        let y = frame.observed(&blur, arguments.noise, rounding, y)?;
+        let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
+        judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
+        if arguments.uncertainty_map.is_some() {
+            deviations.append(&mut frame.cropped(uncertainty(&blur, &restored)));
+        }
+        x.append(&mut frame.cropped(restored.x));
     }
-    arrays::write_like(&arguments.output, frame.cropped(restored.x), &fields)?;
+    counter.finish();
+    if let Some(path) = &arguments.uncertainty_map {
+        arrays::write_like(path, deviations, &fields)?;
+    }
+    arguments.animation.write(&x, [nx, ny], Palette::Inferno)?;
+    arrays::write_like(&arguments.output, x, &fields)?;
     print_line!(
         "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}{}",
         classic.name(),
@@ -228,14 +246,18 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         words.clone_from(&known.words);
         let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&known.factors));
         let frame = Frame::new([photo.nx, photo.ny], beyond, &known.factors);
-        let blur = frame.blur(&device, physics, &known.factors)?;
+        let mut blur = frame.blur(&device, physics, &known.factors)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
         let counter =
             (input.kind == Kind::Picture).then(|| Counter::patient("plane", photo.channels() as u64));
         // Plane by plane, so that a large picture needs the memory of one at a time.
-        for plane in photo.planes.chunks_exact(photo.nx * photo.ny) {
+        for (i, plane) in photo.planes.chunks_exact(photo.nx * photo.ny).enumerate() {
+            if arguments.time_step.is_told() && i > 0 {
+                let factors = known.of_frame(&arguments.time_step, i / (photo.channels() / photo.pages))?;
+                blur = frame.blur(&device, physics, &factors)?;
+            }
             let rounding = sources::rounding(&photo, plane);
             let plane = frame.observed(&blur, noise, rounding, plane)?;
             let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;
@@ -253,7 +275,9 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         }
         own.name(&job.input);
         findings.append(own);
-        output::picture(&job.output, &photo.with_planes(&x))
+        let written = photo.with_planes(&x);
+        arguments.animation.write_pages(&written)?;
+        output::picture(&job.output, &written)
     })?;
     print_line!(
         "{}, {}{}, in {}{}{words}",
@@ -271,14 +295,26 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 struct Known {
     factors: Vec<Factor>,
     words: String,
+    told: Option<Told>,
+}
+
+impl Known {
+    /// The operator of frame `i` of a film.
+    fn of_frame(&self, time_step: &TimeStep, i: usize) -> Result<Vec<Factor>> {
+        match &self.told {
+            Some(told) => time_step.factors(told, i),
+            None if time_step.is_told() => Err(Error::usage(
+                "amount auto: cannot be estimated from a film; give that of its first field",
+            )),
+            None => Ok(self.factors.clone()),
+        }
+    }
 }
 
 impl From<Told> for Known {
     fn from(told: Told) -> Self {
-        Self {
-            words: told.measured().map(|words| format!("; {words}")).unwrap_or_default(),
-            factors: told.factors,
-        }
+        let words = told.measured().map(|words| format!("; {words}")).unwrap_or_default();
+        Self { words, factors: told.factors.clone(), told: Some(told) }
     }
 }
 
@@ -298,7 +334,7 @@ fn found(size: [usize; 2], beyond: Beyond, y: &[f64], rounding: f64, noise: Nois
     let edges = if beyond == Beyond::Periodic { Edges::Periodic } else { Edges::Insulated };
     let Estimate { amount, low, high } = estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?;
     let words = format!("; the amount, as estimated: {amount:.2} cells² ({low:.2} to {high:.2})");
-    Ok(Known { factors: vec![Factor::heat([amount; 2])?], words })
+    Ok(Known { factors: vec![Factor::heat([amount; 2])?], words, told: None })
 }
 
 /// The standard deviation of every cell of what a linear method has restored.

@@ -11,8 +11,9 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The arguments that name what is written. Every other argument with a path names what is read.
-const WRITTEN: [&str; 8] = [
+const WRITTEN: [&str; 9] = [
     "output",
+    "animation",
     "report",
     "uncertainty_map",
     "save_rectangles",

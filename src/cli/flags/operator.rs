@@ -56,6 +56,8 @@ pub(crate) struct Told {
     pub(crate) factors: Vec<Factor>,
     /// The sides of a cell, where they are known.
     pub(crate) pixel: Option<[Length; 2]>,
+    /// Where the amounts come from, if not from cells.
+    pub(crate) physical: Option<Physical>,
     words: String,
     is_diffusion: bool,
     /// The amounts, where they come from metres and seconds.
@@ -135,7 +137,7 @@ impl OperatorFlags {
             (false, true) => format!("{formula} with the amount {amount}"),
             (false, false) => formula.to_string(),
         };
-        Ok(Told { factors, pixel, words, is_diffusion, measured })
+        Ok(Told { factors, pixel, physical, words, is_diffusion, measured })
     }
 
     fn sides(&self, of_file: Option<[f64; 2]>) -> Result<Option<[Length; 2]>> {

@@ -78,6 +78,8 @@ fn every_method_undoes_every_operator() {
                 // Richardson-Lucy is slow, and the damped inverse expects less of some waves than there is.
                 let enough = match method {
                     Classic::RichardsonLucy { .. } | Classic::OneShot => 0.7,
+                    // What a shift has brought in from beyond the edges is not known.
+                    _ if beyond == Beyond::Open => 0.4,
                     _ => 0.2,
                 };
                 assert!(left < enough, "{text} {size:?} {beyond:?} {}: {left:.3} is left", method.name());
