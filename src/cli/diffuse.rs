@@ -33,8 +33,8 @@ pub(super) struct Arguments {
     time_step: TimeStep,
     #[command(flatten)]
     animation: Animation,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
-    /// change the operator]
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
+    /// mirrors change the operator]
     #[arg(long, value_enum)]
     edges: Option<Beyond>,
     /// Then add normal noise of this standard deviation to every cell, as a measurement would

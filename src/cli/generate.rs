@@ -30,8 +30,8 @@ pub(super) struct Arguments {
     /// Number of random fields
     #[arg(long, required_unless_present_any = ["rectangles", "film"], conflicts_with = "rectangles")]
     count: Option<usize>,
-    /// Make a film of one random field instead, of N fields: the first as it is drawn, each further one diffused
-    /// by --time-step more
+    /// Make a film of one random field instead, of N fields: the first as it is drawn, each further one
+    /// diffused by --time-step more
     #[arg(long, value_name = "N", conflicts_with_all = ["count", "rectangles"], requires = "time_step")]
     film: Option<usize>,
     /// How much more each field of a film has diffused than the one before, in cells²

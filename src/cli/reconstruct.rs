@@ -78,8 +78,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
-    /// change the operator]; fields may have any size unless they are periodic
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
+    /// mirrors change the operator]; fields may have any size unless they are periodic
     #[arg(long, value_enum)]
     edges: Option<Beyond>,
     /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
@@ -88,8 +88,8 @@ pub(super) struct Arguments {
     #[arg(long)]
     strict: bool,
     /// Draw observation, reconstruction, re-diffused reconstruction and residual with their numbers; of an
-    /// array, the first four fields; of a folder, one report per picture in this folder. It goes by --amount or
-    /// --operator
+    /// array, the first four fields; of a folder, one report per picture in this folder. It goes by
+    /// --amount or --operator
     #[arg(long, value_name = "FILE.png|DIR")]
     report: Option<PathBuf>,
     /// What there was before diffusion, to compare with in the report; of a folder, a folder with the same
@@ -280,8 +280,8 @@ fn pictures(input: &Input, session: Session) -> Outcome {
 }
 
 impl Session {
-    /// The physics behind fields of this size, by what is told or else by what the networks know; `of_file` is
-    /// what the fields' file says about the sides of its pixels.
+    /// The physics behind fields of this size, by what is told or else by what the networks know; `of_file`
+    /// is what the fields' file says about the sides of its pixels.
     fn physics(
         &self,
         size: [usize; 2],

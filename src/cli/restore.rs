@@ -44,8 +44,8 @@ pub(super) struct Arguments {
     time_step: TimeStep,
     #[command(flatten)]
     animation: Animation,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where mirrors
-    /// change the operator]
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
+    /// mirrors change the operator]
     #[arg(long, value_enum)]
     edges: Option<Beyond>,
     /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it

@@ -1,4 +1,5 @@
-//! What observes fields and pictures of any size: diffusion or another operator, and filters of the same kind.
+//! What observes fields and pictures of any size: diffusion or another operator, and filters of the same
+//! kind.
 
 use crate::engine::Device;
 use crate::model::operator::factor::Factor;
@@ -144,8 +145,8 @@ impl Blur {
         self.gain
     }
 
-    /// What it does to the mean of a field: nothing if it is diffusion, and nothing is left of it by Poisson's
-    /// equation.
+    /// What it does to the mean of a field: nothing if it is diffusion, and nothing is left of it by
+    /// Poisson's equation.
     pub fn of_mean(&self) -> Wave {
         self.of_mean
     }
@@ -155,8 +156,8 @@ impl Blur {
         if self.of_mean.log_kernel < Wave::LOST { self.of_mean.phase.re / self.of_mean.size() } else { 0.0 }
     }
 
-    /// What happens to waves with |k|² = `squared`, in (radians per cell)²; none where their direction matters
-    /// or a table tells it.
+    /// What happens to waves with |k|² = `squared`, in (radians per cell)²; none where their direction
+    /// matters or a table tells it.
     pub fn radial(&self, squared: f64) -> Option<Wave> {
         self.factors.iter().try_fold(Wave::WHOLE, |wave, factor| Some(wave.times(factor.radial(squared)?)))
     }
@@ -309,7 +310,8 @@ mod tests {
             let x = random_field(size[0] * size[1]);
             for edges in [Edges::Periodic, Edges::Insulated] {
                 if edges == Edges::Insulated && !is_mirrored {
-                    let refused = Blur::by(&Device::Cpu, DType::F64, size, &[factor.clone()], edges);
+                    let refused =
+                        Blur::by(&Device::Cpu, DType::F64, size, std::slice::from_ref(&factor), edges);
                     assert!(refused.err().unwrap().to_string().contains("--edges open"));
                     continue;
                 }

@@ -23,8 +23,8 @@ pub enum Beyond {
 }
 
 impl Beyond {
-    /// What suits a picture that was blurred by these factors: edges that act as mirrors, where mirrors do not
-    /// change the operator.
+    /// What suits a picture that was blurred by these factors: edges that act as mirrors, where mirrors do
+    /// not change the operator.
     pub fn of_pictures(factors: &[Factor]) -> Self {
         if factors.iter().all(Factor::is_mirrored) { Self::Insulated } else { Self::Open }
     }
@@ -32,10 +32,10 @@ impl Beyond {
 
 /// Fields of one size and what lies beyond their edges.
 ///
-/// A field with open edges is widened: its mirror images beyond opposite edges pass into each other, so that
-/// the whole is smooth and periodic. The margin is as wide as the operator reaches, twice. An observation that
-/// goes on like this is none that the operator would make, so [`Frame::observed`] makes it one. What comes
-/// back near an edge is a guess all the same.
+/// A field with open edges is widened: its mirror images beyond opposite edges pass into each other, so
+/// that the whole is smooth and periodic. The margin is as wide as the operator reaches, twice. An
+/// observation that goes on like this is none that the operator would make, so [`Frame::observed`] makes it
+/// one. What comes back near an edge is a guess all the same.
 #[derive(Clone, Copy, Debug)]
 pub struct Frame {
     size: [usize; 2],
@@ -109,10 +109,10 @@ impl Frame {
         Cow::Owned(fields.par_chunks_exact(nx * ny).flat_map_iter(widen).collect())
     }
 
-    /// Observations `[batch, nx, ny]` as they are worked on. What lies in a margin was not observed: it is made
-    /// to be what the operator would make of a restoration, and the whole is restored again, until the margin
-    /// moves by less than the noise does. Without that a restoration of motion blur at noise 1e-3 is 7 dB
-    /// worse (docs/operators.md).
+    /// Observations `[batch, nx, ny]` as they are worked on. What lies in a margin was not observed: it is
+    /// made to be what the operator would make of a restoration, and the whole is restored again, until the
+    /// margin moves by less than the noise does. Without that a restoration of motion blur at noise 1e-3 is
+    /// 7 dB worse (docs/operators.md).
     ///
     /// # Errors
     /// Those of [`Classic::restore`].
@@ -169,8 +169,8 @@ impl Frame {
     }
 }
 
-/// The value at `place`, from `n` on and below `wide`, between the mirror images at both ends of a line of `n`
-/// values that is one of `wide` values which repeats: the nearer one counts more, by 3t² - 2t³.
+/// The value at `place`, from `n` on and below `wide`, between the mirror images at both ends of a line of
+/// `n` values that is one of `wide` values which repeats: the nearer one counts more, by 3t² - 2t³.
 fn beyond(n: usize, wide: usize, place: usize, own: impl Fn(usize) -> f64) -> f64 {
     let (after_last, before_first) = (place - n, wide - 1 - place);
     let t = (after_last as f64 + 1.0) / (wide - n + 1) as f64;

@@ -23,7 +23,8 @@ pub(crate) struct Animation {
 }
 
 impl Animation {
-    /// Refuses a name that is none of an animated picture, and an impossible delay, before anything is computed.
+    /// Refuses a name that is none of an animated picture, and an impossible delay, before anything is
+    /// computed.
     ///
     /// # Errors
     /// [`Error::Usage`] and [`Error::File`].
@@ -71,8 +72,9 @@ impl Animation {
 /// How much longer each field of a film has diffused than the one before.
 #[derive(Args)]
 pub(crate) struct TimeStep {
-    /// The fields are a film of one process: each has diffused for this much longer than the one before. A time
-    /// such as 40ms with --diffusivity, else an amount in cells²; --amount or --time is that of the first
+    /// The fields are a film of one process: each has diffused for this much longer than the one before. A
+    /// time such as 40ms with --diffusivity, else an amount in cells²; --amount or --time is that of the
+    /// first
     #[arg(long, value_name = "TIME|A")]
     time_step: Option<Step>,
 }
@@ -101,8 +103,8 @@ impl TimeStep {
     /// The operator of frame `i`, counted from 0: that which was told, and `i` steps more of diffusion.
     ///
     /// # Errors
-    /// [`Error::Usage`] for another operator than diffusion, for a time without a diffusivity, and for an amount
-    /// out of range.
+    /// [`Error::Usage`] for another operator than diffusion, for a time without a diffusivity, and for an
+    /// amount out of range.
     pub(crate) fn factors(&self, told: &Told, i: usize) -> Result<Vec<Factor>> {
         let Some(Step { time, is_number }) = self.time_step else { return Ok(told.factors.clone()) };
         let step = match told.physical {

@@ -17,15 +17,15 @@ pub(crate) struct OperatorFlags {
     /// Diffusivity × time, in cells² (of a picture: pixels²); 8x2 along x and along y [default: 8]
     #[arg(long, value_name = "A|AXxAY")]
     amount: Option<Amount>,
-    /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs --time
-    /// and --pixel
+    /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs
+    /// --time and --pixel
     #[arg(long, value_name = "M2/S", conflicts_with = "amount", requires = "pixel")]
     diffusivity: Option<Diffusivity>,
     /// For how long heat has spread, such as 40ms; a bare number is in seconds
     #[arg(long, value_name = "S", requires = "diffusivity")]
     time: Option<Time>,
-    /// The sides of a cell, such as 0.3mm, or 0.3x0.25mm along x and y; a bare number is in metres; auto is what
-    /// a PNG or TIFF file says
+    /// The sides of a cell, such as 0.3mm, or 0.3x0.25mm along x and y; a bare number is in metres; auto is
+    /// what a PNG or TIFF file says
     #[arg(long, value_name = "M|auto")]
     pixel: Option<PixelSize>,
     /// What observed the fields instead of heat conduction: factors joined by +, of heat (by --amount),
@@ -124,8 +124,8 @@ impl OperatorFlags {
         let formula = self.operator.as_ref().unwrap_or(&heat);
         if !formula.needs_amount() && (self.amount.is_some() || physical.is_some()) {
             return Err(Error::usage(format!(
-                "amount {amounts}: is for heat, which operator {formula} has not; say heat+{formula} for both, \
-                 or leave --amount out"
+                "amount {amounts}: is for heat, which operator {formula} has not; say heat+{formula} for \
+                 both,                  or leave --amount out"
             )));
         }
         let factors = point_spread::factors(formula, amounts)?;

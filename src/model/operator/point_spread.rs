@@ -81,8 +81,8 @@ impl PointSpread {
         })
     }
 
-    /// H of every wave of a grid, `[nx, ny]`: the transform of the function around its centre, of which `part`
-    /// is kept.
+    /// H of every wave of a grid, `[nx, ny]`: the transform of the function around its centre, of which
+    /// `part` is kept.
     ///
     /// # Errors
     /// [`Error::Usage`] where it is larger than the grid.

@@ -14,7 +14,7 @@
 
 use crate::restore::measurement::dense::Matrix;
 use crate::restore::measurement::noise::{NoiseLevel, check_noise};
-use crate::restore::methods::Unit;
+use crate::restore::measurement::unit::Unit;
 use crate::restore::spectral::grid::{Grid, Mode};
 use crate::{Error, Result};
 use std::f64::consts::{PI, SQRT_2};

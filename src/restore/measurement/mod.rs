@@ -6,6 +6,7 @@ pub mod edges;
 pub mod noise;
 pub mod signal;
 pub mod spectrum;
+pub(in crate::restore) mod unit;
 
 pub use noise::{NoiseLevel, Source};
 pub use spectrum::Spectrum;

@@ -23,9 +23,9 @@ mod wiener;
 
 use crate::model::operator::factor::Factor;
 use crate::restore::Blur;
-use crate::restore::blur::mean;
 use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
+use crate::restore::measurement::unit::Unit;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
 use crate::restore::outcome::uncertainty::Expected;
 use crate::{Error, Result};
@@ -174,7 +174,8 @@ impl Classic {
         }
         if !self.suits(blur.factors()) {
             return Err(Error::usage(
-                "richardson-lucy: is for operators without negative values, such as heat or a psf; use another method",
+                "richardson-lucy: is for operators without negative values, such as heat or a psf; use \
+                 another method",
             ));
         }
         let analyser = Analyser::new(blur);
@@ -241,31 +242,5 @@ impl Classic {
         }
         let spectrum = spectrum.in_units(unit.mean, unit.scale);
         Ok((x, Sample { spectrum, chosen, warning, expected }))
-    }
-}
-
-/// The zero and the unit that a sample's values are measured in while it is restored.
-#[derive(Clone, Copy)]
-pub(in crate::restore) struct Unit {
-    pub(in crate::restore) mean: f64,
-    /// A power of two, so that it rounds nothing.
-    pub(in crate::restore) scale: f64,
-}
-
-impl Unit {
-    pub(in crate::restore) fn of(y: &[f64]) -> Self {
-        let mean = mean(y);
-        let largest = y.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
-        let scale = if largest > 0.0 { 2f64.powi(largest.log2().floor().max(-1000.0) as i32) } else { 1.0 };
-        Self { mean, scale }
-    }
-
-    pub(in crate::restore) fn normalised(&self, y: &[f64]) -> Vec<f64> {
-        y.iter().map(|v| (v - self.mean) / self.scale).collect()
-    }
-
-    /// Where the observation's own zero lies.
-    fn zero(&self) -> f64 {
-        -self.mean / self.scale
     }
 }

@@ -1,5 +1,5 @@
-//! Wiener's filter, X = S·H̄·Y/(S·|H|² + σ²): the best linear restoration where signal and noise are normal and
-//! their powers S and σ² known. Both come from the observation.
+//! Wiener's filter, X = S·H̄·Y/(S·|H|² + σ²): the best linear restoration where signal and noise are normal
+//! and their powers S and σ² known. Both come from the observation.
 
 use crate::Result;
 use crate::restore::Blur;
