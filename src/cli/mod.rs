@@ -65,7 +65,8 @@ enum Command {
     /// Write fields of hot rectangles, random or given, to a .npy file
     #[command(mut_arg("device", |device| device.default_value(generate::DEVICE)))]
     Generate(generate::Arguments),
-    /// Diffuse fields or pictures: what an observer sees of them
+    /// Diffuse or blur fields or pictures: what an observer sees of them
+    #[command(visible_alias = "blur")]
     Diffuse(diffuse::Arguments),
     /// Undo diffusion as far as the noise allows: the SIP update of a residual
     Invert(invert::Arguments),

@@ -125,7 +125,7 @@ impl OperatorFlags {
         if !formula.needs_amount() && (self.amount.is_some() || physical.is_some()) {
             return Err(Error::usage(format!(
                 "amount {amounts}: is for heat, which operator {formula} has not; say heat+{formula} for \
-                 both,                  or leave --amount out"
+                 both, or leave --amount out"
             )));
         }
         let factors = point_spread::factors(formula, amounts)?;
