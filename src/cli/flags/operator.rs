@@ -19,7 +19,7 @@ pub(crate) struct OperatorFlags {
     amount: Option<Amount>,
     /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs
     /// --time and --pixel
-    #[arg(long, value_name = "M2/S", conflicts_with = "amount", requires = "pixel")]
+    #[arg(long, value_name = "M2/S", conflicts_with = "amount", requires = "time", requires = "pixel")]
     diffusivity: Option<Diffusivity>,
     /// For how long heat has spread, such as 40ms; a bare number is in seconds
     #[arg(long, value_name = "S", requires = "diffusivity")]

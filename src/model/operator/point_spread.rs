@@ -2,7 +2,6 @@
 
 use crate::model::fourier::Axis;
 use crate::{Error, Result};
-use rayon::prelude::*;
 use rustfft::FftPlanner;
 use rustfft::num_complex::Complex;
 use std::f64::consts::TAU;
@@ -86,7 +85,7 @@ impl PointSpread {
     ///
     /// # Errors
     /// [`Error::Usage`] where it is larger than the grid.
-    pub fn table<T: Send>(&self, axes: [Axis; 2], part: impl Fn(Complex<f64>) -> T + Sync) -> Result<Vec<T>> {
+    pub fn table<T>(&self, axes: [Axis; 2], part: impl Fn(Complex<f64>) -> T) -> Result<Vec<T>> {
         let [x, y] = axes;
         let (nx, ny) = (x.count(), y.count());
         if self.nx > nx || self.ny > ny {
@@ -102,7 +101,7 @@ impl PointSpread {
         let (along_x, along_y) = (planner.plan_fft_forward(x.period()), planner.plan_fft_forward(y.period()));
         let rows: Vec<Vec<Complex<f64>>> = self
             .values
-            .par_chunks(self.ny)
+            .chunks(self.ny)
             .map(|values| {
                 let mut row = vec![Complex::ZERO; y.period()];
                 row.iter_mut().zip(values).for_each(|(cell, &value)| *cell = value.into());
@@ -112,15 +111,13 @@ impl PointSpread {
             })
             .collect();
         let turns: Vec<Complex<f64>> = (0..nx).map(|i| turn(i, x, self.centre[0])).collect();
-        let columns = (0..ny).into_par_iter().map_init(
-            || vec![Complex::ZERO; x.period()],
-            |column, j| -> Vec<T> {
-                column.fill(Complex::ZERO);
-                column.iter_mut().zip(&rows).for_each(|(cell, row)| *cell = row[j]);
-                along_x.process(column);
-                column.iter().zip(&turns).map(|(value, turn)| part(value * turn)).collect()
-            },
-        );
+        let mut column = vec![Complex::ZERO; x.period()];
+        let columns = (0..ny).map(|j| -> Vec<T> {
+            column.fill(Complex::ZERO);
+            column.iter_mut().zip(&rows).for_each(|(cell, row)| *cell = row[j]);
+            along_x.process(&mut column);
+            column.iter().zip(&turns).map(|(value, turn)| part(value * turn)).collect()
+        });
         Ok(turned(columns.collect(), nx))
     }
 }

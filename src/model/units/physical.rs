@@ -33,7 +33,7 @@ impl Physical {
         match (diffusivity, time, pixel) {
             (None, None, _) => Ok(None),
             (Some(diffusivity), Some(time), Some(pixel)) => Ok(Some(Self { diffusivity, time, pixel })),
-            _ => Err(Error::usage("--diffusivity, --time and --pixel go together: give all three")),
+            _ => Err(Error::usage("diffusivity, time and pixel go together: give all three")),
         }
     }
 

@@ -69,7 +69,8 @@ settings! {
         pub amount: Amounts = Amounts([8.0; 2]);
         /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs
         /// --time and --pixel.
-        #[cfg_attr(feature = "cli", arg(long, value_name = "M2/S", conflicts_with = "amount"))]
+        #[cfg_attr(feature = "cli", arg(long, value_name = "M2/S", conflicts_with = "amount",
+            requires = "time", requires = "pixel"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub diffusivity: Option<Diffusivity> = None;
         /// For how long heat spreads, such as 40ms; a bare number is in seconds.

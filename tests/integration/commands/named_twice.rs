@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use unheat::cli;
 
 /// What an argument reads, or where it writes when it is alone. `{}` is the command.
-const FILES: [(&str, &str); 19] = [
+const FILES: [(&str, &str); 20] = [
     ("input", "x.npy"),
     ("truth", "t.npy"),
     ("data", "d.npy"),
@@ -23,6 +23,7 @@ const FILES: [(&str, &str); 19] = [
     ("compare", "b.json"),
     ("output", "out.npy"),
     ("report", "report.png"),
+    ("animation", "film.gif"),
     ("uncertainty_map", "map.npy"),
     ("save_rectangles", "new.safetensors"),
     ("save_gradients", "g.safetensors"),
@@ -41,14 +42,15 @@ const LINES: [(&str, &str); 11] = [
     ("train", "--config --weights --data --validation_data --save_gradients --output --validate-every 1"),
     ("train", "--observations --output"),
     ("compare", "--config --weights --data --validation_data --output --methods gd --validate-every 1"),
-    ("generate", "--rectangles --output --save_rectangles --png --size 16x16"),
-    ("diffuse", "--input --output --device cpu"),
+    ("generate", "--rectangles --output --save_rectangles --png --animation --size 16x16"),
+    ("diffuse", "--input --output --animation --device cpu"),
     ("invert", "--input --output --diagnostics --device cpu"),
     ("invert", "--input --output --truth --device cpu"),
-    ("restore", "--input --output --uncertainty_map --method wiener --device cpu"),
+    ("restore", "--input --output --uncertainty_map --animation --method wiener --device cpu"),
     (
         "reconstruct",
-        "--weights --weights --input --output --uncertainty_map --report --truth --amount 0.5 --device cpu",
+        "--weights --weights --input --output --uncertainty_map --report --truth --animation --amount 0.5 \
+         --device cpu",
     ),
     ("shaders", "--weights --data --validation_data --output --validate-every 1"),
     ("man", "--folder"),
