@@ -11,7 +11,8 @@ use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::{Display, Watched};
 use crate::engine::{Device, DeviceChoice};
 use crate::io::run_folder;
-use crate::train::config::paths::NamedFiles;
+use crate::model::operator::formula::Formula;
+use crate::train::config::paths::{NamedFiles, OPERATOR};
 use crate::train::config::{absolute, file};
 use crate::train::resume::CHANGEABLE;
 use crate::train::run::resume;
@@ -147,6 +148,7 @@ pub(super) fn changed(run: &Resumed, folder: &Path, given: Table) -> Result<Trai
         if let (true, Some(path)) = (moves || key == "weights", value.as_str()) {
             value = absolute(Path::new(path))?.display().to_string().into();
         }
+        let moves = moves || key == OPERATOR && relocated(&mut value, found)?;
         if moves {
             table.insert(key, value); // whether it holds the same shows when it is read
             continue;
@@ -166,6 +168,14 @@ pub(super) fn changed(run: &Resumed, folder: &Path, given: Table) -> Result<Trai
         return Err(Error::usage(format!("steps {steps}: the run in {folder} has done {done} already")));
     }
     Ok(config)
+}
+
+/// Gives an operator whole paths, and returns whether it is another one at most by the names of its files.
+fn relocated(value: &mut Value, found: Option<&Value>) -> Result<bool> {
+    let formula = |value: &Value| value.as_str().and_then(|text| text.parse::<Formula>().ok());
+    let (Some(asked), Some(found)) = (formula(value), found.and_then(formula)) else { return Ok(false) };
+    *value = asked.renamed(absolute)?.to_string().into();
+    Ok(asked.without_names() == found.without_names())
 }
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {

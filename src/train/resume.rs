@@ -163,7 +163,7 @@ fn no_run(path: &Path) -> String {
 pub(crate) fn lasting(config: &TrainConfig) -> Result<Table> {
     let mut config = config.settled();
     // What the files of an operator hold has a fingerprint of its own.
-    config.operator = config.operator.map(|operator| operator.renamed(|_| Ok("FILE".into()))).transpose()?;
+    config.operator = config.operator.map(|operator| operator.without_names());
     let mut table = file::table(&config)?;
     let may_differ = |key: &str| CHANGEABLE.contains(&key) || DATA.contains(&key) || key == WEIGHTS;
     table.retain(|key, _| !may_differ(key));

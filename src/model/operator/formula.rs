@@ -63,6 +63,17 @@ impl Formula {
         Ok(renamed)
     }
 
+    /// The same whatever its files are called.
+    pub fn without_names(&self) -> Self {
+        let mut nameless = self.clone();
+        for term in &mut nameless.0 {
+            if let Term::File { path, .. } = term {
+                *path = "FILE".into();
+            }
+        }
+        nameless
+    }
+
     /// The factors, with the amounts for `heat` alone, and files as they are `read`.
     ///
     /// # Errors

@@ -285,6 +285,8 @@ fn no_command_shows_a_flag_that_it_always_refuses() {
             "validate-every" => "1",
             "save-gradients" => "new.safetensors",
             "operator" => "poisson",
+            "diffusivity" => "1 --time 1 --pixel 1",
+            "time" => "1 --diffusivity 1 --pixel 1",
             "device" => "cpu",
             "config" => "empty.toml",
             "output" => "new",

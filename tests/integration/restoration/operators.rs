@@ -159,7 +159,7 @@ fn amounts_come_from_metres_and_seconds_or_from_the_observation() {
     let said = desk.run("restore -i x.npy -o q.npy --amount auto", 2);
     assert!(said.contains("the data do not tell"), "{said}");
     for (flags, expected) in [
-        ("--diffusivity 1 --pixel 1mm", "go together"),
+        ("--diffusivity 1 --pixel 1mm", "--time"),
         ("--diffusivity 1 --time 1", "--pixel"),
         ("--time 1", "--diffusivity"),
         ("--diffusivity 1 --time 1 --pixel 1mm --amount 3", "cannot be used with"),

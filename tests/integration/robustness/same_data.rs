@@ -93,6 +93,24 @@ fn other_fields_are_named_and_the_same_ones_go_on() {
     goes_on(&desk, "");
 }
 
+/// A point spread function is data too.
+#[test]
+fn other_point_spread_functions_are_named_and_the_same_one_goes_on() {
+    let desk = Desk::new();
+    let spread = [0.0, 1.0, 0.5, 2.0, 6.0, 1.0, 0.0, 1.5, 0.0];
+    desk.save("p.npy", [1, 3, 3], &spread);
+    begun(&desk, "--operator heat:0.5+psf:p.npy");
+    assert!(config(&desk).contains(&format!("heat:0.5+psf:{}", desk.path("p.npy").display())));
+    desk.save("p.npy", [1, 3, 3], &spread.map(|v| v + 0.5));
+    refused(&desk, "", "p.npy (operator in run/config.toml): holds 1 field of 3x3 as when the run began");
+    std::fs::remove_file(desk.path("p.npy")).unwrap();
+    refused(&desk, "", "p.npy (operator in run/config.toml): cannot read");
+    // Elsewhere, and at another height: what counts is what it is divided by its sum.
+    desk.save("moved.npy", [1, 3, 3], &spread.map(|v| 2.0 * v));
+    desk.run("train --resume run --steps 5 --operator heat:0.6+psf:moved.npy", 2);
+    goes_on(&desk, "--operator heat:0.5+psf:moved.npy");
+}
+
 #[test]
 fn edited_settings_name_other_data_in_vain() {
     let desk = Desk::new();
