@@ -50,7 +50,7 @@ pub fn curves(path: &Path, config: &TrainConfig, methods: &[Trained]) -> Result<
         }),
     ];
     let title =
-        format!("batch {}, {}, amount {}, seed {}", config.batch, config.size, config.amount, config.seed);
+        format!("batch {}, {}, {}, seed {}", config.batch, config.size, config.observed(), config.seed);
     curves::curves(path, &title, &panels)
 }
 

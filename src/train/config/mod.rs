@@ -243,6 +243,15 @@ impl TrainConfig {
         point_spread::factors(self.operator.as_ref().unwrap_or(&heat), amounts)
     }
 
+    /// What observes the fields, in a few words: "amount 8", or "disk:3".
+    pub fn observed(&self) -> String {
+        match (&self.operator, self.diffusivity, self.time) {
+            (Some(operator), ..) => operator.to_string(),
+            (None, Some(diffusivity), Some(time)) => format!("{time} at {diffusivity}"),
+            (None, ..) => format!("amount {}", self.amount),
+        }
+    }
+
     /// What is told of the diffusion in metres and seconds.
     ///
     /// # Errors
