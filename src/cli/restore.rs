@@ -7,7 +7,7 @@ use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::film::{Animation, TimeStep};
-use crate::cli::flags::measurement::noise;
+use crate::cli::flags::measurement::{Noise, noise_or_counts};
 use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
@@ -49,10 +49,10 @@ pub(super) struct Arguments {
     #[arg(long, value_enum)]
     edges: Option<Beyond>,
     /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it
-    /// from the observation
-    #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
+    /// from the observation; or counts, for counted photons: the root of the mean count of each field
+    #[arg(long, value_name = "auto|counts|SIGMA", value_parser = noise_or_counts, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
-    noise: NoiseLevel,
+    noise: Noise,
     /// Iterations at most; they end where the noise is reached [default: 10 for iterated, 200 for
     /// richardson-lucy, up to 200 for tv]
     #[arg(long, value_name = "N")]
@@ -177,7 +177,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let y = arrays::widen(&fields.data);
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let known = match arguments.operator.is_to_be_found()? {
-        true => found([nx, ny], beyond, &y, rounding, arguments.noise)?,
+        true => found([nx, ny], beyond, &y, rounding, arguments.noise.level(&y, 1.0))?,
         false => arguments.operator.told(None)?.into(),
     };
     let device = open(arguments)?;
@@ -187,15 +187,17 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     let counter = Counter::patient("field", count as u64);
     let (mut x, mut deviations) = (Vec::with_capacity(y.len()), Vec::new());
-    // All fields at once, or of a film one after another.
-    let at_once = if arguments.time_step.is_told() { nx * ny } else { y.len() };
+    // All fields at once, or one after another where each has an operator or a noise of its own.
+    let is_single = arguments.time_step.is_told() || arguments.noise == Noise::Counts;
+    let at_once = if is_single { nx * ny } else { y.len() };
     for (i, y) in y.chunks(at_once).enumerate() {
         let factors = known.of_frame(&arguments.time_step, i)?;
         let frame = Frame::new([nx, ny], beyond, &factors);
         let blur = frame.blur(&device, arguments.physics, &factors)?;
-        let y = frame.observed(&blur, arguments.noise, rounding, y)?;
-        let restored = classic.restore(&blur, arguments.noise, rounding, &y, || counter.advance(""))?;
-        judge(&mut findings, &blur, arguments.noise, &y, &restored, None)?;
+        let noise = arguments.noise.level(y, 1.0);
+        let y = frame.observed(&blur, noise, rounding, y)?;
+        let restored = classic.restore(&blur, noise, rounding, &y, || counter.advance(""))?;
+        judge(&mut findings, &blur, noise, &y, &restored, None)?;
         if arguments.uncertainty_map.is_some() {
             deviations.append(&mut frame.cropped(uncertainty(&blur, &restored)));
         }
@@ -220,7 +222,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 }
 
 fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
-    let Arguments { physics, noise, .. } = *arguments;
+    let Arguments { physics, .. } = *arguments;
     let told = match arguments.operator.is_to_be_found()? || arguments.operator.depends_on_file() {
         true => None,
         false => Some(arguments.operator.told(None)?.into()),
@@ -259,6 +261,7 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
                 blur = frame.blur(&device, physics, &factors)?;
             }
             let rounding = sources::rounding(&photo, plane);
+            let noise = arguments.noise.level(plane, photo.depth.white());
             let plane = frame.observed(&blur, noise, rounding, plane)?;
             let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;
             judge(&mut own, &blur, noise, &plane, &restored, photo.depth.bounds())?;
@@ -325,7 +328,8 @@ fn known(arguments: &Arguments, photo: &Photo) -> Result<Known> {
     }
     let beyond = arguments.edges.unwrap_or(Beyond::Insulated);
     let rounding = sources::rounding(photo, &photo.planes);
-    found([photo.nx, photo.ny], beyond, &photo.planes, rounding, arguments.noise)
+    let noise = arguments.noise.level(&photo.planes, photo.depth.white());
+    found([photo.nx, photo.ny], beyond, &photo.planes, rounding, noise)
 }
 
 /// Diffusion by the amount that the observations y `[batch, nx, ny]` themselves tell.

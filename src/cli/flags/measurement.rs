@@ -2,10 +2,34 @@
 
 use crate::cli::flags::numbers::real;
 use crate::restore::Beyond;
+use crate::restore::blur::mean;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::check_noise;
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
+
+/// The noise that `restore` reckons with.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Noise {
+    Level(NoiseLevel),
+    /// That of counts, whose variance is their mean.
+    Counts,
+}
+
+impl Noise {
+    /// Its level in a field of which `white` is one unit of a count: √(mean count).
+    pub(crate) fn level(self, field: &[f64], white: f64) -> NoiseLevel {
+        match self {
+            Self::Level(level) => level,
+            Self::Counts => NoiseLevel::Told((mean(field).max(0.0) * white).sqrt() / white),
+        }
+    }
+}
+
+/// Parses `counts`, `auto` or a standard deviation.
+pub(crate) fn noise_or_counts(text: &str) -> Result<Noise, String> {
+    if text == "counts" { Ok(Noise::Counts) } else { noise(text).map(Noise::Level) }
+}
 
 /// Parses `auto` or a standard deviation.
 pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {

@@ -93,7 +93,7 @@ impl OperatorFlags {
         let is_auto = self.amount == Some(Amount::Auto);
         match self.operator.as_ref().filter(|operator| is_auto && **operator != Formula::heat()) {
             Some(operator) => Err(Error::usage(format!(
-                "amount auto: is for heat alone, not for operator {operator}; give a number"
+                "amount auto: is for heat alone, not for operator {operator}; leave --amount out"
             ))),
             None => Ok(is_auto),
         }

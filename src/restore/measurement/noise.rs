@@ -41,7 +41,7 @@ impl Source {
     pub fn describe(self) -> &'static str {
         match self {
             Self::Told => "as told, with rounding",
-            Self::EmptyWaves => "from waves that diffusion left empty",
+            Self::EmptyWaves => "from waves that were left empty",
             Self::FinestDetail => "from the finest detail",
             Self::Rounding => "that of rounding",
         }

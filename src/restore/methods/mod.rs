@@ -174,8 +174,8 @@ impl Classic {
         }
         if !self.suits(blur.factors()) {
             return Err(Error::usage(
-                "richardson-lucy: is for operators without negative values, such as heat or a psf; use \
-                 another method",
+                "richardson-lucy: is for operators without negative values, such as heat or a psf that has \
+                 none; use another method",
             ));
         }
         let analyser = Analyser::new(blur);

@@ -176,6 +176,24 @@ fn amounts_come_from_metres_and_seconds_or_from_the_observation() {
     assert!(said.contains("is for restore"), "{said}");
 }
 
+/// The noise of counts is the root of their mean, of every field by itself.
+#[test]
+fn counts_have_the_noise_of_their_mean() {
+    let desk = Desk::new();
+    let field = |mean: f64| (0..256).map(move |i| mean + (i % 7) as f64 - 3.0).collect::<Vec<_>>();
+    let [few, many] = [field(100.0), field(2500.0)];
+    let of = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
+    desk.save("c.npy", [2, 16, 16], &[few.clone(), many.clone()].concat());
+    let said = desk.run("restore -i c.npy -o r.npy --amount 1 --noise counts --edges insulated", 0);
+    let expected = format!("noise {:.2e} to {:.2e} (as told", of(&few).sqrt(), of(&many).sqrt());
+    assert!(said.contains(&expected), "{said} {expected}");
+    let levels: Vec<u16> = few.iter().map(|&v| v as u16).collect();
+    let picture = image::ImageBuffer::<image::Luma<u16>, _>::from_raw(16, 16, levels).unwrap();
+    picture.save(desk.path("c.png")).unwrap();
+    let said = desk.run("restore -i c.png -o r.png --amount 1 --noise counts", 0);
+    assert!(said.contains(&format!("noise {:.2e} (as told", of(&few).sqrt() / 65535.0)), "{said}");
+}
+
 /// The second experiment of the paper: of Poisson's equation SIP learns to undo more than the gradient does,
 /// and held-out fields, whose mean nobody can know, tell the same as those of training.
 #[test]
