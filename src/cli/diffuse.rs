@@ -11,7 +11,9 @@ use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::engine::Device;
 use crate::io::arrays::fingerprint::Item;
+use crate::io::images::photo::Photo;
 use crate::io::plots::film::Palette;
+use crate::model::operator::factor::Factor;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
@@ -112,7 +114,8 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     arguments.animation.write(&y, [nx, ny], Palette::Inferno)?;
     arrays::write_like(&arguments.output, y, &fields)?;
     let (words, output) = (operator.observed("cells"), arguments.output.display());
-    print_line!("{count} fields of {nx}x{ny} cells {words}, in {output}");
+    let step = arguments.time_step.words();
+    print_line!("{count} fields of {nx}x{ny} cells {words}{step}, in {output}");
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
 }
@@ -139,13 +142,26 @@ fn observed(
     Ok(seen)
 }
 
+/// Values that the samples of a picture cannot hold, where an operator makes many of them, in words: no blur
+/// does, and noise alone makes half of what is black.
+fn cut_off(photo: &Photo, y: &[f64], factors: &[Factor]) -> Option<String> {
+    const MANY: f64 = 0.05;
+    let is_signed = factors.iter().any(|factor| matches!(factor, Factor::Poisson | Factor::Helmholtz(_)));
+    let (low, high) = photo.depth.bounds().filter(|_| is_signed)?;
+    let part = y.iter().filter(|v| !(low..=high).contains(*v)).count() as f64 / y.len() as f64;
+    (part > MANY).then(|| {
+        let part = 100.0 * part;
+        format!("{part:.0} % of the samples are cut off at black or white; floating point samples hold them")
+    })
+}
+
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let physics = arguments.physics;
     let told = (!arguments.operator.depends_on_file()).then(|| arguments.operator.told(None)).transpose()?;
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let mut noise = Noise::new(arguments);
-    let mut words = String::new();
+    let (mut words, mut findings) = (String::new(), Findings::default());
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
         let operator = match &told {
@@ -159,10 +175,15 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
         let (size, channels) = ([photo.nx, photo.ny], photo.channels() / photo.pages);
         let seen = observed(arguments, &compute, operator, size, beyond, &photo.planes, channels)?;
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
+        findings.doubts(
+            cut_off(&photo, &y, &operator.factors).map(|doubt| format!("{}: {doubt}", job.input.display())),
+        );
         let written = photo.with_planes(&y);
         arguments.animation.write_pages(&written)?;
         output::picture(&job.output, &written)
     })?;
-    print_line!("{} {words}, in {}", tally.counted(), arguments.output.display());
-    Ok(done(false, tally.left_out > 0))
+    let step = arguments.time_step.words();
+    print_line!("{}: {words}{step}, in {}", tally.counted(), arguments.output.display());
+    findings.warn();
+    Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }

@@ -386,6 +386,7 @@ impl Session {
         };
         let Arguments { refine: updates, noise, .. } = self.arguments;
         // Without updates it tells the misfit alone.
+        let rounding = frame.rounding(y, rounding);
         let (y, x) = (frame.observed(blur, noise, rounding, y)?, frame.widened(&predicted));
         let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {

@@ -195,6 +195,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         let frame = Frame::new([nx, ny], beyond, &factors);
         let blur = frame.blur(&device, arguments.physics, &factors)?;
         let noise = arguments.noise.level(y, 1.0);
+        let rounding = frame.rounding(y, rounding);
         let y = frame.observed(&blur, noise, rounding, y)?;
         let restored = classic.restore(&blur, noise, rounding, &y, || counter.advance(""))?;
         judge(&mut findings, &blur, noise, &y, &restored, None)?;
@@ -260,7 +261,7 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
                 let factors = known.of_frame(&arguments.time_step, i / (photo.channels() / photo.pages))?;
                 blur = frame.blur(&device, physics, &factors)?;
             }
-            let rounding = sources::rounding(&photo, plane);
+            let rounding = frame.rounding(plane, sources::rounding(&photo, plane));
             let noise = arguments.noise.level(plane, photo.depth.white());
             let plane = frame.observed(&blur, noise, rounding, plane)?;
             let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;

@@ -31,7 +31,6 @@ fn left(limits: &str, status: &str) -> Option<u64> {
 }
 
 /// Bytes in words: "31 GiB", "1.5 MiB".
-#[cfg(any(feature = "npy", feature = "pictures", test))]
 pub(crate) fn words(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["KiB", "MiB", "GiB", "TiB"];
     let mut value = bytes as f64 / 1024.0;
@@ -44,7 +43,6 @@ pub(crate) fn words(bytes: u64) -> String {
 }
 
 /// That more bytes are needed than are available, if so, as the beginning of a message.
-#[cfg(feature = "cli")]
 pub(crate) fn check(needed: u64) -> Result<(), String> {
     let Some(free) = available().filter(|&free| needed > free) else { return Ok(()) };
     Err(format!("needs {} of memory, {} are available", words(needed), words(free)))

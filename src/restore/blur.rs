@@ -129,6 +129,12 @@ impl Blur {
         &self.factors
     }
 
+    /// Whether it takes from a field's spread, and no more of it than blurs do: fields and observations
+    /// have one unit.
+    pub fn keeps_spread(&self) -> bool {
+        self.factors.iter().all(|factor| !matches!(factor, Factor::Poisson | Factor::Helmholtz(_)))
+    }
+
     /// Whether it leaves the less of a wave the shorter it is, in whatever direction.
     pub fn falls(&self) -> bool {
         let falls = |factor: &Factor| factor.radial(1.0).is_some() && !matches!(factor, Factor::Disk(_));

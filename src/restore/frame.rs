@@ -4,7 +4,7 @@ use crate::Result;
 use crate::engine::Device;
 use crate::model::DType;
 use crate::model::operator::factor::Factor;
-use crate::restore::blur::Blur;
+use crate::restore::blur::{Blur, mean};
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::methods::Classic;
 use crate::restore::spectral::grid::Edges;
@@ -49,6 +49,9 @@ const FEW: usize = 10;
 
 /// Observations of more cells than this take seconds per round.
 const LARGE: usize = 1 << 22;
+
+/// The part of a field's spread that its margin is known to at best.
+const MARGIN_KNOWN: f64 = 1e-3;
 
 /// A margin has settled where it moves by less than this part of the noise.
 const SETTLED: f64 = 0.03;
@@ -109,6 +112,18 @@ impl Frame {
         Cow::Owned(fields.par_chunks_exact(nx * ny).flat_map_iter(widen).collect())
     }
 
+    /// What is uncertain in a cell of these observations besides their noise: the rounding of their
+    /// numbers, and with open edges that a margin is not known better than to a part of the field's spread.
+    /// No method may believe more digits of it.
+    pub fn rounding(&self, y: &[f64], rounding: f64) -> f64 {
+        if self.size == self.outer {
+            return rounding;
+        }
+        let mean = mean(y);
+        let spread = (y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / y.len() as f64).sqrt();
+        rounding.hypot(MARGIN_KNOWN * spread)
+    }
+
     /// Observations `[batch, nx, ny]` as they are worked on. What lies in a margin was not observed: it is
     /// made to be what the operator would make of a restoration, and the whole is restored again, until the
     /// margin moves by less than the noise does. Without that a restoration of motion blur at noise 1e-3 is
@@ -130,12 +145,19 @@ impl Frame {
         let mut wide = wide.into_owned();
         let rounds = if self.cells() > LARGE { FEW } else { ROUNDS };
         for sample in wide.chunks_exact_mut(self.cells()) {
+            let mut last = f64::INFINITY;
             for _ in 0..rounds {
                 let restored = Classic::Wiener.restore(blur, noise, rounding, sample, || ())?;
+                let before = sample.to_vec();
                 let moved = self.replace_margin(sample, &blur.apply(&restored.x)?);
+                if moved > last {
+                    sample.copy_from_slice(&before); // it would not settle
+                    break;
+                }
                 if moved <= SETTLED * restored.samples[0].spectrum.noise {
                     break;
                 }
+                last = moved;
             }
         }
         Ok(Cow::Owned(wide))

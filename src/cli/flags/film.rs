@@ -100,6 +100,17 @@ impl TimeStep {
         self.time_step.is_some()
     }
 
+    /// " and 2 more from field to field", of a film.
+    pub(crate) fn words(&self) -> String {
+        match self.time_step {
+            None => String::new(),
+            Some(Step { time, is_number: true }) => {
+                format!(" and {} more from field to field", time.seconds())
+            }
+            Some(Step { time, .. }) => format!(" and {time} more from field to field"),
+        }
+    }
+
     /// The operator of frame `i`, counted from 0: that which was told, and `i` steps more of diffusion.
     ///
     /// # Errors

@@ -123,9 +123,11 @@ impl OperatorFlags {
         let heat = Formula::heat();
         let formula = self.operator.as_ref().unwrap_or(&heat);
         if !formula.needs_amount() && (self.amount.is_some() || physical.is_some()) {
+            let both = format!("say heat+{formula} for both, or ");
+            let both = if formula.to_string().contains("heat:") { "" } else { &both };
             return Err(Error::usage(format!(
-                "amount {amounts}: is for heat, which operator {formula} has not; say heat+{formula} for \
-                 both, or leave --amount out"
+                "amount {amounts}: is for heat without a number, which {formula} has not; {both}leave \
+                 --amount out"
             )));
         }
         let factors = point_spread::factors(formula, amounts)?;

@@ -210,7 +210,7 @@ impl fmt::Display for Factor {
             Self::Poisson => write!(f, "{name}"),
             Self::PointSpread(spread) => {
                 let [nx, ny] = spread.size();
-                write!(f, "{name} of {nx}x{ny} cells")
+                write!(f, "{name} of {nx}x{ny} cells, checksum {:08x}", spread.checksum())
             }
         }
     }

@@ -57,6 +57,12 @@ impl PointSpread {
         &self.values
     }
 
+    /// A checksum of its values and its centre, to tell it from others in words.
+    pub fn checksum(&self) -> u32 {
+        let numbers = self.values.iter().chain(&self.centre);
+        crc32fast::hash(&numbers.flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>())
+    }
+
     fn middle(&self) -> [f64; 2] {
         [self.nx, self.ny].map(|n| (n - 1) as f64 / 2.0)
     }

@@ -10,7 +10,7 @@ pub struct TrainedFor {
     /// Diffusivity × time, in cells²; none where something else than diffusion has made the observations.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub amount: Option<f64>,
-    /// What else has made the observations, such as `disk:3` or `psf of 9x9 cells`.
+    /// What else has made the observations, such as `disk:3` or `psf of 9x9 cells, checksum 1a2b3c4d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
     /// The standard deviation of the noise in a cell.

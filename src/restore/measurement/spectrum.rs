@@ -87,7 +87,7 @@ impl<'a> Analyser<'a> {
             _ => (floor, Source::Rounding),
         };
         // The finest detail is mostly noise where an operator has taken it away, and signal where it has not.
-        let smooths = self.blur.falls() && self.blur.gain() <= 1.0;
+        let smooths = self.blur.falls() && self.blur.keeps_spread();
         let found = found.filter(|_| smooths || source != Source::FinestDetail);
         let (signal, bound) = match &crossover {
             Some(Crossover { ring, bound }) => {
@@ -114,6 +114,9 @@ impl<'a> Analyser<'a> {
                 .map_or_else(|| self.rings.wavenumber.first(), |last| self.rings.wavenumber.get(last + 1))
                 .copied(),
         };
+        // No wave is longer than the field, back and forth.
+        let [nx, ny] = grid.size();
+        let cutoff = cutoff.map(|k| k.max(PI / nx.max(ny) as f64));
         Spectrum { mean, spread, noise, source: source_of_noise, found, signal, bound, told, cutoff }
     }
 }

@@ -51,8 +51,8 @@ pub fn check(
             return Ok(Some(format!("{part:.1} % of the samples are cut off at black or white")));
         }
     }
-    let spread = blur.gain() * spread(x) / spectrum.spread;
-    if spectrum.spread > 0.0 && spread > SPREAD {
+    let spread = spread(x) / spectrum.spread;
+    if blur.keeps_spread() && spectrum.spread > 0.0 && spread > SPREAD {
         return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
     }
     let residual = blur.residual(y, x)?;

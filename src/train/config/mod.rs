@@ -239,6 +239,13 @@ impl TrainConfig {
     /// [`Error::Usage`] for amounts out of range; those of reading a point spread function.
     pub fn factors(&self) -> Result<Vec<Factor>> {
         let heat = Formula::heat();
+        let is_told = self.diffusivity.is_some() || self.amount != Self::default().amount;
+        if let Some(operator) = self.operator.as_ref().filter(|operator| is_told && !operator.needs_amount())
+        {
+            return Err(Error::usage(format!(
+                "amount: is for heat without a number, which {operator} has not; leave the amount out"
+            )));
+        }
         let amounts = self.physical()?.map_or(self.amount, |physical| Amounts(physical.amounts()));
         point_spread::factors(self.operator.as_ref().unwrap_or(&heat), amounts)
     }
