@@ -150,7 +150,7 @@ impl Frame {
                 let restored = Classic::Wiener.restore(blur, noise, rounding, sample, || ())?;
                 let before = sample.to_vec();
                 let moved = self.replace_margin(sample, &blur.apply(&restored.x)?);
-                if moved > last {
+                if moved > 2.0 * last {
                     sample.copy_from_slice(&before); // it would not settle
                     break;
                 }
