@@ -5,6 +5,7 @@ use crate::cli::files::named::check_members;
 use crate::cli::files::{arrays, output};
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::film::Animation;
+use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::terminal::messages::print_line;
 use crate::engine::{Device, operators};
 use crate::io::arrays::npy::Fields;
@@ -39,6 +40,11 @@ pub(super) struct Arguments {
     time_step: Option<Amounts>,
     #[command(flatten)]
     animation: Animation,
+    /// Also write what an observer sees of the fields, by --amount or --operator
+    #[arg(long, value_name = "FILE.npy")]
+    observed: Option<PathBuf>,
+    #[command(flatten)]
+    operator: OperatorFlags,
     /// Draw these rectangles instead of random ones: center and half_size [B,R,2], strength [B,R], in cells
     #[arg(long, value_name = "FILE.safetensors", conflicts_with = "seed")]
     rectangles: Option<PathBuf>,
@@ -73,6 +79,11 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     Operator::heat(nx, ny, 0.0)?;
     output::check(&arguments.output, "npy")?;
     arguments.animation.check(false)?;
+    arguments.observed.as_ref().map_or(Ok(()), |path| output::check(path, "npy"))?;
+    if arguments.observed.is_none() && arguments.operator.is_told() {
+        return Err(Error::usage("--amount and --operator are for --observed FILE.npy; add that"));
+    }
+    let observer = Operator::of(nx, ny, &arguments.operator.told(None)?.factors)?;
     arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
@@ -91,8 +102,13 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         .map_err(|what| Error::usage(format!("{what}; generate fewer or smaller fields")))?;
     let pictures = arguments.png.as_deref().map_or(Ok(Vec::new()), |folder| {
         let pictures = names(folder, count);
-        let others =
-            [Some(&arguments.output), arguments.save_rectangles.as_ref(), arguments.rectangles.as_ref()];
+        let others = [
+            Some(&arguments.output),
+            arguments.save_rectangles.as_ref(),
+            arguments.rectangles.as_ref(),
+            arguments.observed.as_ref(),
+            arguments.animation.path(),
+        ];
         let others = others.into_iter().flatten().map(PathBuf::as_path);
         check_members(others, pictures.iter().map(PathBuf::as_path))?;
         std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
@@ -106,8 +122,14 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         data = filmed(&compute, arguments.physics, &data, count, step, [nx, ny])?;
     }
     arguments.animation.write(&data, [nx, ny], film::Palette::Inferno)?;
+    let shape = [count, nx, ny];
+    if let Some(path) = &arguments.observed {
+        let seen = operators::diffuse(&compute, arguments.physics, &observer, &data)?;
+        let data = arrays::narrow(path, seen, arguments.physics)?;
+        output::array(path, &Fields { shape, data, rank2: false })?;
+    }
     let data = arrays::narrow(&arguments.output, data, arguments.physics)?;
-    let fields = Fields { shape: [count, nx, ny], data, rank2: false };
+    let fields = Fields { shape, data, rank2: false };
     output::array(&arguments.output, &fields)?;
     if let Some(path) = &arguments.save_rectangles {
         rectangles::write(path, &rectangles)?;

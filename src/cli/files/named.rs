@@ -11,9 +11,10 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// The arguments that name what is written. Every other argument with a path names what is read.
-const WRITTEN: [&str; 9] = [
+const WRITTEN: [&str; 10] = [
     "output",
     "animation",
+    "observed",
     "report",
     "uncertainty_map",
     "save_rectangles",

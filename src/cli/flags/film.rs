@@ -49,6 +49,11 @@ impl Animation {
         self.write(&photo.planes, [photo.nx, photo.ny], Palette::Grey)
     }
 
+    /// Where it goes.
+    pub(crate) fn path(&self) -> Option<&PathBuf> {
+        self.animation.as_ref()
+    }
+
     /// Draws fields `[frames, nx, ny]`, if that is asked for.
     ///
     /// # Errors

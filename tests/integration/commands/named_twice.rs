@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use unheat::cli;
 
 /// What an argument reads, or where it writes when it is alone. `{}` is the command.
-const FILES: [(&str, &str); 20] = [
+const FILES: [(&str, &str); 21] = [
     ("input", "x.npy"),
     ("truth", "t.npy"),
     ("data", "d.npy"),
@@ -24,6 +24,7 @@ const FILES: [(&str, &str); 20] = [
     ("output", "out.npy"),
     ("report", "report.png"),
     ("animation", "film.gif"),
+    ("observed", "seen.npy"),
     ("uncertainty_map", "map.npy"),
     ("save_rectangles", "new.safetensors"),
     ("save_gradients", "g.safetensors"),
@@ -42,7 +43,7 @@ const LINES: [(&str, &str); 11] = [
     ("train", "--config --weights --data --validation_data --save_gradients --output --validate-every 1"),
     ("train", "--observations --output"),
     ("compare", "--config --weights --data --validation_data --output --methods gd --validate-every 1"),
-    ("generate", "--rectangles --output --save_rectangles --png --animation --size 16x16"),
+    ("generate", "--rectangles --output --save_rectangles --png --animation --observed --size 16x16"),
     ("diffuse", "--input --output --animation --device cpu"),
     ("invert", "--input --output --diagnostics --device cpu"),
     ("invert", "--input --output --truth --device cpu"),

@@ -194,6 +194,31 @@ fn counts_have_the_noise_of_their_mean() {
     assert!(said.contains(&format!("noise {:.2e} (as told", of(&few).sqrt() / 65535.0)), "{said}");
 }
 
+/// What `generate` observes is what `diffuse` makes of its fields.
+#[test]
+fn generated_fields_can_be_observed_at_once() {
+    let desk = Desk::new();
+    let line = "generate --count 2 --size 16x32 --physics f64 -o x.npy";
+    desk.run(&format!("{line} --observed y.npy --operator heat:1+advection:0.5,2"), 0);
+    desk.run("diffuse -i x.npy -o z.npy --operator heat:1+advection:0.5,2 --device cpu", 0);
+    let [y, z] = ["y.npy", "z.npy"].map(|name| desk.load(name));
+    assert!(squares(&y, &z).sqrt() < 1e-12 * z.len() as f64);
+    let said = desk.run(&format!("{line} --operator poisson"), 2);
+    assert!(said.contains("add that"), "{said}");
+    desk.run(&format!("{line} --observed x.npy"), 2);
+    // A film is the same field, diffused further and further.
+    desk.run("generate --film 3 --time-step 2x1 --size 16x32 --physics f64 -o f.npy --animation f.gif", 0);
+    desk.run("generate --count 1 --size 16x32 --physics f64 -o one.npy", 0);
+    desk.run("diffuse -i one.npy -o last.npy --amount 4x2 --device cpu", 0);
+    assert!(squares(&desk.load("f.npy")[1024..], &desk.load("last.npy")).sqrt() < 1e-10);
+    let said = desk.run("diffuse -i f.npy -o g.npy --amount 1 --time-step 2 --device cpu", 0);
+    assert!(said.contains("2 more from field to field"), "{said}");
+    desk.run("diffuse -i f.npy -o h.npy --amount 5 --device cpu", 0);
+    assert_eq!(desk.load("g.npy")[1024..], desk.load("h.npy")[1024..]);
+    desk.run("restore -i g.npy -o r.npy --amount 1 --time-step 2 --noise 1e-3 --animation r.png", 0);
+    assert!(desk.path("r.png").is_file() && desk.path("f.gif").is_file());
+}
+
 /// The second experiment of the paper: of Poisson's equation SIP learns to undo more than the gradient does,
 /// and held-out fields, whose mean nobody can know, tell the same as those of training.
 #[test]
