@@ -26,6 +26,9 @@ pub(super) fn restore(blur: &Blur, y: &[f64], spectrum: &Spectrum, lambda: Optio
     Ok(Outcome { x: blur.filter(y, &filter)?, chosen: None, warning, expected })
 }
 
+/// An operator that leaves this part of the power of every wave makes noise at most ten times as high.
+const HARMLESS: f64 = 1e-2;
+
 fn discrepancy(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> (f64, Option<String>) {
     let grid = blur.grid();
     let mut waves = y.to_vec();
@@ -40,7 +43,9 @@ fn discrepancy(blur: &Blur, y: &[f64], spectrum: &Spectrum) -> (f64, Option<Stri
     // Where the sample itself tells more noise than it is said to have, its own word counts here.
     let really = spectrum.found.map_or(noise, |found| noise.max(found * found));
     let least = really / spectrum.bound.max(f64::MIN_POSITIVE);
-    if found >= least {
+    // Where every wave is left, none of the noise can be made so large.
+    let weakest = kernel2.iter().copied().fold(f64::INFINITY, f64::min);
+    if found >= least || weakest > HARMLESS {
         return (found, None);
     }
     let told_too_little = spectrum.found.is_some_and(|found| spectrum.noise < 0.9 * found);

@@ -176,6 +176,23 @@ fn amounts_come_from_metres_and_seconds_or_from_the_observation() {
     assert!(said.contains("is for restore"), "{said}");
 }
 
+/// Where an operator leaves every wave, Tikhonov's filter stays near the observation and does not flatten it.
+#[test]
+fn weak_operators_leave_the_field_as_it_is() {
+    let x = rectangles([32, 32]);
+    for text in ["heat:0", "disk:0.6", "advection:0.3,2"] {
+        let factors = of(text);
+        let blur = Frame::new([32, 32], Beyond::Periodic, &factors);
+        let blur = blur.blur(&Device::Cpu, DType::F64, &factors).unwrap();
+        let rough = |i: usize| 1e-2 * (((i * 7919) % 1009) as f64 / 291.0 - 1.73);
+        let y: Vec<f64> = blur.apply(&x).unwrap().iter().enumerate().map(|(i, y)| y + rough(i)).collect();
+        let tikhonov = Classic::Tikhonov { lambda: None };
+        let found = tikhonov.restore(&blur, NoiseLevel::Told(1e-2), 0.0, &y, || ()).unwrap().x;
+        let left = squares(&found, &x) / squares(&x, &vec![0.0; x.len()]);
+        assert!(left < 0.01, "{text}: {left:.3} is left");
+    }
+}
+
 /// The noise of counts is the root of their mean, of every field by itself.
 #[test]
 fn counts_have_the_noise_of_their_mean() {
