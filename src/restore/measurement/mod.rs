@@ -1,7 +1,6 @@
 //! What a measurement tells of itself: its noise, the spectrum of what was measured, its edges.
 
 pub mod amount;
-mod dense;
 pub mod edges;
 pub mod noise;
 pub mod signal;

@@ -141,6 +141,16 @@ impl Grid {
         });
     }
 
+    /// Calls `f` with the index and the wavenumbers of every wave but the mean.
+    pub fn each_wave(&self, mut f: impl FnMut(usize, Mode)) {
+        let [kx, ky] = self.wavenumbers();
+        for i in 0..self.nx {
+            for j in usize::from(i == 0)..self.ny {
+                f(i * self.ny + j, Mode::new(kx[i], ky[j]));
+            }
+        }
+    }
+
     /// The wavenumbers along both axes, in radians per cell.
     pub fn wavenumbers(&self) -> [Vec<f64>; 2] {
         [self.nx, self.ny].map(|n| wavenumbers(n, self.edges))

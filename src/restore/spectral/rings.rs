@@ -48,7 +48,7 @@ impl Rings {
 
     fn by(grid: &Grid, of_waves: Option<Vec<u16>>) -> Self {
         let mut steps = vec![(0usize, 0.0); FINE];
-        for_each_wave(grid, |wave, mode| {
+        grid.each_wave(|wave, mode| {
             let step = &mut steps[of_waves.as_ref().map_or_else(|| step(mode), |of| of[wave].into())];
             *step = (step.0 + 1, step.1 + mode.squared);
         });
@@ -79,23 +79,13 @@ impl Rings {
     pub fn means(&self, grid: &Grid, of: impl Fn(usize) -> f64) -> Vec<f64> {
         let mut sums = vec![0.0; self.count()];
         let step = |wave: usize, mode| self.steps.as_ref().map_or_else(|| step(mode), |of| of[wave].into());
-        for_each_wave(grid, |wave, mode| sums[self.of_step[step(wave, mode)]] += of(wave));
+        grid.each_wave(|wave, mode| sums[self.of_step[step(wave, mode)]] += of(wave));
         sums.iter().zip(&self.waves).map(|(sum, waves)| sum / waves).collect()
     }
 }
 
 fn step(mode: Mode) -> usize {
     ((mode.squared.sqrt() / (SQRT_2 * PI) * FINE as f64) as usize).min(FINE - 1)
-}
-
-/// Calls `f` for every wave but the mean.
-fn for_each_wave(grid: &Grid, mut f: impl FnMut(usize, Mode)) {
-    let ([nx, ny], [kx, ky]) = (grid.size(), grid.wavenumbers());
-    for i in 0..nx {
-        for j in usize::from(i == 0)..ny {
-            f(i * ny + j, Mode::new(kx[i], ky[j]));
-        }
-    }
 }
 
 #[cfg(test)]
