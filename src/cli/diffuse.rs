@@ -11,12 +11,11 @@ use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::engine::Device;
 use crate::io::arrays::fingerprint::Item;
-use crate::io::images::photo::Photo;
 use crate::io::plots::film::Palette;
-use crate::model::operator::factor::Factor;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
 use crate::restore::measurement::noise::check_noise;
+use crate::restore::outcome::check::cut_off;
 use crate::restore::{Beyond, Frame};
 use crate::{Error, Result};
 use clap::Args;
@@ -142,19 +141,6 @@ fn observed(
     Ok(seen)
 }
 
-/// Values that the samples of a picture cannot hold, where an operator makes many of them, in words: no blur
-/// does, and noise alone makes half of what is black.
-fn cut_off(photo: &Photo, y: &[f64], factors: &[Factor]) -> Option<String> {
-    const MANY: f64 = 0.05;
-    let is_signed = factors.iter().any(|factor| matches!(factor, Factor::Poisson | Factor::Helmholtz(_)));
-    let (low, high) = photo.depth.bounds().filter(|_| is_signed)?;
-    let part = y.iter().filter(|v| !(low..=high).contains(*v)).count() as f64 / y.len() as f64;
-    (part > MANY).then(|| {
-        let part = 100.0 * part;
-        format!("{part:.0} % of the samples are cut off at black or white; floating point samples hold them")
-    })
-}
-
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let physics = arguments.physics;
     let told = (!arguments.operator.depends_on_file()).then(|| arguments.operator.told(None)).transpose()?;
@@ -176,7 +162,8 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
         let seen = observed(arguments, &compute, operator, size, beyond, &photo.planes, channels)?;
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
         findings.doubts(
-            cut_off(&photo, &y, &operator.factors).map(|doubt| format!("{}: {doubt}", job.input.display())),
+            cut_off(&photo.planes, &y, photo.depth.bounds())
+                .map(|doubt| format!("{}: {doubt}", job.input.display())),
         );
         let written = photo.with_planes(&y);
         arguments.animation.write_pages(&written)?;

@@ -16,7 +16,7 @@ use crate::model::operator::amounts::Amounts;
 use crate::model::operator::factor::Factor;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
-use crate::model::{DType, Operator};
+use crate::model::{DType, Operator, operator};
 use crate::train::Size;
 use crate::{Error, Result};
 use clap::Args;
@@ -76,14 +76,17 @@ pub(super) struct Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let Size { nx, ny } = arguments.size;
-    Operator::heat(nx, ny, 0.0)?;
+    operator::check_size(nx, ny)?;
     output::check(&arguments.output, "npy")?;
     arguments.animation.check(false)?;
     arguments.observed.as_ref().map_or(Ok(()), |path| output::check(path, "npy"))?;
     if arguments.observed.is_none() && arguments.operator.is_told() {
         return Err(Error::usage("--amount and --operator are for --observed FILE.npy; add that"));
     }
-    let observer = Operator::of(nx, ny, &arguments.operator.told(None)?.factors)?;
+    let observer = match arguments.observed {
+        Some(_) => Some(Operator::of(nx, ny, &arguments.operator.told(None)?.factors)?),
+        None => None,
+    };
     arguments.save_rectangles.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
     let rectangles = match (&arguments.rectangles, arguments.count) {
         (Some(path), _) => rectangles::read(path)?,
@@ -123,8 +126,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     }
     arguments.animation.write(&data, [nx, ny], film::Palette::Inferno)?;
     let shape = [count, nx, ny];
-    if let Some(path) = &arguments.observed {
-        let seen = operators::diffuse(&compute, arguments.physics, &observer, &data)?;
+    if let (Some(path), Some(observer)) = (&arguments.observed, &observer) {
+        let seen = operators::diffuse(&compute, arguments.physics, observer, &data)?;
         let data = arrays::narrow(path, seen, arguments.physics)?;
         output::array(path, &Fields { shape, data, rank2: false })?;
     }

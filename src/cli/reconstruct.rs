@@ -432,6 +432,7 @@ impl Physics {
 fn known_factors(trained_for: &TrainedFor) -> Option<Vec<Factor>> {
     match (trained_for.amount, &trained_for.operator) {
         (Some(amount), _) => Some(vec![Factor::heat([amount; 2]).ok()?]),
+        // No formula, which could name a file to read: weights come from anywhere.
         (None, Some(text)) => text.split('+').map(|factor| Factor::parse(factor).ok()).collect(),
         (None, None) => None,
     }

@@ -129,10 +129,9 @@ impl Blur {
         &self.factors
     }
 
-    /// Whether it takes from a field's spread, and no more of it than blurs do: fields and observations
-    /// have one unit.
-    pub fn keeps_spread(&self) -> bool {
-        self.factors.iter().all(|factor| !matches!(factor, Factor::Poisson | Factor::Helmholtz(_)))
+    /// Whether fields and observations have one unit.
+    pub fn keeps_unit(&self) -> bool {
+        self.factors.iter().all(Factor::keeps_unit)
     }
 
     /// Whether it leaves the less of a wave the shorter it is, in whatever direction.

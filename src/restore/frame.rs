@@ -6,6 +6,7 @@ use crate::model::DType;
 use crate::model::operator::factor::Factor;
 use crate::restore::blur::{Blur, mean};
 use crate::restore::measurement::NoiseLevel;
+use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::methods::Classic;
 use crate::restore::spectral::grid::Edges;
 use rayon::prelude::*;
@@ -143,18 +144,19 @@ impl Frame {
             return Ok(wide);
         }
         let mut wide = wide.into_owned();
+        let (analyser, seen_by) = (Analyser::new(blur), blur.turning(|_, wave| wave.size()));
         let rounds = if self.cells() > LARGE { FEW } else { ROUNDS };
         for sample in wide.chunks_exact_mut(self.cells()) {
             let mut last = f64::INFINITY;
             for _ in 0..rounds {
-                let restored = Classic::Wiener.restore(blur, noise, rounding, sample, || ())?;
+                let (x, restored) = Classic::Wiener.restore_one(blur, &analyser, noise, rounding, sample)?;
                 let before = sample.to_vec();
-                let moved = self.replace_margin(sample, &blur.apply(&restored.x)?);
+                let moved = self.replace_margin(sample, &blur.filter(&x, &seen_by)?);
                 if moved > 2.0 * last {
                     sample.copy_from_slice(&before); // it would not settle
                     break;
                 }
-                if moved <= SETTLED * restored.samples[0].spectrum.noise {
+                if moved <= SETTLED * restored.spectrum.noise {
                     break;
                 }
                 last = moved;

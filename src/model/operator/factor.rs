@@ -136,6 +136,11 @@ impl Factor {
         }
     }
 
+    /// Whether fields and observations have one unit, and no more than a blur is between them.
+    pub fn keeps_unit(&self) -> bool {
+        !matches!(self, Self::Poisson | Self::Helmholtz(_))
+    }
+
     /// Whether it only ever adds up brightness: no cell of its point spread function is negative. Of a line
     /// without a width, and of a shift by a part of a cell, waves as short as a cell show as ripples on both
     /// sides.
@@ -197,6 +202,11 @@ impl Factor {
             _ => self.radial(TAU * TAU * (fx * fx + fy * fy)).unwrap_or(Wave::WHOLE),
         }
     }
+}
+
+/// Factors in words, as they are written in one operator.
+pub fn words(factors: &[Factor]) -> String {
+    factors.iter().map(Factor::to_string).collect::<Vec<_>>().join("+")
 }
 
 impl fmt::Display for Factor {

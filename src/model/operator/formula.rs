@@ -65,13 +65,7 @@ impl Formula {
 
     /// The same whatever its files are called.
     pub fn without_names(&self) -> Self {
-        let mut nameless = self.clone();
-        for term in &mut nameless.0 {
-            if let Term::File { path, .. } = term {
-                *path = "FILE".into();
-            }
-        }
-        nameless
+        self.renamed(|_| Ok("FILE".into())).unwrap_or_else(|_| self.clone()) // which cannot fail
     }
 
     /// The factors, with the amounts for `heat` alone, and files as they are `read`.

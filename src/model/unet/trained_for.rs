@@ -1,7 +1,7 @@
 //! What a network was trained for, kept beside its weights.
 
 use crate::model::Operator;
-use crate::model::operator::factor::Factor;
+use crate::model::operator::factor::words;
 use serde::{Deserialize, Serialize};
 
 /// The observations that a network has learned from.
@@ -45,8 +45,7 @@ impl TrainedFor {
         }
         let spread = (variances / count).sqrt();
         let amount = operator.amount();
-        let text = || operator.factors().iter().map(Factor::to_string).collect::<Vec<_>>().join("+");
-        let operator = amount.is_none().then(text);
+        let operator = amount.is_none().then(|| words(operator.factors()));
         Self { amount, operator, noise, mean: means / count, spread, edges: TrainedEdges::Periodic }
     }
 }
@@ -54,6 +53,7 @@ impl TrainedFor {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::operator::factor::Factor;
 
     #[test]
     fn mean_and_spread_are_those_of_the_observations() {

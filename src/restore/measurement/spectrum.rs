@@ -87,7 +87,7 @@ impl<'a> Analyser<'a> {
             _ => (floor, Source::Rounding),
         };
         // The finest detail is mostly noise where an operator has taken it away, and signal where it has not.
-        let smooths = self.blur.falls() && self.blur.keeps_spread();
+        let smooths = self.blur.falls() && self.blur.keeps_unit();
         let found = found.filter(|_| smooths || source != Source::FinestDetail);
         let (signal, bound) = match &crossover {
             Some(Crossover { ring, bound }) => {

@@ -198,7 +198,8 @@ impl Classic {
         Ok(restored)
     }
 
-    fn restore_one(
+    /// Restores one observation `[nx, ny]`, as [`Classic::restore`] does.
+    pub(in crate::restore) fn restore_one(
         &self,
         blur: &Blur,
         analyser: &Analyser,

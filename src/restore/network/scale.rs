@@ -7,7 +7,7 @@
 
 use crate::Result;
 use crate::model::TrainedFor;
-use crate::model::operator::factor::Factor;
+use crate::model::operator::factor::{Factor, words};
 use crate::restore::blur::mean;
 use crate::restore::measurement::Spectrum;
 
@@ -71,7 +71,7 @@ pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, factors: &[Factor]) -> Op
         (trained, factors) => {
             let trained = trained.map(|amount| format!("heat:{amount}"));
             let trained = trained.or(scale.operator.clone()).unwrap_or("another operator".to_owned());
-            let asked = factors.iter().map(Factor::to_string).collect::<Vec<_>>().join("+");
+            let asked = words(factors);
             if trained != asked {
                 return Some(format!("the network was trained for {trained}, not for {asked}"));
             }

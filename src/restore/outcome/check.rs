@@ -41,18 +41,11 @@ pub fn check(
              it shows"
         )));
     }
-    if let Some((low, high)) = bounds {
-        let beyond = |v: &&f64| **v < low || **v > high;
-        let at_end = |v: &&f64| **v <= low || **v >= high;
-        let share = |count: usize| count as f64 / y.len() as f64;
-        let more = share(x.iter().filter(beyond).count()) - share(y.iter().filter(at_end).count());
-        if more > CLIPPED {
-            let part = 100.0 * more;
-            return Ok(Some(format!("{part:.1} % of the samples are cut off at black or white")));
-        }
+    if let Some(doubt) = cut_off(y, x, bounds) {
+        return Ok(Some(doubt));
     }
     let spread = spread(x) / spectrum.spread;
-    if blur.keeps_spread() && spectrum.spread > 0.0 && spread > SPREAD {
+    if blur.keeps_unit() && spectrum.spread > 0.0 && spread > SPREAD {
         return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
     }
     let residual = blur.residual(y, x)?;
@@ -65,6 +58,18 @@ pub fn check(
         )));
     }
     Ok(None)
+}
+
+/// That samples of `x` lie beyond the `bounds` of their file, more than those of `y`, which it was computed from,
+/// lie at them, in words.
+pub fn cut_off(y: &[f64], x: &[f64], bounds: Option<(f64, f64)>) -> Option<String> {
+    let (low, high) = bounds?;
+    let beyond = |v: &&f64| **v < low || **v > high;
+    let at_end = |v: &&f64| **v <= low || **v >= high;
+    let share = |count: usize| count as f64 / y.len() as f64;
+    let more = share(x.iter().filter(beyond).count()) - share(y.iter().filter(at_end).count());
+    let part = 100.0 * more;
+    (more > CLIPPED).then(|| format!("{part:.1} % of the samples are cut off at black or white"))
 }
 
 fn spread(x: &[f64]) -> f64 {
