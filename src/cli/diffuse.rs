@@ -143,23 +143,19 @@ fn observed(
 
 fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let physics = arguments.physics;
-    let told = (!arguments.operator.depends_on_file()).then(|| arguments.operator.told(None)).transpose()?;
+    arguments.operator.check()?;
     let jobs = sources::jobs(input, &arguments.output, None, None)?;
     let compute = arguments.device.open_for(physics)?;
     let mut noise = Noise::new(arguments);
     let (mut words, mut findings) = (String::new(), Findings::default());
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
-        let operator = match &told {
-            Some(told) => told,
-            None => {
-                &arguments.operator.told(photo.pixel()).map_err(|e| Error::file(&job.input, e.to_string()))?
-            }
-        };
+        let operator = arguments.operator.told(photo.pixel());
+        let operator = operator.map_err(|e| Error::file(&job.input, e.to_string()))?;
         words = operator.observed("pixels");
         let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
         let (size, channels) = ([photo.nx, photo.ny], photo.channels() / photo.pages);
-        let seen = observed(arguments, &compute, operator, size, beyond, &photo.planes, channels)?;
+        let seen = observed(arguments, &compute, &operator, size, beyond, &photo.planes, channels)?;
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);
         findings.doubts(
             cut_off(&photo.planes, &y, photo.depth.bounds())

@@ -47,10 +47,10 @@ pub(super) struct Arguments {
 pub(super) fn run(arguments: Arguments) -> Outcome {
     output::check(&arguments.output, "npy")?;
     arguments.diagnostics.as_ref().map_or(Ok(()), |path| output::check(path, "safetensors"))?;
-    let factors = arguments.operator.told(None)?.factors;
+    let told = arguments.operator.told(None)?;
     let input = arrays::read_on_grid(&Input::open_array(&arguments.input)?)?;
     let [_, nx, ny] = input.shape;
-    let operator = Operator::of(nx, ny, &factors)?;
+    let operator = Operator::of(nx, ny, &told.factors)?;
     match &arguments.truth {
         Some(truth) => training_form(&arguments, truth, &input, &operator),
         None => literal(&arguments, &input, &operator),

@@ -153,8 +153,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         output::check(path, "npy")?;
     }
     let is_told = arguments.operator.is_told();
-    if is_told && !arguments.operator.depends_on_file() {
-        arguments.operator.told(None)?; // what is impossible is said first
+    if is_told {
+        arguments.operator.check()?;
     }
     if !is_told && (arguments.refine.is_some() || arguments.report.is_some()) {
         let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
@@ -291,7 +291,7 @@ impl Session {
         let operator = &self.arguments.operator;
         let told = operator.is_told().then(|| operator.told(of_file)).transpose()?;
         let pixel = told.as_ref().and_then(|told| told.pixel);
-        let factors = told.map(|told| told.factors).or_else(|| known_factors(self.trained_for()?));
+        let factors = told.map(|told| told.factors.clone()).or_else(|| known_factors(self.trained_for()?));
         let Some(factors) = factors else { return Ok(None) };
         let frame = Frame::new(size, beyond(&factors), &factors);
         let blur = frame.blur(&self.physics, self.arguments.physics, &factors)?;

@@ -13,12 +13,10 @@ use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
 use crate::engine::Device;
 use crate::io::arrays::npy::{self, FieldData, Fields};
-use crate::io::images::photo::Photo;
 use crate::io::plots::film::Palette;
 use crate::model::DType;
-use crate::model::operator::factor::Factor;
 use crate::restore::measurement::NoiseLevel;
-use crate::restore::measurement::amount::{Estimate, estimate};
+use crate::restore::measurement::amount::estimate;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
 use crate::restore::outcome::check::check;
@@ -28,6 +26,7 @@ use crate::restore::{Beyond, Blur, Classic, Edges, Frame};
 use crate::{Error, Result};
 use clap::{Args, ValueEnum};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 #[derive(Args)]
 pub(super) struct Arguments {
@@ -156,6 +155,11 @@ impl Arguments {
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
     let classic = arguments.classic()?;
+    if arguments.operator.is_to_be_found()? && arguments.time_step.is_told() {
+        return Err(Error::usage(
+            "amount auto: cannot be estimated from a film; give that of its first field",
+        ));
+    }
     let input = Input::open(&arguments.input)?;
     arguments.animation.check(input.kind == Kind::Folder)?;
     match input.kind {
@@ -176,10 +180,8 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
     let y = arrays::widen(&fields.data);
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
-    let known = match arguments.operator.is_to_be_found()? {
-        true => found([nx, ny], beyond, &y, rounding, arguments.noise.level(&y, 1.0))?,
-        false => arguments.operator.told(None)?.into(),
-    };
+    let noise = arguments.noise.level(&y, 1.0);
+    let told = told(arguments, None, [nx, ny], beyond, &y, rounding, noise)?;
     let device = open(arguments)?;
     let mut findings = Findings::default();
     if arguments.edges.is_none() {
@@ -191,7 +193,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let is_single = arguments.time_step.is_told() || arguments.noise == Noise::Counts;
     let at_once = if is_single { nx * ny } else { y.len() };
     for (i, y) in y.chunks(at_once).enumerate() {
-        let factors = known.of_frame(&arguments.time_step, i)?;
+        let factors = arguments.time_step.factors(&told, i)?;
         let frame = Frame::new([nx, ny], beyond, &factors);
         let blur = frame.blur(&device, arguments.physics, &factors)?;
         let noise = arguments.noise.level(y, 1.0);
@@ -216,7 +218,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         findings.choice(),
         arguments.output.display(),
         findings.told("cells"),
-        known.words
+        told.measured()
     );
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
@@ -224,10 +226,9 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
 
 fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let Arguments { physics, .. } = *arguments;
-    let told = match arguments.operator.is_to_be_found()? || arguments.operator.depends_on_file() {
-        true => None,
-        false => Some(arguments.operator.told(None)?.into()),
-    };
+    if !arguments.operator.is_to_be_found()? {
+        arguments.operator.check()?;
+    }
     let mut words = String::new();
     if let Some(path) = &arguments.uncertainty_map {
         if input.kind == Kind::Folder {
@@ -242,14 +243,15 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         // The planes of the result, and what a plane at hand takes.
         let planes = 16 * photo.planes.len() as u64;
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
-        let known = match &told {
-            Some(told) => told,
-            None => &known(arguments, &photo).map_err(|e| Error::file(&job.input, e.to_string()))?,
-        };
-        words.clone_from(&known.words);
-        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&known.factors));
-        let frame = Frame::new([photo.nx, photo.ny], beyond, &known.factors);
-        let mut blur = frame.blur(&device, physics, &known.factors)?;
+        let (size, y) = ([photo.nx, photo.ny], &photo.planes);
+        let (rounding, level) = (sources::rounding(&photo, y), arguments.noise.level(y, photo.depth.white()));
+        let beyond = arguments.edges.unwrap_or(Beyond::Insulated);
+        let told = told(arguments, photo.pixel(), size, beyond, y, rounding, level)
+            .map_err(|e| Error::file(&job.input, e.to_string()))?;
+        words = told.measured();
+        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&told.factors));
+        let frame = Frame::new(size, beyond, &told.factors);
+        let mut blur = frame.blur(&device, physics, &told.factors)?;
         let mut own = Findings::default();
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
@@ -258,7 +260,8 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         // Plane by plane, so that a large picture needs the memory of one at a time.
         for (i, plane) in photo.planes.chunks_exact(photo.nx * photo.ny).enumerate() {
             if arguments.time_step.is_told() && i > 0 {
-                let factors = known.of_frame(&arguments.time_step, i / (photo.channels() / photo.pages))?;
+                let page = i / (photo.channels() / photo.pages);
+                let factors = arguments.time_step.factors(&told, page)?;
                 blur = frame.blur(&device, physics, &factors)?;
             }
             let rounding = frame.rounding(plane, sources::rounding(&photo, plane));
@@ -295,51 +298,23 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }
 
-/// What observed the fields, and what is said of it where it was not told in cells.
-struct Known {
-    factors: Vec<Factor>,
-    words: String,
-    told: Option<Told>,
-}
-
-impl Known {
-    /// The operator of frame `i` of a film.
-    fn of_frame(&self, time_step: &TimeStep, i: usize) -> Result<Vec<Factor>> {
-        match &self.told {
-            Some(told) => time_step.factors(told, i),
-            None if time_step.is_told() => Err(Error::usage(
-                "amount auto: cannot be estimated from a film; give that of its first field",
-            )),
-            None => Ok(self.factors.clone()),
-        }
-    }
-}
-
-impl From<Told> for Known {
-    fn from(told: Told) -> Self {
-        let words = told.measured().map(|words| format!("; {words}")).unwrap_or_default();
-        Self { words, factors: told.factors.clone(), told: Some(told) }
-    }
-}
-
-/// What observed a picture, by what its file or its pixels tell.
-fn known(arguments: &Arguments, photo: &Photo) -> Result<Known> {
+/// What observed fields `[batch, nx, ny]`, as it is told, or as they themselves tell it. `of_file` is what
+/// their file says about the sides of its pixels.
+fn told(
+    arguments: &Arguments,
+    of_file: Option<[f64; 2]>,
+    size: [usize; 2],
+    beyond: Beyond,
+    y: &[f64],
+    rounding: f64,
+    noise: NoiseLevel,
+) -> Result<Arc<Told>> {
     if !arguments.operator.is_to_be_found()? {
-        return Ok(arguments.operator.told(photo.pixel())?.into());
+        return arguments.operator.told(of_file);
     }
-    let beyond = arguments.edges.unwrap_or(Beyond::Insulated);
-    let rounding = sources::rounding(photo, &photo.planes);
-    let noise = arguments.noise.level(&photo.planes, photo.depth.white());
-    found([photo.nx, photo.ny], beyond, &photo.planes, rounding, noise)
-}
-
-/// Diffusion by the amount that the observations y `[batch, nx, ny]` themselves tell.
-fn found(size: [usize; 2], beyond: Beyond, y: &[f64], rounding: f64, noise: NoiseLevel) -> Result<Known> {
     // Waves are counted on the field itself: a margin has none of its own.
     let edges = if beyond == Beyond::Periodic { Edges::Periodic } else { Edges::Insulated };
-    let Estimate { amount, low, high } = estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?;
-    let words = format!("; the amount, as estimated: {amount:.2} cells² ({low:.2} to {high:.2})");
-    Ok(Known { factors: vec![Factor::heat([amount; 2])?], words, told: None })
+    Told::found(estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?).map(Arc::new)
 }
 
 /// The standard deviation of every cell of what a linear method has restored.

@@ -5,9 +5,11 @@ use crate::model::operator::amounts::Amounts;
 use crate::model::operator::factor::Factor;
 use crate::model::operator::formula::Formula;
 use crate::model::units::{Diffusivity, Length, Physical, PixelSize, Time};
+use crate::restore::measurement::amount::Estimate;
 use crate::{Error, Result};
 use clap::Args;
 use std::str::FromStr;
+use std::sync::{Arc, OnceLock};
 
 /// The amount of diffusion where none is told, in cells².
 const USUAL: f64 = 8.0;
@@ -33,6 +35,9 @@ pub(crate) struct OperatorFlags {
     /// helmholtz:KAPPA and psf:FILE, with lengths in cells (docs/operators.md)
     #[arg(long, value_name = "NAME[:PARAMETERS]")]
     operator: Option<Formula>,
+    /// The operator, where it is the same for all files: what it names is read once.
+    #[arg(skip)]
+    read: OnceLock<Arc<Told>>,
 }
 
 /// What `--amount` says.
@@ -60,14 +65,25 @@ pub(crate) struct Told {
     pub(crate) physical: Option<Physical>,
     words: String,
     is_diffusion: bool,
-    /// The amounts, where they come from metres and seconds.
+    /// The amounts, where they come from metres and seconds, or from the observation.
     measured: Option<String>,
 }
 
 impl Told {
-    /// "the amount: 611 cells² (…)", where it was told in metres and seconds.
-    pub(crate) fn measured(&self) -> Option<String> {
-        self.measured.as_ref().map(|words| format!("the amount: {words}"))
+    /// Diffusion by an amount that the observation itself has told.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for one out of range.
+    pub(crate) fn found(Estimate { amount, low, high }: Estimate) -> Result<Self> {
+        let words = format!("{amount:.2} cells² ({low:.2} to {high:.2}, as estimated)");
+        let factors = vec![Factor::heat([amount; 2])?];
+        let measured = Some(words.clone());
+        Ok(Self { factors, pixel: None, physical: None, words, is_diffusion: true, measured })
+    }
+
+    /// "; the amount: 611 cells² (…)", where it was not told in cells.
+    pub(crate) fn measured(&self) -> String {
+        self.measured.as_ref().map(|words| format!("; the amount: {words}")).unwrap_or_default()
     }
 
     /// "diffused by 8 cells²", or "observed by disk:3"; `cells` is what lengths are counted in.
@@ -99,9 +115,12 @@ impl OperatorFlags {
         }
     }
 
-    /// Whether a file is to tell how large its pixels are, so that no two need have the same operator.
-    pub(crate) fn depends_on_file(&self) -> bool {
-        self.pixel == Some(PixelSize::Auto)
+    /// Says what is impossible before anything is read, if that does not hang on what a file tells.
+    ///
+    /// # Errors
+    /// Those of [`OperatorFlags::told`].
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.pixel == Some(PixelSize::Auto) { Ok(()) } else { self.told(None).map(|_| ()) }
     }
 
     /// The operator on fields whose file says that their cells have these sides, in metres.
@@ -109,7 +128,18 @@ impl OperatorFlags {
     /// # Errors
     /// [`Error::Usage`] for an amount that no factor takes, and for quantities that go together; those of
     /// reading a point spread function.
-    pub(crate) fn told(&self, of_file: Option<[f64; 2]>) -> Result<Told> {
+    pub(crate) fn told(&self, of_file: Option<[f64; 2]>) -> Result<Arc<Told>> {
+        if self.pixel == Some(PixelSize::Auto) {
+            return self.made(of_file).map(Arc::new);
+        }
+        if let Some(told) = self.read.get() {
+            return Ok(told.clone());
+        }
+        let told = Arc::new(self.made(of_file)?);
+        Ok(self.read.get_or_init(|| told).clone())
+    }
+
+    fn made(&self, of_file: Option<[f64; 2]>) -> Result<Told> {
         let pixel = self.sides(of_file)?;
         let amounts = match self.amount {
             None => USUAL.into(),

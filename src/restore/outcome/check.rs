@@ -60,8 +60,8 @@ pub fn check(
     Ok(None)
 }
 
-/// That samples of `x` lie beyond the `bounds` of their file, more than those of `y`, which it was computed from,
-/// lie at them, in words.
+/// That samples of `x` lie beyond the `bounds` of their file, more than those of `y`, which it was computed
+/// from, lie at them, in words.
 pub fn cut_off(y: &[f64], x: &[f64], bounds: Option<(f64, f64)>) -> Option<String> {
     let (low, high) = bounds?;
     let beyond = |v: &&f64| **v < low || **v > high;

@@ -156,7 +156,7 @@ fn amounts_come_from_metres_and_seconds_or_from_the_observation() {
     assert_eq!(desk.load("y.npy"), desk.load("z.npy"));
     desk.run("diffuse -i x.npy -o z.npy --amount 4 --noise 1e-5", 0);
     let said = desk.run("restore -i z.npy -o r.npy --amount auto", 0);
-    assert!(said.contains("as estimated: 3.") || said.contains("as estimated: 4."), "{said}");
+    assert!(said.contains("the amount: 3.") || said.contains("the amount: 4."), "{said}");
     let said = desk.run("restore -i x.npy -o q.npy --amount auto", 2);
     assert!(said.contains("the data do not tell"), "{said}");
     for (flags, expected) in [
