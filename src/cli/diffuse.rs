@@ -7,6 +7,7 @@ use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::film::{Animation, TimeStep};
+use crate::cli::flags::measurement::EdgesFlag;
 use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::engine::Device;
@@ -34,10 +35,8 @@ pub(super) struct Arguments {
     time_step: TimeStep,
     #[command(flatten)]
     animation: Animation,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
-    /// mirrors change the operator]
-    #[arg(long, value_enum)]
-    edges: Option<Beyond>,
+    #[command(flatten)]
+    edges: EdgesFlag,
     /// Then add normal noise of this standard deviation to every cell, as a measurement would
     #[arg(long, value_name = "SIGMA", default_value_t = 0.0)]
     noise: f64,
@@ -102,10 +101,10 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     let [count, nx, ny] = fields.shape;
     let operator = arguments.operator.told(None)?;
     let compute = arguments.device.open_for(arguments.physics)?;
-    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
+    let beyond = arguments.edges.of_arrays();
     let x = arrays::widen(&fields.data);
     let mut findings = Findings::default();
-    if arguments.edges.is_none() {
+    if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
     let seen = observed(arguments, &compute, &operator, [nx, ny], beyond, &x, 1)?;
@@ -153,7 +152,7 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
         let operator = arguments.operator.told(photo.pixel());
         let operator = operator.map_err(|e| Error::file(&job.input, e.to_string()))?;
         words = operator.observed("pixels");
-        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&operator.factors));
+        let beyond = arguments.edges.of_pictures(&operator.factors);
         let (size, channels) = ([photo.nx, photo.ny], photo.channels() / photo.pages);
         let seen = observed(arguments, &compute, &operator, size, beyond, &photo.planes, channels)?;
         let y = noise.add(&photo.planes, seen, photo.nx, photo.ny);

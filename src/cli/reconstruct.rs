@@ -9,7 +9,7 @@ use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::film::Animation;
-use crate::cli::flags::measurement::noise;
+use crate::cli::flags::measurement::{EdgesFlag, noise};
 use crate::cli::flags::operator::OperatorFlags;
 use crate::cli::flags::tuning::Preparation;
 use crate::cli::terminal::messages::{note, print_line};
@@ -78,10 +78,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     noise: NoiseLevel,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
-    /// mirrors change the operator]; fields may have any size unless they are periodic
-    #[arg(long, value_enum)]
-    edges: Option<Beyond>,
+    #[command(flatten)]
+    edges: EdgesFlag,
     /// End with exit code 3 where the result cannot be right; it is written all the same. Of a folder, stop
     /// before anything is computed where a member cannot be used; otherwise it is left out, a line says why,
     /// and the exit code is 4
@@ -193,7 +191,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
     let session = open(arguments)?;
     let Session { arguments, device, .. } = &session;
-    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
+    let beyond = arguments.edges.of_arrays();
     if beyond == Beyond::Periodic {
         let hint = "fields of any size are reconstructed with --edges insulated";
         for Network { net, .. } in &session.networks {
@@ -216,7 +214,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     check_finite(&input.name, &predicted, nx * ny)?;
 
     let mut findings = Findings::default();
-    if arguments.edges.is_none() {
+    if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     session.doubt_scale(&y, &mut findings);
@@ -348,7 +346,7 @@ impl Session {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
         })?;
         check_finite(&job.input, &predicted, nx * ny)?;
-        let beyond = |factors: &[Factor]| arguments.edges.unwrap_or(Beyond::of_pictures(factors));
+        let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
         let physics = self.physics([nx, ny], photo.pixel(), beyond)?;
         let rounding = sources::rounding(photo, &photo.planes);
         let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };

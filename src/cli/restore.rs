@@ -7,7 +7,7 @@ use crate::cli::files::{output, sources};
 use crate::cli::findings::Findings;
 use crate::cli::flags::device::DeviceFlag;
 use crate::cli::flags::film::{Animation, TimeStep};
-use crate::cli::flags::measurement::{Noise, noise_or_counts};
+use crate::cli::flags::measurement::{EdgesFlag, Noise, noise_or_counts};
 use crate::cli::flags::operator::{OperatorFlags, Told};
 use crate::cli::terminal::messages::print_line;
 use crate::cli::terminal::progress::Counter;
@@ -43,10 +43,8 @@ pub(super) struct Arguments {
     time_step: TimeStep,
     #[command(flatten)]
     animation: Animation,
-    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
-    /// mirrors change the operator]
-    #[arg(long, value_enum)]
-    edges: Option<Beyond>,
+    #[command(flatten)]
+    edges: EdgesFlag,
     /// Standard deviation of the noise in a cell, 0 if there is none but rounding; or auto, which reads it
     /// from the observation; or counts, for counted photons: the root of the mean count of each field
     #[arg(long, value_name = "auto|counts|SIGMA", value_parser = noise_or_counts, default_value = "auto")]
@@ -177,14 +175,14 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let [count, nx, ny] = fields.shape;
     let at_once = count.min(rayon::current_num_threads()) * nx * ny;
     sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
-    let beyond = arguments.edges.unwrap_or(Beyond::Periodic);
+    let beyond = arguments.edges.of_arrays();
     let y = arrays::widen(&fields.data);
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let noise = arguments.noise.level(&y, 1.0);
     let told = told(arguments, None, [nx, ny], beyond, &y, rounding, noise)?;
     let device = open(arguments)?;
     let mut findings = Findings::default();
-    if arguments.edges.is_none() {
+    if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     let counter = Counter::patient("field", count as u64);
@@ -245,11 +243,11 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
         let (size, y) = ([photo.nx, photo.ny], &photo.planes);
         let (rounding, level) = (sources::rounding(&photo, y), arguments.noise.level(y, photo.depth.white()));
-        let beyond = arguments.edges.unwrap_or(Beyond::Insulated);
+        let beyond = arguments.edges.of_pictures(&[]);
         let told = told(arguments, photo.pixel(), size, beyond, y, rounding, level)
             .map_err(|e| Error::file(&job.input, e.to_string()))?;
         words = told.measured();
-        let beyond = arguments.edges.unwrap_or(Beyond::of_pictures(&told.factors));
+        let beyond = arguments.edges.of_pictures(&told.factors);
         let frame = Frame::new(size, beyond, &told.factors);
         let mut blur = frame.blur(&device, physics, &told.factors)?;
         let mut own = Findings::default();

@@ -23,6 +23,9 @@ pub fn factors(formula: &Formula, amounts: Amounts) -> Result<Vec<Factor>> {
 /// [`Error::Io`] and [`Error::File`] for a file that cannot be read, for several fields or pages, and for
 /// values whose sum is not positive.
 pub fn read(path: &Path) -> Result<PointSpread> {
+    if path.is_dir() {
+        return Err(Error::file(path, "a folder; a point spread function is one .npy array or picture"));
+    }
     let (nx, ny, values) = if has_picture_name(path) { picture(path)? } else { array(path)? };
     PointSpread::new(nx, ny, values).map_err(|error| Error::file(path, error.to_string()))
 }

@@ -1,6 +1,5 @@
 //! What lies beyond the edges of fields, and how fields that go on in an unknown way are worked on.
 
-use crate::Result;
 use crate::engine::Device;
 use crate::model::DType;
 use crate::model::operator::factor::Factor;
@@ -9,6 +8,7 @@ use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::methods::Classic;
 use crate::restore::spectral::grid::Edges;
+use crate::{Error, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
 
@@ -80,8 +80,19 @@ impl Frame {
     /// The operator on the fields as they are worked on.
     ///
     /// # Errors
-    /// Those of [`Blur::by`].
+    /// Those of [`Blur::by`]; [`Error::Usage`] where a field with open edges shows nothing of what was moved.
     pub fn blur(&self, device: &Device, precision: DType, factors: &[Factor]) -> Result<Blur> {
+        let shorter = self.size[0].min(self.size[1]) as f64;
+        let leaves = |factor: &&Factor| match factor {
+            Factor::Motion(_) | Factor::Advection(_) => factor.reach() >= shorter,
+            _ => false,
+        };
+        if let Some(factor) = factors.iter().find(leaves).filter(|_| self.size != self.outer) {
+            let [nx, ny] = self.size;
+            return Err(Error::usage(format!(
+                "operator {factor}: reaches beyond the whole field of {nx}x{ny} cells"
+            )));
+        }
         Blur::by(device, precision, self.outer, factors, self.edges)
     }
 

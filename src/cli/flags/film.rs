@@ -95,7 +95,8 @@ impl FromStr for Step {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        Ok(Self { time: text.parse()?, is_number: text.trim().parse::<f64>().is_ok() })
+        let explained = |error| Error::usage(format!("{error}; or an amount in cells² such as 0.5"));
+        Ok(Self { time: text.parse().map_err(explained)?, is_number: text.trim().parse::<f64>().is_ok() })
     }
 }
 

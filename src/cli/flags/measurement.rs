@@ -1,12 +1,13 @@
 //! What the commands on measurements ask: the noise, the edges, whether doubts are errors.
 
 use crate::cli::flags::numbers::real;
+use crate::model::operator::factor::Factor;
 use crate::restore::Beyond;
 use crate::restore::blur::mean;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::noise::check_noise;
-use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 
 /// The noise that `restore` reckons with.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -39,6 +40,31 @@ pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
     let noise = real(text).map_err(|_| "must be auto or a number, such as 1e-3")?;
     check_noise(noise).map_err(|error| error.to_string())?;
     Ok(NoiseLevel::Told(noise))
+}
+
+#[derive(Args)]
+pub(crate) struct EdgesFlag {
+    /// What lies beyond the edges [default: periodic for arrays; for pictures insulated, or open where
+    /// mirrors change the operator]; networks take fields of any size unless they are periodic
+    #[arg(long, value_enum)]
+    edges: Option<Beyond>,
+}
+
+impl EdgesFlag {
+    /// Whether anything is told of them.
+    pub(crate) fn is_told(&self) -> bool {
+        self.edges.is_some()
+    }
+
+    /// Those of arrays.
+    pub(crate) fn of_arrays(&self) -> Beyond {
+        self.edges.unwrap_or(Beyond::Periodic)
+    }
+
+    /// Those of pictures that these factors observed.
+    pub(crate) fn of_pictures(&self, factors: &[Factor]) -> Beyond {
+        self.edges.unwrap_or(Beyond::of_pictures(factors))
+    }
 }
 
 impl ValueEnum for Beyond {
