@@ -52,7 +52,7 @@ fn main() -> Result<()> {
     // run it.
     let case = recorded("explicit_step", "3 x 16 x 24".to_owned(), 1e-6, prepare, reference);
 
-    let (error, spoiled) = (case.error(&gpu, false)?, case.error(&gpu, true)?);
+    let (error, spoiled) = (gpu.block_on(case.error(&gpu, false))?, gpu.block_on(case.error(&gpu, true))?);
     println!("relative error {error:.1e}, limit {:.0e}; spoiled on purpose {spoiled:.1e}", case.tolerance);
     if case.passes(error) && !case.passes(spoiled) {
         return Ok(());

@@ -127,11 +127,12 @@
 //! - [`mod@bench`]: how fast it does, and how fast it could.
 //! - `cli`: the command line.
 
-#[cfg(not(target_family = "wasm"))]
+// What waits, and what it alone needs, is not for browsers.
+#![cfg_attr(target_family = "wasm", allow(dead_code))]
+
 pub mod bench;
 #[cfg(not(target_family = "wasm"))]
 pub mod blocking;
-#[cfg(not(target_family = "wasm"))]
 pub mod cases;
 #[cfg(all(feature = "cli", not(target_family = "wasm")))]
 pub mod cli;
@@ -140,12 +141,10 @@ pub mod cpu;
 pub mod engine;
 pub mod error;
 pub mod gpu;
-#[cfg(not(target_family = "wasm"))]
 pub mod io;
 pub mod model;
 #[cfg(not(target_family = "wasm"))]
 pub mod restore;
-#[cfg(not(target_family = "wasm"))]
 pub mod train;
 #[cfg(not(target_family = "wasm"))]
 pub mod trust;
@@ -156,5 +155,4 @@ pub use error::{Error, Result};
 pub use model::{Operator, UNet};
 #[cfg(not(target_family = "wasm"))]
 pub use restore::Blur;
-#[cfg(not(target_family = "wasm"))]
 pub use train::TrainConfig;

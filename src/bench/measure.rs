@@ -3,8 +3,8 @@
 //! On a GPU: the ceilings are measured first, then whole steps in flight as training keeps them, then every
 //! dispatch by itself. On the CPU engine: whole steps and their four parts.
 
-use crate::bench::ceilings;
 use crate::bench::measurement::{Kind, Measurement, Memory, Stage, StepTime};
+use crate::bench::probe;
 use crate::engine::{Device, Trainer};
 use crate::error::Feature;
 use crate::gpu::runtime::profiler::{self, median};
@@ -68,7 +68,7 @@ pub fn measure(
     let ceilings = match device {
         Device::Gpu(gpu) => {
             progress("measuring what the device can do at most");
-            Some(ceilings::measure(gpu)?)
+            Some(probe::measure(gpu)?)
         }
         Device::Cpu => None,
     };

@@ -165,26 +165,31 @@ impl DispatchGroup {
     }
 }
 
+/// Dispatches, grouped as the rows of a table.
+pub fn groups(stages: &[Stage], by: By, ceilings: Option<&Ceilings>) -> Vec<DispatchGroup> {
+    let mut groups: Vec<DispatchGroup> = Vec::new();
+    for stage in stages {
+        let name = stage.name(by);
+        let known = match by {
+            By::Dispatch => None,
+            _ => groups.iter().position(|group| group.name == name),
+        };
+        let place = known.unwrap_or_else(|| {
+            groups.push(DispatchGroup { name, ..DispatchGroup::default() });
+            groups.len() - 1
+        });
+        groups[place].add(stage, ceilings);
+    }
+    if by == By::Kernel {
+        groups.sort_by(|a, b| b.ms.total_cmp(&a.ms));
+    }
+    groups
+}
+
 impl Measurement {
     /// The dispatches, grouped as the rows of the table.
     pub fn groups(&self, by: By) -> Vec<DispatchGroup> {
-        let mut groups: Vec<DispatchGroup> = Vec::new();
-        for stage in &self.stages {
-            let name = stage.name(by);
-            let known = match by {
-                By::Dispatch => None,
-                _ => groups.iter().position(|group| group.name == name),
-            };
-            let place = known.unwrap_or_else(|| {
-                groups.push(DispatchGroup { name, ..DispatchGroup::default() });
-                groups.len() - 1
-            });
-            groups[place].add(stage, self.ceilings.as_ref());
-        }
-        if by == By::Kernel {
-            groups.sort_by(|a, b| b.ms.total_cmp(&a.ms));
-        }
-        groups
+        groups(&self.stages, by, self.ceilings.as_ref())
     }
 
     /// All dispatches in one group.

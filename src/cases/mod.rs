@@ -1,5 +1,5 @@
 //! The one case list: every stage with its shapes, the GPU call, the CPU reference in f64 and the tolerance.
-//! The tests and `unheat check` both run it.
+//! The tests, `unheat check` and the page run it. Nothing waits here: who runs a case drives its future.
 
 mod bias;
 mod ceilings;
@@ -17,10 +17,12 @@ mod training;
 pub use training::{of_inference, of_step};
 
 use crate::Result;
-use crate::gpu::{Gpu, Recorder, Recording, Tensor, Variants};
+use crate::gpu::{Gpu, Recorder, Tensor, Variants};
 use crate::model::DType;
 use crate::model::rng::{Purpose, Random};
 use std::cell::LazyCell;
+use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 /// One stage on one shape.
@@ -51,7 +53,10 @@ type Split = Box<dyn Fn(Vec<Vec<f64>>) -> Vec<Vec<f64>>>;
 type Reference = Box<dyn FnOnce() -> Vec<Vec<f64>>>;
 
 /// Computes the outputs on a GPU.
-type Run = Box<dyn Fn(&Arc<Gpu>) -> Result<Vec<Vec<f64>>>>;
+type Run = Box<dyn Fn(Arc<Gpu>) -> Outputs>;
+
+/// Outputs that a GPU is computing.
+type Outputs = Pin<Box<dyn Future<Output = Result<Vec<Vec<f64>>>>>>;
 
 impl Case {
     /// A case in 32 bits that compares whole outputs: `run` computes them on a GPU, `reference` on the CPU in
@@ -60,7 +65,7 @@ impl Case {
         name: &str,
         shape: String,
         tolerance: f64,
-        run: impl Fn(&Arc<Gpu>) -> Result<Vec<Vec<f64>>> + 'static,
+        run: impl Fn(Arc<Gpu>) -> Outputs + 'static,
         reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
     ) -> Self {
         Self {
@@ -78,9 +83,12 @@ impl Case {
 
     /// Runs both sides and returns the largest relative error over the outputs. `perturb` spoils the first
     /// number of each output, to show that the comparison notices.
-    pub fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
+    ///
+    /// # Errors
+    /// Those of the stage.
+    pub async fn error(&self, gpu: &Arc<Gpu>, perturb: bool) -> Result<f64> {
         let reference = (self.split)(self.reference.clone());
-        let mut outputs = (self.split)(self.outputs(gpu)?);
+        let mut outputs = (self.split)(self.outputs(gpu).await?);
         assert_eq!(outputs.len(), reference.len(), "{}: outputs and references differ in number", self.name);
         let mut worst = 0.0;
         for (output, reference) in outputs.iter_mut().zip(&reference) {
@@ -100,19 +108,22 @@ impl Case {
     ///
     /// # Errors
     /// Those of the stage.
-    pub fn outputs(&self, gpu: &Arc<Gpu>) -> Result<Vec<Vec<f64>>> {
-        (self.run)(gpu)
+    pub async fn outputs(&self, gpu: &Arc<Gpu>) -> Result<Vec<Vec<f64>>> {
+        (self.run)(gpu.clone()).await
     }
 
     /// As [`Case::error`], the largest with these variants in force; of a kernel that is tuned, with all
     /// that was chosen for any of its work: the case's own is smaller than that of a training step.
-    pub fn error_in(&self, gpu: &Arc<Gpu>, variants: &Variants, perturb: bool) -> Result<f64> {
+    ///
+    /// # Errors
+    /// Those of the stage.
+    pub async fn error_in(&self, gpu: &Arc<Gpu>, variants: &Variants, perturb: bool) -> Result<f64> {
         gpu.set_variants(variants.clone());
-        let mut worst = self.error(gpu, perturb)?;
+        let mut worst = self.error(gpu, perturb).await?;
         let rounds = if self.tunable { variants.rounds() } else { Vec::new() };
         for round in rounds {
             gpu.set_variants(round);
-            let error = self.error(gpu, perturb)?;
+            let error = self.error(gpu, perturb).await?;
             // Not max(): a NaN must win.
             if error.is_nan() || error > worst {
                 worst = error;
@@ -126,9 +137,12 @@ impl Case {
     fn scaled(mut self, scale: f64, outputs: usize) -> Self {
         let run = self.run;
         self.run = Box::new(move |gpu| {
-            let mut all = run(gpu)?;
-            all.iter_mut().take(outputs).flatten().for_each(|v| *v /= scale);
-            Ok(all)
+            let computing = run(gpu);
+            Box::pin(async move {
+                let mut all = computing.await?;
+                all.iter_mut().take(outputs).flatten().for_each(|v| *v /= scale);
+                Ok(all)
+            })
         });
         self
     }
@@ -232,12 +246,32 @@ pub fn recorded(
     prepare: impl Fn(&mut Recorder) -> Result<Vec<Tensor>> + 'static,
     reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
 ) -> Case {
-    let run = move |gpu: &Arc<Gpu>| {
+    let submit = move |gpu: &Gpu| {
         let mut recorder = Recorder::new(gpu);
         let outputs = prepare(&mut recorder)?;
-        let recording: Recording = recorder.finish();
-        recording.submit(gpu);
-        outputs.iter().map(|tensor| gpu.read_f64(tensor)).collect()
+        recorder.finish().submit(gpu);
+        Ok(outputs)
+    };
+    submitted(name, shape, tolerance, submit, reference)
+}
+
+/// As [`recorded`], of a stage that `submit` runs in its own way.
+fn submitted(
+    name: &str,
+    shape: String,
+    tolerance: f64,
+    submit: impl Fn(&Gpu) -> Result<Vec<Tensor>> + 'static,
+    reference: impl FnOnce() -> Vec<Vec<f64>> + 'static,
+) -> Case {
+    let run = move |gpu: Arc<Gpu>| -> Outputs {
+        let tensors = submit(&gpu);
+        Box::pin(async move {
+            let mut outputs = Vec::new();
+            for tensor in &tensors? {
+                outputs.push(gpu.fetch_f64(tensor).await?);
+            }
+            Ok(outputs)
+        })
     };
     Case::new(name, shape, tolerance, run, reference)
 }

@@ -1,13 +1,12 @@
 //! Adam and its guard, over several updates.
 
-use crate::cases::{Case, noise, recorded, widen};
+use crate::cases::{Case, noise, recorded, submitted, widen};
 use crate::cpu;
 use crate::gpu::step::adam::Optimiser;
 use crate::gpu::step::guard::Guard;
 use crate::gpu::{Gpu, Recorder};
 use crate::model::Adam;
 use crate::model::unet::init::State;
-use std::sync::Arc;
 
 const UPDATES: u64 = 5;
 
@@ -37,7 +36,7 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
     };
     let start = move || noise(50, len);
     let running = || noise(49, 30);
-    let run = move |gpu: &Arc<Gpu>| {
+    let submit = move |gpu: &Gpu| {
         let weights = gpu.tensor_from("weights", &start())?;
         let statistics = gpu.tensor("running", running().len())?;
         let gradient = gpu.tensor("gradients", len)?;
@@ -61,10 +60,9 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
             optimiser.schedule(gpu, t);
             recording.submit(gpu);
         }
-        [&weights, &optimiser.m, &optimiser.v, &guard.last_good_params, &guard.last_good_running, &statistics]
-            .map(|tensor| gpu.read_f64(tensor))
-            .into_iter()
-            .collect()
+        let Optimiser { m, v, .. } = optimiser;
+        let Guard { last_good_params, last_good_running, .. } = guard;
+        Ok(vec![weights, m, v, last_good_params, last_good_running, statistics])
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
@@ -76,7 +74,7 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         vec![params, m, v, last_good, widen(&running()), widen(&running())]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
-    Case::new(&name, format!("{len}"), 1e-6, run, reference)
+    submitted(&name, format!("{len}"), 1e-6, submit, reference)
 }
 
 /// A guard whose last good parameters and statistics are these.

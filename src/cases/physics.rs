@@ -2,6 +2,7 @@
 
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, recorded_in, widen};
 use crate::cpu;
+use crate::gpu::Recorder;
 use crate::gpu::heat::add_noise::add_noise;
 use crate::gpu::heat::fft::{Fft, Load, Store, pairs};
 use crate::gpu::heat::inverse::Inverse;
@@ -9,14 +10,12 @@ use crate::gpu::heat::narrow::narrow;
 use crate::gpu::heat::rasterise::{flatten, rasterise};
 use crate::gpu::probes::exp64::exp64;
 use crate::gpu::step::mean_shift::{self, MeanShift};
-use crate::gpu::{Gpu, Recorder};
 use crate::model::inverse::UNCERTAINTY;
 use crate::model::operator::factor::Factor;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::Purpose;
 use crate::model::{DType, Method, Objective, Operator, Rectangle};
 use num_complex::Complex;
-use std::sync::Arc;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
@@ -76,17 +75,21 @@ pub(super) fn cases() -> Vec<Case> {
 /// behind large ones.
 fn exp64_case() -> Case {
     let x = |i: usize| -708.0 + 1417.0 * i as f64 / 9999.0;
-    let run = move |gpu: &Arc<Gpu>| {
-        let list: Vec<f64> = (0..10_000).map(x).collect();
-        let input = gpu.table("x", &list, DType::F64)?;
-        let output = garbage_in(gpu, "y", list.len(), DType::F64)?;
-        let mut recorder = Recorder::new(gpu);
-        exp64(&mut recorder, &input, &output, list.len())?;
-        recorder.finish().submit(gpu);
-        Ok(vec![gpu.read_f64(&output)?.iter().zip(&list).map(|(y, x)| y / x.exp()).collect()])
+    let list = move || -> Vec<f64> { (0..10_000).map(x).collect() };
+    let prepare = move |recorder: &mut Recorder| {
+        let list = list();
+        let input = recorder.gpu.table("x", &list, DType::F64)?;
+        let output = garbage_in(recorder.gpu, "y", list.len(), DType::F64)?;
+        exp64(recorder, &input, &output, list.len())?;
+        Ok(vec![output])
     };
-    let reference = || vec![vec![1.0; 10_000]];
-    Case { precision: DType::F64, ..Case::new("exp64", "10000".to_owned(), 1e-15, run, reference) }
+    let reference = move || vec![list().into_iter().map(f64::exp).collect()];
+    let relative = move |outputs: Vec<Vec<f64>>| -> Vec<Vec<f64>> {
+        let ratios = |output: Vec<f64>| output.iter().zip(list()).map(|(y, x)| y / x.exp()).collect();
+        outputs.into_iter().map(ratios).collect()
+    };
+    let case = recorded("exp64", "10000".to_owned(), 1e-15, prepare, reference);
+    Case { precision: DType::F64, ..case.split_by(relative) }
 }
 
 fn rectangles(batch: usize, nx: usize, ny: usize) -> Vec<Rectangle> {

@@ -128,7 +128,8 @@ mod tests {
         for adapter in adapters() {
             let gpu = Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap());
             if gpu.stores_in(DType::F16) {
-                let error = case(Part::Values, TOLERANCE, false).error(&gpu, false).unwrap();
+                let case = case(Part::Values, TOLERANCE, false);
+                let error = gpu.block_on(case.error(&gpu, false)).unwrap();
                 assert!(error > 10.0 * TOLERANCE, "{error}");
             }
         }

@@ -1,6 +1,6 @@
 //! The whole training step beside the f64 reference: losses, gradients, and weights after two updates.
 
-use crate::cases::{Case, relative_error, widen};
+use crate::cases::{Case, Outputs, relative_error, widen};
 use crate::cpu::{self, Real};
 use crate::gpu::{Gpu, Step};
 use crate::model::rectangles::draw_batch;
@@ -124,14 +124,14 @@ impl Lockstep {
         }
     }
 
-    fn on_gpu(&self, gpu: &Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
-        let mut step = Step::new(gpu, &self.spec, &self.start())?;
-        gpu.block_on(step.submit(&self.batch(0)))?;
-        let gradients = gpu.block_on(step.gradients())?;
-        gpu.block_on(step.submit(&self.batch(1)))?;
+    async fn on_gpu(self, gpu: Arc<Gpu>, part: Part) -> crate::Result<Vec<Vec<f64>>> {
+        let mut step = Step::new(&gpu, &self.spec, &self.start())?;
+        step.submit(&self.batch(0)).await?;
+        let gradients = step.gradients().await?;
+        step.submit(&self.batch(1)).await?;
         step.request_losses()?;
-        let losses = gpu.block_on(step.losses(true))?;
-        let (weights, _) = gpu.block_on(step.weights())?;
+        let losses = step.losses(true).await?;
+        let (weights, _) = step.weights().await?;
         Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 
@@ -154,7 +154,7 @@ impl Lockstep {
         let (on_gpu, on_cpu) = (self.clone(), self.clone());
         let (StepSpec { net, operator, .. }, samples) = (&self.spec, self.samples());
         let shape = format!("{samples}x{}x{} {:?}", operator.nx, operator.ny, net.config.filters);
-        let run = move |gpu: &Arc<Gpu>| on_gpu.on_gpu(gpu, part);
+        let run = move |gpu: Arc<Gpu>| -> Outputs { Box::pin(on_gpu.clone().on_gpu(gpu, part)) };
         let reference = move || on_cpu.on_cpu::<f64, f64>(part);
         let case = Case::new(&self.name(part), shape, tolerance, run, reference);
         case.computed_in(self.spec.physics).stored_in(self.spec.activations)

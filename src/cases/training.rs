@@ -245,7 +245,7 @@ mod tests {
             Step::new(&gpu, &spec, &start).unwrap();
             let mut wanted = gpu.take_asked().kernels;
             for case in of_step(&spec) {
-                let error = case.error(&gpu, false).unwrap();
+                let error = gpu.block_on(case.error(&gpu, false)).unwrap();
                 let (name, shape, allowed) = (&case.name, &case.shape, case.tolerance);
                 assert!(case.passes(error), "{name} {shape}: {error:.1e} and not {allowed:.0e}");
                 let asked = gpu.take_asked().kernels;
@@ -268,7 +268,7 @@ mod tests {
             let cases = of_step(&spec);
             let asks = |case: &Case| {
                 sound.take_asked();
-                case.error(&sound, false).unwrap();
+                sound.block_on(case.error(&sound, false)).unwrap();
                 sound.take_asked().kernels
             };
             let asked: Vec<BTreeSet<String>> = cases.iter().map(asks).collect();
@@ -280,7 +280,7 @@ mod tests {
                 spoiled.inject(&format!("wrong {kernel}"));
                 let mut with = cases.iter().zip(&asked).filter(|(_, asked)| asked.contains(kernel));
                 let is_wrong = |case: &Case| {
-                    let error = case.error(&spoiled, false).unwrap();
+                    let error = spoiled.block_on(case.error(&spoiled, false)).unwrap();
                     error.is_nan() || error > case.margin()
                 };
                 assert!(with.any(|(case, _)| is_wrong(case)), "{kernel}");
@@ -308,7 +308,7 @@ mod tests {
             let operator = Operator::heat(64, 32, amount).unwrap();
             let spec = StepSpec::new(&net, &operator, objective, 1);
             for case in physics_cases(&spec).into_iter().chain(step::lockstep(&representative(&spec))) {
-                let error = case.error(&gpu, false).unwrap();
+                let error = gpu.block_on(case.error(&gpu, false)).unwrap();
                 let (name, allowed) = (&case.name, case.tolerance);
                 assert!(case.passes(error), "{name}, amount {amount}: {error:.1e} and not {allowed:.0e}");
             }

@@ -151,7 +151,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
             });
             continue;
         }
-        let errors = [&trusted, &checked].map(|gpu| case.error_in(gpu, &variants, spoil));
+        let errors = [&trusted, &checked].map(|gpu| gpu.block_on(case.error_in(gpu, &variants, spoil)));
         let errors = match errors {
             [Ok(trusted), Ok(checked)] => [trusted, checked],
             [Err(error @ Error::Device(_)), _] | [_, Err(error @ Error::Device(_))] => {

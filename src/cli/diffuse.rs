@@ -15,7 +15,6 @@ use crate::io::arrays::fingerprint::Item;
 use crate::io::plots::film::Palette;
 use crate::model::rng::Purpose;
 use crate::model::{DType, noise};
-use crate::restore::measurement::noise::check_noise;
 use crate::restore::outcome::check::cut_off;
 use crate::restore::{Beyond, Frame};
 use crate::{Error, Result};
@@ -60,7 +59,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
-    check_noise(arguments.noise)?;
+    noise::check(arguments.noise)?;
     let input = Input::open(&arguments.input)?;
     arguments.animation.check(input.kind == Kind::Folder)?;
     if input.kind == Kind::Array { array(&arguments, &input) } else { pictures(&arguments, &input) }

@@ -7,6 +7,7 @@
 
 pub mod heat;
 pub mod nn;
+pub mod predictor;
 pub mod real;
 pub mod reduce;
 pub mod step;

@@ -38,6 +38,11 @@ pub fn sum_rows<T: Real>(rows: &[Vec<T>], out: &mut [T]) {
     }
 }
 
+/// The mean of a field, added up in rows so that long sums lose nothing.
+pub fn mean(field: &[f64]) -> f64 {
+    field.chunks(1024).map(|row| row.iter().sum::<f64>()).sum::<f64>() / field.len() as f64
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,36 +1,14 @@
 //! From observations to predictions: the network's forward pass and the mean shift, without the training.
 
-use crate::cpu::step::mean_shift::mean_shift;
-use crate::cpu::unet::network::running_norms;
+use crate::cpu::unet::network::norm_rows;
 use crate::engine::device::Device;
 use crate::engine::memory;
-use crate::gpu::step::mean_shift::MeanShift;
-use crate::gpu::{self, Gpu, Recorder, Recording, Tensor};
+use crate::gpu::Gpu;
+use crate::model::UNet;
 use crate::model::unet::init::State;
-use crate::model::{DType, UNet};
-use crate::{Error, Result, cpu};
-use rayon::prelude::*;
+pub use crate::model::unet::trained::{Norm, Trained};
+use crate::{Error, Result, cpu, gpu};
 use std::sync::Arc;
-
-/// What the batch norm normalises with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Norm {
-    /// The statistics of the batch at hand, as in training and as the reference system does always.
-    Batch,
-    /// The running statistics, as PyTorch does in eval mode: every field stands for itself.
-    Running,
-}
-
-/// A trained network, and how it normalises.
-#[derive(Clone, Copy, Debug)]
-pub struct Trained<'a> {
-    /// The architecture.
-    pub net: &'a UNet,
-    /// Its weights and running statistics.
-    pub state: &'a State,
-    /// What the batch norm normalises with.
-    pub norm: Norm,
-}
 
 /// A trained network that predicts batches of one size.
 pub struct Predictor {
@@ -78,87 +56,45 @@ impl Predictor {
 
 struct OnGpu {
     gpu: Arc<Gpu>,
-    observation: Tensor,
-    prediction: Tensor,
-    forward: Recording,
+    predictor: gpu::predictor::Predictor,
 }
 
 impl OnGpu {
     fn new(gpu: &Arc<Gpu>, trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let Trained { net, state, norm } = trained;
-        gpu::unet::network::Network::check_batch(gpu, net, DType::F32, batch, nx, ny)?;
-        let network = gpu::unet::network::Network::forward_only(gpu, net, batch, nx, ny)?;
-        gpu.write(&network.params, &state.params);
-        gpu.write(&network.running, &state.buffers);
-        let field = |label| gpu.tensor(label, batch * nx * ny);
-        let (observation, output, prediction) =
-            (field("observation")?, field("network output")?, field("prediction")?);
-        let (difference, energy) = (field("difference")?, gpu.tensor("difference energy", batch)?);
-
-        // observation y* -> U-Net -> prediction x with the mean of y*
-        let mut record = Recorder::new(gpu);
-        match norm {
-            Norm::Batch => network.forward(&mut record, &observation, &output)?,
-            Norm::Running => {
-                for (layer, conv) in net.convs.iter().enumerate() {
-                    let norms = running_norms(conv, &state.params, &state.buffers);
-                    let rows: Vec<_> = norms.iter().map(|n| [n.mean, n.rstd, n.scale, n.shift]).collect();
-                    network.set_norms(gpu, layer, &rows);
-                }
-                network.forward_normed(&mut record, &observation, &output)?;
-            }
-        }
-        let shift = MeanShift {
-            output: &output,
-            truth: &observation,
-            prediction: &prediction,
-            error: &difference,
-            x_l2: &energy,
+        let predictor = gpu::predictor::Predictor::new(gpu, net, norm, batch, nx, ny)?;
+        let norms = match norm {
+            Norm::Batch => Vec::new(),
+            Norm::Running => norm_rows(net, state),
         };
-        shift.record(&mut record, batch, nx * ny)?;
-        let forward = record.finish();
-        Ok(Self { gpu: gpu.clone(), observation, prediction, forward })
+        predictor.load(state, &norms);
+        Ok(Self { gpu: gpu.clone(), predictor })
     }
 }
 
 impl Forward for OnGpu {
     fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
-        self.gpu.write(&self.observation, observation);
-        self.forward.submit(&self.gpu);
-        self.gpu.read(&self.prediction)
+        self.gpu.block_on(self.predictor.predict(observation))
     }
 }
 
 struct OnCpu {
-    network: cpu::unet::network::Network<f32>,
+    predictor: cpu::predictor::Predictor,
     state: State,
-    norm: Norm,
-    cells: usize,
 }
 
 impl OnCpu {
     fn new(trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let Trained { net, state, norm } = trained;
         memory::check_system(net, nx * ny, batch, memory::Purpose::Prediction)?;
-        let network = cpu::unet::network::Network::forward_only(net, batch, nx, ny);
-        Ok(Self { network, state: state.clone(), norm, cells: nx * ny })
+        let predictor = cpu::predictor::Predictor::new(net, norm, batch, nx, ny);
+        Ok(Self { predictor, state: state.clone() })
     }
 }
 
 impl Forward for OnCpu {
     fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
-        let mut output = vec![0.0; observation.len()];
-        let State { params, buffers, .. } = &self.state;
-        match self.norm {
-            Norm::Batch => self.network.forward(params, &mut buffers.clone(), observation, &mut output),
-            Norm::Running => self.network.forward_running(params, buffers, observation, &mut output),
-        }
-        let mut prediction = vec![0.0; observation.len()];
-        prediction
-            .par_chunks_mut(self.cells)
-            .zip(output.par_chunks(self.cells).zip(observation.par_chunks(self.cells)))
-            .for_each(|(prediction, (output, observation))| mean_shift(output, observation, prediction));
-        Ok(prediction)
+        Ok(self.predictor.predict(&self.state, observation))
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::{Error, Result};
 
 /// The back ends that unheat supports; GL's compute shaders are not worth a path of their own.
-const BACKENDS: wgpu::Backends =
-    wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
+    .union(wgpu::Backends::METAL)
+    .union(wgpu::Backends::DX12)
+    .union(wgpu::Backends::BROWSER_WEBGPU);
 
 /// Percent of the memory which a driver grants this process, beyond which no buffer is made, where the driver
 /// says what it grants: by Vulkan's VK_EXT_memory_budget, and on DX12. Else some drivers move buffers to the
@@ -27,6 +29,11 @@ pub(crate) fn memory_percent() -> Result<Option<u8>> {
 
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
+    instance().enumerate_adapters(BACKENDS).await
+}
+
+/// What finds adapters of the supported back ends.
+pub fn instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
     // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1
@@ -40,7 +47,7 @@ pub async fn adapters() -> Vec<wgpu::Adapter> {
     let percent = memory_percent().unwrap_or(Some(MEMORY_PERCENT)); // opening a device refuses what is wrong
     descriptor.memory_budget_thresholds =
         wgpu::MemoryBudgetThresholds { for_resource_creation: percent, for_device_loss: None };
-    wgpu::Instance::new(descriptor).enumerate_adapters(BACKENDS).await
+    wgpu::Instance::new(descriptor)
 }
 
 /// Whether Microsoft's FXC compiles for an adapter of this back end with these features: DX12 without DXC.

@@ -8,6 +8,7 @@ pub mod heat;
 pub(crate) mod kernel_cache;
 pub mod layer;
 pub mod nn;
+pub mod predictor;
 pub mod probes;
 pub mod runtime;
 pub mod step;

@@ -1,23 +1,19 @@
-//! The host's clock, where there is one: `Instant::now` panics on wasm32-unknown-unknown.
+//! The host's clock.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use web_time::Instant; // std's own, but in browsers
 
-/// Runs from its start; without a clock it does not.
+/// Runs from its start.
 #[derive(Clone, Copy)]
-pub(crate) struct Stopwatch(Option<Instant>);
+pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self((!cfg!(target_family = "wasm")).then(Instant::now))
+        Self(Instant::now())
     }
 
-    /// Time since the start; without a clock none has passed.
+    /// Time since the start.
     pub(crate) fn elapsed(self) -> Duration {
-        self.measured().unwrap_or_default()
-    }
-
-    /// Time since the start, for those who cannot do without a clock.
-    pub(crate) fn measured(self) -> Option<Duration> {
-        self.0.map(|start| start.elapsed())
+        self.0.elapsed()
     }
 }

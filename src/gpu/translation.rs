@@ -67,9 +67,7 @@ impl Language {
 /// # Errors
 /// Those of [`KernelSpec::source`].
 pub fn wgsl(spec: &KernelSpec) -> Result<String> {
-    // WGSL demands this line and Chrome insists on it, but naga 30 refuses it: the source cannot have it.
-    let enabled = if spec.subgroups() { "enable subgroups;\n" } else { "" };
-    Ok(format!("{enabled}{}", spec.source()?))
+    Ok(format!("{}{}", spec.directives(), spec.source()?))
 }
 
 /// SPIR-V of this version.

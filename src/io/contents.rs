@@ -5,13 +5,13 @@ use std::io::Read;
 use std::path::Path;
 
 /// The largest part of a file that is looked at.
-const MOST: u64 = 1 << 16;
+pub(crate) const MOST: u64 = 1 << 16;
 
 /// The description of an array.
 pub(crate) const ARRAY: &str = "a .npy array";
 
-/// That of PyTorch's own files.
-const TORCH: &str = "a file of torch.save";
+/// That of PyTorch's own files, which are programs for Python and are read by it alone.
+pub(crate) const TORCH: &str = "a file of torch.save";
 
 /// What `path` is, such as "a .npy array"; none where nobody knows.
 pub fn describe(path: &Path) -> Option<&'static str> {
@@ -23,6 +23,12 @@ pub fn describe(path: &Path) -> Option<&'static str> {
     }
     let mut start = Vec::new();
     File::open(path).ok()?.take(MOST).read_to_end(&mut start).ok()?;
+    of_start(path, &start)
+}
+
+/// What a file of this name is that begins with `start`: the first [`MOST`] bytes, or the whole of it.
+pub(crate) fn of_start(path: &Path, start: &[u8]) -> Option<&'static str> {
+    let start = &start[..start.len().min(MOST as usize)];
     let begins = |magic: &[u8]| start.starts_with(magic);
     match path.extension().and_then(|extension| extension.to_str()) {
         Some("npz") if begins(b"PK") => return Some("a .npz archive of several arrays"),
@@ -40,11 +46,6 @@ pub fn describe(path: &Path) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Whether this is one of PyTorch's own files, which are programs for Python and are read by it alone.
-pub(crate) fn is_torch(path: &Path) -> bool {
-    describe(path) == Some(TORCH)
 }
 
 /// What a safetensors file holds, by its header.

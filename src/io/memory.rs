@@ -2,6 +2,7 @@
 
 /// Bytes that the system has available, or that a limit of the container or the process leaves; none where
 /// the system does not say.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn available() -> Option<u64> {
     let mut system = sysinfo::System::new();
     system.refresh_memory();
@@ -10,16 +11,25 @@ pub(crate) fn available() -> Option<u64> {
     [machine, container, own_limit()].into_iter().flatten().min()
 }
 
+/// A browser does not say.
+#[cfg(target_family = "wasm")]
+pub(crate) fn available() -> Option<u64> {
+    None
+}
+
 /// What threads that are not started yet, and the allocator, take of a process's own limit.
+#[cfg(not(target_family = "wasm"))]
 const RESERVE: u64 = 24 << 20;
 
 /// What the process's own limits (`ulimit -v`, `ulimit -d`) leave. Linux alone tells without an unsafe call.
+#[cfg(not(target_family = "wasm"))]
 fn own_limit() -> Option<u64> {
     let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     Some(left(&limits, &status)?.saturating_sub(RESERVE))
 }
 
+#[cfg(not(target_family = "wasm"))]
 fn left(limits: &str, status: &str) -> Option<u64> {
     let rest = |limit: &str, used: &str| {
         let limit = limits.lines().find_map(|line| line.strip_prefix(limit))?.split_whitespace().next()?;

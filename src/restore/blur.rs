@@ -1,6 +1,7 @@
 //! What observes fields and pictures of any size: diffusion or another operator, and filters of the same
 //! kind.
 
+use crate::cpu::reduce::mean;
 use crate::engine::Device;
 use crate::model::operator::factor::Factor;
 use crate::model::operator::wave::Wave;
@@ -263,11 +264,6 @@ impl Blur {
     pub(in crate::restore) fn is_parallel(&self) -> bool {
         self.gpu.is_none() && self.cells() <= LARGE
     }
-}
-
-/// The mean of a field, added up in rows so that long sums lose nothing.
-pub fn mean(field: &[f64]) -> f64 {
-    field.chunks(1024).map(|row| row.iter().sum::<f64>()).sum::<f64>() / field.len() as f64
 }
 
 /// Calls `f` with every sample and its number.

@@ -1,9 +1,10 @@
 //! What lies beyond the edges of fields, and how fields that go on in an unknown way are worked on.
 
+use crate::cpu::reduce::mean;
 use crate::engine::Device;
 use crate::model::DType;
 use crate::model::operator::factor::Factor;
-use crate::restore::blur::{Blur, mean};
+use crate::restore::blur::Blur;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::methods::Classic;

@@ -5,11 +5,12 @@ use crate::engine::operators::{diffuse, rasterise};
 use crate::io::arrays::fingerprint::Fingerprint;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::images::folder::LeftOut;
+use crate::io::images::format::is_pictures;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, DType, Operator, Truth, noise};
-use crate::restore::blur::mean;
-use crate::train::picture_crops::{Pictures, is_pictures};
+use crate::train::drawn::{rasterised, take_means};
+use crate::train::picture_crops::Pictures;
 use crate::{Result, cpu};
 use rayon::prelude::*;
 use std::path::Path;
@@ -118,7 +119,7 @@ impl Data {
         }
         let noise = match &self.noise {
             Noise::None => None,
-            Noise::Drawn(std) => Some(draw_noise(of_noise, seed, step, batch, cells, *std)),
+            Noise::Drawn(std) => Some(noise::draw_all(of_noise, seed, step, batch, cells, *std)),
             Noise::Measured(noise) => Some(indices.iter().flat_map(|i| &noise[range(i)]).copied().collect()),
         };
         Batch { truth, noise }
@@ -214,7 +215,8 @@ impl HeldOut {
             }
         };
         let samples = truth.len() / (nx * ny);
-        let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
+        let noise =
+            (std > 0.0).then(|| noise::draw_all(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
         Ok(Self { truth, noise, fingerprint, left_out })
     }
 
@@ -240,34 +242,6 @@ impl HeldOut {
         }
         Ok(observation.into_iter().map(|y| y as f32).collect())
     }
-}
-
-/// The fields `[batch, nx, ny]` of a batch, in 64 bits.
-fn rasterised(truth: Truth, nx: usize, ny: usize) -> Vec<f64> {
-    match truth {
-        Truth::Fields(fields) => fields,
-        Truth::Rectangles(list) => {
-            let mut fields = vec![0.0; list.len() / PER_SAMPLE * nx * ny];
-            let samples = fields.par_chunks_mut(nx * ny).zip(list.par_chunks(PER_SAMPLE));
-            samples.for_each(|(field, list)| cpu::heat::rasterise::rasterise(list, nx, ny, field));
-            fields
-        }
-    }
-}
-
-/// Takes from every field its mean.
-fn take_means(fields: &mut [f64], cells: usize) {
-    for field in fields.chunks_exact_mut(cells) {
-        let mean = mean(field);
-        field.iter_mut().for_each(|v| *v -= mean);
-    }
-}
-
-/// [`noise::draw`] for `samples` samples.
-fn draw_noise(purpose: Purpose, seed: u64, step: u64, samples: usize, cells: usize, std: f64) -> Vec<f64> {
-    let draw = |sample| noise::draw(purpose, seed, step, sample, cells, std);
-    let samples: Vec<Vec<f64>> = (0..samples as u64).into_par_iter().map(draw).collect();
-    samples.concat()
 }
 
 #[cfg(test)]

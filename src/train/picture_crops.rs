@@ -3,7 +3,6 @@
 use crate::io::arrays::fingerprint::{Fingerprint, Item, Kind};
 use crate::io::arrays::npy::{FieldData, Fields};
 use crate::io::images::folder::{LeftOut, list};
-use crate::io::images::format::has_picture_name;
 use crate::model::rng::{Purpose, Random};
 use crate::train::found::Found;
 use crate::{Error, Result};
@@ -67,11 +66,6 @@ impl Plane {
     fn values(&self) -> impl Iterator<Item = f32> {
         (0..self.nx * self.ny).map(|cell| self.samples.at(cell))
     }
-}
-
-/// Whether a path names pictures and not an array: a folder, or a picture.
-pub fn is_pictures(path: &Path) -> bool {
-    path.is_dir() || has_picture_name(path)
 }
 
 impl Pictures {

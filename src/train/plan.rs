@@ -5,21 +5,18 @@ use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
 use crate::io::images::folder::LeftOut;
-use crate::io::memory;
+use crate::io::images::format::is_pictures;
 use crate::model::unet::init::State;
-use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, TrainedFor, UNet};
-use crate::restore::measurement::noise::{check_noise, relative_rounding};
-use crate::train::config::on_nan::OnNan;
+use crate::model::{DType, Operator, StepSpec, TrainedFor, UNet};
+use crate::restore::measurement::noise::relative_rounding;
 use crate::train::config::size::Size;
 use crate::train::config::{TrainConfig, file};
 use crate::train::data::{Data, File, HeldOut, Noise, Source};
 use crate::train::found::Found;
-use crate::train::picture_crops::{Pictures, is_pictures};
+use crate::train::picture_crops::Pictures;
 use crate::train::same_data;
 use crate::{Error, Result};
 use std::path::Path;
-use std::time::Duration;
-use toml::Value;
 
 /// A configuration that has passed every check, with its files read.
 pub struct Plan {
@@ -93,8 +90,7 @@ impl TrainConfig {
     /// [`Error::File`] for files.
     pub fn plan(&self) -> Result<Plan> {
         let (operator, net, start) = self.model()?;
-        let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
-        let mut objective = self.objective()?;
+        let mut step = self.step(&net, &operator)?;
         let (mut found, mut left_out) = (None, Vec::new());
         let (truth, noise) = match (&self.data, &self.observations) {
             (None, None) => (Source::Drawn, self.drawn_noise()),
@@ -121,7 +117,7 @@ impl TrainConfig {
                     (npy::read_for(path, 3)?, None)
                 };
                 found = Some(fields_found(&fields, pictures));
-                objective.noise = self.noise.max(floor(self.physics, &fields));
+                step.objective.noise = self.noise.max(floor(self.physics, &fields));
                 let noise = Noise::of_observations(&operator, &fields);
                 (self.file(fields), noise)
             }
@@ -131,15 +127,6 @@ impl TrainConfig {
         let data = Data { seed: self.seed, batch: self.batch, nx, ny, truth, noise, without_mean };
         let mut held_out = self.held_out()?.map(|held_out| held_out.seen_by(&operator));
         held_out.iter_mut().for_each(|held_out| left_out.append(&mut held_out.left_out));
-        let step = StepSpec {
-            physics: self.physics,
-            activations: self.activations,
-            adam,
-            micro_batches: self.micro_batches(),
-            skip_bad_steps: self.on_nan == OnNan::Skip,
-            longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
-            ..StepSpec::new(&net, &operator, objective, self.samples_at_once())
-        };
         let fingerprints = [
             ("weights", self.weights.as_ref().map(|_| of_weights(&start))),
             ("operator", same_data::of_point_spreads(operator.factors())),
@@ -151,19 +138,15 @@ impl TrainConfig {
     }
 
     fn model(&self) -> Result<(Operator, UNet, State)> {
-        self.physics.check_physics()?;
-        self.activations.check_activations()?;
+        self.check_types()?;
+        if let Some(path) = self.file_of_fields() {
+            let Size { nx, ny } = self.size;
+            self.check_size(path)?;
+            Operator::heat(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
+        }
         let operator = self.operator()?;
         let (net, start) = self.network()?;
-        self.check_micro_batch()?;
-        net.config.check_input(self.samples_at_once(), operator.nx, operator.ny)?;
-        if net.config.res_blocks && self.activations == DType::F16 {
-            return Err(Error::usage(
-                "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
-                 --activations or --res-blocks out",
-            ));
-        }
-        self.check_ranges()?;
+        self.check(&net, &operator)?;
         if self.data.is_some() && self.observations.is_some() {
             return Err(Error::usage(
                 "observations: train on these or on --data, not on both; leave one out",
@@ -179,47 +162,6 @@ impl TrainConfig {
         Ok((operator, net, start))
     }
 
-    /// Refuses numbers that are out of range.
-    fn check_ranges(&self) -> Result<()> {
-        let table = file::table(self)?;
-        for (name, range) in Self::RANGES {
-            match table.get(*name) {
-                Some(Value::Integer(value)) => range.check(name, *value as f64)?,
-                Some(Value::Float(value)) => range.check(name, *value)?,
-                _ => {} // not said
-            }
-        }
-        Ok(())
-    }
-
-    fn check_micro_batch(&self) -> Result<()> {
-        let Some(micro) = self.micro_batch else { return Ok(()) };
-        if self.batch == 0 {
-            return Err(Error::usage("batch 0: must be at least 1"));
-        }
-        if micro == 0 || !self.batch.is_multiple_of(micro) {
-            let batch = self.batch;
-            let below = (1..=micro.min(batch)).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);
-            return Err(Error::usage(format!(
-                "micro-batch {micro}: must divide --batch {batch}, such as {below}"
-            )));
-        }
-        Ok(())
-    }
-
-    fn operator(&self) -> Result<Operator> {
-        let Size { nx, ny } = self.size;
-        if let Some(path) = self.file_of_fields() {
-            self.check_size(path)?;
-            Operator::heat(nx, ny, 0.0).map_err(|e| Error::file(path, e.to_string()))?;
-        }
-        let factors = self.factors()?;
-        // Tables that are kept and what they are made from.
-        memory::check((64 * nx * ny) as u64)
-            .map_err(|what| Error::usage(format!("size {}: {what}", self.size)))?;
-        Operator::of(nx, ny, &factors)
-    }
-
     /// The fields to train on, if they come from a file.
     fn file_of_fields(&self) -> Option<&Path> {
         self.data.as_deref().or(self.observations.as_deref())
@@ -233,21 +175,9 @@ impl TrainConfig {
         if self.noise > 0.0 { Noise::Drawn(self.noise) } else { Noise::None }
     }
 
-    fn objective(&self) -> Result<Objective> {
-        let &Self { method, noise, uncertainty, .. } = self;
-        check_noise(noise)?;
-        if method == Method::Supervised && self.observations.is_some() {
-            return Err(Error::usage(
-                "method supervised: needs the truth, which --observations does not have; use sip or gd",
-            ));
-        }
-        // The reference holds ε in 32 bits (method §3).
-        Ok(Objective { method, uncertainty: f64::from(uncertainty as f32), noise })
-    }
-
     fn network(&self) -> Result<(UNet, State)> {
         let Some(path) = &self.weights else {
-            let net = UNet::new(&self.net.clone().with_levels(self.levels)?);
+            let net = self.new_network()?;
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };

@@ -2,11 +2,12 @@
 
 use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy;
+use crate::io::images::format::is_pictures;
 use crate::model::operator::factor::Factor;
 use crate::train::config::TrainConfig;
 use crate::train::config::paths::OPERATOR;
 use crate::train::config::size::Size;
-use crate::train::picture_crops::{Pictures, is_pictures};
+use crate::train::picture_crops::Pictures;
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -16,7 +16,7 @@ pub(super) enum Failure {
 /// The failure of a case, if it fails, in any variant that is in force for any work. Lack of memory and a
 /// lost device are no failures of a kernel.
 pub(super) fn failure(case: &Case, gpu: &Arc<Gpu>) -> Result<Option<Failure>> {
-    match case.error_in(gpu, &gpu.variants(), false) {
+    match gpu.block_on(case.error_in(gpu, &gpu.variants(), false)) {
         Ok(error) if error <= case.margin() => Ok(None),
         Ok(error) => Ok(Some(Failure::Differs(error))),
         Err(error @ Error::Device(_)) if gpu.is_alive() => Ok(Some(Failure::Refused(error))),

@@ -1,11 +1,11 @@
 //! What the commands on measurements ask: the noise, the edges, whether doubts are errors.
 
 use crate::cli::flags::numbers::real;
+use crate::cpu::reduce::mean;
+use crate::model::noise;
 use crate::model::operator::factor::Factor;
 use crate::restore::Beyond;
-use crate::restore::blur::mean;
 use crate::restore::measurement::NoiseLevel;
-use crate::restore::measurement::noise::check_noise;
 use clap::builder::PossibleValue;
 use clap::{Args, ValueEnum};
 
@@ -38,7 +38,7 @@ pub(crate) fn noise(text: &str) -> Result<NoiseLevel, String> {
         return Ok(NoiseLevel::Auto);
     }
     let noise = real(text).map_err(|_| "must be auto or a number, such as 1e-3")?;
-    check_noise(noise).map_err(|error| error.to_string())?;
+    noise::check(noise).map_err(|error| error.to_string())?;
     Ok(NoiseLevel::Told(noise))
 }
 

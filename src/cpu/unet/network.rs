@@ -7,6 +7,7 @@
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm::Norm;
 use crate::model::UNet;
+use crate::model::unet::init::State;
 use crate::model::unet::{Conv, ResBlock};
 
 /// A network with room for the activations and gradients of one batch.
@@ -86,4 +87,11 @@ pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<N
         Norm::running(mean, var, bias, params[norm.gamma + c], params[norm.beta + c])
     };
     (0..conv.c_out).map(norm).collect()
+}
+
+/// What the statistics of `state` come to, per layer `[c_out]` of (mean, rstd, scale, shift).
+pub fn norm_rows(net: &UNet, state: &State) -> Vec<Vec<[f32; 4]>> {
+    let row = |norm: Norm<f32>| [norm.mean, norm.rstd, norm.scale, norm.shift];
+    let rows = |conv| running_norms(conv, &state.params, &state.buffers).into_iter().map(row).collect();
+    net.convs.iter().map(rows).collect()
 }

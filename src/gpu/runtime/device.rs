@@ -54,9 +54,19 @@ impl Gpu {
     /// [`Error::Device`] when the adapter refuses, [`Error::Usage`] for a wrong UNHEAT_MEMORY_PERCENT or
     /// UNHEAT_LEAST_DEVICE.
     pub async fn open(adapter: &wgpu::Adapter, checks: Checks) -> Result<Self> {
+        Self::open_as(adapter, adapter.get_info(), checks).await
+    }
+
+    /// As [`Gpu::open`], for who knows more about the adapter than it says: a browser's names nothing but
+    /// what the page has asked for.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
+    pub async fn open_as(adapter: &wgpu::Adapter, info: wgpu::AdapterInfo, checks: Checks) -> Result<Self> {
         memory_percent()?;
         if least_is_wanted()? {
-            return Self::open_with(adapter, checks, wgpu::Features::empty(), wgpu::Limits::default()).await;
+            let (features, limits) = (wgpu::Features::empty(), wgpu::Limits::default());
+            return Self::open_all(adapter, info, checks, features, limits).await;
         }
         let offered = adapter.limits();
         let wanted = wgpu::Features::SHADER_F64
@@ -75,17 +85,29 @@ impl Gpu {
             max_compute_workgroup_storage_size: workgroup_memory,
             ..Default::default()
         };
-        Self::open_with(adapter, checks, features, limits).await
+        Self::open_all(adapter, info, checks, features, limits).await
     }
 
     /// As [`Gpu::open`], with these features and limits.
+    ///
+    /// # Errors
+    /// Those of [`Gpu::open`].
     pub async fn open_with(
         adapter: &wgpu::Adapter,
         checks: Checks,
         features: wgpu::Features,
         limits: wgpu::Limits,
     ) -> Result<Self> {
-        let info = adapter.get_info();
+        Self::open_all(adapter, adapter.get_info(), checks, features, limits).await
+    }
+
+    async fn open_all(
+        adapter: &wgpu::Adapter,
+        info: wgpu::AdapterInfo,
+        checks: Checks,
+        features: wgpu::Features,
+        limits: wgpu::Limits,
+    ) -> Result<Self> {
         let descriptor = wgpu::DeviceDescriptor {
             label: Some("unheat"),
             required_features: features,
@@ -139,9 +161,12 @@ impl Gpu {
     pub fn from_device(
         device: wgpu::Device,
         queue: wgpu::Queue,
-        info: wgpu::AdapterInfo,
+        mut info: wgpu::AdapterInfo,
         checks: Checks,
     ) -> Self {
+        if info.name.is_empty() {
+            info.name = format!("a device of {}", info.backend); // errors and tables name it
+        }
         let failure = Arc::new(Mutex::new(None));
         let (on_error, on_loss) = (failure.clone(), failure.clone());
         device.on_uncaptured_error(Arc::new(move |error: wgpu::Error| {
@@ -183,6 +208,21 @@ impl Gpu {
     /// The features that the device was opened with.
     pub fn features(&self) -> wgpu::Features {
         self.device.features()
+    }
+
+    /// The device, for who draws what its tensors hold.
+    pub fn device(&self) -> &wgpu::Device {
+        &self.device
+    }
+
+    /// The device's queue.
+    pub fn queue(&self) -> &wgpu::Queue {
+        &self.queue
+    }
+
+    /// Whether a browser runs it: what has run there is heard of late.
+    pub(crate) fn is_in_browser(&self) -> bool {
+        self.info.backend == wgpu::Backend::BrowserWebGpu
     }
 
     /// Whether the adapter is a CPU in disguise (lavapipe, WARP).

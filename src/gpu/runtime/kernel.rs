@@ -42,6 +42,9 @@ impl Kernel {
         let (module, info) = validate_source(spec, &source)?;
         reflect::check_workgroup(&spec.name, &module, &device.limits())?;
         let bindings = reflect::bindings(&module, &info);
+        if device.adapter_info().backend == wgpu::Backend::BrowserWebGpu {
+            source.text.insert_str(0, spec.directives()); // elsewhere naga reads it once more
+        }
         let pipeline = checks::scoped(device, adapter, &format!("shader {}", spec.name), || {
             let module = shader_module(device, checks, &spec.name, &source.text);
             device.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {

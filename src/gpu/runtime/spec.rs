@@ -100,6 +100,12 @@ impl KernelSpec {
         self.subgroups
     }
 
+    /// What WGSL wants in front of its text. Chrome insists on it, but naga 30 refuses it: the text itself
+    /// cannot have it.
+    pub(crate) fn directives(&self) -> &'static str {
+        if self.subgroups { "enable subgroups;\n" } else { "" }
+    }
+
     /// The whole WGSL text.
     ///
     /// # Errors

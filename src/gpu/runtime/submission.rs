@@ -47,9 +47,8 @@ impl Speed {
     /// had finished.
     fn finished(&self, submitted: Stopwatch, cost: f64) {
         let mut before = self.before.lock().unwrap();
-        let times = before.and_then(|before| Some((before.measured()?, submitted.measured()?)));
-        if let Some((since_before, since_submitted)) = times {
-            let seconds = since_before.min(since_submitted).as_secs_f64();
+        if let Some(before) = *before {
+            let seconds = before.elapsed().min(submitted.elapsed()).as_secs_f64();
             let _ = self.measured.set(Measured { seconds, cost });
         }
         *before = Some(Stopwatch::start());

@@ -49,6 +49,11 @@ impl Tensor {
         &self.label
     }
 
+    /// Its memory, for who draws what it holds.
+    pub fn buffer(&self) -> &wgpu::Buffer {
+        &self.buffer
+    }
+
     /// Size in bytes.
     pub fn bytes(&self) -> u64 {
         (self.element.bytes() * self.len) as u64

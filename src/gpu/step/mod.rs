@@ -19,7 +19,7 @@ use crate::gpu::step::arrays::Arrays;
 use crate::gpu::step::loss_readback::LossReadback;
 use crate::gpu::step::recordings::{Accumulation, Recordings};
 use crate::gpu::unet::network::Network;
-use crate::gpu::{Gpu, Recording};
+use crate::gpu::{Gpu, Recording, Tensor};
 use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, StepSpec, Truth};
 use crate::{Error, Result};
@@ -29,6 +29,9 @@ use std::time::Duration;
 
 /// Micro-batches submitted but not finished, at most; more would only pile up in the driver.
 const IN_FLIGHT: usize = 4;
+
+/// The same in a browser, where a page may hear a tenth of a second late that one has finished.
+const IN_FLIGHT_IN_BROWSER: usize = 64;
 
 /// A step's arrays, its recordings, and the readbacks under way.
 pub struct Step {
@@ -116,6 +119,12 @@ impl Step {
         self.recordings().iter().map(|(_, part)| part.len()).sum()
     }
 
+    /// Truth x*, observation y* and prediction x of the last micro-batch, each `[batch, nx, ny]`, while they
+    /// are on the device. The first has the precision of the physics.
+    pub fn fields(&self) -> [&Tensor; 3] {
+        [&self.arrays.data.truth, &self.arrays.data.input, &self.arrays.fields.prediction]
+    }
+
     /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.
     pub fn recordings(&self) -> [(&'static str, &Recording); 5] {
         let Recordings { rasterise, forward, backward, guard, update } = &self.recordings;
@@ -130,7 +139,11 @@ impl Step {
 
     /// Returns once few enough micro-batches are in flight for another one.
     pub async fn make_room(&mut self) -> Result<()> {
-        let most = if self.pace.is_measuring() { 1 } else { IN_FLIGHT };
+        let most = match () {
+            () if self.pace.is_measuring() => 1,
+            () if self.gpu.is_in_browser() => IN_FLIGHT_IN_BROWSER,
+            () => IN_FLIGHT,
+        };
         if self.in_flight.len() >= most
             && let Some(oldest) = self.in_flight.pop_front()
         {

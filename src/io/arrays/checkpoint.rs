@@ -2,7 +2,7 @@
 
 use crate::io::arrays::checksum;
 use crate::io::arrays::fingerprint::Fingerprints;
-use crate::io::arrays::tensors::{self, Data, Tensor};
+use crate::io::arrays::tensors::{self, Data, Tensor, TensorsAndMetadata};
 use crate::model::Snapshot;
 use crate::model::unet::init::State;
 use crate::{Error, Result};
@@ -95,7 +95,11 @@ const NAMES: [&str; 5] = ["params", "running_statistics", "first_moments", "seco
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is not exactly what was written, or is
 /// of another version's format.
 pub fn read(path: &Path) -> Result<Checkpoint> {
-    let (tensors, metadata) = tensors::read(path)?;
+    of_tensors(path, tensors::read(path)?)
+}
+
+/// The checkpoint in the tensors and the metadata of a file that is called `path`.
+pub(crate) fn of_tensors(path: &Path, (tensors, metadata): TensorsAndMetadata) -> Result<Checkpoint> {
     let damaged = |what: &str| Error::file(path, format!("{what}: this checkpoint is damaged"));
     let text = metadata.get(KEY).ok_or_else(|| damaged("its metadata is missing"))?;
     let about: serde_json::Value = serde_json::from_str(text).map_err(|_| damaged("bad metadata"))?;

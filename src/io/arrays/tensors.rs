@@ -18,6 +18,9 @@ const MAX_FILE: u64 = 4 << 30;
 /// The largest header that is parsed, in bytes. One tensor takes about 120.
 const MAX_HEADER: u64 = 1 << 20;
 
+/// What a file holds: its tensors, sorted by name, and its metadata.
+pub type TensorsAndMetadata = (Vec<Tensor>, HashMap<String, String>);
+
 /// An array with a name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
@@ -44,22 +47,30 @@ pub enum Data {
 
 /// Writes `tensors`, and at most one pair of strings as metadata, to a safetensors file, atomically.
 ///
-/// The bytes depend on the content alone, not on the order of `tensors`: the library sorts them by type and
+/// # Errors
+/// Those of [`to_bytes`]; [`Error::Io`] when the file cannot be written.
+pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) -> Result<()> {
+    let bytes = to_bytes(path, tensors, metadata)?;
+    atomic::write(path, |out| out.write_all(&bytes))
+}
+
+/// The bytes of a safetensors file that is called `path`.
+///
+/// They depend on the content alone, not on the order of `tensors`: the library sorts them by type and
 /// name. More than one metadata key would be written in the order of a hash map, hence one key.
 ///
 /// # Errors
 /// [`Error::File`] when two tensors share a name, a name is the reserved `__metadata__`, or a shape does not
-/// match the amount of data; [`Error::Io`] when the file cannot be written.
-pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) -> Result<()> {
+/// match the amount of data.
+pub fn to_bytes(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) -> Result<Vec<u8>> {
     let mut seen = BTreeSet::from(["__metadata__"]);
     if let Some(tensor) = tensors.iter().find(|tensor| !seen.insert(&tensor.name)) {
         return Err(Error::file(path, format!("tensor name `{}` is reserved or used twice", tensor.name)));
     }
     let metadata = metadata.map(|(key, value)| [(key.to_owned(), value.to_owned())].into_iter().collect());
     let named = tensors.iter().map(|tensor| (tensor.name.as_str(), tensor));
-    let bytes = safetensors::serialize(named, metadata)
-        .map_err(|error| Error::file(path, format!("cannot encode the tensors: {error}")))?;
-    atomic::write(path, |out| out.write_all(&bytes))
+    safetensors::serialize(named, metadata)
+        .map_err(|error| Error::file(path, format!("cannot encode the tensors: {error}")))
 }
 
 /// Reads a safetensors file: its tensors sorted by name, and its metadata.
@@ -69,9 +80,17 @@ pub fn write(path: &Path, tensors: &[Tensor], metadata: Option<(&str, &str)>) ->
 /// of a safetensors file or disagrees with its length, or a tensor is of another type than F16, BF16 (both
 /// are widened to F32), F32, F64, I32 and I64. No more memory is used than about thrice the length of the
 /// file.
-pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
-    let bytes = read_bytes(path)?;
-    let (header, metadata) = SafeTensors::read_metadata(&bytes).map_err(|error| {
+pub fn read(path: &Path) -> Result<TensorsAndMetadata> {
+    of_bytes(path, &read_bytes(path)?)
+}
+
+/// The tensors and the metadata in the bytes of a file that is called `path`.
+///
+/// # Errors
+/// [`Error::File`], as [`read`].
+pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<TensorsAndMetadata> {
+    check_start(path, bytes, bytes.len() as u64)?;
+    let (header, metadata) = SafeTensors::read_metadata(bytes).map_err(|error| {
         Error::file(path, format!("not a whole safetensors file ({error}); write or download it again"))
     })?;
     let content = &bytes[8 + header..];
@@ -90,7 +109,7 @@ pub fn read(path: &Path) -> Result<(Vec<Tensor>, HashMap<String, String>)> {
 }
 
 /// The whole file, once its length and the length of its header are plausible.
-fn read_bytes(path: &Path) -> Result<Vec<u8>> {
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>> {
     let refused = || Error::io(path, "cannot read");
     let facts = path.metadata().map_err(refused())?;
     if path.join("weights.safetensors").is_file() {
@@ -101,40 +120,40 @@ fn read_bytes(path: &Path) -> Result<Vec<u8>> {
         // Opening a pipe would wait for who writes to it.
         return Err(Error::file(path, "not a regular file; name a .safetensors file"));
     }
-    if contents::is_torch(path) {
-        return Err(Error::file(path, convert(path)));
+    let (mut file, length) = (File::open(path).map_err(refused())?, facts.len());
+    let mut bytes = Vec::new();
+    Read::by_ref(&mut file).take(contents::MOST.min(length)).read_to_end(&mut bytes).map_err(refused())?;
+    check_start(path, &bytes, length)?;
+    // `take`: a file that grows meanwhile must not grow the buffer.
+    file.take(length - bytes.len() as u64).read_to_end(&mut bytes).map_err(refused())?;
+    Ok(bytes)
+}
+
+/// Refuses what begins like another file, and a length or a header's length that are not plausible.
+fn check_start(path: &Path, start: &[u8], length: u64) -> Result<()> {
+    let refuse = |what: String| Err(Error::file(path, what));
+    let found = contents::of_start(path, start);
+    if found == Some(contents::TORCH) {
+        return refuse(convert(path));
     }
-    let file = File::open(path).map_err(refused())?;
-    let length = facts.len();
-    if length < 8 {
-        return Err(Error::file(
-            path,
-            format!("{length} bytes is too short for a safetensors file; name another"),
-        ));
-    }
+    let Some((&first, _)) = start.split_first_chunk::<8>() else {
+        return refuse(format!("{length} bytes is too short for a safetensors file; name another"));
+    };
     if length > MAX_FILE {
-        return Err(Error::file(
-            path,
-            format!("{length} bytes is more than the {MAX_FILE} that unheat reads"),
-        ));
+        return refuse(format!("{length} bytes is more than the {MAX_FILE} that unheat reads"));
     }
-    let mut first = [0; 8];
-    (&file).read_exact(&mut first).map_err(refused())?;
     let header = u64::from_le_bytes(first);
     if header > MAX_HEADER || header > length - 8 {
         let is_other = |found: &&str| ["array", "picture"].iter().any(|word| found.contains(word));
-        if let Some(found) = contents::describe(path).filter(is_other) {
-            return Err(Error::file(path, format!("{found}, not a safetensors file; name another")));
-        }
-        let what = format!(
-            "claims a header of {header} bytes in {length}; it is cut short or not safetensors; name another"
-        );
-        return Err(Error::file(path, what));
+        return refuse(match found.filter(is_other) {
+            Some(found) => format!("{found}, not a safetensors file; name another"),
+            None => format!(
+                "claims a header of {header} bytes in {length}; it is cut short or not safetensors; name \
+                 another"
+            ),
+        });
     }
-    let mut bytes = first.to_vec();
-    // `take`: a file that grows meanwhile must not grow the buffer.
-    file.take(length - 8).read_to_end(&mut bytes).map_err(refused())?;
-    Ok(bytes)
+    Ok(())
 }
 
 /// How to make a safetensors file of one that PyTorch has written.

@@ -1,8 +1,8 @@
 //! A network's weights as a safetensors file with PyTorch's names and shapes (method §8).
 
-use crate::io::arrays::tensors::{self, Data, Tensor};
+use crate::io::arrays::tensors::{self, Data, Tensor, TensorsAndMetadata};
 use crate::io::arrays::{checkpoint, checksum};
-use crate::io::contents;
+use crate::io::{atomic, contents};
 use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
 use crate::model::{Activation, Padding, TrainedFor, UNet, UNetConfig};
@@ -33,13 +33,22 @@ fn is_default<T: Default + PartialEq>(choice: &T) -> bool {
 
 const KEY: &str = checksum::METADATA;
 
-/// Writes every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
-/// activation if it is not ReLU, the filters, what they were trained for, and a checksum. The bytes depend on
-/// these alone.
+/// Writes every tensor of the state dict, as of [`to_bytes`].
 ///
 /// # Errors
 /// [`Error::Io`] when the file cannot be written.
 pub fn write(path: &Path, net: &UNet, state: &State, trained_for: Option<&TrainedFor>) -> Result<()> {
+    let bytes = to_bytes(path, net, state, trained_for)?;
+    atomic::write(path, |out| out.write_all(&bytes))
+}
+
+/// The bytes of a file, called `path`, with every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
+/// activation if it is not ReLU, the filters, what they were trained for, and a checksum. The bytes depend on
+/// these alone.
+///
+/// # Errors
+/// [`Error::File`] where they cannot be encoded.
+pub fn to_bytes(path: &Path, net: &UNet, state: &State, trained_for: Option<&TrainedFor>) -> Result<Vec<u8>> {
     let tensors: Vec<Tensor> = net
         .entries
         .iter()
@@ -56,7 +65,7 @@ pub fn write(path: &Path, net: &UNet, state: &State, trained_for: Option<&Traine
     let UNetConfig { filters, padding, activation, .. } = net.config.clone();
     let about = About { padding, activation, filters, trained_for: trained_for.cloned() };
     let about = checksum::with_checksum(path, &about, &tensors)?;
-    tensors::write(path, &tensors, Some((KEY, &about)))
+    tensors::to_bytes(path, &tensors, Some((KEY, &about)))
 }
 
 /// Writes the flat `gradients`, one tensor for each parameter and named like it, with a checksum in the
@@ -100,17 +109,26 @@ pub fn read(path: &Path) -> Result<(UNet, State)> {
 /// # Errors
 /// Those of [`read`], and [`Error::File`] where that is damaged.
 pub fn read_all(path: &Path) -> Result<(UNet, State, Option<TrainedFor>)> {
-    let (mut tensors, metadata) = tensors::read(path)?;
-    if metadata.contains_key(checkpoint::KEY) {
-        let (net, state) = of_checkpoint(path)?;
+    of_bytes(path, &tensors::read_bytes(path)?)
+}
+
+/// As [`read_all`], of the bytes of a file that is called `path`.
+///
+/// # Errors
+/// [`Error::File`], as there.
+pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<(UNet, State, Option<TrainedFor>)> {
+    let file = tensors::of_bytes(path, bytes)?;
+    if file.1.contains_key(checkpoint::KEY) {
+        let (net, state) = of_checkpoint(path, file)?;
         return Ok((net, state, None));
     }
+    let (mut tensors, metadata) = file;
     // Without its key the metadata would pass for that of others, and zero padding for circular.
     if !metadata.contains_key(KEY) && metadata.values().any(|text| text.contains("\"padding\"")) {
         return Err(Error::file(path, format!("metadata `{KEY}` has lost its name: this file is damaged")));
     }
     checksum::check(path, &metadata, &tensors)?;
-    if let Some(found) = contents::describe(path).filter(|found| found.contains("--save-")) {
+    if let Some(found) = contents::of_start(path, bytes).filter(|found| found.contains("--save-")) {
         return Err(Error::file(path, format!("{found}, not a network's weights; name another file")));
     }
     strip_prefix(path, &mut tensors);
@@ -133,8 +151,8 @@ pub fn read_all(path: &Path) -> Result<(UNet, State, Option<TrainedFor>)> {
 }
 
 /// The network of a run's checkpoint, which its settings describe.
-fn of_checkpoint(path: &Path) -> Result<(UNet, State)> {
-    let checkpoint = checkpoint::read(path)?;
+fn of_checkpoint(path: &Path, file: TensorsAndMetadata) -> Result<(UNet, State)> {
+    let checkpoint = checkpoint::of_tensors(path, file)?;
     let damaged = || Error::file(path, "its settings describe no network: this checkpoint is damaged");
     let settings: Table = checkpoint.settings.parse().map_err(|_| damaged())?;
     let levels = settings.get("levels").and_then(|levels| usize::try_from(levels.as_integer()?).ok());

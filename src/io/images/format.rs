@@ -48,6 +48,11 @@ pub fn has_picture_name(path: &Path) -> bool {
     Format::of(path).is_some()
 }
 
+/// Whether a path names pictures and not an array: a folder, or a picture.
+pub fn is_pictures(path: &Path) -> bool {
+    path.is_dir() || has_picture_name(path)
+}
+
 /// The name of what is computed from a picture of this name: its own, or that of a PNG file for formats that
 /// are not written or not told by the name, and for JPEG, to which nothing shall be lost again.
 pub fn written_name(name: &Path) -> PathBuf {

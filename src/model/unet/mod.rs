@@ -5,6 +5,7 @@ pub mod config;
 pub mod init;
 pub mod layout;
 mod table;
+pub mod trained;
 pub mod trained_for;
 
 pub use crate::model::unet::config::{LEVELS, MAX_BATCH, Padding, UNetConfig};

@@ -11,7 +11,6 @@
 use crate::model::DType;
 use crate::restore::spectral::grid::Grid;
 use crate::restore::spectral::rings::Rings;
-use crate::{Error, Result};
 
 /// What is known of the noise beforehand.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -134,14 +133,4 @@ pub fn relative_rounding(precision: DType) -> f64 {
         DType::F64 => 1e-7,
         DType::F16 | DType::F32 => 3e-7,
     }
-}
-
-/// Refuses a noise that is no standard deviation.
-pub fn check_noise(noise: f64) -> Result<()> {
-    if noise >= 0.0 && noise.is_finite() {
-        return Ok(());
-    }
-    Err(Error::usage(format!(
-        "noise {noise}: the standard deviation of a cell's noise, a number from 0 (nothing but rounding)"
-    )))
 }

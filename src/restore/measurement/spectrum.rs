@@ -1,6 +1,7 @@
 //! The spectrum of one observation: what is signal in it, what is noise, and where they meet.
 
-use crate::restore::blur::{Blur, mean};
+use crate::cpu::reduce::mean;
+use crate::restore::blur::Blur;
 use crate::restore::measurement::noise::{self, Crossover, NoiseLevel, Source};
 use crate::restore::measurement::signal::Signal;
 use crate::restore::spectral::rings::Rings;

@@ -1,6 +1,6 @@
 //! The unit that a sample is worked on in.
 
-use crate::restore::blur::mean;
+use crate::cpu::reduce::mean;
 
 /// The zero and the unit that a sample's values are measured in while it is restored.
 #[derive(Clone, Copy)]

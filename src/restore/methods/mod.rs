@@ -21,9 +21,9 @@ mod tikhonov;
 mod total_variation;
 mod wiener;
 
+use crate::model::noise;
 use crate::model::operator::factor::Factor;
 use crate::restore::Blur;
-use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::unit::Unit;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
@@ -165,7 +165,7 @@ impl Classic {
         progress: impl Fn() + Sync,
     ) -> Result<Restored> {
         if let NoiseLevel::Told(noise) = noise {
-            check_noise(noise)?;
+            noise::check(noise)?;
         }
         if let Self::Tikhonov { lambda: Some(lambda) } = *self
             && !(lambda > 0.0 && lambda.is_finite())

@@ -1,8 +1,8 @@
 //! Refines a prediction against its observation by damped inverses, and keeps only those that help.
 
 use crate::Result;
+use crate::model::noise;
 use crate::restore::Blur;
-use crate::restore::measurement::noise::check_noise;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
 use crate::restore::methods::damped_inverse;
@@ -48,7 +48,7 @@ pub fn refine(
     bounds: Option<(f64, f64)>,
 ) -> Result<Refined> {
     if let NoiseLevel::Told(noise) = noise {
-        check_noise(noise)?;
+        noise::check(noise)?;
     }
     let analyser = Analyser::new(blur);
     let cells = blur.cells();

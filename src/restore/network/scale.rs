@@ -6,9 +6,9 @@
 //! to the prediction, and a positive factor multiplies it.
 
 use crate::Result;
+use crate::cpu::reduce::mean;
 use crate::model::TrainedFor;
 use crate::model::operator::factor::{Factor, words};
-use crate::restore::blur::mean;
 use crate::restore::measurement::Spectrum;
 
 /// An observation's noise may be this many times that of training, measured in their spreads.

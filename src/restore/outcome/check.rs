@@ -73,6 +73,6 @@ pub fn cut_off(y: &[f64], x: &[f64], bounds: Option<(f64, f64)>) -> Option<Strin
 }
 
 fn spread(x: &[f64]) -> f64 {
-    let mean = crate::restore::blur::mean(x);
+    let mean = crate::cpu::reduce::mean(x);
     (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
 }

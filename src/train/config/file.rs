@@ -2,12 +2,12 @@
 
 use crate::io::arrays::{npy, weights};
 use crate::io::contents;
+use crate::io::images::format::is_pictures;
 use crate::model::settings::{on_off, one_of};
 use crate::model::{DType, UNetConfig};
 use crate::train::config::TrainConfig;
 use crate::train::config::paths::NamedFiles;
 use crate::train::config::size::Size;
-use crate::train::picture_crops::is_pictures;
 use crate::{Error, Result};
 use std::path::Path;
 use toml::de::DeTable;

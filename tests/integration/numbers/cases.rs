@@ -42,7 +42,7 @@ fn failure(case: &Case, gpu: &Arc<Gpu>) -> Option<String> {
         eprintln!("{name} {shape}: skipped, {} has no {missing}", gpu.name());
         return None;
     }
-    match case.error(gpu, false) {
+    match gpu.block_on(case.error(gpu, false)) {
         Ok(error) if case.passes(error) => None,
         Ok(error) => Some(format!("{name} {shape}: {error:.1e} > {tolerance:.0e}")),
         Err(error) => Some(format!("{name} {shape}: {error}")),

@@ -18,11 +18,12 @@ mod model;
 mod posterior;
 mod rings;
 
+use crate::model::noise;
 use crate::restore::measurement::amount::measured::Measured;
 use crate::restore::measurement::amount::model::Model;
 use crate::restore::measurement::amount::posterior::{Posterior, posterior};
 use crate::restore::measurement::amount::rings::Rings;
-use crate::restore::measurement::noise::{NoiseLevel, check_noise};
+use crate::restore::measurement::noise::NoiseLevel;
 use crate::restore::measurement::unit::Unit;
 use crate::restore::spectral::grid::Grid;
 use crate::{Error, Result};
@@ -77,7 +78,7 @@ const WIDEST_PLUS: f64 = 0.25;
 pub fn estimate(grid: &Grid, y: &[f64], rounding: f64, level: NoiseLevel) -> Result<Estimate> {
     let told = match level {
         NoiseLevel::Told(noise) => {
-            check_noise(noise)?;
+            noise::check(noise)?;
             Some(noise)
         }
         NoiseLevel::Auto => None,

@@ -1,0 +1,122 @@
+// What the tests do in the page, with nothing but window.unheat, and what they tell the test of it.
+
+const said = window.saidOnTheConsole;
+
+const send = (report) =>
+  fetch("/report", { method: "POST", body: JSON.stringify({ ...report, console: said }) });
+
+const hex = (bytes) => Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+
+/// A drawn field: a hot block and a warm one.
+function drawn(nx, ny) {
+  const field = new Float32Array(nx * ny);
+  for (let x = 0; x < nx; x += 1) {
+    for (let y = 0; y < ny; y += 1) {
+      if (x >= 6 && x < 14 && y >= 5 && y < 17) field[x * ny + y] = 1;
+      if (x >= 18 && x < 26 && y >= 20 && y < 28) field[x * ny + y] += 0.5;
+    }
+  }
+  return field;
+}
+
+const jobs = {
+  /// Trains, predicts, and hands over the weights.
+  async train({ steps }) {
+    const { unheat } = window;
+    const { device } = await unheat.ready;
+    const begun = performance.now();
+    const rows = await unheat.step(steps);
+    const seconds = (performance.now() - begun) / 1000;
+    const [nx, ny] = unheat.settings.size.split("x").map(Number);
+    const field = drawn(nx, ny);
+    const { observation, predictions } = await unheat.predict(field);
+    const weights = {};
+    for (const method of Object.keys(rows)) weights[method] = hex(await unheat.weights(method));
+    const plain = Object.entries(predictions).map(([method, values]) => [method, Array.from(values)]);
+    return {
+      device,
+      settings: unheat.settings,
+      seconds,
+      losses: unheat.losses(),
+      field: Array.from(field),
+      observation: Array.from(observation),
+      predictions: Object.fromEntries(plain),
+      weights,
+    };
+  },
+
+  /// The same training by the CPU engine.
+  async cpu({ steps }) {
+    await window.unheat.ready;
+    await window.unheat.start({ ...window.unheat.settings, device: "cpu" });
+    return jobs.train({ steps });
+  },
+
+  /// The quick check.
+  async check() {
+    await window.unheat.ready;
+    const begun = performance.now();
+    const cases = await window.unheat.check({ quick: true });
+    return { cases, seconds: (performance.now() - begun) / 1000 };
+  },
+
+  /// Every case.
+  async everything() {
+    await window.unheat.ready;
+    return { cases: await window.unheat.check({ quick: false }) };
+  },
+
+  /// Trains, loses the device, and trains on.
+  async lose({ steps }) {
+    const { unheat } = window;
+    await unheat.ready;
+    await unheat.step(steps);
+    await unheat.lose();
+    await unheat.step(steps);
+    return { losses: unheat.losses(), device: unheat.device };
+  },
+
+  /// Begins with the weights of a training before.
+  async reload({ steps }) {
+    const { unheat } = window;
+    await unheat.ready;
+    await unheat.step(steps);
+    const before = await unheat.weights("sip");
+    const { observation, predictions } = await unheat.predict(drawn(32, 32));
+    const started = await unheat.load(before, "mine.safetensors");
+    const after = await unheat.predict(drawn(32, 32));
+    const differ = (a, b) => a.reduce((most, value, at) => Math.max(most, Math.abs(value - b[at])), 0);
+    return {
+      weights: started.weights,
+      settings: started.settings,
+      difference: Math.max(
+        differ(observation, after.observation),
+        differ(predictions.sip, after.predictions.sip),
+      ),
+    };
+  },
+
+  /// What impossible wishes are answered with.
+  async refusals({ wishes }) {
+    const { unheat } = window;
+    await unheat.ready;
+    const answers = [];
+    for (const wish of wishes) {
+      answers.push(await unheat.start(wish).then(
+        () => "taken",
+        (error) => `${error.kind ?? "none"}: ${error.message}`,
+      ));
+    }
+    const still = await unheat.step(1);
+    return { answers, steps: Object.values(still).map((rows) => rows.length) };
+  },
+};
+
+const asked = JSON.parse(document.currentScript?.dataset.jobs ?? window.askedJobs);
+const report = {};
+try {
+  for (const [name, values] of asked) report[name] = await jobs[name](values);
+  await send({ report });
+} catch (error) {
+  await send({ report, failed: `${error.message} (${error.stack})` });
+}

@@ -1,0 +1,53 @@
+// Weights: saves those of every method as a file of the command line, and loads one.
+import { line } from "./controls.js";
+import { METHOD_NAMES } from "./settings.js";
+
+const byId = (id) => document.getElementById(id);
+
+export function weights(session, load) {
+  const note = byId("weights-note");
+
+  const save = async (method) => {
+    try {
+      const bytes = await session.ask("weights", method);
+      const link = document.createElement("a");
+      link.href = URL.createObjectURL(new Blob([bytes], { type: "application/octet-stream" }));
+      link.download = `unheat-${method}.safetensors`;
+      link.click();
+      setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+      const size = `${(bytes.length / 1024).toFixed(0)} KiB`;
+      note.textContent = `Saved ${link.download}, ${size}, after ${session.step} steps.`;
+    } catch (error) {
+      note.textContent = `Could not save: ${line(error)}`;
+    }
+  };
+
+  session.on("started", ({ started }) => {
+    const buttons = started.methods.map((method) => {
+      const button = Object.assign(document.createElement("button"), { type: "button" });
+      button.textContent = `Save ${METHOD_NAMES[method]}`;
+      button.addEventListener("click", () => save(method));
+      return button;
+    });
+    byId("save-buttons").replaceChildren(...buttons);
+    // MARKED SPOT: to be checked against `unheat help reconstruct`.
+    byId("command").textContent =
+      `unheat reconstruct --weights unheat-${started.methods[0]}.safetensors ` +
+      `-i observation.png -o x.png --size ${started.nx}x${started.ny}`;
+  });
+
+  const file = byId("weights-file");
+  byId("load-weights").addEventListener("click", () => file.click());
+  file.addEventListener("change", async () => {
+    const [chosen] = file.files;
+    file.value = "";
+    if (!chosen) return;
+    note.textContent = `Loading ${chosen.name}…`;
+    try {
+      await load(new Uint8Array(await chosen.arrayBuffer()), chosen.name);
+      note.textContent = `Training goes on from ${chosen.name}.`;
+    } catch (error) {
+      note.textContent = `Could not load ${chosen.name}: ${line(error)}`;
+    }
+  });
+}

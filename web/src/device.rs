@@ -1,0 +1,65 @@
+//! What computes: a WebGPU device, or the CPU engine in WebAssembly.
+
+use crate::failure::thrown;
+use std::sync::Arc;
+use unheat::gpu::adapters::instance;
+use unheat::gpu::{Checks, Gpu};
+use unheat::{Error, Result};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+
+/// A device that experiments run on.
+#[wasm_bindgen]
+pub struct Device {
+    pub(crate) gpu: Option<OpenGpu>,
+}
+
+/// An open WebGPU device, with what draws its fields on canvases.
+#[derive(Clone)]
+pub(crate) struct OpenGpu {
+    pub(crate) gpu: Arc<Gpu>,
+    pub(crate) instance: wgpu::Instance,
+    pub(crate) adapter: wgpu::Adapter,
+}
+
+#[wasm_bindgen]
+impl Device {
+    /// The CPU engine.
+    pub fn cpu() -> Self {
+        Self { gpu: None }
+    }
+
+    /// Opens the browser's adapter, which the page knows by `name` and to be `software` or not.
+    ///
+    /// # Errors
+    /// An error of the kind "device" where there is none, or it refuses.
+    pub async fn gpu(name: String, software: bool) -> std::result::Result<Self, JsValue> {
+        let gpu = open(name, software).await.map_err(thrown)?;
+        Ok(Self { gpu: Some(gpu) })
+    }
+
+    /// Loses the device, as drivers do at the worst moment: for tests.
+    pub fn lose(&self) {
+        if let Some(open) = &self.gpu {
+            open.gpu.lose();
+        }
+    }
+}
+
+async fn open(name: String, software: bool) -> Result<OpenGpu> {
+    let instance = instance();
+    let options = wgpu::RequestAdapterOptions {
+        power_preference: wgpu::PowerPreference::HighPerformance,
+        ..Default::default()
+    };
+    let adapter = instance.request_adapter(&options).await.map_err(|error| {
+        Error::Device(format!("this browser has no WebGPU adapter ({error}); use device=cpu"))
+    })?;
+    let mut info = adapter.get_info();
+    info.name = name;
+    if software {
+        info.device_type = wgpu::DeviceType::Cpu;
+    }
+    let gpu = Gpu::open_as(&adapter, info, Checks::default()).await?;
+    Ok(OpenGpu { gpu: Arc::new(gpu), instance, adapter })
+}

@@ -1,0 +1,407 @@
+//! Networks in training side by side: the same start, the same data, another training signal each.
+
+use crate::colours;
+use crate::device::{Device, OpenGpu};
+use crate::failure::thrown;
+use crate::pictures::{Painter, Picture};
+use crate::settings::Settings;
+use crate::training::Training;
+use js_sys::{Float32Array, Object, Reflect, Uint8Array};
+use rayon::prelude::*;
+use serde_json::{Map, Value as Json, json};
+use std::path::Path;
+use unheat::cpu::heat::physics::Physics;
+use unheat::gpu::Gpu;
+use unheat::io::arrays::weights;
+use unheat::model::unet::init::State;
+use unheat::model::{Method, Operator, Snapshot, StepSpec, TrainedFor};
+use unheat::train::OnNan;
+use unheat::train::config::size::Size;
+use unheat::train::drawn::Drawn;
+use unheat::train::summary::row;
+use unheat::{Error, Result, TrainConfig, gpu};
+use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::{JsCast, JsValue};
+use web_sys::{OffscreenCanvas, OffscreenCanvasRenderingContext2d};
+use web_time::Instant;
+
+/// Fields that a canvas shows side by side, at most.
+const SHOWN: usize = 4;
+
+/// The name of the file of weights in messages, where it has none.
+const WEIGHTS: &str = "weights.safetensors";
+
+/// Networks in training side by side.
+#[wasm_bindgen]
+pub struct Experiment {
+    settings: Settings,
+    /// Whose weights they began with.
+    file: Option<String>,
+    operator: Operator,
+    drawn: Drawn,
+    trainings: Vec<Training>,
+    canvases: Canvases,
+    /// Steps that are done.
+    step: u64,
+    /// Seconds of training so far.
+    seconds: f64,
+    /// Why it cannot go on.
+    stopped: Option<String>,
+}
+
+/// What an experiment goes on from on another device.
+#[wasm_bindgen]
+pub struct Kept {
+    settings: Settings,
+    file: Option<String>,
+    step: u64,
+    seconds: f64,
+    snapshots: Vec<Snapshot>,
+}
+
+/// What shows the fields of the last step.
+enum Canvases {
+    None,
+    OnGpu { painter: Painter, pictures: Vec<Picture> },
+    /// Their contexts: Firefox hands one out once.
+    OnCpu(Vec<(Source, OffscreenCanvasRenderingContext2d)>),
+}
+
+/// What a canvas shows.
+#[derive(Clone, Copy)]
+enum Source {
+    Truth,
+    Observation,
+    /// The prediction of the training of this number.
+    Prediction(usize),
+}
+
+#[wasm_bindgen]
+impl Experiment {
+    /// Starts anew with the settings in a JSON object, from weights in `file` or drawn ones, and shows its
+    /// fields on `canvases`, an object of `OffscreenCanvas`es named truth, observation and like the methods.
+    ///
+    /// # Errors
+    /// One line, of the kind "usage" where a setting or the file is to blame.
+    pub fn start(
+        device: &Device,
+        settings: &str,
+        file: Option<Vec<u8>>,
+        name: Option<String>,
+        canvases: Object,
+    ) -> std::result::Result<Self, JsValue> {
+        Self::begin(device, settings, file, name, &canvases).map_err(thrown)
+    }
+
+    /// Goes on from what was kept, on another device.
+    ///
+    /// # Errors
+    /// As [`Experiment::start`].
+    pub fn resume(device: &Device, kept: &Kept, canvases: Object) -> std::result::Result<Self, JsValue> {
+        Self::go_on(device, kept, &canvases).map_err(thrown)
+    }
+
+    /// What it is, as a JSON object: settings, methods, parameters, shown, nx, ny, weights, step.
+    ///
+    /// # Errors
+    /// None that a page could cause.
+    pub fn about(&self) -> std::result::Result<String, JsValue> {
+        let Size { nx, ny } = self.settings.config.size;
+        let methods: Vec<&str> = self.trainings.iter().map(|training| training.method.name()).collect();
+        let about = json!({
+            "settings": self.settings.in_force().map_err(thrown)?,
+            "methods": methods,
+            "parameters": self.trainings[0].spec.net.param_count,
+            "shown": self.shown(),
+            "nx": nx,
+            "ny": ny,
+            "weights": self.file,
+            "step": self.step,
+        });
+        Ok(about.to_string())
+    }
+
+    /// Trains every network for `steps` steps. Returns a JSON object: step, rows per method (numbers that are
+    /// none are null), secondsPerStep of one method, stopped.
+    ///
+    /// # Errors
+    /// Of the kind "device" where the device is lost.
+    pub async fn advance(&mut self, steps: u32) -> std::result::Result<String, JsValue> {
+        self.train(steps).await.map_err(thrown)
+    }
+
+    /// Draws the fields of the last step on the canvases.
+    ///
+    /// # Errors
+    /// Of the kind "device" where a canvas refuses.
+    pub fn draw(&self) -> std::result::Result<(), JsValue> {
+        match &self.canvases {
+            Canvases::None => Ok(()),
+            Canvases::OnGpu { painter, pictures } => {
+                painter.draw(pictures);
+                Ok(())
+            }
+            Canvases::OnCpu(contexts) => self.paint(contexts),
+        }
+    }
+
+    /// The field `[nx, ny]` observed through `amount` of diffusion, in cells².
+    ///
+    /// # Errors
+    /// Of the kind "usage" for a field of another size and an impossible amount.
+    pub fn observe(&self, field: &[f32], amount: f64) -> std::result::Result<Vec<f32>, JsValue> {
+        let Size { nx, ny } = self.settings.config.size;
+        let operator = Operator::heat(nx, ny, amount).map_err(thrown)?;
+        self.observed(&operator, field).map_err(thrown)
+    }
+
+    /// What the observer sees of a field `[nx, ny]`, and what every network makes of that: an object with
+    /// observation and predictions.
+    ///
+    /// # Errors
+    /// Of the kind "usage" for a field of another size, of the kind "device" where the device is lost.
+    pub async fn predict(&mut self, field: Vec<f32>) -> std::result::Result<Object, JsValue> {
+        let observation = self.observed(&self.operator, &field).map_err(thrown)?;
+        let (found, predictions) = (Object::new(), Object::new());
+        for training in &mut self.trainings {
+            let prediction = training.predict(&observation).await.map_err(thrown)?;
+            let array = Float32Array::from(prediction.as_slice());
+            Reflect::set(&predictions, &training.method.name().into(), &array)?;
+        }
+        Reflect::set(&found, &"observation".into(), &Float32Array::from(observation.as_slice()))?;
+        Reflect::set(&found, &"predictions".into(), &predictions)?;
+        Ok(found)
+    }
+
+    /// The bytes of `weights.safetensors` of a method.
+    ///
+    /// # Errors
+    /// Of the kind "usage" for a method that is not among them.
+    pub async fn weights(&self, method: String) -> std::result::Result<Uint8Array, JsValue> {
+        let bytes = self.saved(&method).await.map_err(thrown)?;
+        Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// What to go on from where the device is lost.
+    ///
+    /// # Errors
+    /// Of the kind "device" where it is lost already.
+    pub async fn keep(&self) -> std::result::Result<Kept, JsValue> {
+        let mut snapshots = Vec::new();
+        for training in &self.trainings {
+            snapshots.push(training.snapshot().await.map_err(thrown)?);
+        }
+        let Self { settings, file, step, seconds, .. } = self;
+        Ok(Kept { settings: settings.clone(), file: file.clone(), step: *step, seconds: *seconds, snapshots })
+    }
+}
+
+impl Experiment {
+    fn begin(
+        device: &Device,
+        settings: &str,
+        file: Option<Vec<u8>>,
+        name: Option<String>,
+        canvases: &Object,
+    ) -> Result<Self> {
+        let name = name.unwrap_or_else(|| WEIGHTS.to_owned());
+        let loaded = file.map(|bytes| weights::of_bytes(Path::new(&name), &bytes)).transpose()?;
+        let settings = Settings::read(settings, loaded.as_ref().map(|(net, ..)| &net.config))?;
+        let file = loaded.is_some().then_some(name);
+        let start = loaded.map(|(_, state, _)| state);
+        Self::build(device, settings, file, start, canvases)
+    }
+
+    fn go_on(device: &Device, kept: &Kept, canvases: &Object) -> Result<Self> {
+        let start = Some(kept.snapshots[0].state.clone());
+        let mut experiment = Self::build(device, kept.settings.clone(), kept.file.clone(), start, canvases)?;
+        for (training, snapshot) in experiment.trainings.iter_mut().zip(&kept.snapshots) {
+            training.restore(snapshot);
+        }
+        (experiment.step, experiment.seconds) = (kept.step, kept.seconds);
+        Ok(experiment)
+    }
+
+    fn build(
+        device: &Device,
+        settings: Settings,
+        file: Option<String>,
+        start: Option<State>,
+        canvases: &Object,
+    ) -> Result<Self> {
+        let config = &settings.config;
+        let spec = |method| TrainConfig { method, ..config.clone() }.spec();
+        let gpu = device.gpu.as_ref().map(|open| &open.gpu);
+        let mut trainings = Vec::new();
+        for &method in &settings.methods {
+            let spec: StepSpec = spec(method)?;
+            let start = start.clone().unwrap_or_else(|| State::new(&spec.net, config.seed));
+            trainings.push(Training::new(method, gpu, spec, &start)?);
+        }
+        let operator = trainings[0].spec.operator.clone();
+        let drawn = Drawn::new(config, &operator);
+        let canvases = Canvases::new(device.gpu.as_ref(), canvases, &trainings, config)?;
+        let (step, seconds, stopped) = (0, 0.0, None);
+        Ok(Self { settings, file, operator, drawn, trainings, canvases, step, seconds, stopped })
+    }
+
+    /// The device and the step of the first training, for timing it.
+    pub(crate) fn first_on_gpu(&self) -> Option<(&Gpu, &gpu::Step)> {
+        self.trainings[0].gpu_step()
+    }
+
+    fn shown(&self) -> usize {
+        shown(&self.settings.config)
+    }
+
+    async fn train(&mut self, steps: u32) -> Result<String> {
+        let first = self.step;
+        let last = if self.stopped.is_some() { first } else { first + u64::from(steps) };
+        let start = Instant::now();
+        for step in first..last {
+            let batch = self.drawn.batch(step);
+            for training in &mut self.trainings {
+                training.submit(&batch).await?;
+            }
+        }
+        let mut losses = Vec::new();
+        for training in &mut self.trainings {
+            losses.push(training.losses().await?);
+        }
+        let took = start.elapsed().as_secs_f64();
+        self.seconds += took;
+        let mut rows = Map::new();
+        for (training, losses) in self.trainings.iter().zip(losses) {
+            let mut of_method = Vec::new();
+            for (step, losses) in (first..).zip(losses) {
+                let mut row = row(step, &losses, self.seconds);
+                if !losses.is_finite() {
+                    if self.settings.config.on_nan == OnNan::Stop {
+                        self.stopped.get_or_insert_with(|| stopped(training.method, step));
+                        break;
+                    }
+                    row.loss_mean = f64::NAN;
+                }
+                of_method.push(serde_json::to_value(row).map_err(|e| Error::usage(e.to_string()))?);
+            }
+            rows.insert(training.method.name().to_owned(), Json::Array(of_method));
+        }
+        self.step = last;
+        let seconds_per_step = took / ((last - first) as f64 * self.trainings.len() as f64);
+        let found = json!({ "step": self.step, "rows": rows, "secondsPerStep": seconds_per_step,
+            "stopped": self.stopped });
+        Ok(found.to_string())
+    }
+
+    fn observed(&self, operator: &Operator, field: &[f32]) -> Result<Vec<f32>> {
+        let (found, wanted) = (field.len(), operator.cells());
+        if found != wanted {
+            return Err(Error::usage(format!("a field of {found} numbers: it must have {wanted}")));
+        }
+        if field.iter().any(|value| !value.is_finite()) {
+            return Err(Error::usage("a field with a number that is not finite"));
+        }
+        let field: Vec<f64> = field.iter().map(|&value| f64::from(value)).collect();
+        let mut observation = vec![0.0; wanted];
+        Physics::<f64>::new(operator).diffuse(&field, &mut observation);
+        Ok(observation.into_par_iter().map(|value| value as f32).collect())
+    }
+
+    async fn saved(&self, method: &str) -> Result<Vec<u8>> {
+        let Some(training) = self.trainings.iter().find(|training| training.method.name() == method) else {
+            let names: Vec<&str> = self.trainings.iter().map(|t| t.method.name()).collect();
+            return Err(Error::usage(format!("method {method}: there are {}", names.join(", "))));
+        };
+        let observed = self.drawn.observed_examples(&self.operator);
+        let trained_for = TrainedFor::of(&observed, &self.operator, self.settings.config.noise);
+        let state = training.state().await?;
+        weights::to_bytes(Path::new(WEIGHTS), &training.spec.net, &state, Some(&trained_for))
+    }
+
+    /// Draws on canvases what the CPU engine has computed.
+    fn paint(
+        &self,
+        contexts: &[(Source, OffscreenCanvasRenderingContext2d)],
+    ) -> std::result::Result<(), JsValue> {
+        let Size { nx, ny } = self.settings.config.size;
+        let (shown, cells) = (self.shown(), nx * ny);
+        let fields: Vec<[Vec<f32>; 3]> = self.trainings.iter().filter_map(Training::on_cpu).collect();
+        for (source, context) in contexts {
+            let field = match *source {
+                Source::Truth => &fields[0][0],
+                Source::Observation => &fields[0][1],
+                Source::Prediction(training) => &fields[training][2],
+            };
+            let place = |x: usize, sample: usize, y: usize| sample * cells + x * ny + y;
+            let lines =
+                (0..nx).flat_map(|x| (0..shown).flat_map(move |s| (0..ny).map(move |y| place(x, s, y))));
+            let bytes = colours::rgba(lines.map(|at| field[at]));
+            let width = (shown * ny) as u32;
+            let data = wasm_bindgen::Clamped(bytes.as_slice());
+            let image = web_sys::ImageData::new_with_u8_clamped_array_and_sh(data, width, nx as u32)?;
+            context.put_image_data(&image, 0.0, 0.0)?;
+        }
+        Ok(())
+    }
+}
+
+impl Canvases {
+    fn new(
+        open: Option<&OpenGpu>,
+        canvases: &Object,
+        trainings: &[Training],
+        config: &TrainConfig,
+    ) -> Result<Self> {
+        let canvas = |name: &str| {
+            let found = Reflect::get(canvases, &name.into()).ok()?;
+            found.dyn_into::<OffscreenCanvas>().ok()
+        };
+        let of_methods = trainings.iter().enumerate().map(|(i, t)| (t.method.name(), Source::Prediction(i)));
+        let sources = [("truth", Source::Truth), ("observation", Source::Observation)];
+        let found: Vec<(Source, OffscreenCanvas)> = sources
+            .into_iter()
+            .chain(of_methods)
+            .filter_map(|(name, source)| Some((source, canvas(name)?)))
+            .collect();
+        let Size { nx, ny } = config.size;
+        let Some(open) = open.filter(|_| !found.is_empty()) else {
+            if found.is_empty() {
+                return Ok(Self::None);
+            }
+            let context = |(source, canvas): (Source, OffscreenCanvas)| {
+                (canvas.set_width((shown(config) * ny) as u32), canvas.set_height(nx as u32));
+                let context = canvas.get_context("2d").ok().flatten();
+                let context = context.and_then(|context| context.dyn_into().ok());
+                let refused = || Error::Device("a canvas has no context to draw with".to_owned());
+                Ok((source, context.ok_or_else(refused)?))
+            };
+            return Ok(Self::OnCpu(found.into_iter().map(context).collect::<Result<_>>()?));
+        };
+        let painter = Painter::new(open, shown(config), nx, ny)?;
+        let mut pictures = Vec::new();
+        for (source, canvas) in found {
+            let (training, place) = match source {
+                Source::Truth => (0, 0),
+                Source::Observation => (0, 1),
+                Source::Prediction(training) => (training, 2),
+            };
+            if let Some(fields) = trainings[training].on_gpu() {
+                pictures.push(painter.picture(canvas, fields[place])?);
+            }
+        }
+        Ok(Self::OnGpu { painter, pictures })
+    }
+}
+
+/// Fields that a canvas shows: samples of what the engine holds at once.
+fn shown(config: &TrainConfig) -> usize {
+    config.samples_at_once().min(SHOWN)
+}
+
+fn stopped(method: Method, step: u64) -> String {
+    format!(
+        "{}: a loss or a gradient was not finite in step {step}; the weights are those of the step before; try a \
+         smaller learning rate",
+        method.title()
+    )
+}
