@@ -12,6 +12,8 @@ pub enum Purpose {
     Training(DType),
     /// The layers and the network's input and output.
     Prediction,
+    /// The fields of a batch and of their observations alone, where a GPU has everything else.
+    Fields,
 }
 
 /// Refuses a batch of `cells` cells per sample whose arrays would not fit into the memory that the system has
@@ -47,6 +49,7 @@ fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
             3 * storage.bytes() as u64 * layers + 2 * 4 * sums + 4 * 9 * widest + 8 * 10 * cells as u64
         }
         Purpose::Prediction => 4 * (layers + sums + 3 * cells as u64),
+        Purpose::Fields => 8 * 5 * cells as u64,
     }
 }
 

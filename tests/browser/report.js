@@ -23,7 +23,8 @@ const jobs = {
   /// Trains, predicts, and hands over the weights.
   async train({ steps }) {
     const { unheat } = window;
-    const { device } = await unheat.ready;
+    await unheat.ready;
+    const { device } = unheat;
     const begun = performance.now();
     const rows = await unheat.step(steps);
     const seconds = (performance.now() - begun) / 1000;

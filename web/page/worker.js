@@ -73,7 +73,7 @@ const calls = {
   async recover(canvases) {
     const again = await open("gpu");
     if (!kept) return begin(settings, null, null, canvases, again);
-    return take(again, Experiment.resume(again.handle, kept, canvases));
+    return take(again, await Experiment.resume(again.handle, kept, canvases));
   },
 
   lose: () => device.handle.lose(),
@@ -108,7 +108,7 @@ async function begin(asked, bytes, name, canvases, opened = null) {
   }
   const kind = wanted === "auto" ? (await calls.devices()).usual : wanted;
   const own = opened ?? (device?.kind === kind ? device : await open(kind));
-  const made = Experiment.start(own.handle, JSON.stringify(asked), bytes, name, canvases);
+  const made = await Experiment.start(own.handle, JSON.stringify(asked), bytes, name, canvases);
   settings = asked;
   kept?.free();
   kept = null;

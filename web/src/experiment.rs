@@ -11,6 +11,8 @@ use rayon::prelude::*;
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 use unheat::cpu::heat::physics::Physics;
+use unheat::cpu::unet::at_scale::AtScale;
+use unheat::engine::memory::{Purpose, check_system};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::weights;
 use unheat::model::unet::init::State;
@@ -39,6 +41,8 @@ pub struct Experiment {
     file: Option<String>,
     operator: Operator,
     drawn: Drawn,
+    /// What the networks learn to undo, and at which scale.
+    trained_for: TrainedFor,
     trainings: Vec<Training>,
     canvases: Canvases,
     /// Steps that are done.
@@ -62,7 +66,10 @@ pub struct Kept {
 /// What shows the fields of the last step.
 enum Canvases {
     None,
-    OnGpu { painter: Painter, pictures: Vec<Picture> },
+    OnGpu {
+        painter: Painter,
+        pictures: Vec<Picture>,
+    },
     /// Their contexts: Firefox hands one out once.
     OnCpu(Vec<(Source, OffscreenCanvasRenderingContext2d)>),
 }
@@ -83,22 +90,27 @@ impl Experiment {
     ///
     /// # Errors
     /// One line, of the kind "usage" where a setting or the file is to blame.
-    pub fn start(
+    pub async fn start(
         device: &Device,
-        settings: &str,
+        settings: String,
         file: Option<Vec<u8>>,
         name: Option<String>,
         canvases: Object,
     ) -> std::result::Result<Self, JsValue> {
-        Self::begin(device, settings, file, name, &canvases).map_err(thrown)
+        let begin = || Self::begin(device, &settings, file, name, &canvases);
+        in_scopes(device, begin).await.map_err(thrown)
     }
 
     /// Goes on from what was kept, on another device.
     ///
     /// # Errors
     /// As [`Experiment::start`].
-    pub fn resume(device: &Device, kept: &Kept, canvases: Object) -> std::result::Result<Self, JsValue> {
-        Self::go_on(device, kept, &canvases).map_err(thrown)
+    pub async fn resume(
+        device: &Device,
+        kept: &Kept,
+        canvases: Object,
+    ) -> std::result::Result<Self, JsValue> {
+        in_scopes(device, || Self::go_on(device, kept, &canvases)).await.map_err(thrown)
     }
 
     /// What it is, as a JSON object: settings, methods, parameters, shown, nx, ny, weights, step.
@@ -163,8 +175,16 @@ impl Experiment {
     pub async fn predict(&mut self, field: Vec<f32>) -> std::result::Result<Object, JsValue> {
         let observation = self.observed(&self.operator, &field).map_err(thrown)?;
         let (found, predictions) = (Object::new(), Object::new());
+        // As `unheat reconstruct` does: the networks see it at the scale of their training.
+        let wide: Vec<f64> = observation.iter().map(|&v| f64::from(v)).collect();
+        let at_scale = AtScale::new(Some(&self.trained_for), &wide, wide.len());
+        let seen = at_scale.as_ref().map_or(wide.clone(), |at_scale| at_scale.seen(&wide));
+        let seen: Vec<f32> = seen.into_iter().map(|v| v as f32).collect();
         for training in &mut self.trainings {
-            let prediction = training.predict(&observation).await.map_err(thrown)?;
+            let prediction = training.predict(&seen).await.map_err(thrown)?;
+            let mut prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
+            at_scale.iter().for_each(|at_scale| at_scale.back(&mut prediction));
+            let prediction: Vec<f32> = prediction.into_iter().map(|v| v as f32).collect();
             let array = Float32Array::from(prediction.as_slice());
             Reflect::set(&predictions, &training.method.name().into(), &array)?;
         }
@@ -232,6 +252,11 @@ impl Experiment {
         let config = &settings.config;
         let spec = |method| TrainConfig { method, ..config.clone() }.spec();
         let gpu = device.gpu.as_ref().map(|open| &open.gpu);
+        let purpose = if gpu.is_some() { Purpose::Fields } else { Purpose::Training(config.activations) };
+        let cells = config.size.nx * config.size.ny;
+        let first: StepSpec = spec(settings.methods[0])?;
+        let samples = if gpu.is_some() { config.batch } else { first.samples_at_once };
+        check_system(&first.net, cells, samples * settings.methods.len(), purpose)?;
         let mut trainings = Vec::new();
         for &method in &settings.methods {
             let spec: StepSpec = spec(method)?;
@@ -240,9 +265,10 @@ impl Experiment {
         }
         let operator = trainings[0].spec.operator.clone();
         let drawn = Drawn::new(config, &operator);
+        let trained_for = TrainedFor::of(&drawn.observed_examples(&operator), &operator, config.noise);
         let canvases = Canvases::new(device.gpu.as_ref(), canvases, &trainings, config)?;
         let (step, seconds, stopped) = (0, 0.0, None);
-        Ok(Self { settings, file, operator, drawn, trainings, canvases, step, seconds, stopped })
+        Ok(Self { settings, file, operator, drawn, trained_for, trainings, canvases, step, seconds, stopped })
     }
 
     /// The device and the step of the first training, for timing it.
@@ -312,10 +338,8 @@ impl Experiment {
             let names: Vec<&str> = self.trainings.iter().map(|t| t.method.name()).collect();
             return Err(Error::usage(format!("method {method}: there are {}", names.join(", "))));
         };
-        let observed = self.drawn.observed_examples(&self.operator);
-        let trained_for = TrainedFor::of(&observed, &self.operator, self.settings.config.noise);
         let state = training.state().await?;
-        weights::to_bytes(Path::new(WEIGHTS), &training.spec.net, &state, Some(&trained_for))
+        weights::to_bytes(Path::new(WEIGHTS), &training.spec.net, &state, Some(&self.trained_for))
     }
 
     /// Draws on canvases what the CPU engine has computed.
@@ -390,6 +414,31 @@ impl Canvases {
             }
         }
         Ok(Self::OnGpu { painter, pictures })
+    }
+}
+
+/// Builds on a device, whose browser says afterwards whether it has the memory: then nothing else on it is
+/// harmed by what it had not.
+async fn in_scopes<T>(device: &Device, build: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(open) = &device.gpu else { return build() };
+    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
+        .map(|filter| open.gpu.device().push_error_scope(filter));
+    let built = build();
+    let mut caught = None;
+    for scope in scopes.into_iter().rev() {
+        let error = scope.pop().await;
+        caught = caught.or(error); // the innermost is the cause of the others
+    }
+    match caught {
+        Some(wgpu::Error::OutOfMemory { .. }) => {
+            let name = open.gpu.name();
+            Err(Error::OutOfMemory(format!("{name} has not enough memory; take a smaller batch or size")))
+        }
+        Some(error) => {
+            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(Error::Device(format!("{}: {line}", open.gpu.name())))
+        }
+        None => built,
     }
 }
 

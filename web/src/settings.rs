@@ -53,7 +53,9 @@ impl Settings {
                 "method" | "methods" => methods = self::methods(value)?,
                 key if OF_THE_PAGE.contains(&key) => {}
                 key if ELSEWHERE.contains(&key) => {
-                    return Err(Error::usage(format!("{key}: is for the command line; a page has no files of its own")));
+                    return Err(Error::usage(format!(
+                        "{key}: is for the command line; a page has no files of its own"
+                    )));
                 }
                 key if names().any(|name| name == key) => {
                     table.insert(key.to_owned(), typed(key, value)?);
@@ -150,7 +152,8 @@ fn typed(key: &str, value: &Json) -> Result<Value> {
 fn bare(error: Error) -> Error {
     match error {
         Error::File { what, .. } => {
-            let plain = what.replace(", without quotes", "").replace(", in quotes", "").replace(" in quotes;", ";");
+            let plain =
+                what.replace(", without quotes", "").replace(", in quotes", "").replace(" in quotes;", ";");
             Error::usage(plain.replace('"', "").replacen(" = ", " ", 1))
         }
         other => other,

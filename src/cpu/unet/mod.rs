@@ -1,5 +1,6 @@
 //! The network put together from its stages: its forward and its backward pass for a batch.
 
+pub mod at_scale;
 mod backward;
 mod conv_backward;
 mod forward;

@@ -1,12 +1,7 @@
-//! A network sees observations at the scale that it was trained at, whatever their unit.
-//!
-//! Diffusion is linear and keeps the mean, so x may be measured in any unit and from any zero. A network
-//! knows one of each. An observation is moved and stretched to the mean and the spread of those that the
-//! network has learned from, and the prediction back: a constant that is added to the observation is added
-//! to the prediction, and a positive factor multiplies it.
+//! Predictions at the scale of a network's training, and whether its training suits what it is shown.
 
 use crate::Result;
-use crate::cpu::reduce::mean;
+use crate::cpu::unet::at_scale::AtScale;
 use crate::model::TrainedFor;
 use crate::model::operator::factor::{Factor, words};
 use crate::restore::measurement::Spectrum;
@@ -31,32 +26,10 @@ pub fn at_scale(
     cells: usize,
     predict: impl FnOnce(&[f64]) -> Result<Vec<f64>>,
 ) -> Result<Vec<f64>> {
-    // Another operator than diffusion need not leave a constant as it is.
-    let Some(scale) = scale.filter(|scale| scale.spread > 0.0 && scale.amount.is_some()) else {
-        return predict(y);
-    };
-    let units: Vec<(f64, f64)> = y.chunks_exact(cells).map(unit).collect();
-    let mut seen = Vec::with_capacity(y.len());
-    for (y, (mean, spread)) in y.chunks_exact(cells).zip(&units) {
-        seen.extend(y.iter().map(|v| (v - mean) / spread * scale.spread + scale.mean));
-    }
-    let mut x = predict(&seen)?;
-    for (x, (mean, spread)) in x.chunks_exact_mut(cells).zip(&units) {
-        x.iter_mut().for_each(|v| *v = (*v - scale.mean) / scale.spread * spread + mean);
-    }
+    let Some(at_scale) = AtScale::new(scale, y, cells) else { return predict(y) };
+    let mut x = predict(&at_scale.seen(y))?;
+    at_scale.back(&mut x);
     Ok(x)
-}
-
-/// The mean and the standard deviation of a field; 1 instead of 0 where it is constant.
-fn unit(y: &[f64]) -> (f64, f64) {
-    let mean = mean(y);
-    // By the largest deviation first, so that no square overflows or vanishes.
-    let largest = y.iter().map(|v| (v - mean).abs()).fold(0.0, f64::max);
-    if largest == 0.0 {
-        return (mean, 1.0);
-    }
-    let squares: f64 = y.iter().map(|v| ((v - mean) / largest).powi(2)).sum();
-    (mean, largest * (squares / y.len() as f64).sqrt())
 }
 
 /// Why a network that was trained for `scale` should not be asked about an observation by these factors, with
