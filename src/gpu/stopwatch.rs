@@ -9,7 +9,7 @@ pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self(Instant::now())
+        Self(web_time::Instant::now())
     }
 
     /// Time since the start.

@@ -2,7 +2,6 @@
 
 use crate::model::rng::{Purpose, Random};
 use crate::{Error, Result};
-use rayon::prelude::*;
 use std::f64::consts::TAU;
 
 /// Independent normal numbers of mean 0 and standard deviation `std`, in units of the field, for the `cells`
@@ -18,13 +17,6 @@ pub fn draw(purpose: Purpose, seed: u64, step: u64, sample: u64, cells: usize, s
         [radius * cos, radius * sin]
     });
     pairs.take(cells).map(|n| f64::from(n as f32)).collect()
-}
-
-/// [`draw`] for the first `samples` samples, `[samples, cells]`.
-pub fn draw_all(purpose: Purpose, seed: u64, step: u64, samples: usize, cells: usize, std: f64) -> Vec<f64> {
-    let draw = |sample| draw(purpose, seed, step, sample, cells, std);
-    let samples: Vec<Vec<f64>> = (0..samples as u64).into_par_iter().map(draw).collect();
-    samples.concat()
 }
 
 /// Refuses a noise that is no standard deviation.

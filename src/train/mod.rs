@@ -5,17 +5,13 @@ pub mod checkpoint;
 #[cfg(not(target_family = "wasm"))]
 pub mod comparison;
 pub mod config;
-#[cfg(not(target_family = "wasm"))]
 pub mod data;
 #[cfg(all(feature = "pictures", not(target_family = "wasm")))]
 pub mod drawings;
-pub mod drawn;
 #[cfg(not(target_family = "wasm"))]
 pub mod found;
 #[cfg(not(target_family = "wasm"))]
 mod metrics_log;
-#[cfg(not(target_family = "wasm"))]
-pub mod picture_crops;
 #[cfg(not(target_family = "wasm"))]
 pub mod plan;
 #[cfg(not(target_family = "wasm"))]
@@ -32,7 +28,6 @@ pub mod resume;
 pub mod run;
 #[cfg(not(target_family = "wasm"))]
 pub mod same_data;
-mod spec;
 pub mod summary;
 #[cfg(not(target_family = "wasm"))]
 mod validation;

@@ -7,7 +7,7 @@ use crate::model::operator::factor::Factor;
 use crate::train::config::TrainConfig;
 use crate::train::config::paths::OPERATOR;
 use crate::train::config::size::Size;
-use crate::train::picture_crops::Pictures;
+use crate::train::data::picture_crops::Pictures;
 use crate::{Error, Result};
 use std::path::Path;
 

@@ -1,8 +1,8 @@
 //! The page in real browsers: what it trains, checks and saves, against the program on this machine.
 //!
 //! It is `scripts/web` that builds the page, and `scripts/web setup` that brings browsers on Debian. Where
-//! either is missing nothing is tried, and said so; CI sets UNHEAT_NEEDS_BROWSERS, so that it cannot be missing
-//! there.
+//! either is missing nothing is tried, and said so; CI sets UNHEAT_NEEDS_BROWSERS, so that it cannot be
+//! missing there.
 
 mod browsers;
 mod server;
@@ -133,8 +133,8 @@ fn bytes(hex: &Value) -> Vec<u8> {
     (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
 }
 
-/// Trains on WebGPU and on the CPU engine as the program does; what is drawn is reconstructed, by the page and
-/// by `unheat reconstruct` with the page's weights alike; and every kernel of the training is right.
+/// Trains on WebGPU and on the CPU engine as the program does; what is drawn is reconstructed, by the page
+/// and by `unheat reconstruct` with the page's weights alike; and every kernel of the training is right.
 #[test]
 fn a_page_trains_and_reconstructs_as_the_program_does() {
     let Some((page, browsers)) = ready() else { return };

@@ -30,10 +30,12 @@ export function weights(session, load) {
       return button;
     });
     byId("save-buttons").replaceChildren(...buttons);
-    // MARKED SPOT: to be checked against `unheat help reconstruct`.
+    // The reports and warnings of the command go by what made the observation.
+    const { operator, amount } = started.settings;
+    const physics = operator ? ` --operator ${operator}` : Number(amount) === 8 ? "" : ` --amount ${amount}`;
     byId("command").textContent =
-      `unheat reconstruct --weights unheat-${started.methods[0]}.safetensors ` +
-      `-i observation.png -o x.png --size ${started.nx}x${started.ny}`;
+      `unheat reconstruct --weights unheat-${started.methods[0]}.safetensors` +
+      `${physics} -i observation.png -o x.png`;
   });
 
   const file = byId("weights-file");

@@ -44,8 +44,8 @@ impl Cases {
         let Case { name, shape, tolerance, .. } = case;
         if let Some(missing) = case.missing(&self.gpu) {
             let skipped = format!("the adapter has no {missing}");
-            let line = json!({ "name": name, "shape": shape, "error": null, "tolerance": tolerance, "ok": true,
-                "skipped": skipped });
+            let line = json!({ "name": name, "shape": shape, "error": null, "tolerance": tolerance,
+                "ok": true, "skipped": skipped });
             return Ok(line.to_string());
         }
         let error = match case.error(&self.gpu, false).await {

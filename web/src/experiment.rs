@@ -19,7 +19,7 @@ use unheat::model::unet::init::State;
 use unheat::model::{Method, Operator, Snapshot, StepSpec, TrainedFor};
 use unheat::train::OnNan;
 use unheat::train::config::size::Size;
-use unheat::train::drawn::Drawn;
+use unheat::train::data::drawn::Drawn;
 use unheat::train::summary::row;
 use unheat::{Error, Result, TrainConfig, gpu};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -449,8 +449,8 @@ fn shown(config: &TrainConfig) -> usize {
 
 fn stopped(method: Method, step: u64) -> String {
     format!(
-        "{}: a loss or a gradient was not finite in step {step}; the weights are those of the step before; try a \
-         smaller learning rate",
+        "{}: a loss or a gradient was not finite in step {step}; the weights are those of the step before; \
+         try a smaller learning rate",
         method.title()
     )
 }

@@ -1,8 +1,8 @@
 //! The training of unheat in a browser: what the page's worker calls.
 //!
-//! Everything is computed by the library, with the shaders on WebGPU or by the CPU engine in WebAssembly. Here
-//! settings become experiments, and fields become pictures. A call never waits: what takes time is a promise,
-//! and the worker makes the next call when it has settled.
+//! Everything is computed by the library, with the shaders on WebGPU or by the CPU engine in WebAssembly.
+//! Here settings become experiments, and fields become pictures. A call never waits: what takes time is a
+//! promise, and the worker makes the next call when it has settled.
 
 pub mod bench;
 pub mod check;

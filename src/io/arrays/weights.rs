@@ -42,9 +42,9 @@ pub fn write(path: &Path, net: &UNet, state: &State, trained_for: Option<&Traine
     atomic::write(path, |out| out.write_all(&bytes))
 }
 
-/// The bytes of a file, called `path`, with every tensor of the state dict. The metadata's key `unheat` holds a JSON text: the padding, the
-/// activation if it is not ReLU, the filters, what they were trained for, and a checksum. The bytes depend on
-/// these alone.
+/// The bytes of a file, called `path`, with every tensor of the state dict. The metadata's key `unheat`
+/// holds a JSON text: the padding, the activation if it is not ReLU, the filters, what they were trained
+/// for, and a checksum. The bytes depend on these alone.
 ///
 /// # Errors
 /// [`Error::File`] where they cannot be encoded.

@@ -4,6 +4,7 @@ pub mod file;
 pub mod on_nan;
 pub mod paths;
 pub mod size;
+mod spec;
 
 use crate::io::point_spread;
 use crate::model::operator::amounts::Amounts;

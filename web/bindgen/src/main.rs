@@ -1,5 +1,5 @@
-//! `unheat-bindgen IN.wasm OUT_FOLDER`: what `wasm-bindgen --target web` does, of the version in Cargo.lock. It
-//! builds in a minute where wasm-bindgen's own program takes four.
+//! `unheat-bindgen IN.wasm OUT_FOLDER`: what `wasm-bindgen --target web` does, of the version in
+//! Cargo.lock. It builds in a minute where wasm-bindgen's own program takes four.
 
 use std::process::ExitCode;
 use wasm_bindgen_cli_support::Bindgen;

@@ -57,7 +57,7 @@ impl Drawn {
             take_means(&mut fields, nx * ny);
             truth = Truth::Fields(fields);
         }
-        let noise = (std > 0.0).then(|| noise::draw_all(of_noise, seed, step, batch, nx * ny, std));
+        let noise = (std > 0.0).then(|| draw_noise(of_noise, seed, step, batch, nx * ny, std));
         Batch { truth, noise }
     }
 }
@@ -81,6 +81,20 @@ pub(super) fn take_means(fields: &mut [f64], cells: usize) {
         let mean = mean(field);
         field.iter_mut().for_each(|v| *v -= mean);
     }
+}
+
+/// [`noise::draw`] for `samples` samples, `[samples, cells]`.
+pub(super) fn draw_noise(
+    purpose: Purpose,
+    seed: u64,
+    step: u64,
+    samples: usize,
+    cells: usize,
+    std: f64,
+) -> Vec<f64> {
+    let draw = |sample| noise::draw(purpose, seed, step, sample, cells, std);
+    let samples: Vec<Vec<f64>> = (0..samples as u64).into_par_iter().map(draw).collect();
+    samples.concat()
 }
 
 #[cfg(test)]

@@ -8,9 +8,9 @@ use crate::io::images::folder::LeftOut;
 use crate::io::images::format::is_pictures;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
-use crate::model::{Batch, DType, Operator, Truth, noise};
-use crate::train::drawn::{rasterised, take_means};
-use crate::train::picture_crops::Pictures;
+use crate::model::{Batch, DType, Operator, Truth};
+use crate::train::data::drawn::{draw_noise, rasterised, take_means};
+use crate::train::data::picture_crops::Pictures;
 use crate::{Result, cpu};
 use rayon::prelude::*;
 use std::path::Path;
@@ -119,7 +119,7 @@ impl Data {
         }
         let noise = match &self.noise {
             Noise::None => None,
-            Noise::Drawn(std) => Some(noise::draw_all(of_noise, seed, step, batch, cells, *std)),
+            Noise::Drawn(std) => Some(draw_noise(of_noise, seed, step, batch, cells, *std)),
             Noise::Measured(noise) => Some(indices.iter().flat_map(|i| &noise[range(i)]).copied().collect()),
         };
         Batch { truth, noise }
@@ -215,8 +215,7 @@ impl HeldOut {
             }
         };
         let samples = truth.len() / (nx * ny);
-        let noise =
-            (std > 0.0).then(|| noise::draw_all(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
+        let noise = (std > 0.0).then(|| draw_noise(Purpose::ValidationNoise, 0, 0, samples, nx * ny, std));
         Ok(Self { truth, noise, fingerprint, left_out })
     }
 

@@ -1,5 +1,5 @@
-//! From settings to what an engine is built for. Nothing here reads a file but what the operator names, so that
-//! a browser can do it too.
+//! From settings to what an engine is built for. Nothing here reads a file but what the operator names, so
+//! that a browser can do it too.
 
 use crate::io::memory;
 use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, UNet, noise};
@@ -23,12 +23,12 @@ impl TrainConfig {
         self.step(&net, &operator)
     }
 
-    pub(super) fn check_types(&self) -> Result<()> {
+    pub(in crate::train) fn check_types(&self) -> Result<()> {
         self.physics.check_physics()?;
         self.activations.check_activations()
     }
 
-    pub(super) fn operator(&self) -> Result<Operator> {
+    pub(in crate::train) fn operator(&self) -> Result<Operator> {
         let Size { nx, ny } = self.size;
         let factors = self.factors()?;
         // Tables that are kept and what they are made from.
@@ -37,12 +37,12 @@ impl TrainConfig {
         Operator::of(nx, ny, &factors)
     }
 
-    pub(super) fn new_network(&self) -> Result<UNet> {
+    pub(in crate::train) fn new_network(&self) -> Result<UNet> {
         Ok(UNet::new(&self.net.clone().with_levels(self.levels)?))
     }
 
     /// Refuses what this network cannot be trained with, and numbers that are out of range.
-    pub(super) fn check(&self, net: &UNet, operator: &Operator) -> Result<()> {
+    pub(in crate::train) fn check(&self, net: &UNet, operator: &Operator) -> Result<()> {
         self.check_micro_batch()?;
         net.config.check_input(self.samples_at_once(), operator.nx, operator.ny)?;
         if net.config.res_blocks && self.activations == DType::F16 {
@@ -55,7 +55,7 @@ impl TrainConfig {
     }
 
     /// Steps of `net` through `operator`.
-    pub(super) fn step(&self, net: &UNet, operator: &Operator) -> Result<StepSpec> {
+    pub(in crate::train) fn step(&self, net: &UNet, operator: &Operator) -> Result<StepSpec> {
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let objective = self.objective()?;
         Ok(StepSpec {
