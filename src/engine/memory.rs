@@ -20,7 +20,15 @@ pub enum Purpose {
 /// available now. For the CPU engine and software GPUs: their allocations succeed and the system runs out
 /// later.
 pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> Result<()> {
-    let Some(available) = available() else { return Ok(()) };
+    check_shared(net, cells, batch, purpose, 1)
+}
+
+/// As [`check_system`], of so many networks side by side.
+///
+/// # Errors
+/// As there.
+pub fn check_shared(net: &UNet, cells: usize, batch: usize, purpose: Purpose, networks: usize) -> Result<()> {
+    let Some(available) = available().map(|available| available / networks as u64) else { return Ok(()) };
     let fits = available.saturating_sub(fixed_bytes(net)) / bytes_per_sample(net, cells, purpose);
     if batch as u64 <= fits {
         return Ok(());

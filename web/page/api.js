@@ -1,4 +1,5 @@
 // window.unheat: the page for scripts and tests. Everything that a button does can be done from here.
+import { bytesOf } from "./weights.js";
 
 /// `parts` resolves with { session, check, bench, start, load } once the engine is open; `ready` with the
 /// first start.
@@ -17,7 +18,9 @@ export function publish(parts, ready) {
     ready,
     /// Starts and does not run on by itself.
     start: opened(({ start }, settings = {}) => start(settings, { run: false })),
-    load: opened(({ load }, bytes, name = "weights.safetensors") => load(bytes, name, { run: false })),
+    load: opened(({ load }, bytes, name = "weights.safetensors") =>
+      load(bytesOf(bytes), String(name), { run: false }),
+    ),
     /// Pauses and does `count` steps; resolves with their rows per method.
     step: opened(({ session: one }, count = 1) => {
       const whole = Math.trunc(Number(count));

@@ -137,11 +137,16 @@ class Chart {
     const longest = columns.reduce((a, b) => (b.length > a.length ? b : a), []);
     // A logarithmic axis has no place for what is not positive.
     const value = (row) =>
-      row && row[this.column] > 0 && row[this.column] < Infinity ? row[this.column] : null;
-    return [
-      longest.map((row) => row.step),
-      ...columns.map((column) => longest.map((_, i) => value(column[i]))),
-    ];
+      row[this.column] > 0 && row[this.column] < Infinity ? row[this.column] : null;
+    // A method that has stopped has fewer rows than the others.
+    const aligned = (column) => {
+      let next = 0;
+      return longest.map(({ step }) => {
+        while (next < column.length && column[next].step < step) next += 1;
+        return column[next]?.step === step ? value(column[next]) : null;
+      });
+    };
+    return [longest.map((row) => row.step), ...columns.map(aligned)];
   }
 
   update(rows) {

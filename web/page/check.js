@@ -26,6 +26,7 @@ function row(one) {
   ];
 }
 
+const BUSY = ["starting", "recovering", "waiting"];
 const COLUMNS = ["name", "shape", "error", "tolerance", "verdict"];
 
 /// Fills `place` with a table; numbers stand to the right.
@@ -98,8 +99,10 @@ export function checks(session, devices) {
   let running = 0;
   const enable = () => {
     for (const button of buttons)
-      button.disabled = running > 0 || ["starting", "recovering"].includes(session.state);
+      button.disabled = !devices.gpu || running > 0 || BUSY.includes(session.state);
+    if (!session.started) byId("bench-run").disabled = true;
   };
+  byId("check-why").hidden = byId("bench-why").hidden = Boolean(devices.gpu);
   session.on("state", enable);
 
   const alone = async (job, why) => {

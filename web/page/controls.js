@@ -3,6 +3,7 @@
 import { METHODS, METHOD_NAMES, address, changed, complete, defaults, plain } from "./settings.js";
 
 const byId = (id) => document.getElementById(id);
+const PATIENCE = 5000; // milliseconds of a recovery before the page offers something else
 
 /// Name, label, unit, a word of explanation, and the choices where there are some.
 const ENTRIES = [
@@ -10,23 +11,33 @@ const ENTRIES = [
     "amount",
     "Amount",
     "cells²",
-    "Of diffusion: diffusivity times time. More blurs the observation more.",
+    "Of diffusion: diffusivity times time. More blurs the observation more. From 0 on.",
   ],
   [
     "noise",
     "Noise",
     "σ, temperature",
-    "Standard deviation of what is added to every cell of the observation.",
+    "Standard deviation of what is added to every cell of the observation. From 0 on.",
   ],
-  ["size", "Size", "cells", "Rows times columns of the fields, powers of two such as 64x64 or 32x128."],
-  ["batch", "Batch", "samples", "How many fields every step learns from."],
+  [
+    "size",
+    "Size",
+    "cells",
+    "Rows times columns of the fields, such as 64x64 or 32x128: powers of two from 8 to 2048.",
+  ],
+  ["batch", "Batch", "samples", "How many fields every step learns from: 1 to 65535."],
   ["lr", "Learning rate", "per step", "How far Adam moves the weights in a step."],
-  ["levels", "Levels", "", "Resolutions of the U-Net. Each one halves the grid and sees twice as far."],
+  [
+    "levels",
+    "Levels",
+    "",
+    "Resolutions of the U-Net, 1 to 6. Each one halves the grid and sees twice as far.",
+  ],
   [
     "filters",
     "Filters",
     "channels",
-    "Channels of every layer, a multiple of 8; more learn more and take longer.",
+    "Channels of every layer, 1 to 256; more learn more and take longer.",
   ],
   [
     "activation",
@@ -60,6 +71,13 @@ export function alertIn(element, text) {
   element.textContent = text || "";
 }
 
+/// The first sentence of a message, or 120 characters of it.
+function brief(text) {
+  const sentence = /^.*?[.!?;](?=\s|$)/s.exec(text)?.[0] ?? text;
+  const short = sentence.length > 120 ? `${sentence.slice(0, 119).trimEnd()}…` : sentence;
+  return short.replace(/[.;]$/, "");
+}
+
 /// "12 ms per step and method".
 function pace(seconds) {
   if (!(seconds > 0)) return "";
@@ -74,14 +92,15 @@ function statusText(session) {
   switch (session.state) {
     case "none":
       if (!session.message) return "Nothing is training.";
-      return (
-        `Nothing is training: ${session.message.replace(/\.$/, "")}. ` +
-        "Change the settings below and start."
-      );
+      return `Nothing is training: ${brief(session.message)}. Change the settings below and start.`;
     case "starting":
       return "Starting: the network is being prepared for the device.";
     case "running":
       return `Training: ${at}.`;
+    case "waiting":
+      return `Waiting for the step that is being computed… (${at})`;
+    case "pausing":
+      return `Pausing… (${at})`;
     case "paused":
       return `Paused: ${at}.`;
     case "hidden":
@@ -106,6 +125,7 @@ function statusText(session) {
 export function trainingControls(session, restart) {
   const [go, step, again] = [byId("go"), byId("step"), byId("again")];
   const [status, live, trouble] = [byId("status"), byId("live"), byId("trouble")];
+  const note = byId("status-note");
   let said = { state: "", at: -Infinity };
 
   const speak = () => {
@@ -118,9 +138,28 @@ export function trainingControls(session, restart) {
   };
   setInterval(speak, 1000);
 
+  let since = null; // when the recovery that runs has begun
+  const showTrouble = () => {
+    const state = session.state;
+    const slow = state === "recovering" && performance.now() - since > PATIENCE;
+    const lost = state === "lost" || state === "broken";
+    const what = state === "lost" ? "The device is lost" : "The training broke off";
+    const again = session.again && ` Starting again did not help: ${session.again}`;
+    const told = lost ? `${what}: ${session.message}${again}` : "";
+    const words = slow ? "The device has not come back so far." : told;
+    if (byId("trouble-text").textContent !== words) byId("trouble-text").textContent = words;
+    trouble.hidden = !words;
+    byId("recover").hidden = state !== "lost" || !session.started;
+    byId("trouble-again").hidden = slow;
+    byId("trouble-cpu").disabled = session.waits > 0;
+    byId("trouble-cpu").textContent =
+      slow && session.waits > 0 ? "The CPU engine starts next…" : "Use the CPU engine";
+  };
+
   session.on("state", () => {
     const state = session.state;
-    const busy = ["starting", "recovering", "held", "none", "lost", "broken"].includes(state);
+    const waits = ["starting", "recovering", "held", "waiting"].includes(state);
+    const busy = waits || ["none", "lost", "broken"].includes(state);
     const text = statusText(session);
     if (status.textContent !== text) status.textContent = text;
     const runs = session.wanted && !["finished", "stopped"].includes(state);
@@ -128,16 +167,18 @@ export function trainingControls(session, restart) {
     if (go.textContent !== label) go.textContent = label;
     go.disabled = busy || state === "stopped";
     step.disabled = busy || state === "stopped";
-    const waits = ["starting", "recovering", "held"].includes(state);
     again.disabled = waits || state === "none";
     byId("apply").disabled = waits;
     for (const select of document.querySelectorAll("select[data-device]")) select.disabled = waits;
-    const lost = state === "lost" || state === "broken";
-    const what = state === "lost" ? "The device is lost" : "The training broke off";
-    const words = lost ? `${what}: ${session.message}` : "";
-    if (byId("trouble-text").textContent !== words) byId("trouble-text").textContent = words;
-    trouble.hidden = !lost;
-    byId("recover").hidden = state !== "lost" || !session.started;
+    const remark = session.note && session.note !== session.stopped ? session.note : "";
+    if (note.textContent !== remark) note.textContent = remark;
+    note.hidden = !remark;
+    if (state !== "recovering") since = null;
+    else if (since === null) {
+      since = performance.now();
+      setTimeout(showTrouble, PATIENCE + 100);
+    }
+    showTrouble();
   });
 
   go.addEventListener("click", () => (go.textContent === "Pause" ? session.pause() : session.resume()));
@@ -185,15 +226,18 @@ export class Form {
     this.devices = devices;
     this.form = byId("form");
     this.error = byId("form-error");
-    this.settings = complete({}, devices.usual);
+    this.settings = complete({}, devices.usual); // those in force, once a training has begun
+    this.offered = this.settings; // what "Undo changes" goes back to
+    this.base = null; // what unsaved edits are told from: what was shown last, or asked for by the form
     byId("form-fields").append(...ENTRIES.map(entry), methodBoxes(), deviceEntry());
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
-      start(this.read());
+      this.submit(start);
     });
     this.form.addEventListener("reset", (event) => {
       event.preventDefault();
-      this.fill(this.settings);
+      this.write(this.offered);
+      this.remember();
       this.complain("");
     });
     let before = "auto";
@@ -220,11 +264,40 @@ export class Form {
     });
   }
 
-  /// Shows the settings in force and puts them into the address.
-  fill(settings) {
-    this.settings = settings;
+  async submit(start) {
+    const values = this.read();
+    const empty = ENTRIES.find(([name]) => values[name] === "");
+    if (empty) return this.complain(`${empty[1]} is empty`, empty[0]);
+    if (!values.methods) return this.complain("choose at least one method", METHODS[0]);
+    const before = this.base;
+    this.base = values;
+    if (!(await start(values))) this.base = before;
+  }
+
+  /// Shows settings that are not in force, such as those that an address asked for in vain.
+  offer(settings) {
+    this.offered = settings;
     this.write(settings);
     this.remember();
+    this.base = this.read();
+  }
+
+  /// Shows the settings in force and puts them into the address; what somebody has changed in the form since
+  /// stays there.
+  fill(settings) {
+    const values = this.base && this.read();
+    const edited = Object.keys(values ?? {}).filter(
+      (name) => plain(values[name]) !== plain(this.base[name] ?? ""),
+    );
+    this.settings = settings;
+    this.offered = settings;
+    this.write(settings);
+    this.remember();
+    this.base = this.read();
+    if (edited.length) {
+      this.write({ ...this.base, ...Object.fromEntries(edited.map((name) => [name, values[name]])) });
+      this.remember();
+    }
     const off = new URLSearchParams(location.search).get("run") === "off" ? "run=off" : "";
     const link = address(settings, this.devices.usual);
     const joint = off && (link.includes("?") ? "&" : "?");
@@ -247,12 +320,12 @@ export class Form {
     return values;
   }
 
-  /// Says what is wrong, at the setting whose name the message begins with.
-  complain(message) {
+  /// Says what is wrong, at the setting `at`, or the one whose name the message begins with.
+  complain(message, at = null) {
     alertIn(this.error, message);
     for (const input of this.form.querySelectorAll("[aria-invalid]"))
       input.removeAttribute("aria-invalid");
-    const name = /^-*([a-z_-]+)/.exec(message ?? "")?.[1].replaceAll("-", "_");
+    const name = at ?? /^-*([a-z_-]+)/.exec(message ?? "")?.[1].replaceAll("-", "_");
     const input = name && byId(`set-${name}`);
     if (!input || !("value" in input)) return;
     input.setAttribute("aria-invalid", "true");

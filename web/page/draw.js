@@ -2,7 +2,7 @@
 // of it.
 import { readable } from "./charts.js";
 import { line } from "./controls.js";
-import { figure, paint } from "./fields.js";
+import { figure, offScale, paint, shape } from "./fields.js";
 import { METHOD_NAMES } from "./settings.js";
 
 const byId = (id) => document.getElementById(id);
@@ -31,13 +31,19 @@ export class Drawing {
       this.warnBeginner();
       this.ask();
     });
-    session.on("state", () => this.stale && this.ask());
+    session.on("state", () => {
+      this.enable();
+      if (this.stale) this.ask();
+    });
     this.listen();
   }
 
   /// Takes the grid of a new training; the drawing stays, on the new grid.
   fit() {
-    const { nx, ny, methods } = this.session.started;
+    const { nx, ny, methods, settings } = this.session.started;
+    this.seenName = SEEN + offScale(this.session.started);
+    byId("draw-noise").hidden = !(Number(settings.noise) > 0);
+    this.problem("");
     if (nx !== this.nx || ny !== this.ny) {
       const [field, oldNx, oldNy] = [this.field, this.nx, this.ny];
       Object.assign(this, { nx, ny });
@@ -49,7 +55,8 @@ export class Drawing {
         : rectangles(nx, ny);
       if (this.cursor) this.cursor = [nx >> 1, ny >> 1];
       byId("brush-size").max = Math.max(8, Math.min(nx, ny) >> 1);
-      this.showBrush();
+      shape(byId("pad"), nx, ny);
+      this.showSliders();
     }
     const names = ["observation", ...methods];
     this.answers = Object.fromEntries(names.map((name) => [name, document.createElement("canvas")]));
@@ -57,7 +64,7 @@ export class Drawing {
       ...names.map((name) =>
         figure(
           this.answers[name],
-          name === "observation" ? SEEN : METHOD_NAMES[name],
+          `${name === "observation" ? this.seenName : METHOD_NAMES[name]} (waiting)`,
           name === "observation"
             ? "Your field after diffusion"
             : `What ${METHOD_NAMES[name]} predicts from it`,
@@ -65,7 +72,7 @@ export class Drawing {
       ),
     );
     for (const canvas of Object.values(this.answers)) {
-      canvas.style.aspectRatio = `${ny} / ${nx}`;
+      shape(canvas, nx, ny);
       canvas.parentElement.className = "waiting";
     }
     this.changed();
@@ -104,6 +111,8 @@ export class Drawing {
       const { observation, predictions } = await session.ask("predict", field.slice());
       if (nx !== this.nx || ny !== this.ny || this.watching) return;
       this.show("observation", observation);
+      this.caption("observation", this.seenName);
+      this.answered();
       for (const [method, prediction] of Object.entries(predictions)) {
         if (!this.answers[method]) continue;
         this.show(method, prediction);
@@ -112,8 +121,27 @@ export class Drawing {
       }
       this.warnBeginner();
     } catch (error) {
-      if (session.phase === "ready") this.note(`No prediction: ${line(error)}`);
+      if (session.phase === "ready") this.problem(`No prediction: ${line(error)}`, true);
     }
+  }
+
+  /// What needs a training, where there is none or it is busy.
+  enable() {
+    const none = !this.field;
+    for (const id of ["draw-clear", "draw-random", "draw-picture"]) byId(id).disabled = none;
+    const { phase, why, waits } = this.session;
+    byId("draw-watch").disabled =
+      none || Boolean(this.watching) || phase !== "ready" || Boolean(why) || waits > 0;
+  }
+
+  /// Says what has gone wrong, until something else is done; `passing` if the next answer settles it.
+  problem(text, passing = false) {
+    this.passing = passing;
+    if (byId("draw-error").textContent !== text) byId("draw-error").textContent = text;
+  }
+
+  answered() {
+    if (this.passing) this.problem("");
   }
 
   warnBeginner() {
@@ -189,6 +217,7 @@ export class Drawing {
       if (!this.field || event.button !== 0) return;
       canvas.setPointerCapture(event.pointerId);
       from = place(event);
+      this.problem("");
       this.showBrush(from);
       this.dab(...from);
       this.changed();
@@ -228,6 +257,7 @@ export class Drawing {
 
   replace(field) {
     if (!this.field) return;
+    this.problem("");
     this.field = field;
     this.changed();
   }
@@ -251,6 +281,7 @@ export class Drawing {
     } else if (event.key === "Home") {
       [x, y] = [this.nx >> 1, this.ny >> 1];
     } else if (event.key === " " || event.key === "Enter") {
+      this.problem("");
       this.dab(x + 0.5, y + 0.5);
       this.changed();
     } else {
@@ -302,9 +333,8 @@ export class Drawing {
           (_, i) => (0.2126 * data[4 * i] + 0.7152 * data[4 * i + 1] + 0.0722 * data[4 * i + 2]) / 255,
         ),
       );
-      this.note("");
     } catch {
-      this.note(`${file.name}: this browser cannot read it as a picture.`);
+      this.problem(`${file.name}: this browser cannot read it as a picture.`);
     }
   }
 
@@ -312,21 +342,24 @@ export class Drawing {
   async watch() {
     const { session } = this;
     if (!this.free || !this.answers.observation) return;
-    byId("draw-watch").disabled = true;
+    this.problem("");
     this.watching = true;
+    this.enable();
     for (const [name, canvas] of Object.entries(this.answers)) {
       if (name === "observation") continue;
       canvas.parentElement.className = "waiting";
-      this.caption(name, METHOD_NAMES[name]);
+      this.caption(name, `${METHOD_NAMES[name]} (waiting)`);
     }
-    const amount = Number.parseFloat(session.settings.amount) || 0;
     const { nx, ny } = this;
-    const frame = async (part) => {
+    const { started } = session;
+    const amount = heatAmount(started.settings);
+    const frame = async (time) => {
       // A width grows by the square root of the amount.
-      const field = await session.ask("observe", this.field.slice(), amount * part * part);
-      if (nx !== this.nx || ny !== this.ny) throw new Error("another grid");
+      const part = amount === null ? time : time * time;
+      const field = await session.ask("fade", this.field.slice(), part);
+      if (started !== session.started) return;
       this.show("observation", field);
-      this.caption("observation", `after ${(amount * part * part).toFixed(1)} cells² of diffusion`);
+      this.caption("observation", caption(part, amount) + offScale(started));
     };
     const wait = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
     try {
@@ -345,14 +378,32 @@ export class Drawing {
         await frame(1);
         await wait(400);
       }, "the diffusion is being watched");
-    } catch {
-      // A new training began, or the device was lost: the next answers come by themselves.
+    } catch (error) {
+      // After a new start or a lost device the next answers come by themselves.
+      if (session.phase === "ready" && started === session.started)
+        this.problem(`The diffusion cannot be shown: ${line(error)}`);
     }
     this.watching = false;
-    byId("draw-watch").disabled = false;
-    if (this.answers.observation) this.caption("observation", SEEN);
+    this.enable();
+    if (started === session.started) this.caption("observation", this.seenName);
     this.ask();
   }
+}
+
+/// The amount of a diffusion, as a text, or null where the observer does something else or more.
+function heatAmount({ operator, amount }) {
+  if (!operator) return String(amount);
+  return /^heat:([^+]+)$/.exec(operator)?.[1] ?? null;
+}
+
+/// What is seen of a field behind a part of what the observer does.
+function caption(part, amount) {
+  const percent = `${Math.round(100 * part)} %`;
+  if (amount === null) return `${percent} of the way from the truth to the observation`;
+  const cells = Number(amount);
+  return Number.isFinite(cells)
+    ? `after ${(cells * part).toFixed(1)} cells² of diffusion`
+    : `after ${percent} of the diffusion`;
 }
 
 /// Random hot rectangles as the training draws them (docs/method.md, section 1).

@@ -7,7 +7,7 @@ export class Engine {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const engine = new Engine(worker);
     try {
-      engine.colours = await engine.call("open", [], { signal: broken(worker) });
+      engine.colours = await engine.call("open");
     } catch (error) {
       worker.terminate();
       throw error;
@@ -20,23 +20,39 @@ export class Engine {
     this.calls = new Map();
     this.next = 0;
     worker.addEventListener("message", ({ data }) => this.hear(data));
+    for (const kind of ["error", "messageerror"]) {
+      worker.addEventListener(kind, (event) => {
+        event.preventDefault();
+        this.giveUp(event.message || "its worker does not start or has ended; reload the page");
+      });
+    }
+  }
+
+  /// No answer will come any more.
+  giveUp(message) {
+    for (const { reject } of this.calls.values()) {
+      reject(Object.assign(new Error(message), { kind: "other" }));
+    }
+    this.calls.clear();
   }
 
   hear({ id, progress, value, error }) {
     const call = this.calls.get(id);
+    if (!call) return;
     if (progress) return call.progress?.(...progress);
     this.calls.delete(id);
     if (error) call.reject(Object.assign(new Error(error.message), { kind: error.kind }));
     else call.resolve(value);
   }
 
-  /// `signal` is a promise that rejects where no answer can come.
-  call(name, values = [], { transfer = [], progress, signal } = {}) {
+  /// `transfer` are buffers and canvases that move to the worker, `progress` hears of news before the answer.
+  call(name, values = [], { transfer = [], progress } = {}) {
     const id = this.next;
     this.next += 1;
-    const answer = new Promise((resolve, reject) => this.calls.set(id, { resolve, reject, progress }));
-    this.worker.postMessage({ id, name, values }, transfer);
-    return signal ? Promise.race([answer, signal]) : answer;
+    return new Promise((resolve, reject) => {
+      this.worker.postMessage({ id, name, values }, transfer); // throws where values are too large
+      this.calls.set(id, { resolve, reject, progress });
+    });
   }
 
   /// What there is to compute with, and what "auto" means here.
@@ -62,6 +78,11 @@ export class Engine {
   /// A field behind `amount` of diffusion.
   observe(field, amount) {
     return this.call("observe", [field, amount]);
+  }
+
+  /// A field behind the part 0 to 1 of what the observer does.
+  fade(field, part) {
+    return this.call("fade", [field, part]);
   }
 
   /// What the observer sees of a field, and what every method makes of that.
@@ -93,14 +114,4 @@ export class Engine {
   lose() {
     return this.call("lose");
   }
-}
-
-/// Rejects where the worker cannot even be read.
-function broken(worker) {
-  return new Promise((_, reject) => {
-    worker.addEventListener("error", (event) => {
-      event.preventDefault();
-      reject(new Error(event.message || "its worker does not start."));
-    });
-  });
 }

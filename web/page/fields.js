@@ -19,12 +19,25 @@ export function makeCanvases(place) {
   for (const name of names) offscreen[name] = elements[name].transferControlToOffscreen();
   const show = (started) => {
     const figures = ["truth", "observation", ...started.methods].map((name) => {
-      elements[name].style.aspectRatio = `${started.shown * started.ny} / ${started.nx}`;
-      return figure(elements[name], CAPTIONS[name], SAID[name]);
+      shape(elements[name], started.nx, started.shown * started.ny);
+      const other = name === "observation" ? offScale(started) : "";
+      return figure(elements[name], CAPTIONS[name] + other, SAID[name] + other);
     });
+    place.classList.toggle("tall", started.nx > 2 * started.shown * started.ny);
     place.replaceChildren(...figures);
   };
   return { offscreen, show };
+}
+
+/// Lets the style sheet give `element` the proportions of so many rows and columns, and a height that fits.
+export function shape(element, rows, columns) {
+  element.style.setProperty("--ratio", columns / rows);
+}
+
+/// What is to be said of an observation that is no temperature.
+export function offScale(started) {
+  const other = /poisson|helmholtz/.test(started.settings.operator ?? "");
+  return other ? " (no temperature: its values are not on this scale)" : "";
 }
 
 /// A canvas under a caption, with a name for those who cannot see it.
@@ -41,7 +54,7 @@ export function figure(canvas, caption, said) {
 /// Paints a field of nx rows and ny columns, a pixel a cell.
 export function paint(canvas, field, nx, ny, colours) {
   if (canvas.width !== ny || canvas.height !== nx) Object.assign(canvas, { width: ny, height: nx });
-  canvas.style.aspectRatio = `${ny} / ${nx}`;
+  shape(canvas, nx, ny);
   const image = new ImageData(ny, nx);
   for (let cell = 0; cell < field.length; cell += 1) {
     const heat = Math.max(0, Math.min(255, Math.round(field[cell] * 255))) || 0; // 0 for NaN
@@ -55,5 +68,4 @@ export function paint(canvas, field, nx, ny, colours) {
 export function paintScale(canvas, colours) {
   const ramp = Float32Array.from({ length: 256 }, (_, heat) => heat / 255);
   paint(canvas, ramp, 1, 256, colours);
-  canvas.style.aspectRatio = "";
 }

@@ -7,7 +7,7 @@ import { Drawing } from "./draw.js";
 import { Engine } from "./engine.js";
 import { makeCanvases, paintScale } from "./fields.js";
 import { Session } from "./session.js";
-import { changed, fromQuery } from "./settings.js";
+import { changed, complete, fromQuery } from "./settings.js";
 import { weights } from "./weights.js";
 
 const byId = (id) => document.getElementById(id);
@@ -21,9 +21,9 @@ async function open() {
 
 /// Everything that needs the engine; nothing trains yet.
 function build({ engine, devices }) {
-  window.pageIsAlive = true;
   const session = new Session(engine, devices.usual, () => makeCanvases(byId("fields")));
-  byId("no-webgpu").hidden = devices.gpu !== null;
+  byId("no-webgpu").hidden = devices.webgpu !== false;
+  byId("no-adapter").hidden = devices.webgpu !== true || devices.gpu !== null;
   byId("not-secure").hidden = window.isSecureContext;
   paintScale(byId("scale"), engine.colours);
 
@@ -33,21 +33,27 @@ function build({ engine, devices }) {
     try {
       return await begin();
     } catch (error) {
-      if (session.state !== "lost") form.complain(line(error));
+      const told = error.superseded || (session.state === "lost" && session.message === error.message);
+      if (!told) form.complain(line(error));
       throw error;
     }
   };
   const start = (settings, options) => guarded(() => session.start(settings, options));
-  const overrides = () =>
-    session.settings ? changed(session.settings, devices.usual) : fromQuery(location.search);
+  const overrides = () => changed(session.settings ?? form.read(), devices.usual);
   const load = (bytes, name, options) => guarded(() => session.load(bytes, name, overrides(), options));
   const restart = (more = {}) =>
     start({ ...overrides(), ...more }).catch(() => {
       byId("device-now").value = session.settings?.device ?? "auto";
     });
 
-  const form = new Form(devices, (settings) => start(settings).catch(() => {}));
+  const form = new Form(devices, (settings) =>
+    start(settings).then(
+      () => true,
+      () => false,
+    ),
+  );
   fillDevices(devices);
+  form.offer(complete(fromQuery(location.search), devices.usual));
   const charts = new Charts();
   charts.build([]);
   trainingControls(session, restart);
@@ -62,6 +68,7 @@ function build({ engine, devices }) {
     charts.build(session.started.methods);
   });
   session.on("rows", () => charts.update(session.rows));
+  window.pageStarts();
   return { session, start, load, check, bench, form };
 }
 
@@ -73,7 +80,6 @@ const ready = parts.then(
     try {
       await start(given, { run });
     } catch {
-      form.write({ ...form.settings, ...given });
       byId("device-name").textContent = "none yet";
     }
     return { device: session.started?.device ?? null };

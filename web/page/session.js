@@ -16,6 +16,9 @@ export class Session {
     this.phase = "none"; // none, starting, ready, recovering, lost (device), broken
     this.wanted = false;
     this.holds = 0;
+    this.waits = 0; // those of `holds` that wait for the step that is being computed, or for each other
+    this.latest = null; // the newest start: older ones that still wait give way to it
+    this.recovery = null; // one that somebody asked for
     this.why = ""; // what holds it, for the status line
     this.hidden = false;
     this.looping = null;
@@ -31,7 +34,9 @@ export class Session {
       rows: {},
       secondsPerStep: NaN,
       stopped: null,
+      note: null, // such as which methods have stopped, while others go on
       message: "",
+      again: "", // why a new start did not help after a training had broken off
       chunkSize: 1,
     });
     Object.assign(this, { recoveredAt: null });
@@ -50,9 +55,10 @@ export class Session {
     if (this.phase !== "ready") return this.phase;
     if (this.stopped) return "stopped";
     if (this.holds > 0 && this.why) return "held";
+    if (this.waits > 0 && (this.looping || this.stepping)) return "waiting";
     if (this.step >= this.limit && !this.stepping) return "finished";
     if (this.stepping) return "running";
-    if (!this.wanted) return "paused";
+    if (!this.wanted) return this.looping ? "pausing" : "paused";
     return this.hidden ? "hidden" : "running";
   }
 
@@ -63,8 +69,11 @@ export class Session {
   /// Runs `job` alone: nothing trains meanwhile, and other jobs wait.
   exclusive(job, why = "") {
     this.holds += 1;
+    this.waits += 1;
+    this.tell("state");
     const turn = this.tail.then(async () => {
       await this.looping;
+      this.waits -= 1;
       this.why = why;
       this.tell("state");
       try {
@@ -108,6 +117,7 @@ export class Session {
       this.step = news.step;
       this.secondsPerStep = news.secondsPerStep;
       this.stopped = news.stopped;
+      this.note = news.note ?? this.note;
       for (const [method, rows] of Object.entries(news.rows)) (this.rows[method] ??= []).push(...rows);
       if (this.recoveredAt !== null && this.step >= this.recoveredAt + TRUST) this.recoveredAt = null;
       this.tell("rows");
@@ -128,6 +138,7 @@ export class Session {
   broke(error) {
     this.phase = error.kind === "device" ? "lost" : "broken";
     this.message = error.message;
+    this.again = "";
     this.tell("state");
   }
 
@@ -146,7 +157,9 @@ export class Session {
         recoveredAt: started.step,
         chunkSize: 1,
       });
-      for (const rows of Object.values(this.rows)) rows.length = Math.min(rows.length, this.step);
+      for (const [method, rows] of Object.entries(this.rows)) {
+        this.rows[method] = rows.filter((row) => row.step < this.step);
+      }
       this.tell("rows");
       this.tell("state");
     } catch (second) {
@@ -158,16 +171,25 @@ export class Session {
   /// Begins a training; if the engine rejects the settings, the old one stays as it was.
   start(given, { run = true } = {}) {
     const asked = complete(given, this.usual);
-    return this.exclusive(() => this.begin(asked, run, (canvases) => this.engine.start(asked, canvases)));
+    return this.replace(asked, run, (canvases) => this.engine.start(asked, canvases));
   }
 
   /// Begins with the weights of a file; its network's shape is its own.
   load(bytes, name, given, { run = true } = {}) {
     const asked = complete(given, this.usual);
     const { levels, filters, activation, ...others } = asked;
-    return this.exclusive(() =>
-      this.begin(asked, run, (canvases) => this.engine.load(bytes, name, others, canvases)),
-    );
+    return this.replace(asked, run, (canvases) => this.engine.load(bytes, name, others, canvases));
+  }
+
+  /// Waits for its turn to begin; of several that wait, only the newest begins.
+  replace(asked, run, call) {
+    const own = {};
+    this.latest = own;
+    return this.exclusive(() => {
+      if (this.latest === own) return this.begin(asked, run, call);
+      const message = "this start gave way to a newer one";
+      throw Object.assign(new Error(message), { kind: "other", superseded: true });
+    });
   }
 
   async begin(asked, run, call) {
@@ -192,9 +214,11 @@ export class Session {
       this.limit = this.every;
       this.settings = inForce(asked, started);
     } catch (error) {
+      // What was there goes on as it was; it tells by itself if its own device is lost.
       this.phase = before;
-      if (error.kind === "device") this.broke(error);
+      if (before === "none" && error.kind === "device") this.broke(error);
       else if (before === "none") this.message = error.message;
+      else if (before !== "ready") this.again = error.message;
       this.tell("state");
       throw error;
     }
@@ -221,7 +245,11 @@ export class Session {
   stepBy(count) {
     this.wanted = false;
     return this.exclusive(async () => {
-      if (!this.started) throw new Error("there is no training to step: none has started");
+      if (!this.started) {
+        throw Object.assign(new Error("there is no training to step: none has started"), {
+          kind: "other",
+        });
+      }
       if (this.phase !== "ready") throw Object.assign(new Error(this.message), { kind: "other" });
       if (this.stopped) throw Object.assign(new Error(this.stopped), { kind: "other" });
       const first = this.step;
@@ -232,13 +260,21 @@ export class Session {
         this.stepping = false;
       }
       this.limit = Math.max(this.limit, this.step);
-      const news = Object.entries(this.rows).map(([method, rows]) => [method, rows.slice(first)]);
+      const news = Object.entries(this.rows).map(([method, rows]) => [
+        method,
+        rows.filter((row) => row.step >= first),
+      ]);
       return Object.fromEntries(news);
     });
   }
 
-  recover() {
-    return this.exclusive(() => this.reopen());
+  /// Once at a time, and only if the device is lost.
+  async recover() {
+    if (this.phase !== "lost") return;
+    this.recovery ??= this.exclusive(async () => {
+      if (this.phase === "lost") await this.reopen();
+    }).finally(() => (this.recovery = null));
+    await this.recovery;
   }
 
   /// A call of the engine that may run between two chunks, such as predict.

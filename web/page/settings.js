@@ -88,9 +88,14 @@ export function address(settings, usual) {
   return location.origin + location.pathname + (text && "?" + text);
 }
 
+/// The command line trains one `method`, this page several.
+function known(name) {
+  return name === "method" ? "methods" : name;
+}
+
 function withUnderscores(given) {
   return Object.fromEntries(
-    Object.entries(given ?? {}).map(([name, value]) => [name.replaceAll("-", "_"), value]),
+    Object.entries(given ?? {}).map(([name, value]) => [known(name.replaceAll("-", "_")), value]),
   );
 }
 

@@ -3,6 +3,22 @@ import { line } from "./controls.js";
 import { METHOD_NAMES } from "./settings.js";
 
 const byId = (id) => document.getElementById(id);
+const MOST = 2 ** 30; // bytes
+const TOO_LARGE = "load: this file has more than 1 GiB, and no weights file does";
+
+/// The bytes of a weights file, whatever holds them.
+export function bytesOf(given) {
+  const isBuffer = Object.prototype.toString.call(given) === "[object ArrayBuffer]";
+  if (!isBuffer && !ArrayBuffer.isView(given)) throw usage("load: give the bytes of a weights file");
+  if (given.byteLength > MOST) throw usage(TOO_LARGE);
+  return isBuffer
+    ? new Uint8Array(given)
+    : new Uint8Array(given.buffer, given.byteOffset, given.byteLength);
+}
+
+function usage(message) {
+  return Object.assign(new Error(message), { kind: "usage" });
+}
 
 export function weights(session, load) {
   const note = byId("weights-note");
@@ -22,7 +38,16 @@ export function weights(session, load) {
     }
   };
 
+  session.on("state", () => {
+    const busy = ["starting", "recovering", "held", "waiting"].includes(session.state);
+    byId("load-weights").disabled = busy;
+    for (const button of byId("save-buttons").children)
+      button.disabled = !["ready", "broken"].includes(session.phase);
+  });
   session.on("started", ({ started }) => {
+    note.textContent = started.weights
+      ? [`Training goes on from ${started.weights}.`, started.remark].filter(Boolean).join(" ")
+      : "";
     const buttons = started.methods.map((method) => {
       const button = Object.assign(document.createElement("button"), { type: "button" });
       button.textContent = `Save ${METHOD_NAMES[method]}`;
@@ -32,7 +57,11 @@ export function weights(session, load) {
     byId("save-buttons").replaceChildren(...buttons);
     // The reports and warnings of the command go by what made the observation.
     const { operator, amount } = started.settings;
-    const physics = operator ? ` --operator ${operator}` : Number(amount) === 8 ? "" : ` --amount ${amount}`;
+    const physics = operator
+      ? ` --operator ${operator}`
+      : Number(amount) === 8
+        ? ""
+        : ` --amount ${amount}`;
     byId("command").textContent =
       `unheat reconstruct --weights unheat-${started.methods[0]}.safetensors` +
       `${physics} -i observation.png -o x.png`;
@@ -46,8 +75,8 @@ export function weights(session, load) {
     if (!chosen) return;
     note.textContent = `Loading ${chosen.name}…`;
     try {
-      await load(new Uint8Array(await chosen.arrayBuffer()), chosen.name);
-      note.textContent = `Training goes on from ${chosen.name}.`;
+      if (chosen.size > MOST) throw usage(TOO_LARGE);
+      await load(bytesOf(await chosen.arrayBuffer()), chosen.name);
     } catch (error) {
       note.textContent = `Could not load ${chosen.name}: ${line(error)}`;
     }

@@ -6,8 +6,9 @@ const CPU = "CPU engine in WebAssembly (SIMD)";
 const KEEP = 5000; // milliseconds between two snapshots, which a lost device costs at most
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render|warp/i;
 
+let found = null; // a promise of what WebGPU would compute with
+let gpu = null; // the open WebGPU device, if there is one
 let device = null; // what trains
-let checked = null; // what is checked where the CPU engine trains
 let experiment = null;
 let settings = null; // as the page gave them
 let kept = null;
@@ -20,15 +21,15 @@ const calls = {
   },
 
   async devices() {
-    const gpu = await adapter();
-    const cpu = { name: CPU };
-    if (!navigator.gpu) return { gpu, cpu, usual: "cpu", why: "This browser has no WebGPU." };
-    if (!gpu) return { gpu, cpu, usual: "cpu", why: "This browser finds no GPU that it may use." };
-    if (gpu.software) {
+    const own = await adapter();
+    const known = { webgpu: Boolean(navigator.gpu), gpu: own, cpu: { name: CPU } };
+    if (!navigator.gpu) return { ...known, usual: "cpu", why: "This browser has no WebGPU." };
+    if (!own) return { ...known, usual: "cpu", why: "This browser finds no GPU that it may use." };
+    if (own.software) {
       const why = "Its WebGPU runs on the processor, where the CPU engine is many times faster.";
-      return { gpu, cpu, usual: "cpu", why };
+      return { ...known, usual: "cpu", why };
     }
-    return { gpu, cpu, usual: "gpu", why: "This browser runs the shaders on a GPU." };
+    return { ...known, usual: "gpu", why: "This browser runs the shaders on a GPU." };
   },
 
   start: (asked, canvases) => begin(asked, null, null, canvases),
@@ -36,24 +37,27 @@ const calls = {
   load: (bytes, name, asked, canvases) => begin(asked, bytes, name, canvases),
 
   async advance(steps) {
-    const found = JSON.parse(await experiment.advance(steps));
-    for (const rows of Object.values(found.rows)) {
+    const news = JSON.parse(await training().advance(steps));
+    for (const rows of Object.values(news.rows)) {
       for (const row of rows) for (const name in row) row[name] ??= NaN;
     }
-    experiment.draw();
-    if (device.kind === "gpu" && performance.now() > keptAt + KEEP && !found.stopped) await keep();
-    return found;
+    await experiment.draw();
+    if (device.kind === "gpu" && performance.now() > keptAt + KEEP && !news.stopped) await keep();
+    return news;
   },
 
-  observe: (field, amount) => experiment.observe(field, amount),
+  observe: (field, amount) => training().observe(field, amount),
 
-  predict: (field) => experiment.predict(field),
+  fade: (field, part) => training().fade(field, part),
 
-  weights: (method) => experiment.weights(method),
+  predict: (field) => training().predict(field),
+
+  weights: (method) => training().weights(method),
 
   async check(quick, tell) {
-    const own = device?.kind === "gpu" ? device : (checked ??= await open("gpu"));
-    const list = new Cases(own.handle, quick, JSON.stringify(settings ?? {}));
+    const own = await open("gpu");
+    const asked = experiment ? JSON.parse(experiment.about()).settings : {};
+    const list = new Cases(own.handle, quick, JSON.stringify(asked));
     const lines = [];
     try {
       for (let index = 0; index < list.count(); index += 1) {
@@ -62,15 +66,20 @@ const calls = {
         lines.push(line);
         tell(line, index + 1, list.count());
       }
+    } catch (error) {
+      if (error.kind === "device" && device !== own) close(own); // what trains on it will hear of it itself
+      throw error;
     } finally {
       list.free();
     }
     return lines;
   },
 
-  bench: async () => JSON.parse(await bench(experiment)),
+  bench: async () => JSON.parse(await bench(training())),
 
   async recover(canvases) {
+    close(gpu);
+    found = null;
     const again = await open("gpu");
     if (!kept) return begin(settings, null, null, canvases, again);
     return take(again, await Experiment.resume(again.handle, kept, canvases));
@@ -79,26 +88,45 @@ const calls = {
   lose: () => device.handle.lose(),
 };
 
+/// The training, which may have failed to start.
+function training() {
+  if (experiment) return experiment;
+  throw Object.assign(new Error("nothing trains here yet; start a training first"), { kind: "usage" });
+}
+
 /// What WebGPU would compute with, if anything.
-async function adapter() {
-  const found = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
-  if (!found) return null;
-  const { vendor, architecture, device: model, description, isFallbackAdapter } = found.info ?? {};
+function adapter() {
+  return (found ??= look()); // browsers tell the console each time that there is none
+}
+
+async function look() {
+  const own = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!own) return null;
+  const { vendor, architecture, device: model, description, isFallbackAdapter } = own.info ?? {};
   const words = [vendor, architecture, model, description].filter(Boolean);
   const name = description || words.join(" ") || "WebGPU adapter";
   const software = Boolean(isFallbackAdapter) || SOFTWARE.test(words.join(" "));
   return { name, software };
 }
 
-/// A device as the page knows it, with the handle that experiments take.
+/// A device as the page knows it, with the handle that experiments take. WebGPU is opened once.
 async function open(kind) {
   if (kind === "cpu") return { kind, name: CPU, software: true, handle: Device.cpu() };
-  const found = await adapter();
-  if (!found) {
+  if (gpu) return gpu;
+  const own = await adapter();
+  if (!own) {
     const message = "device gpu: this browser has no WebGPU that a page may use; take cpu or auto";
     throw Object.assign(new Error(message), { kind: "usage" });
   }
-  return { kind, ...found, handle: await Device.gpu(found.name, found.software) };
+  // Firefox 153 crashes as a whole where it brings canvases of WebGPU back from the processor by itself.
+  const draws = !(own.software && /firefox/i.test(navigator.userAgent));
+  gpu = { kind, ...own, handle: await Device.gpu(own.name, own.software, draws) };
+  return gpu;
+}
+
+/// Forgets a WebGPU device that is of no use any more.
+function close(own) {
+  if (own && own === gpu) gpu = null;
 }
 
 async function begin(asked, bytes, name, canvases, opened = null) {
@@ -106,8 +134,7 @@ async function begin(asked, bytes, name, canvases, opened = null) {
   if (!["auto", "gpu", "cpu"].includes(wanted)) {
     throw Object.assign(new Error(`device ${wanted}: must be auto, gpu or cpu`), { kind: "usage" });
   }
-  const kind = wanted === "auto" ? (await calls.devices()).usual : wanted;
-  const own = opened ?? (device?.kind === kind ? device : await open(kind));
+  const own = opened ?? (await (wanted === "auto" ? usual() : open(wanted)));
   const made = await Experiment.start(own.handle, JSON.stringify(asked), bytes, name, canvases);
   settings = asked;
   kept?.free();
@@ -115,6 +142,17 @@ async function begin(asked, bytes, name, canvases, opened = null) {
   const started = await take(own, made);
   if (own.kind === "gpu") await keep();
   return started;
+}
+
+/// What auto means: the CPU engine too where a GPU is there and cannot be opened.
+async function usual() {
+  const { usual: kind } = await calls.devices();
+  try {
+    return await open(kind);
+  } catch (error) {
+    if (kind === "cpu") throw error;
+    return open("cpu");
+  }
 }
 
 /// Puts a new experiment in the place of the old one.

@@ -4,6 +4,7 @@ use crate::device::Device;
 use crate::failure::thrown;
 use crate::settings::Settings;
 use serde_json::json;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use unheat::cases::{self, Case};
 use unheat::gpu::Gpu;
@@ -20,7 +21,7 @@ pub struct Cases {
 
 #[wasm_bindgen]
 impl Cases {
-    /// All of them, or the kernels of a training with these settings, which are few and small.
+    /// All of them, or the kernels of trainings with these settings, which are few and small.
     ///
     /// # Errors
     /// Of the kind "usage" where the device is the CPU engine.
@@ -66,7 +67,13 @@ impl Cases {
             open.ok_or_else(|| Error::usage("check: there is no WebGPU here, and so nothing to check"))?;
         let cases = if quick {
             let Settings { config, methods } = Settings::read(settings, None)?;
-            cases::of_step(&TrainConfig { method: methods[0], ..config }.spec()?)
+            let mut known = BTreeSet::new();
+            let mut list = Vec::new();
+            for method in methods {
+                list.extend(cases::of_step(&TrainConfig { method, ..config.clone() }.spec()?));
+            }
+            list.retain(|case| known.insert((case.name.clone(), case.shape.clone())));
+            list
         } else {
             cases::all()
         };

@@ -20,6 +20,8 @@ pub(crate) struct OpenGpu {
     pub(crate) gpu: Arc<Gpu>,
     pub(crate) instance: wgpu::Instance,
     pub(crate) adapter: wgpu::Adapter,
+    /// Whether it may draw on canvases.
+    pub(crate) draws: bool,
 }
 
 #[wasm_bindgen]
@@ -29,12 +31,13 @@ impl Device {
         Self { gpu: None }
     }
 
-    /// Opens the browser's adapter, which the page knows by `name` and to be `software` or not.
+    /// Opens the browser's adapter, which the page knows by `name` and to be `software` or not; whether it
+    /// `draws` on canvases itself, or what it has computed is brought here and painted.
     ///
     /// # Errors
     /// An error of the kind "device" where there is none, or it refuses.
-    pub async fn gpu(name: String, software: bool) -> std::result::Result<Self, JsValue> {
-        let gpu = open(name, software).await.map_err(thrown)?;
+    pub async fn gpu(name: String, software: bool, draws: bool) -> std::result::Result<Self, JsValue> {
+        let gpu = open(name, software, draws).await.map_err(thrown)?;
         Ok(Self { gpu: Some(gpu) })
     }
 
@@ -46,7 +49,7 @@ impl Device {
     }
 }
 
-async fn open(name: String, software: bool) -> Result<OpenGpu> {
+async fn open(name: String, software: bool, draws: bool) -> Result<OpenGpu> {
     let instance = instance();
     let options = wgpu::RequestAdapterOptions {
         power_preference: wgpu::PowerPreference::HighPerformance,
@@ -61,5 +64,5 @@ async fn open(name: String, software: bool) -> Result<OpenGpu> {
         info.device_type = wgpu::DeviceType::Cpu;
     }
     let gpu = Gpu::open_as(&adapter, info, Checks::default()).await?;
-    Ok(OpenGpu { gpu: Arc::new(gpu), instance, adapter })
+    Ok(OpenGpu { gpu: Arc::new(gpu), instance, adapter, draws })
 }

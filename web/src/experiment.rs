@@ -12,11 +12,12 @@ use serde_json::{Map, Value as Json, json};
 use std::path::Path;
 use unheat::cpu::heat::physics::Physics;
 use unheat::cpu::unet::at_scale::AtScale;
-use unheat::engine::memory::{Purpose, check_system};
+use unheat::engine::memory::{Purpose, check_shared};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::weights;
+use unheat::model::operator::factor::Factor;
 use unheat::model::unet::init::State;
-use unheat::model::{Method, Operator, Snapshot, StepSpec, TrainedFor};
+use unheat::model::{Operator, Snapshot, StepSpec, TrainedFor};
 use unheat::train::OnNan;
 use unheat::train::config::size::Size;
 use unheat::train::data::drawn::Drawn;
@@ -39,6 +40,8 @@ pub struct Experiment {
     settings: Settings,
     /// Whose weights they began with.
     file: Option<String>,
+    /// What those weights were trained for, where that is something else.
+    remark: Option<String>,
     operator: Operator,
     drawn: Drawn,
     /// What the networks learn to undo, and at which scale.
@@ -49,8 +52,6 @@ pub struct Experiment {
     step: u64,
     /// Seconds of training so far.
     seconds: f64,
-    /// Why it cannot go on.
-    stopped: Option<String>,
 }
 
 /// What an experiment goes on from on another device.
@@ -60,18 +61,20 @@ pub struct Kept {
     file: Option<String>,
     step: u64,
     seconds: f64,
-    snapshots: Vec<Snapshot>,
+    /// Of every training, with the step in which it stopped.
+    snapshots: Vec<(Snapshot, Option<u64>)>,
 }
 
 /// What shows the fields of the last step.
 enum Canvases {
     None,
+    /// Drawn by the device that has them.
     OnGpu {
         painter: Painter,
         pictures: Vec<Picture>,
     },
-    /// Their contexts: Firefox hands one out once.
-    OnCpu(Vec<(Source, OffscreenCanvasRenderingContext2d)>),
+    /// Painted from this side. Their contexts are kept: Firefox hands one out once.
+    Painted(Vec<(Source, OffscreenCanvasRenderingContext2d)>),
 }
 
 /// What a canvas shows.
@@ -128,13 +131,15 @@ impl Experiment {
             "nx": nx,
             "ny": ny,
             "weights": self.file,
+            "remark": self.remark,
             "step": self.step,
         });
         Ok(about.to_string())
     }
 
     /// Trains every network for `steps` steps. Returns a JSON object: step, rows per method (numbers that are
-    /// none are null), secondsPerStep of one method, stopped.
+    /// none are null), secondsPerStep of one method, note (which methods have stopped, and why), stopped (the
+    /// same where all of them have).
     ///
     /// # Errors
     /// Of the kind "device" where the device is lost.
@@ -146,14 +151,14 @@ impl Experiment {
     ///
     /// # Errors
     /// Of the kind "device" where a canvas refuses.
-    pub fn draw(&self) -> std::result::Result<(), JsValue> {
+    pub async fn draw(&self) -> std::result::Result<(), JsValue> {
         match &self.canvases {
             Canvases::None => Ok(()),
             Canvases::OnGpu { painter, pictures } => {
                 painter.draw(pictures);
                 Ok(())
             }
-            Canvases::OnCpu(contexts) => self.paint(contexts),
+            Canvases::Painted(contexts) => self.paint(contexts).await,
         }
     }
 
@@ -165,6 +170,15 @@ impl Experiment {
         let Size { nx, ny } = self.settings.config.size;
         let operator = Operator::heat(nx, ny, amount).map_err(thrown)?;
         self.observed(&operator, field).map_err(thrown)
+    }
+
+    /// The field `[nx, ny]` behind a `part` from 0 to 1 of what the observer does: of heat conduction that
+    /// part of its amount, of anything else so much of the way to the observation.
+    ///
+    /// # Errors
+    /// Of the kind "usage" for a field of another size.
+    pub fn fade(&self, field: &[f32], part: f64) -> std::result::Result<Vec<f32>, JsValue> {
+        self.faded(field, part.clamp(0.0, 1.0)).map_err(thrown)
     }
 
     /// What the observer sees of a field `[nx, ny]`, and what every network makes of that: an object with
@@ -209,7 +223,7 @@ impl Experiment {
     pub async fn keep(&self) -> std::result::Result<Kept, JsValue> {
         let mut snapshots = Vec::new();
         for training in &self.trainings {
-            snapshots.push(training.snapshot().await.map_err(thrown)?);
+            snapshots.push((training.snapshot().await.map_err(thrown)?, training.failed));
         }
         let Self { settings, file, step, seconds, .. } = self;
         Ok(Kept { settings: settings.clone(), file: file.clone(), step: *step, seconds: *seconds, snapshots })
@@ -228,15 +242,24 @@ impl Experiment {
         let loaded = file.map(|bytes| weights::of_bytes(Path::new(&name), &bytes)).transpose()?;
         let settings = Settings::read(settings, loaded.as_ref().map(|(net, ..)| &net.config))?;
         let file = loaded.is_some().then_some(name);
-        let start = loaded.map(|(_, state, _)| state);
-        Self::build(device, settings, file, start, canvases)
+        let (start, told) = loaded.map_or((None, None), |(_, state, told)| (Some(state), told));
+        let mut experiment = Self::build(device, settings, file, start, canvases)?;
+        let now = &experiment.trained_for;
+        let differs = |told: &TrainedFor| {
+            (&told.amount, &told.operator, told.noise) != (&now.amount, &now.operator, now.noise)
+        };
+        experiment.remark = told.filter(differs).map(|told| {
+            format!("These weights were trained for {}; training goes on with {}.", words(&told), words(now))
+        });
+        Ok(experiment)
     }
 
     fn go_on(device: &Device, kept: &Kept, canvases: &Object) -> Result<Self> {
-        let start = Some(kept.snapshots[0].state.clone());
+        let start = Some(kept.snapshots[0].0.state.clone());
         let mut experiment = Self::build(device, kept.settings.clone(), kept.file.clone(), start, canvases)?;
-        for (training, snapshot) in experiment.trainings.iter_mut().zip(&kept.snapshots) {
+        for (training, (snapshot, failed)) in experiment.trainings.iter_mut().zip(&kept.snapshots) {
             training.restore(snapshot);
+            training.failed = *failed;
         }
         (experiment.step, experiment.seconds) = (kept.step, kept.seconds);
         Ok(experiment)
@@ -256,7 +279,7 @@ impl Experiment {
         let cells = config.size.nx * config.size.ny;
         let first: StepSpec = spec(settings.methods[0])?;
         let samples = if gpu.is_some() { config.batch } else { first.samples_at_once };
-        check_system(&first.net, cells, samples * settings.methods.len(), purpose)?;
+        check_shared(&first.net, cells, samples, purpose, settings.methods.len())?;
         let mut trainings = Vec::new();
         for &method in &settings.methods {
             let spec: StepSpec = spec(method)?;
@@ -267,8 +290,19 @@ impl Experiment {
         let drawn = Drawn::new(config, &operator);
         let trained_for = TrainedFor::of(&drawn.observed_examples(&operator), &operator, config.noise);
         let canvases = Canvases::new(device.gpu.as_ref(), canvases, &trainings, config)?;
-        let (step, seconds, stopped) = (0, 0.0, None);
-        Ok(Self { settings, file, operator, drawn, trained_for, trainings, canvases, step, seconds, stopped })
+        let (step, seconds) = (0, 0.0);
+        Ok(Self {
+            settings,
+            file,
+            remark: None,
+            operator,
+            drawn,
+            trained_for,
+            trainings,
+            canvases,
+            step,
+            seconds,
+        })
     }
 
     /// The device and the step of the first training, for timing it.
@@ -281,12 +315,13 @@ impl Experiment {
     }
 
     async fn train(&mut self, steps: u32) -> Result<String> {
-        let first = self.step;
-        let last = if self.stopped.is_some() { first } else { first + u64::from(steps) };
+        let (first, stops) = (self.step, self.settings.config.on_nan == OnNan::Stop);
+        let running = self.trainings.iter().filter(|training| training.failed.is_none()).count();
+        let last = if running == 0 { first } else { first + u64::from(steps) };
         let start = Instant::now();
         for step in first..last {
             let batch = self.drawn.batch(step);
-            for training in &mut self.trainings {
+            for training in self.trainings.iter_mut().filter(|training| training.failed.is_none()) {
                 training.submit(&batch).await?;
             }
         }
@@ -297,13 +332,14 @@ impl Experiment {
         let took = start.elapsed().as_secs_f64();
         self.seconds += took;
         let mut rows = Map::new();
-        for (training, losses) in self.trainings.iter().zip(losses) {
+        for (training, losses) in self.trainings.iter_mut().zip(losses) {
             let mut of_method = Vec::new();
             for (step, losses) in (first..).zip(losses) {
                 let mut row = row(step, &losses, self.seconds);
                 if !losses.is_finite() {
-                    if self.settings.config.on_nan == OnNan::Stop {
-                        self.stopped.get_or_insert_with(|| stopped(training.method, step));
+                    if stops {
+                        // It has made no update since, and makes none any more.
+                        training.failed = Some(step);
                         break;
                     }
                     row.loss_mean = f64::NAN;
@@ -313,10 +349,22 @@ impl Experiment {
             rows.insert(training.method.name().to_owned(), Json::Array(of_method));
         }
         self.step = last;
-        let seconds_per_step = took / ((last - first) as f64 * self.trainings.len() as f64);
+        let seconds_per_step = took / ((last - first).max(1) * running.max(1) as u64) as f64;
+        let note = self.note();
+        let has_stopped = self.trainings.iter().all(|training| training.failed.is_some());
+        let stopped = note.clone().filter(|_| has_stopped);
         let found = json!({ "step": self.step, "rows": rows, "secondsPerStep": seconds_per_step,
-            "stopped": self.stopped });
+            "note": note, "stopped": stopped });
         Ok(found.to_string())
+    }
+
+    /// Which methods have stopped, and why.
+    fn note(&self) -> Option<String> {
+        let failed = self.trainings.iter().filter_map(|t| Some((t.method.title(), t.failed?)));
+        let failed: Vec<String> = failed.map(|(method, step)| format!("{method} in step {step}")).collect();
+        let what = "a loss or a gradient was not finite. The weights are those of the step before; a smaller \
+                    learning rate may help";
+        (!failed.is_empty()).then(|| format!("Stopped: {}, where {what}", failed.join(", ")))
     }
 
     fn observed(&self, operator: &Operator, field: &[f32]) -> Result<Vec<f32>> {
@@ -333,6 +381,17 @@ impl Experiment {
         Ok(observation.into_par_iter().map(|value| value as f32).collect())
     }
 
+    fn faded(&self, field: &[f32], part: f64) -> Result<Vec<f32>> {
+        let Operator { nx, ny, .. } = self.operator;
+        if let &[Factor::Heat(amounts)] = self.operator.factors() {
+            let some = Operator::of(nx, ny, &[Factor::Heat(amounts.map(|amount| part * amount))])?;
+            return self.observed(&some, field);
+        }
+        let observation = self.observed(&self.operator, field)?;
+        let mix = |(x, y): (&f32, f32)| x + part as f32 * (y - x);
+        Ok(field.iter().zip(observation).map(mix).collect())
+    }
+
     async fn saved(&self, method: &str) -> Result<Vec<u8>> {
         let Some(training) = self.trainings.iter().find(|training| training.method.name() == method) else {
             let names: Vec<&str> = self.trainings.iter().map(|t| t.method.name()).collect();
@@ -342,20 +401,16 @@ impl Experiment {
         weights::to_bytes(Path::new(WEIGHTS), &training.spec.net, &state, Some(&self.trained_for))
     }
 
-    /// Draws on canvases what the CPU engine has computed.
-    fn paint(
+    /// Paints canvases with what the engine has computed.
+    async fn paint(
         &self,
         contexts: &[(Source, OffscreenCanvasRenderingContext2d)],
     ) -> std::result::Result<(), JsValue> {
         let Size { nx, ny } = self.settings.config.size;
         let (shown, cells) = (self.shown(), nx * ny);
-        let fields: Vec<[Vec<f32>; 3]> = self.trainings.iter().filter_map(Training::on_cpu).collect();
         for (source, context) in contexts {
-            let field = match *source {
-                Source::Truth => &fields[0][0],
-                Source::Observation => &fields[0][1],
-                Source::Prediction(training) => &fields[training][2],
-            };
+            let (training, place) = source.place();
+            let field = self.trainings[training].field(place).await.map_err(thrown)?;
             let place = |x: usize, sample: usize, y: usize| sample * cells + x * ny + y;
             let lines =
                 (0..nx).flat_map(|x| (0..shown).flat_map(move |s| (0..ny).map(move |y| place(x, s, y))));
@@ -366,6 +421,17 @@ impl Experiment {
             context.put_image_data(&image, 0.0, 0.0)?;
         }
         Ok(())
+    }
+}
+
+impl Source {
+    /// The number of a training, and that of the field among its truth, observation and prediction.
+    fn place(self) -> (usize, usize) {
+        match self {
+            Self::Truth => (0, 0),
+            Self::Observation => (0, 1),
+            Self::Prediction(training) => (training, 2),
+        }
     }
 }
 
@@ -388,7 +454,7 @@ impl Canvases {
             .filter_map(|(name, source)| Some((source, canvas(name)?)))
             .collect();
         let Size { nx, ny } = config.size;
-        let Some(open) = open.filter(|_| !found.is_empty()) else {
+        let Some(open) = open.filter(|open| open.draws && !found.is_empty()) else {
             if found.is_empty() {
                 return Ok(Self::None);
             }
@@ -399,20 +465,14 @@ impl Canvases {
                 let refused = || Error::Device("a canvas has no context to draw with".to_owned());
                 Ok((source, context.ok_or_else(refused)?))
             };
-            return Ok(Self::OnCpu(found.into_iter().map(context).collect::<Result<_>>()?));
+            return Ok(Self::Painted(found.into_iter().map(context).collect::<Result<_>>()?));
         };
-        let painter = Painter::new(open, shown(config), nx, ny)?;
-        let mut pictures = Vec::new();
-        for (source, canvas) in found {
-            let (training, place) = match source {
-                Source::Truth => (0, 0),
-                Source::Observation => (0, 1),
-                Source::Prediction(training) => (training, 2),
-            };
-            if let Some(fields) = trainings[training].on_gpu() {
-                pictures.push(painter.picture(canvas, fields[place])?);
-            }
-        }
+        let of_source = |(source, canvas): (Source, OffscreenCanvas)| {
+            let (training, place) = source.place();
+            Some((canvas, trainings[training].on_gpu()?[place]))
+        };
+        let targets = found.into_iter().filter_map(of_source).collect();
+        let (painter, pictures) = Painter::new(open, shown(config), nx, ny, targets)?;
         Ok(Self::OnGpu { painter, pictures })
     }
 }
@@ -447,10 +507,13 @@ fn shown(config: &TrainConfig) -> usize {
     config.samples_at_once().min(SHOWN)
 }
 
-fn stopped(method: Method, step: u64) -> String {
-    format!(
-        "{}: a loss or a gradient was not finite in step {step}; the weights are those of the step before; \
-         try a smaller learning rate",
-        method.title()
-    )
+/// What a network was trained for, in a few words.
+fn words(trained_for: &TrainedFor) -> String {
+    let TrainedFor { amount, operator, noise, .. } = trained_for;
+    let what = match (amount, operator) {
+        (Some(amount), _) => format!("an amount of {amount}"),
+        (None, Some(operator)) => operator.clone(),
+        (None, None) => "another operator".to_owned(),
+    };
+    format!("{what} and noise {noise}")
 }

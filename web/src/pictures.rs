@@ -16,41 +16,34 @@ pub(crate) struct Picture {
 pub(crate) struct Painter {
     open: OpenGpu,
     pipeline: wgpu::RenderPipeline,
-    format: wgpu::TextureFormat,
-    grid: wgpu::Buffer,
-    colours: Tensor,
-    /// Width and height in pixels.
-    size: [u32; 2],
 }
 
 impl Painter {
-    /// For canvases of `shown` fields side by side, of `nx` × `ny` cells each.
-    pub(crate) fn new(open: &OpenGpu, shown: usize, nx: usize, ny: usize) -> Result<Self> {
+    /// For canvases of `shown` fields side by side, of `nx` × `ny` cells each, with the tensors that they
+    /// show.
+    pub(crate) fn new(
+        open: &OpenGpu,
+        shown: usize,
+        nx: usize,
+        ny: usize,
+        targets: Vec<(OffscreenCanvas, &Tensor)>,
+    ) -> Result<(Self, Vec<Picture>)> {
         let (device, gpu) = (open.gpu.device(), &open.gpu);
-        let module = device.create_shader_module(wgpu::include_wgsl!("pictures.wgsl"));
-        // What every browser can show.
-        let format = wgpu::TextureFormat::Bgra8Unorm;
-        let pipeline = device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
-            label: Some("pictures"),
-            layout: None,
-            vertex: wgpu::VertexState {
-                module: &module,
-                entry_point: Some("corner"),
-                compilation_options: Default::default(),
-                buffers: &[],
-            },
-            primitive: wgpu::PrimitiveState::default(),
-            depth_stencil: None,
-            multisample: wgpu::MultisampleState::default(),
-            fragment: Some(wgpu::FragmentState {
-                module: &module,
-                entry_point: Some("cell"),
-                compilation_options: Default::default(),
-                targets: &[Some(format.into())],
-            }),
-            multiview_mask: None,
-            cache: None,
-        });
+        let [width, height] = [(shown * ny) as u32, nx as u32];
+        // What the device prefers to show; another format would be copied once more.
+        let (mut format, mut surfaces) = (wgpu::TextureFormat::Bgra8Unorm, Vec::new());
+        for (canvas, fields) in targets {
+            (canvas.set_width(width), canvas.set_height(height));
+            let target = wgpu::SurfaceTarget::OffscreenCanvas(canvas);
+            let refused = |why: String| Error::Device(format!("a canvas takes no WebGPU picture{why}"));
+            let surface = open.instance.create_surface(target).map_err(|e| refused(format!(": {e}")))?;
+            let usual = surface.get_default_config(&open.adapter, width, height);
+            let usual = usual.ok_or_else(|| refused(String::new()))?;
+            format = usual.format;
+            surface.configure(device, &usual);
+            surfaces.push((surface, fields));
+        }
+        let pipeline = pipeline(device, format);
         let grid = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("grid"),
             size: 8,
@@ -60,33 +53,20 @@ impl Painter {
         gpu.queue().write_buffer(&grid, 0, bytemuck::cast_slice(&[nx as u32, ny as u32]));
         let colours = gpu.tensor("colours", colours::COUNT)?;
         gpu.queue().write_buffer(colours.buffer(), 0, bytemuck::cast_slice(&colours::packed()));
-        let size = [(shown * ny) as u32, nx as u32];
-        Ok(Self { open: open.clone(), pipeline, format, grid, colours, size })
-    }
-
-    /// A canvas that shows the first of `fields`.
-    pub(crate) fn picture(&self, canvas: OffscreenCanvas, fields: &Tensor) -> Result<Picture> {
-        let device = self.open.gpu.device();
-        let [width, height] = self.size;
-        (canvas.set_width(width), canvas.set_height(height));
-        let surface = self
-            .open
-            .instance
-            .create_surface(wgpu::SurfaceTarget::OffscreenCanvas(canvas))
-            .map_err(|error| Error::Device(format!("a canvas takes no WebGPU picture: {error}")))?;
-        let usual = surface.get_default_config(&self.open.adapter, width, height);
-        let usual = usual.ok_or_else(|| Error::Device("a canvas takes no WebGPU picture".to_owned()))?;
-        surface.configure(device, &wgpu::SurfaceConfiguration { format: self.format, ..usual });
-        let binding = device.create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some("pictures"),
-            layout: &self.pipeline.get_bind_group_layout(0),
-            entries: &[
-                wgpu::BindGroupEntry { binding: 0, resource: self.grid.as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 1, resource: self.colours.buffer().as_entire_binding() },
-                wgpu::BindGroupEntry { binding: 2, resource: fields.buffer().as_entire_binding() },
-            ],
-        });
-        Ok(Picture { surface, binding })
+        let picture = |(surface, fields): (wgpu::Surface<'static>, &Tensor)| {
+            let binding = device.create_bind_group(&wgpu::BindGroupDescriptor {
+                label: Some("pictures"),
+                layout: &pipeline.get_bind_group_layout(0),
+                entries: &[
+                    wgpu::BindGroupEntry { binding: 0, resource: grid.as_entire_binding() },
+                    wgpu::BindGroupEntry { binding: 1, resource: colours.buffer().as_entire_binding() },
+                    wgpu::BindGroupEntry { binding: 2, resource: fields.buffer().as_entire_binding() },
+                ],
+            });
+            Picture { surface, binding }
+        };
+        let pictures = surfaces.into_iter().map(picture).collect();
+        Ok((Self { open: open.clone(), pipeline }, pictures))
     }
 
     /// Draws `pictures` anew, in one submission. A canvas that cannot be drawn on at the moment is left as it
@@ -124,4 +104,29 @@ impl Painter {
         gpu.queue().submit([encoder.finish()]);
         drawn.into_iter().for_each(|target| gpu.queue().present(target));
     }
+}
+
+fn pipeline(device: &wgpu::Device, format: wgpu::TextureFormat) -> wgpu::RenderPipeline {
+    let module = device.create_shader_module(wgpu::include_wgsl!("pictures.wgsl"));
+    device.create_render_pipeline(&wgpu::RenderPipelineDescriptor {
+        label: Some("pictures"),
+        layout: None,
+        vertex: wgpu::VertexState {
+            module: &module,
+            entry_point: Some("corner"),
+            compilation_options: Default::default(),
+            buffers: &[],
+        },
+        primitive: wgpu::PrimitiveState::default(),
+        depth_stencil: None,
+        multisample: wgpu::MultisampleState::default(),
+        fragment: Some(wgpu::FragmentState {
+            module: &module,
+            entry_point: Some("cell"),
+            compilation_options: Default::default(),
+            targets: &[Some(format.into())],
+        }),
+        multiview_mask: None,
+        cache: None,
+    })
 }

@@ -28,12 +28,16 @@ const ELSEWHERE: [&str; 10] = [
     "save_gradients",
 ];
 
+/// Settings in metres and seconds: a page's amounts are in cells² alone.
+const UNITS: [&str; 3] = ["diffusivity", "time", "pixel"];
+
 /// What the page itself heeds.
 const OF_THE_PAGE: [&str; 2] = ["device", "run"];
 
 /// The names of what may be set, as the page has them.
 fn names() -> impl Iterator<Item = &'static str> {
-    let known = file::keys().filter(|key| !ELSEWHERE.contains(key) && *key != "method");
+    let known =
+        file::keys().filter(|key| !ELSEWHERE.contains(key) && !UNITS.contains(key) && *key != "method");
     known.chain(["methods"])
 }
 
@@ -56,6 +60,10 @@ impl Settings {
                     return Err(Error::usage(format!(
                         "{key}: is for the command line; a page has no files of its own"
                     )));
+                }
+                key if UNITS.contains(&key) => {
+                    let what = "is for the command line; a page knows amounts in cells² alone";
+                    return Err(Error::usage(format!("{key}: {what}")));
                 }
                 key if names().any(|name| name == key) => {
                     table.insert(key.to_owned(), typed(key, value)?);
@@ -127,9 +135,11 @@ fn typed(key: &str, value: &Json) -> Result<Value> {
     let whole = |text: &str| text.trim().parse::<i64>().ok().map(Value::Integer);
     let inner = text.trim_matches(['[', ']']);
     let list = || inner.split(',').map(whole).collect::<Option<Vec<_>>>().map(Value::Array);
+    let number = text.parse::<f64>().ok();
     let readings = [
         whole(&text),
-        text.parse::<f64>().ok().map(Value::Float),
+        number.filter(|v| v.fract() == 0.0 && v.abs() < 1e15).map(|v| Value::Integer(v as i64)),
+        number.map(Value::Float),
         text.parse::<bool>().ok().map(Value::Boolean),
         Some(Value::String(text.clone())),
         list(),
@@ -142,10 +152,22 @@ fn typed(key: &str, value: &Json) -> Result<Value> {
     for reading in readings.into_iter().flatten() {
         match takes(&reading) {
             Ok(()) => return Ok(reading),
-            Err(error) => refused = refused.or(Some(error)),
+            Err(error) => refused = refused.or(Some((reading, error))),
         }
     }
-    Err(refused.map_or_else(|| Error::usage(format!("{key}: has no value")), bare))
+    match refused {
+        _ if text.is_empty() => Err(Error::usage(format!("{key} has no value"))),
+        None => Err(Error::usage(format!("{key} {text}: is nothing that can be read"))),
+        // As it was written.
+        Some((reading, error)) => Err(match bare(error) {
+            Error::Usage(line) => Error::usage(line.replacen(
+                &format!("{key} {}", file::words(Some(&reading))),
+                &format!("{key} {text}"),
+                1,
+            )),
+            other => other,
+        }),
+    }
 }
 
 /// What is wrong with a setting, without the name of a file: there is none.

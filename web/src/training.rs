@@ -16,6 +16,8 @@ pub(crate) struct Training {
     engine: Engine,
     /// Batches in the running statistics.
     batches: i64,
+    /// The step in which it stopped, since its losses or gradients were not finite.
+    pub(crate) failed: Option<u64>,
 }
 
 enum Engine {
@@ -29,8 +31,8 @@ trait OnCpu {
     fn weights(&self) -> (Vec<f32>, Vec<f32>);
     fn snapshot(&self, batches: i64) -> Snapshot;
     fn restore(&mut self, snapshot: &Snapshot);
-    /// Truth, observation and prediction of the last batch, each `[batch, nx, ny]`.
-    fn fields(&self) -> [Vec<f32>; 3];
+    /// Truth, observation or prediction of the last batch, `[batch, nx, ny]`.
+    fn field(&self, place: usize) -> Vec<f32>;
 }
 
 impl<P: Real> OnCpu for cpu::Step<f32, P> {
@@ -50,10 +52,14 @@ impl<P: Real> OnCpu for cpu::Step<f32, P> {
         Self::restore(self, snapshot);
     }
 
-    fn fields(&self) -> [Vec<f32>; 3] {
+    fn field(&self, place: usize) -> Vec<f32> {
         let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
-        let (truth, observation, prediction) = Self::fields(self);
-        [narrow(truth), narrow(observation), prediction.to_vec()]
+        let (truth, observation, prediction) = self.fields();
+        match place {
+            0 => narrow(truth),
+            1 => narrow(observation),
+            _ => prediction.to_vec(),
+        }
     }
 }
 
@@ -76,7 +82,7 @@ impl Training {
                 Engine::Cpu { step, finished: Vec::new(), predictor: None }
             }
         };
-        Ok(Self { method, spec, engine, batches: start.batches_tracked })
+        Ok(Self { method, spec, engine, batches: start.batches_tracked, failed: None })
     }
 
     /// Starts a step; on the CPU it has run on return.
@@ -161,11 +167,11 @@ impl Training {
         }
     }
 
-    /// The same of the CPU engine.
-    pub(crate) fn on_cpu(&self) -> Option<[Vec<f32>; 3]> {
+    /// The field of this place among them, brought here.
+    pub(crate) async fn field(&self, place: usize) -> Result<Vec<f32>> {
         match &self.engine {
-            Engine::Gpu { .. } => None,
-            Engine::Cpu { step, .. } => Some(step.fields()),
+            Engine::Gpu { gpu, step, .. } => gpu.fetch(step.fields()[place]).await,
+            Engine::Cpu { step, .. } => Ok(step.field(place)),
         }
     }
 

@@ -67,6 +67,14 @@ fn spirv_val_accepts_every_shader() {
     println!("torture: {} shaders for {} targets accepted by {version}", specs.len(), targets.len());
 }
 
+/// What draws the page's fields is no kernel, but naga reads it as well: Firefox's WebGPU is made of it.
+#[test]
+fn the_page_draws_with_a_shader_that_naga_takes() {
+    use naga::valid::{Capabilities, ValidationFlags, Validator};
+    let module = naga::front::wgsl::parse_str(include_str!("../../../web/src/pictures.wgsl")).unwrap();
+    Validator::new(ValidationFlags::all(), Capabilities::empty()).validate(&module).unwrap();
+}
+
 #[test]
 fn every_shader_stays_within_the_default_limits() {
     let limits = wgpu::Limits::default();
