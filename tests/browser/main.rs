@@ -204,6 +204,44 @@ fn reconstructs(found: &Value, method: &str, folder: &Path) {
     println!("{method}: {by_network:.2} off what was drawn; page and program {difference:.1e} apart");
 }
 
+/// The table of docs/browser.md.
+#[test]
+#[ignore = "measures, which wants a quiet machine"]
+fn speed() {
+    let Some((page, browsers)) = ready() else { return };
+    const STEPS: u64 = 40;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("size", "32x32"), ("levels", "3"), ("filters", "8"), ("batch", "8"), ("seed", "0")];
+    let flags: Vec<String> =
+        settings.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect();
+    let native = |device: &str| {
+        let run = folder.path().join(device);
+        let mut arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
+        let steps = (STEPS + 3).to_string();
+        arguments.extend(["--steps", &steps, "--device", device, "-o", run.to_str().unwrap()]);
+        unheat(&[&["train"], &arguments[..]].concat());
+        let rows = metrics::read(&run.join("metrics.csv")).unwrap();
+        let seconds = |step: u64| rows[step as usize].seconds;
+        1e3 * (seconds(STEPS + 2) - seconds(2)) / STEPS as f64
+    };
+    println!("native: CPU engine {:.1} ms, llvmpipe {:.1} ms per step", native("cpu"), native("llvmpipe"));
+    let wish: serde_json::Map<String, Value> =
+        settings.iter().map(|(name, value)| (name.to_string(), Value::from(*value))).collect();
+    for browser in browsers {
+        let jobs = json!([["speed", { "steps": STEPS, "settings": wish }]]);
+        let found = report(browser, &page, QUERY, &jobs);
+        for device in ["gpu", "cpu"] {
+            let of = |kind: &str| found["speed"][device][kind].as_f64().unwrap();
+            let name = browser.name();
+            println!(
+                "{name} {device}: page {:.1} ms, bare loop {:.1} ms per step and method",
+                of("page"),
+                of("bare")
+            );
+        }
+    }
+}
+
 /// What is impossible is said, and leaves the training as it was; a lost device is opened again; weights come
 /// back.
 #[test]

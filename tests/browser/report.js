@@ -77,6 +77,30 @@ const jobs = {
     return { losses: unheat.losses(), device: unheat.device };
   },
 
+  /// Milliseconds per step and method: of the page, and of a bare loop without curves and canvases.
+  async speed({ steps, settings }) {
+    const { unheat } = window;
+    await unheat.ready;
+    const timed = async (advance) => {
+      await advance(3); // compiles
+      const begun = performance.now();
+      await advance(steps);
+      return (performance.now() - begun) / steps / 2;
+    };
+    const { Engine } = await import("./engine.js");
+    const found = {};
+    for (const device of ["gpu", "cpu"]) {
+      await unheat.start({ ...settings, device });
+      const page = await timed((count) => unheat.step(count));
+      const engine = await Engine.open();
+      await engine.start({ ...settings, device }, {});
+      const bare = await timed((count) => engine.advance({ steps: count }));
+      engine.worker.terminate();
+      found[device] = { page, bare };
+    }
+    return found;
+  },
+
   /// Begins with the weights of a training before.
   async reload({ steps }) {
     const { unheat } = window;
