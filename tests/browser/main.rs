@@ -243,7 +243,7 @@ fn speed() {
 }
 
 /// What is impossible is said, and leaves the training as it was; a lost device is opened again; weights come
-/// back.
+/// back; losses that are not finite end each method by itself.
 #[test]
 fn a_page_refuses_recovers_and_reloads() {
     let Some((page, browsers)) = ready() else { return };
@@ -264,7 +264,8 @@ fn a_page_refuses_recovers_and_reloads() {
     for browser in browsers {
         let asked: Vec<&Value> = wishes.iter().map(|(wish, _)| wish).collect();
         let steps = json!({ "steps": 2 });
-        let jobs = json!([["refusals", { "wishes": asked }], ["reload", steps], ["lose", steps]]);
+        let jobs =
+            json!([["refusals", { "wishes": asked }], ["reload", steps], ["lose", steps], ["explode", {}]]);
         let found = report(browser, &page, QUERY, &jobs);
         let answers = found["refusals"]["answers"].as_array().unwrap();
         for ((wish, expected), answer) in wishes.iter().zip(answers) {
@@ -283,5 +284,9 @@ fn a_page_refuses_recovers_and_reloads() {
             assert_eq!(steps, [0, 1, 2, 3], "{}: a lost device costs no row", browser.name());
         }
         assert_eq!(found["lose"]["device"]["kind"], "gpu");
+        let [many, one] = [0, 1].map(|i| &found["explode"][i]);
+        let why = many["why"].as_str().unwrap();
+        assert!(why.contains("SIP in step") && why.contains("GD in step"), "{why}");
+        assert_eq!(many, one, "{}: what stops does not depend on the rhythm", browser.name());
     }
 }

@@ -77,6 +77,28 @@ const jobs = {
     return { losses: unheat.losses(), device: unheat.device };
   },
 
+  /// Losses that explode: where each method ends, and with which weights, stepped many at a time and one.
+  async explode() {
+    const { unheat } = window;
+    await unheat.ready;
+    const wish = { size: "8x8", levels: 2, filters: 8, batch: 1, lr: 1e8, seed: 0, device: "cpu" };
+    const ends = [];
+    for (const chunk of [64, 1]) {
+      await unheat.start(wish);
+      let why = "none";
+      try {
+        for (let done = 0; done < 64; done += chunk) await unheat.step(chunk);
+        await unheat.step(1);
+      } catch (error) {
+        why = error.message;
+      }
+      const rows = Object.entries(unheat.losses()).map(([method, list]) => [method, list.length]);
+      const weights = [hex(await unheat.weights("sip")), hex(await unheat.weights("gd"))];
+      ends.push({ why, rows: Object.fromEntries(rows), weights });
+    }
+    return ends;
+  },
+
   /// Milliseconds per step and method: of the page, and of a bare loop without curves and canvases.
   async speed({ steps, settings }) {
     const { unheat } = window;

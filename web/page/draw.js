@@ -14,7 +14,7 @@ const BEGINNER = 20; // steps below which a network has only just begun
 export class Drawing {
   constructor(session) {
     this.session = session;
-    this.colours = session.engine.colours;
+    this.palette = session.engine.palette;
     this.canvas = byId("pad-canvas");
     this.nx = 0;
     this.ny = 0;
@@ -80,7 +80,7 @@ export class Drawing {
 
   /// After every change of the field.
   changed() {
-    paint(this.canvas, this.field, this.nx, this.ny, this.colours);
+    paint(this.canvas, this.field, this.nx, this.ny, this.palette);
     this.ask();
   }
 
@@ -155,7 +155,7 @@ export class Drawing {
   }
 
   show(name, field) {
-    paint(this.answers[name], field, this.nx, this.ny, this.colours);
+    paint(this.answers[name], field, this.nx, this.ny, this.palette);
     this.answers[name].parentElement.className = "";
   }
 

@@ -7,7 +7,7 @@ export class Engine {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const engine = new Engine(worker);
     try {
-      engine.colours = await engine.call("open");
+      engine.palette = await engine.call("open"); // { colours, hottest }
     } catch (error) {
       worker.terminate();
       throw error;

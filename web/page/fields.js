@@ -52,12 +52,12 @@ export function figure(canvas, caption, said) {
 }
 
 /// Paints a field of nx rows and ny columns, a pixel a cell.
-export function paint(canvas, field, nx, ny, colours) {
+export function paint(canvas, field, nx, ny, { colours, hottest }) {
   if (canvas.width !== ny || canvas.height !== nx) Object.assign(canvas, { width: ny, height: nx });
   shape(canvas, nx, ny);
   const image = new ImageData(ny, nx);
   for (let cell = 0; cell < field.length; cell += 1) {
-    const heat = Math.max(0, Math.min(255, Math.round(field[cell] * 255))) || 0; // 0 for NaN
+    const heat = Math.max(0, Math.min(255, Math.round((field[cell] / hottest) * 255))) || 0; // 0 for NaN
     for (let part = 0; part < 3; part += 1) image.data[4 * cell + part] = colours[3 * heat + part];
     image.data[4 * cell + 3] = 255;
   }
@@ -65,7 +65,7 @@ export function paint(canvas, field, nx, ny, colours) {
 }
 
 /// The colour bar.
-export function paintScale(canvas, colours) {
+export function paintScale(canvas, palette) {
   const ramp = Float32Array.from({ length: 256 }, (_, heat) => heat / 255);
-  paint(canvas, ramp, 1, 256, colours);
+  paint(canvas, ramp, 1, 256, { ...palette, hottest: 1 });
 }

@@ -25,7 +25,8 @@ function build({ engine, devices }) {
   byId("no-webgpu").hidden = devices.webgpu !== false;
   byId("no-adapter").hidden = devices.webgpu !== true || devices.gpu !== null;
   byId("not-secure").hidden = window.isSecureContext;
-  paintScale(byId("scale"), engine.colours);
+  paintScale(byId("scale"), engine.palette);
+  byId("hottest").textContent = `${engine.palette.hottest} and above`;
 
   // A start by the page or by a script; what the engine says against it stands beside the form.
   const guarded = async (begin) => {

@@ -1,6 +1,6 @@
 // The worker: it has the WebAssembly, the device and the training, and answers one call after the other, so
 // that none ever meets another in the middle.
-import init, { Cases, Device, Experiment, bench, colours, last_panic } from "./unheat_web.js";
+import init, { Cases, Device, Experiment, bench, colours, hottest, last_panic } from "./unheat_web.js";
 
 const CPU = "CPU engine in WebAssembly (SIMD)";
 const KEEP = 5000; // milliseconds between two snapshots, which a lost device costs at most
@@ -17,7 +17,7 @@ let keptAt = 0;
 const calls = {
   async open() {
     await init();
-    return colours();
+    return { colours: colours(), hottest: hottest() };
   },
 
   async devices() {
@@ -183,8 +183,8 @@ function told(error) {
 /// Buffers that a value holds, which move to the page instead of being copied.
 function buffers(value) {
   if (ArrayBuffer.isView(value)) return [value.buffer];
-  if (value?.predictions) return [value.observation, ...Object.values(value.predictions)].map((a) => a.buffer);
-  return [];
+  if (!value?.predictions) return [];
+  return [value.observation, ...Object.values(value.predictions)].map((array) => array.buffer);
 }
 
 let last = Promise.resolve();

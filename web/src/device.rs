@@ -66,3 +66,28 @@ async fn open(name: String, software: bool, draws: bool) -> Result<OpenGpu> {
     let gpu = Gpu::open_as(&adapter, info, Checks::default()).await?;
     Ok(OpenGpu { gpu: Arc::new(gpu), instance, adapter, draws })
 }
+
+/// Builds on a device, whose browser says afterwards whether it has the memory: then nothing else on it is
+/// harmed by what it had not.
+pub(crate) async fn in_scopes<T>(device: &Device, build: impl FnOnce() -> Result<T>) -> Result<T> {
+    let Some(open) = &device.gpu else { return build() };
+    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
+        .map(|filter| open.gpu.device().push_error_scope(filter));
+    let built = build();
+    let mut caught = None;
+    for scope in scopes.into_iter().rev() {
+        let error = scope.pop().await;
+        caught = caught.or(error); // the innermost is the cause of the others
+    }
+    match caught {
+        Some(wgpu::Error::OutOfMemory { .. }) => {
+            let name = open.gpu.name();
+            Err(Error::OutOfMemory(format!("{name} has not enough memory; take a smaller batch or size")))
+        }
+        Some(error) => {
+            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+            Err(Error::Device(format!("{}: {line}", open.gpu.name())))
+        }
+        None => built,
+    }
+}

@@ -1,21 +1,16 @@
 //! Networks in training side by side: the same start, the same data, another training signal each.
 
-use crate::colours;
-use crate::device::{Device, OpenGpu};
+use crate::canvases::{Canvases, shown};
+use crate::device::{Device, in_scopes};
 use crate::failure::thrown;
-use crate::pictures::{Painter, Picture};
 use crate::settings::Settings;
 use crate::training::Training;
-use js_sys::{Float32Array, Object, Reflect, Uint8Array};
-use rayon::prelude::*;
+use js_sys::{Object, Uint8Array};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
-use unheat::cpu::heat::physics::Physics;
-use unheat::cpu::unet::at_scale::AtScale;
 use unheat::engine::memory::{Purpose, check_shared};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::weights;
-use unheat::model::operator::factor::Factor;
 use unheat::model::unet::init::State;
 use unheat::model::{Operator, Snapshot, StepSpec, TrainedFor};
 use unheat::train::OnNan;
@@ -23,13 +18,9 @@ use unheat::train::config::size::Size;
 use unheat::train::data::drawn::Drawn;
 use unheat::train::summary::row;
 use unheat::{Error, Result, TrainConfig, gpu};
+use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
-use wasm_bindgen::{JsCast, JsValue};
-use web_sys::{OffscreenCanvas, OffscreenCanvasRenderingContext2d};
 use web_time::Instant;
-
-/// Fields that a canvas shows side by side, at most.
-const SHOWN: usize = 4;
 
 /// The name of the file of weights in messages, where it has none.
 const WEIGHTS: &str = "weights.safetensors";
@@ -42,11 +33,11 @@ pub struct Experiment {
     file: Option<String>,
     /// What those weights were trained for, where that is something else.
     remark: Option<String>,
-    operator: Operator,
+    pub(crate) operator: Operator,
     drawn: Drawn,
     /// What the networks learn to undo, and at which scale.
-    trained_for: TrainedFor,
-    trainings: Vec<Training>,
+    pub(crate) trained_for: TrainedFor,
+    pub(crate) trainings: Vec<Training>,
     canvases: Canvases,
     /// Steps that are done.
     step: u64,
@@ -63,27 +54,6 @@ pub struct Kept {
     seconds: f64,
     /// Of every training, with the step in which it stopped.
     snapshots: Vec<(Snapshot, Option<u64>)>,
-}
-
-/// What shows the fields of the last step.
-enum Canvases {
-    None,
-    /// Drawn by the device that has them.
-    OnGpu {
-        painter: Painter,
-        pictures: Vec<Picture>,
-    },
-    /// Painted from this side. Their contexts are kept: Firefox hands one out once.
-    Painted(Vec<(Source, OffscreenCanvasRenderingContext2d)>),
-}
-
-/// What a canvas shows.
-#[derive(Clone, Copy)]
-enum Source {
-    Truth,
-    Observation,
-    /// The prediction of the training of this number.
-    Prediction(usize),
 }
 
 #[wasm_bindgen]
@@ -127,7 +97,7 @@ impl Experiment {
             "settings": self.settings.in_force().map_err(thrown)?,
             "methods": methods,
             "parameters": self.trainings[0].spec.net.param_count,
-            "shown": self.shown(),
+            "shown": shown(&self.settings.config),
             "nx": nx,
             "ny": ny,
             "weights": self.file,
@@ -147,66 +117,6 @@ impl Experiment {
         self.train(steps).await.map_err(thrown)
     }
 
-    /// Draws the fields of the last step on the canvases.
-    ///
-    /// # Errors
-    /// Of the kind "device" where a canvas refuses.
-    pub async fn draw(&self) -> std::result::Result<(), JsValue> {
-        match &self.canvases {
-            Canvases::None => Ok(()),
-            Canvases::OnGpu { painter, pictures } => {
-                painter.draw(pictures);
-                Ok(())
-            }
-            Canvases::Painted(contexts) => self.paint(contexts).await,
-        }
-    }
-
-    /// The field `[nx, ny]` observed through `amount` of diffusion, in cells².
-    ///
-    /// # Errors
-    /// Of the kind "usage" for a field of another size and an impossible amount.
-    pub fn observe(&self, field: &[f32], amount: f64) -> std::result::Result<Vec<f32>, JsValue> {
-        let Size { nx, ny } = self.settings.config.size;
-        let operator = Operator::heat(nx, ny, amount).map_err(thrown)?;
-        self.observed(&operator, field).map_err(thrown)
-    }
-
-    /// The field `[nx, ny]` behind a `part` from 0 to 1 of what the observer does: of heat conduction that
-    /// part of its amount, of anything else so much of the way to the observation.
-    ///
-    /// # Errors
-    /// Of the kind "usage" for a field of another size.
-    pub fn fade(&self, field: &[f32], part: f64) -> std::result::Result<Vec<f32>, JsValue> {
-        self.faded(field, part.clamp(0.0, 1.0)).map_err(thrown)
-    }
-
-    /// What the observer sees of a field `[nx, ny]`, and what every network makes of that: an object with
-    /// observation and predictions.
-    ///
-    /// # Errors
-    /// Of the kind "usage" for a field of another size, of the kind "device" where the device is lost.
-    pub async fn predict(&mut self, field: Vec<f32>) -> std::result::Result<Object, JsValue> {
-        let observation = self.observed(&self.operator, &field).map_err(thrown)?;
-        let (found, predictions) = (Object::new(), Object::new());
-        // As `unheat reconstruct` does: the networks see it at the scale of their training.
-        let wide: Vec<f64> = observation.iter().map(|&v| f64::from(v)).collect();
-        let at_scale = AtScale::new(Some(&self.trained_for), &wide, wide.len());
-        let seen = at_scale.as_ref().map_or(wide.clone(), |at_scale| at_scale.seen(&wide));
-        let seen: Vec<f32> = seen.into_iter().map(|v| v as f32).collect();
-        for training in &mut self.trainings {
-            let prediction = training.predict(&seen).await.map_err(thrown)?;
-            let mut prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
-            at_scale.iter().for_each(|at_scale| at_scale.back(&mut prediction));
-            let prediction: Vec<f32> = prediction.into_iter().map(|v| v as f32).collect();
-            let array = Float32Array::from(prediction.as_slice());
-            Reflect::set(&predictions, &training.method.name().into(), &array)?;
-        }
-        Reflect::set(&found, &"observation".into(), &Float32Array::from(observation.as_slice()))?;
-        Reflect::set(&found, &"predictions".into(), &predictions)?;
-        Ok(found)
-    }
-
     /// The bytes of `weights.safetensors` of a method.
     ///
     /// # Errors
@@ -214,6 +124,14 @@ impl Experiment {
     pub async fn weights(&self, method: String) -> std::result::Result<Uint8Array, JsValue> {
         let bytes = self.saved(&method).await.map_err(thrown)?;
         Ok(Uint8Array::from(bytes.as_slice()))
+    }
+
+    /// Draws the fields of the last step on the canvases.
+    ///
+    /// # Errors
+    /// Of the kind "device" where a canvas refuses.
+    pub async fn draw(&self) -> std::result::Result<(), JsValue> {
+        self.canvases.draw(&self.trainings, &self.settings.config).await
     }
 
     /// What to go on from where the device is lost.
@@ -310,18 +228,14 @@ impl Experiment {
         self.trainings[0].gpu_step()
     }
 
-    fn shown(&self) -> usize {
-        shown(&self.settings.config)
-    }
-
     async fn train(&mut self, steps: u32) -> Result<String> {
         let (first, stops) = (self.step, self.settings.config.on_nan == OnNan::Stop);
-        let running = self.trainings.iter().filter(|training| training.failed.is_none()).count();
-        let last = if running == 0 { first } else { first + u64::from(steps) };
+        let last = if self.has_stopped() { first } else { first + u64::from(steps) };
         let start = Instant::now();
         for step in first..last {
             let batch = self.drawn.batch(step);
-            for training in self.trainings.iter_mut().filter(|training| training.failed.is_none()) {
+            // Those that have stopped too: they change nothing, and show what they make of the same fields.
+            for training in &mut self.trainings {
                 training.submit(&batch).await?;
             }
         }
@@ -334,7 +248,8 @@ impl Experiment {
         let mut rows = Map::new();
         for (training, losses) in self.trainings.iter_mut().zip(losses) {
             let mut of_method = Vec::new();
-            for (step, losses) in (first..).zip(losses) {
+            let goes_on = training.failed.is_none();
+            for (step, losses) in (first..).zip(losses).filter(|_| goes_on) {
                 let mut row = row(step, &losses, self.seconds);
                 if !losses.is_finite() {
                     if stops {
@@ -349,13 +264,17 @@ impl Experiment {
             rows.insert(training.method.name().to_owned(), Json::Array(of_method));
         }
         self.step = last;
-        let seconds_per_step = took / ((last - first).max(1) * running.max(1) as u64) as f64;
+        let seconds_per_step = took / ((last - first).max(1) * self.trainings.len() as u64) as f64;
         let note = self.note();
-        let has_stopped = self.trainings.iter().all(|training| training.failed.is_some());
-        let stopped = note.clone().filter(|_| has_stopped);
+        let stopped = note.clone().filter(|_| self.has_stopped());
         let found = json!({ "step": self.step, "rows": rows, "secondsPerStep": seconds_per_step,
             "note": note, "stopped": stopped });
         Ok(found.to_string())
+    }
+
+    /// Whether every method has stopped.
+    fn has_stopped(&self) -> bool {
+        self.trainings.iter().all(|training| training.failed.is_some())
     }
 
     /// Which methods have stopped, and why.
@@ -367,31 +286,6 @@ impl Experiment {
         (!failed.is_empty()).then(|| format!("Stopped: {}, where {what}", failed.join(", ")))
     }
 
-    fn observed(&self, operator: &Operator, field: &[f32]) -> Result<Vec<f32>> {
-        let (found, wanted) = (field.len(), operator.cells());
-        if found != wanted {
-            return Err(Error::usage(format!("a field of {found} numbers: it must have {wanted}")));
-        }
-        if field.iter().any(|value| !value.is_finite()) {
-            return Err(Error::usage("a field with a number that is not finite"));
-        }
-        let field: Vec<f64> = field.iter().map(|&value| f64::from(value)).collect();
-        let mut observation = vec![0.0; wanted];
-        Physics::<f64>::new(operator).diffuse(&field, &mut observation);
-        Ok(observation.into_par_iter().map(|value| value as f32).collect())
-    }
-
-    fn faded(&self, field: &[f32], part: f64) -> Result<Vec<f32>> {
-        let Operator { nx, ny, .. } = self.operator;
-        if let &[Factor::Heat(amounts)] = self.operator.factors() {
-            let some = Operator::of(nx, ny, &[Factor::Heat(amounts.map(|amount| part * amount))])?;
-            return self.observed(&some, field);
-        }
-        let observation = self.observed(&self.operator, field)?;
-        let mix = |(x, y): (&f32, f32)| x + part as f32 * (y - x);
-        Ok(field.iter().zip(observation).map(mix).collect())
-    }
-
     async fn saved(&self, method: &str) -> Result<Vec<u8>> {
         let Some(training) = self.trainings.iter().find(|training| training.method.name() == method) else {
             let names: Vec<&str> = self.trainings.iter().map(|t| t.method.name()).collect();
@@ -400,111 +294,6 @@ impl Experiment {
         let state = training.state().await?;
         weights::to_bytes(Path::new(WEIGHTS), &training.spec.net, &state, Some(&self.trained_for))
     }
-
-    /// Paints canvases with what the engine has computed.
-    async fn paint(
-        &self,
-        contexts: &[(Source, OffscreenCanvasRenderingContext2d)],
-    ) -> std::result::Result<(), JsValue> {
-        let Size { nx, ny } = self.settings.config.size;
-        let (shown, cells) = (self.shown(), nx * ny);
-        for (source, context) in contexts {
-            let (training, place) = source.place();
-            let field = self.trainings[training].field(place).await.map_err(thrown)?;
-            let place = |x: usize, sample: usize, y: usize| sample * cells + x * ny + y;
-            let lines =
-                (0..nx).flat_map(|x| (0..shown).flat_map(move |s| (0..ny).map(move |y| place(x, s, y))));
-            let bytes = colours::rgba(lines.map(|at| field[at]));
-            let width = (shown * ny) as u32;
-            let data = wasm_bindgen::Clamped(bytes.as_slice());
-            let image = web_sys::ImageData::new_with_u8_clamped_array_and_sh(data, width, nx as u32)?;
-            context.put_image_data(&image, 0.0, 0.0)?;
-        }
-        Ok(())
-    }
-}
-
-impl Source {
-    /// The number of a training, and that of the field among its truth, observation and prediction.
-    fn place(self) -> (usize, usize) {
-        match self {
-            Self::Truth => (0, 0),
-            Self::Observation => (0, 1),
-            Self::Prediction(training) => (training, 2),
-        }
-    }
-}
-
-impl Canvases {
-    fn new(
-        open: Option<&OpenGpu>,
-        canvases: &Object,
-        trainings: &[Training],
-        config: &TrainConfig,
-    ) -> Result<Self> {
-        let canvas = |name: &str| {
-            let found = Reflect::get(canvases, &name.into()).ok()?;
-            found.dyn_into::<OffscreenCanvas>().ok()
-        };
-        let of_methods = trainings.iter().enumerate().map(|(i, t)| (t.method.name(), Source::Prediction(i)));
-        let sources = [("truth", Source::Truth), ("observation", Source::Observation)];
-        let found: Vec<(Source, OffscreenCanvas)> = sources
-            .into_iter()
-            .chain(of_methods)
-            .filter_map(|(name, source)| Some((source, canvas(name)?)))
-            .collect();
-        let Size { nx, ny } = config.size;
-        let Some(open) = open.filter(|open| open.draws && !found.is_empty()) else {
-            if found.is_empty() {
-                return Ok(Self::None);
-            }
-            let context = |(source, canvas): (Source, OffscreenCanvas)| {
-                (canvas.set_width((shown(config) * ny) as u32), canvas.set_height(nx as u32));
-                let context = canvas.get_context("2d").ok().flatten();
-                let context = context.and_then(|context| context.dyn_into().ok());
-                let refused = || Error::Device("a canvas has no context to draw with".to_owned());
-                Ok((source, context.ok_or_else(refused)?))
-            };
-            return Ok(Self::Painted(found.into_iter().map(context).collect::<Result<_>>()?));
-        };
-        let of_source = |(source, canvas): (Source, OffscreenCanvas)| {
-            let (training, place) = source.place();
-            Some((canvas, trainings[training].on_gpu()?[place]))
-        };
-        let targets = found.into_iter().filter_map(of_source).collect();
-        let (painter, pictures) = Painter::new(open, shown(config), nx, ny, targets)?;
-        Ok(Self::OnGpu { painter, pictures })
-    }
-}
-
-/// Builds on a device, whose browser says afterwards whether it has the memory: then nothing else on it is
-/// harmed by what it had not.
-async fn in_scopes<T>(device: &Device, build: impl FnOnce() -> Result<T>) -> Result<T> {
-    let Some(open) = &device.gpu else { return build() };
-    let scopes = [wgpu::ErrorFilter::Validation, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::OutOfMemory]
-        .map(|filter| open.gpu.device().push_error_scope(filter));
-    let built = build();
-    let mut caught = None;
-    for scope in scopes.into_iter().rev() {
-        let error = scope.pop().await;
-        caught = caught.or(error); // the innermost is the cause of the others
-    }
-    match caught {
-        Some(wgpu::Error::OutOfMemory { .. }) => {
-            let name = open.gpu.name();
-            Err(Error::OutOfMemory(format!("{name} has not enough memory; take a smaller batch or size")))
-        }
-        Some(error) => {
-            let line = error.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
-            Err(Error::Device(format!("{}: {line}", open.gpu.name())))
-        }
-        None => built,
-    }
-}
-
-/// Fields that a canvas shows: samples of what the engine holds at once.
-fn shown(config: &TrainConfig) -> usize {
-    config.samples_at_once().min(SHOWN)
 }
 
 /// What a network was trained for, in a few words.

@@ -5,11 +5,13 @@
 //! promise, and the worker makes the next call when it has settled.
 
 pub mod bench;
+mod canvases;
 pub mod check;
 pub mod colours;
 pub mod device;
 pub mod experiment;
 pub mod failure;
+mod observer;
 mod pictures;
 mod settings;
 mod training;

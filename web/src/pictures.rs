@@ -46,11 +46,12 @@ impl Painter {
         let pipeline = pipeline(device, format);
         let grid = device.create_buffer(&wgpu::BufferDescriptor {
             label: Some("grid"),
-            size: 8,
+            size: 16,
             usage: wgpu::BufferUsages::UNIFORM | wgpu::BufferUsages::COPY_DST,
             mapped_at_creation: false,
         });
-        gpu.queue().write_buffer(&grid, 0, bytemuck::cast_slice(&[nx as u32, ny as u32]));
+        let numbers = [nx as u32, ny as u32, colours::HOTTEST.to_bits()];
+        gpu.queue().write_buffer(&grid, 0, bytemuck::cast_slice(&numbers));
         let colours = gpu.tensor("colours", colours::COUNT)?;
         gpu.queue().write_buffer(colours.buffer(), 0, bytemuck::cast_slice(&colours::packed()));
         let picture = |(surface, fields): (wgpu::Surface<'static>, &Tensor)| {

@@ -4,6 +4,7 @@
 struct Grid {
     nx: u32,
     ny: u32,
+    hottest: f32, // the temperature that has the last colour
 }
 
 @group(0) @binding(0) var<uniform> grid: Grid;
@@ -25,6 +26,6 @@ fn cell(@builtin(position) pixel: vec4<f32>) -> @location(0) vec4<f32> {
     let sample = column / grid.ny;
     let y = column % grid.ny;
     let value = fields[(sample * grid.nx + x) * grid.ny + y];
-    let place = u32(clamp(value, 0.0, 1.0) * 255.0 + 0.5);
+    let place = u32(clamp(value / grid.hottest, 0.0, 1.0) * 255.0 + 0.5);
     return unpack4x8unorm(colours[min(place, 255u)]);
 }
