@@ -11,8 +11,8 @@ pub(crate) fn available() -> Option<u64> {
     [machine, container, own_limit()].into_iter().flatten().min()
 }
 
-/// Half of what 32-bit addresses reach: a page makes something new before it drops the old. A browser does not
-/// say how much less it grants.
+/// Half of what 32-bit addresses reach: a page makes something new before it drops the old. A browser does
+/// not say how much less it grants.
 #[cfg(target_family = "wasm")]
 pub(crate) fn available() -> Option<u64> {
     Some(2 << 30)
