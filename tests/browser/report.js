@@ -67,6 +67,12 @@ const jobs = {
     return { cases: await window.unheat.check({ quick: false }) };
   },
 
+  /// The times of kernels.
+  async bench() {
+    await window.unheat.ready;
+    return window.unheat.bench();
+  },
+
   /// Trains, loses the device, and trains on.
   async lose({ steps }) {
     const { unheat } = window;

@@ -211,13 +211,13 @@ export function fillDevices(devices) {
 
 /// Which device trains, and why.
 export function showDevice(started, settings, devices) {
-  const { kind, name, software } = started.device;
+  const { kind, name, software, why: told } = started.device;
   const loaded = started.weights ? ` Weights from ${started.weights}.` : "";
   const numbers = ` ${started.parameters.toLocaleString("en")} parameters per network.${loaded}`;
   byId("device-now").value = settings.device;
   byId("device-name").textContent = software && kind === "gpu" ? `${name} (software)` : name;
   const auto = settings.device === "auto";
-  const why = auto ? devices.why.replace(/([^.!?])$/, "$1.") : "This device was asked for.";
+  const why = told ?? (auto ? devices.why : "This device was asked for.");
   byId("device-why").textContent = why + numbers;
 }
 

@@ -135,7 +135,11 @@ async function begin(asked, bytes, name, canvases, opened = null) {
     throw Object.assign(new Error(`device ${wanted}: must be auto, gpu or cpu`), { kind: "usage" });
   }
   const own = opened ?? (await (wanted === "auto" ? usual() : open(wanted)));
-  const made = await Experiment.start(own.handle, JSON.stringify(asked), bytes, name, canvases);
+  const starting = Experiment.start(own.handle, JSON.stringify(asked), bytes, name, canvases);
+  const made = await starting.catch((error) => {
+    if (error.kind === "device") close(own); // the next start opens it again
+    throw error;
+  });
   settings = asked;
   kept?.free();
   kept = null;
@@ -151,7 +155,7 @@ async function usual() {
     return await open(kind);
   } catch (error) {
     if (kind === "cpu") throw error;
-    return open("cpu");
+    return { ...(await open("cpu")), why: `The GPU could not be opened: ${error.message}.` };
   }
 }
 
