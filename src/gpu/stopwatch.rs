@@ -1,7 +1,10 @@
-//! The host's clock.
+//! The host's clock, the only one here: std's own panics in browsers.
 
 use std::time::Duration;
-use web_time::Instant; // std's own, but in browsers
+#[cfg(not(target_family = "wasm"))]
+use std::time::Instant;
+#[cfg(target_family = "wasm")]
+use web_time::Instant;
 
 /// Runs from its start.
 #[derive(Clone, Copy)]
@@ -9,7 +12,7 @@ pub(crate) struct Stopwatch(Instant);
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Self(web_time::Instant::now())
+        Self(Instant::now())
     }
 
     /// Time since the start.
