@@ -115,9 +115,13 @@ impl Canvases {
     ) -> std::result::Result<(), JsValue> {
         let Size { nx, ny } = config.size;
         let (shown, cells) = (shown(config), nx * ny);
+        let mut fields = Vec::new();
+        for training in trainings {
+            fields.push(training.fields().await.map_err(thrown)?);
+        }
         for (source, context) in contexts {
             let (training, place) = source.place();
-            let field = trainings[training].field(place).await.map_err(thrown)?;
+            let field = &fields[training][place];
             let place = |x: usize, sample: usize, y: usize| sample * cells + x * ny + y;
             let lines =
                 (0..nx).flat_map(|x| (0..shown).flat_map(move |s| (0..ny).map(move |y| place(x, s, y))));

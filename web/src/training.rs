@@ -31,8 +31,8 @@ trait OnCpu {
     fn weights(&self) -> (Vec<f32>, Vec<f32>);
     fn snapshot(&self, batches: i64) -> Snapshot;
     fn restore(&mut self, snapshot: &Snapshot);
-    /// Truth, observation or prediction of the last batch, `[batch, nx, ny]`.
-    fn field(&self, place: usize) -> Vec<f32>;
+    /// Truth, observation and prediction of the last batch, each `[batch, nx, ny]`.
+    fn fields(&self) -> [Vec<f32>; 3];
 }
 
 impl<P: Real> OnCpu for cpu::Step<f32, P> {
@@ -52,14 +52,10 @@ impl<P: Real> OnCpu for cpu::Step<f32, P> {
         Self::restore(self, snapshot);
     }
 
-    fn field(&self, place: usize) -> Vec<f32> {
+    fn fields(&self) -> [Vec<f32>; 3] {
         let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
-        let (truth, observation, prediction) = self.fields();
-        match place {
-            0 => narrow(truth),
-            1 => narrow(observation),
-            _ => prediction.to_vec(),
-        }
+        let (truth, observation, prediction) = Self::fields(self);
+        [narrow(truth), narrow(observation), prediction.to_vec()]
     }
 }
 
@@ -167,11 +163,11 @@ impl Training {
         }
     }
 
-    /// The field of this place among them, brought here.
-    pub(crate) async fn field(&self, place: usize) -> Result<Vec<f32>> {
+    /// The same, brought here.
+    pub(crate) async fn fields(&self) -> Result<[Vec<f32>; 3]> {
         match &self.engine {
-            Engine::Gpu { gpu, step, .. } => gpu.fetch(step.fields()[place]).await,
-            Engine::Cpu { step, .. } => Ok(step.field(place)),
+            Engine::Gpu { gpu, step, .. } => gpu.fetch_all(step.fields()).await,
+            Engine::Cpu { step, .. } => Ok(step.fields()),
         }
     }
 

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::Step;
+use crate::gpu::step::arrays::Arrays;
 use crate::model::dtype::GRADIENT_SCALE;
 use crate::model::unet::init::State;
 use crate::model::{Batch, DType, Snapshot, Truth};
@@ -11,26 +12,26 @@ impl Step {
     /// The flat parameters and running statistics.
     pub async fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
         let network = &self.arrays.network;
-        Ok((self.gpu.fetch(&network.params).await?, self.gpu.fetch(&network.running).await?))
+        let [params, running] = self.gpu.fetch_all([&network.params, &network.running]).await?;
+        Ok((params, running))
     }
 
     /// Parameters and running statistics of the last step whose loss was finite.
     pub async fn last_good_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
         let guard = &self.arrays.guard;
-        let params = self.gpu.fetch(&guard.last_good_params).await?;
-        Ok((params, self.gpu.fetch(&guard.last_good_running).await?))
+        let both = [&guard.last_good_params, &guard.last_good_running];
+        let [params, running] = self.gpu.fetch_all(both).await?;
+        Ok((params, running))
     }
 
     /// What the next step depends on. The caller knows how many batches the statistics have seen.
     pub async fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
-        let (params, buffers) = self.weights().await?;
-        Ok(Snapshot {
-            state: State { params, buffers, batches_tracked },
-            first_moments: self.gpu.fetch(&self.arrays.optimiser.m).await?,
-            second_moments: self.gpu.fetch(&self.arrays.optimiser.v).await?,
-            updates: self.submitted,
-            last_good_params: self.gpu.fetch(&self.arrays.guard.last_good_params).await?,
-        })
+        let Arrays { network, optimiser, guard, .. } = &self.arrays;
+        let all = [&network.params, &network.running, &optimiser.m, &optimiser.v, &guard.last_good_params];
+        let [params, buffers, first_moments, second_moments, last_good_params] =
+            self.gpu.fetch_all(all).await?;
+        let state = State { params, buffers, batches_tracked };
+        Ok(Snapshot { state, first_moments, second_moments, updates: self.submitted, last_good_params })
     }
 
     /// Goes on from `snapshot`, taken of a network of the same architecture.
