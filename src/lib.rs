@@ -86,9 +86,9 @@
 //! - `pictures`: PNG, JPEG, TIFF, GIF, WebP and BMP files as fields, plots, and HTML reports. Without it
 //!   picture files are refused with an error, and a run writes everything but its pictures.
 //!
-//! The library without features builds from fewer than a hundred packages. Vulkan, Metal and DirectX 12 are always in;
-//! which of them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and [`gpu`] are
-//! built.
+//! The library without features builds from fewer than a hundred packages. Vulkan, Metal and DirectX 12 are
+//! always in; which of them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and
+//! [`gpu`] are built.
 //!
 //! # Conventions
 //!
