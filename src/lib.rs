@@ -87,8 +87,8 @@
 //!   picture files are refused with an error, and a run writes everything but its pictures.
 //!
 //! The library without features builds from fewer than a hundred packages. Vulkan, Metal and DirectX 12 are
-//! always in; which of them is built depends on the target. For `wasm32` the rooms [`model`], [`cpu`] and
-//! [`gpu`] are built.
+//! always in; which of them is built depends on the target. For `wasm32` everything is built that does not
+//! wait: [`model`], [`cpu`], [`gpu`], [`cases`], and of [`io`] and [`train`] what needs no system.
 //!
 //! # Conventions
 //!
