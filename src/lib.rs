@@ -137,6 +137,7 @@ pub mod cases;
 #[cfg(all(feature = "cli", not(target_family = "wasm")))]
 pub mod cli;
 pub mod cpu;
+#[cfg(not(target_family = "wasm"))]
 pub mod engine;
 pub mod error;
 pub mod gpu;

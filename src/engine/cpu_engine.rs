@@ -3,8 +3,9 @@
 use crate::Result;
 use crate::cpu::step::Part;
 use crate::cpu::{self, Real};
-use crate::engine::memory::{self, Purpose};
+
 use crate::engine::training::Engine;
+use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
 use std::time::Instant;
@@ -28,7 +29,7 @@ impl<P: Real> CpuEngine<P> {
 pub(crate) fn check(spec: &StepSpec) -> Result<()> {
     cpu::step::check(spec)?;
     let purpose = Purpose::Training(spec.activations);
-    memory::check_system(&spec.net, spec.operator.cells(), spec.samples_at_once, purpose)
+    batch::check_system(&spec.net, spec.operator.cells(), spec.samples_at_once, purpose)
 }
 
 impl<P: Real> Engine for CpuEngine<P> {

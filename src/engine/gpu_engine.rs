@@ -1,9 +1,10 @@
 //! The GPU's steps with a thread that waits for them.
 
 use crate::Result;
-use crate::engine::memory::{self, Purpose};
+
 use crate::engine::training::Engine;
 use crate::gpu::{self, Gpu};
+use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
 use std::sync::Arc;
@@ -27,14 +28,14 @@ impl GpuEngine {
         }
         let build =
             |samples_at_once| gpu::Step::new(gpu, &StepSpec { samples_at_once, ..spec.clone() }, start);
-        let step = memory::build_or_name_largest(spec.samples_at_once, build)?;
+        let step = batch::build_or_name_largest(spec.samples_at_once, build)?;
         Ok(Self { gpu: gpu.clone(), step })
     }
 
     /// Refuses what [`GpuEngine::new`] would refuse before it builds anything.
     pub(crate) fn check(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
         if gpu.is_software() {
-            memory::check_system(
+            batch::check_system(
                 &spec.net,
                 spec.operator.cells(),
                 spec.samples_at_once,

@@ -2,8 +2,8 @@
 
 use crate::cpu::unet::network::norm_rows;
 use crate::engine::device::Device;
-use crate::engine::memory;
 use crate::gpu::Gpu;
+use crate::io::memory::batch::{Purpose, check_system};
 use crate::model::UNet;
 use crate::model::unet::init::State;
 pub use crate::model::unet::trained::{Norm, Trained};
@@ -86,7 +86,7 @@ struct OnCpu {
 impl OnCpu {
     fn new(trained: Trained, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let Trained { net, state, norm } = trained;
-        memory::check_system(net, nx * ny, batch, memory::Purpose::Prediction)?;
+        check_system(net, nx * ny, batch, Purpose::Prediction)?;
         let predictor = cpu::predictor::Predictor::new(net, norm, batch, nx, ny);
         Ok(Self { predictor, state: state.clone() })
     }

@@ -11,7 +11,7 @@ pub mod contents;
 pub mod html;
 pub mod identity;
 pub mod images;
-pub(crate) mod memory;
+pub mod memory;
 #[cfg(feature = "pictures")]
 pub mod plots;
 pub mod point_spread;

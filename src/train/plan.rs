@@ -51,8 +51,7 @@ impl Plan {
     /// [`Error::Usage`] where the examples do not fit into memory.
     pub fn trained_for(&mut self) -> Result<TrainedFor> {
         let operator = &self.step.operator;
-        let observations =
-            HeldOut::of(self.data.examples(), operator.nx, operator.ny)?.observation(operator)?;
+        let observations = HeldOut::of(self.data.examples(), operator.nx, operator.ny)?.observation(operator);
         Ok(TrainedFor::of(&observations, operator, self.step.objective.noise))
     }
 

@@ -36,7 +36,7 @@ impl Previewer {
     pub(crate) fn new(config: &TrainConfig, plan: &mut Plan, device: &Device) -> Result<Self> {
         let Operator { nx, ny, .. } = plan.step.operator;
         let examples = HeldOut::of(plan.data.examples(), nx, ny)?;
-        let mut observation = examples.observation(&plan.step.operator)?;
+        let mut observation = examples.observation(&plan.step.operator);
         observation.truncate(nx * ny);
         // Where only observations are known, what stands in for x* is of no interest.
         let truth = config.observations.is_none().then(|| {

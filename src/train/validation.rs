@@ -52,7 +52,7 @@ impl Validation {
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
-            observation: held_out.observation(&plan.step.operator)?,
+            observation: held_out.observation(&plan.step.operator),
             file,
             looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),

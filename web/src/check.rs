@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use unheat::cases::{self, Case};
 use unheat::gpu::Gpu;
-use unheat::{Error, Result, TrainConfig};
+use unheat::{Error, Result};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 
@@ -66,12 +66,10 @@ impl Cases {
         let gpu =
             open.ok_or_else(|| Error::usage("check: there is no WebGPU here, and so nothing to check"))?;
         let cases = if quick {
-            let Settings { config, methods } = Settings::read(settings, None)?;
+            let settings = Settings::read(settings, None)?;
             let mut known = BTreeSet::new();
-            let mut list = Vec::new();
-            for method in methods {
-                list.extend(cases::of_step(&TrainConfig { method, ..config.clone() }.spec()?));
-            }
+            let of_method = |&method| cases::of_step(&settings.spec(method));
+            let mut list: Vec<Case> = settings.methods.iter().flat_map(of_method).collect();
             list.retain(|case| known.insert((case.name.clone(), case.shape.clone())));
             list
         } else {

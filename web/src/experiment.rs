@@ -8,16 +8,16 @@ use crate::training::Training;
 use js_sys::{Object, Uint8Array};
 use serde_json::{Map, Value as Json, json};
 use std::path::Path;
-use unheat::engine::memory::{Purpose, check_shared};
 use unheat::gpu::Gpu;
 use unheat::io::arrays::weights;
+use unheat::io::memory::batch::{Purpose, check_shared};
 use unheat::model::unet::init::State;
-use unheat::model::{Operator, Snapshot, StepSpec, TrainedFor};
+use unheat::model::{Operator, Snapshot, TrainedFor};
 use unheat::train::OnNan;
 use unheat::train::config::size::Size;
 use unheat::train::data::drawn::Drawn;
 use unheat::train::summary::row;
-use unheat::{Error, Result, TrainConfig, gpu};
+use unheat::{Error, Result, gpu};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use web_time::Instant;
@@ -191,20 +191,18 @@ impl Experiment {
         canvases: &Object,
     ) -> Result<Self> {
         let config = &settings.config;
-        let spec = |method| TrainConfig { method, ..config.clone() }.spec();
         let gpu = device.gpu.as_ref().map(|open| &open.gpu);
         let purpose = if gpu.is_some() { Purpose::Fields } else { Purpose::Training(config.activations) };
         let cells = config.size.nx * config.size.ny;
-        let first: StepSpec = spec(settings.methods[0])?;
+        let first = settings.spec(settings.methods[0]);
         let samples = if gpu.is_some() { config.batch } else { first.samples_at_once };
         check_shared(&first.net, cells, samples, purpose, settings.methods.len())?;
+        let start = start.unwrap_or_else(|| State::new(&first.net, config.seed));
         let mut trainings = Vec::new();
         for &method in &settings.methods {
-            let spec: StepSpec = spec(method)?;
-            let start = start.clone().unwrap_or_else(|| State::new(&spec.net, config.seed));
-            trainings.push(Training::new(method, gpu, spec, &start)?);
+            trainings.push(Training::new(method, gpu, settings.spec(method), &start)?);
         }
-        let operator = trainings[0].spec.operator.clone();
+        let operator = first.operator;
         let drawn = Drawn::new(config, &operator);
         let trained_for = TrainedFor::of(&drawn.observed_examples(&operator), &operator, config.noise);
         let canvases = Canvases::new(device.gpu.as_ref(), canvases, &trainings, config)?;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use toml::{Table, Value};
-use unheat::model::{Method, UNetConfig};
+use unheat::model::{Method, Objective, StepSpec, UNetConfig};
 use unheat::train::config::file;
 use unheat::{Error, Result, TrainConfig};
 
@@ -12,6 +12,8 @@ use unheat::{Error, Result, TrainConfig};
 pub(crate) struct Settings {
     pub(crate) config: TrainConfig,
     pub(crate) methods: Vec<Method>,
+    /// What an engine is built for, by the first method.
+    spec: StepSpec,
 }
 
 /// Settings of files, which the command line alone reads and writes.
@@ -84,11 +86,17 @@ impl Settings {
         if let Some(net) = net {
             (config.levels, config.net) = (net.levels(), net.clone());
         }
-        for &method in &methods {
-            TrainConfig { method, ..config.clone() }.spec()?;
-        }
-        config.net = config.net.clone().with_levels(config.levels)?;
-        Ok(Self { config, methods })
+        config.method = methods[0];
+        let spec = config.spec()?; // nothing that may be impossible depends on the method
+        config.net = spec.net.config.clone();
+        Ok(Self { config, methods, spec })
+    }
+
+    /// What the engine of a method is built for. Methods differ in the training signal alone, and share
+    /// tables.
+    pub(crate) fn spec(&self, method: Method) -> StepSpec {
+        let objective = Objective { method, ..self.spec.objective };
+        StepSpec { objective, ..self.spec.clone() }
     }
 
     /// Every setting in force, as a JSON object.

@@ -79,7 +79,7 @@ impl Trial {
             }
         };
         let held_out = held_out.seen_by(&plan.step.operator);
-        let observation = held_out.observation(&plan.step.operator)?;
+        let observation = held_out.observation(&plan.step.operator);
         Ok(Self {
             operator: plan.step.operator.clone(),
             noise: config.noise,

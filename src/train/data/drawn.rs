@@ -39,23 +39,14 @@ impl Drawn {
     pub fn observed_examples(&self, operator: &Operator) -> Vec<f32> {
         let Size { nx, ny } = self.size;
         let batch = self.take([Purpose::Examples, Purpose::ExampleNoise], 0);
-        let (truth, physics) = (rasterised(batch.truth, nx, ny), Physics::<f64>::new(operator));
-        let mut observation = vec![0.0; truth.len()];
-        for (y, x) in observation.chunks_exact_mut(nx * ny).zip(truth.chunks_exact(nx * ny)) {
-            physics.diffuse(x, y); // alone: pairs share their rounding
-        }
-        let noise = batch.noise.unwrap_or_default();
-        observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
-        observation.into_iter().map(|y| y as f32).collect()
+        observed(operator, &rasterised(batch.truth, nx, ny), batch.noise.as_deref())
     }
 
     fn take(&self, [of_rectangles, of_noise]: [Purpose; 2], step: u64) -> Batch {
         let &Self { seed, batch, size: Size { nx, ny }, std, without_mean } = self;
         let mut truth = Truth::Rectangles(draw_batch(of_rectangles, seed, step, batch, nx, ny));
         if without_mean {
-            let mut fields = rasterised(truth, nx, ny);
-            take_means(&mut fields, nx * ny);
-            truth = Truth::Fields(fields);
+            truth = self::without_mean(truth, nx, ny);
         }
         let noise = (std > 0.0).then(|| draw_noise(of_noise, seed, step, batch, nx * ny, std));
         Batch { truth, noise }
@@ -73,6 +64,24 @@ pub(super) fn rasterised(truth: Truth, nx: usize, ny: usize) -> Vec<f64> {
             fields
         }
     }
+}
+
+/// y* = P(x*) + n in 32 bits, as a network sees it, of fields x* `[count, nx, ny]`.
+pub(super) fn observed(operator: &Operator, truth: &[f64], noise: Option<&[f64]>) -> Vec<f32> {
+    let (physics, cells) = (Physics::<f64>::new(operator), operator.cells());
+    let mut observation = vec![0.0; truth.len()];
+    // Each alone: those that are transformed in pairs share their rounding.
+    let samples = observation.par_chunks_exact_mut(cells).zip(truth.par_chunks_exact(cells));
+    samples.for_each(|(y, x)| physics.diffuse(x, y));
+    observation.iter_mut().zip(noise.unwrap_or_default()).for_each(|(y, n)| *y += n);
+    observation.into_iter().map(|y| y as f32).collect()
+}
+
+/// The same fields with the mean 0.
+pub(super) fn without_mean(truth: Truth, nx: usize, ny: usize) -> Truth {
+    let mut fields = rasterised(truth, nx, ny);
+    take_means(&mut fields, nx * ny);
+    Truth::Fields(fields)
 }
 
 /// Takes from every field its mean.

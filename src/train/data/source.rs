@@ -1,7 +1,7 @@
 //! Where the fields x* of a training run come from, and the noise of their observations.
 
 use crate::engine::device::Device;
-use crate::engine::operators::{diffuse, rasterise};
+use crate::engine::operators::rasterise;
 use crate::io::arrays::fingerprint::Fingerprint;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::images::folder::LeftOut;
@@ -9,7 +9,7 @@ use crate::io::images::format::is_pictures;
 use crate::model::rectangles::{PER_SAMPLE, draw_batch};
 use crate::model::rng::{Purpose, Random};
 use crate::model::{Batch, DType, Operator, Truth};
-use crate::train::data::drawn::{draw_noise, rasterised, take_means};
+use crate::train::data::drawn::{draw_noise, observed, rasterised, take_means, without_mean};
 use crate::train::data::picture_crops::Pictures;
 use crate::{Result, cpu};
 use rayon::prelude::*;
@@ -113,9 +113,7 @@ impl Data {
             }),
         };
         if self.without_mean {
-            let mut fields = rasterised(truth, nx, ny);
-            take_means(&mut fields, cells);
-            truth = Truth::Fields(fields);
+            truth = without_mean(truth, nx, ny);
         }
         let noise = match &self.noise {
             Noise::None => None,
@@ -234,12 +232,8 @@ impl HeldOut {
     }
 
     /// y* = P(x*) + n in 32 bits, as the network sees it.
-    pub fn observation(&self, operator: &Operator) -> Result<Vec<f32>> {
-        let mut observation = diffuse(&Device::Cpu, DType::F64, operator, &self.truth)?;
-        if let Some(noise) = &self.noise {
-            observation.iter_mut().zip(noise).for_each(|(y, n)| *y += n);
-        }
-        Ok(observation.into_iter().map(|y| y as f32).collect())
+    pub fn observation(&self, operator: &Operator) -> Vec<f32> {
+        observed(operator, &self.truth, self.noise.as_deref())
     }
 }
 

@@ -1,5 +1,7 @@
 //! How much memory this process may still take.
 
+pub mod batch;
+
 /// Bytes that the system has available, or that a limit of the container or the process leaves; none where
 /// the system does not say.
 #[cfg(not(target_family = "wasm"))]
