@@ -16,14 +16,29 @@ use std::time::Duration;
 use unheat::io::arrays::npy::{self, FieldData, Fields};
 use unheat::io::tables::metrics::{self, MetricsRow};
 
-/// A small training, in the page's words.
-const QUERY: &str = "seed=1&size=32x32&levels=2&filters=8&batch=4&methods=sip,gd&steps=20&device=gpu&run=off";
+/// A small training.
+const SETTINGS: [(&str, &str); 6] =
+    [("seed", "1"), ("size", "32x32"), ("levels", "2"), ("filters", "8"), ("batch", "4"), ("steps", "20")];
 
-/// Steps of it.
+/// Its steps.
 const STEPS: usize = 20;
+
+/// These settings as the page's address has them, on WebGPU.
+fn query() -> String {
+    let pairs: String = SETTINGS.iter().map(|(name, value)| format!("{name}={value}&")).collect();
+    format!("{pairs}methods=sip,gd&device=gpu&run=off")
+}
+
+/// Settings as the program's flags.
+fn flags(settings: &[(&str, &str)]) -> Vec<String> {
+    settings.iter().flat_map(|(name, value)| [format!("--{name}"), (*value).to_owned()]).collect()
+}
 
 /// Steps whose losses are the program's, whatever computes: later ones drift apart as roundings grow.
 const EXACT: usize = 3;
+
+/// How long a report may take; every case takes minutes.
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// How far losses of later steps may be off, as a part.
 const BAND: f64 = 1e-2;
@@ -46,11 +61,11 @@ fn ready() -> Option<(PathBuf, Vec<Browser>)> {
 }
 
 /// What the page reports of these jobs; nothing may have been said on its console.
-fn report(browser: Browser, page: &Path, query: &str, jobs: &Value) -> Value {
+fn report(browser: Browser, page: &Path, jobs: &Value) -> Value {
     let server = Server::new(page, jobs);
     let profile = tempfile::tempdir().unwrap();
-    let running = browser.open(&format!("{}/?{query}", server.address), profile.path());
-    let found = server.report(Duration::from_secs(300));
+    let running = browser.open(&format!("{}/?{}", server.address, query()), profile.path());
+    let found = server.report(PATIENCE);
     drop(running);
     let found = found.unwrap_or_else(|what| panic!("{}: {what}", browser.name()));
     assert_eq!(found["failed"], Value::Null, "{}", browser.name());
@@ -68,27 +83,10 @@ fn unheat(arguments: &[&str]) {
 /// The rows of the same training by the program.
 fn native(method: &str, folder: &Path) -> Vec<MetricsRow> {
     let run = folder.join(format!("native-{method}"));
-    unheat(&[
-        "train",
-        "--seed",
-        "1",
-        "--size",
-        "32x32",
-        "--levels",
-        "2",
-        "--filters",
-        "8",
-        "--batch",
-        "4",
-        "--steps",
-        "20",
-        "--device",
-        "cpu",
-        "--method",
-        method,
-        "-o",
-        run.to_str().unwrap(),
-    ]);
+    let settings = flags(&SETTINGS);
+    let mut arguments = vec!["train", "--device", "cpu", "--method", method, "-o", run.to_str().unwrap()];
+    arguments.extend(settings.iter().map(String::as_str));
+    unheat(&arguments);
     metrics::read(&run.join("metrics.csv")).unwrap()
 }
 
@@ -142,8 +140,8 @@ fn a_page_trains_and_reconstructs_as_the_program_does() {
     let expected = ["sip", "gd"].map(|method| (method, native(method, folder.path())));
     for browser in browsers {
         let steps = json!({ "steps": STEPS });
-        let jobs = json!([["train", steps], ["check", {}], ["cpu", steps]]);
-        let found = report(browser, &page, QUERY, &jobs);
+        let jobs = json!([["train", steps], ["check", {}], ["bench", {}], ["cpu", steps]]);
+        let found = report(browser, &page, &jobs);
         for (job, kind) in [("train", "gpu"), ("cpu", "cpu")] {
             let found = &found[job];
             assert_eq!(found["device"]["kind"], kind, "{}", found["device"]);
@@ -161,6 +159,10 @@ fn a_page_trains_and_reconstructs_as_the_program_does() {
                 found["seconds"].as_f64().unwrap()
             );
         }
+        let kernels = found["bench"]["rows"].as_array().unwrap();
+        let note = found["bench"]["note"].as_str().unwrap();
+        assert!(kernels.len() > 20 || note.contains("lets no page"), "{}: {note}", browser.name());
+        println!("{}: {} kernels timed; {note}", browser.name(), kernels.len());
         let cases = found["check"]["cases"].as_array().unwrap();
         let wrong: Vec<&Value> = cases.iter().filter(|case| case["ok"] != true).collect();
         assert!(wrong.is_empty() && cases.len() > 20, "{}: {wrong:?} of {}", browser.name(), cases.len());
@@ -204,6 +206,21 @@ fn reconstructs(found: &Value, method: &str, folder: &Path) {
     println!("{method}: {by_network:.2} off what was drawn; page and program {difference:.1e} apart");
 }
 
+/// Every case; SwiftShader compiles them for longer than anybody waits, so that Chromium is left out.
+#[test]
+#[ignore = "takes minutes"]
+fn every_case() {
+    let Some((page, browsers)) = ready() else { return };
+    for browser in browsers.into_iter().filter(|browser| browser.name() == "Firefox") {
+        let found = report(browser, &page, &json!([["everything", {}]]));
+        let cases = found["everything"]["cases"].as_array().unwrap();
+        let run = cases.iter().filter(|case| case["skipped"].is_null());
+        let wrong: Vec<&Value> = run.clone().filter(|case| case["ok"] != true).collect();
+        println!("{}: {} of {} cases run", browser.name(), run.count(), cases.len());
+        assert!(wrong.is_empty() && cases.len() > 300, "{wrong:?}");
+    }
+}
+
 /// The table of docs/browser.md.
 #[test]
 #[ignore = "measures, which wants a quiet machine"]
@@ -212,8 +229,7 @@ fn speed() {
     const STEPS: u64 = 40;
     let folder = tempfile::tempdir().unwrap();
     let settings = [("size", "32x32"), ("levels", "3"), ("filters", "8"), ("batch", "8"), ("seed", "0")];
-    let flags: Vec<String> =
-        settings.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect();
+    let flags = flags(&settings);
     let native = |device: &str| {
         let run = folder.path().join(device);
         let mut arguments: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -229,7 +245,7 @@ fn speed() {
         settings.iter().map(|(name, value)| (name.to_string(), Value::from(*value))).collect();
     for browser in browsers {
         let jobs = json!([["speed", { "steps": STEPS, "settings": wish }]]);
-        let found = report(browser, &page, QUERY, &jobs);
+        let found = report(browser, &page, &jobs);
         for device in ["gpu", "cpu"] {
             let of = |kind: &str| found["speed"][device][kind].as_f64().unwrap();
             let name = browser.name();
@@ -266,7 +282,7 @@ fn a_page_refuses_recovers_and_reloads() {
         let steps = json!({ "steps": 2 });
         let jobs =
             json!([["refusals", { "wishes": asked }], ["reload", steps], ["lose", steps], ["explode", {}]]);
-        let found = report(browser, &page, QUERY, &jobs);
+        let found = report(browser, &page, &jobs);
         let answers = found["refusals"]["answers"].as_array().unwrap();
         for ((wish, expected), answer) in wishes.iter().zip(answers) {
             let answer = answer.as_str().unwrap();

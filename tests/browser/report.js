@@ -165,7 +165,7 @@ const jobs = {
   },
 };
 
-const asked = JSON.parse(document.currentScript?.dataset.jobs ?? window.askedJobs);
+const asked = JSON.parse(window.askedJobs);
 const report = {};
 try {
   for (const [name, values] of asked) report[name] = await jobs[name](values);

@@ -5,7 +5,7 @@ import { METHODS, METHOD_NAMES, address, changed, complete, defaults, plain } fr
 const byId = (id) => document.getElementById(id);
 const PATIENCE = 5000; // milliseconds of a recovery before the page offers something else
 
-/// Name, label, unit, a word of explanation, and the choices where there are some.
+/// Name, label, unit, and a word of explanation.
 const ENTRIES = [
   [
     "amount",
@@ -44,7 +44,6 @@ const ENTRIES = [
     "Activation",
     "",
     "The nonlinearity after each convolution.",
-    ["relu", "sigmoid", "silu", "tanh"],
   ],
   ["seed", "Seed", "", "The random numbers: the same seed gives the same weights and data."],
   ["steps", "Steps", "steps", "Where the run ends; “Go on” adds as many again."],
@@ -222,14 +221,19 @@ export function showDevice(started, settings, devices) {
 }
 
 export class Form {
-  constructor(devices, start) {
+  /// `choices` are those of settings that have some, by name.
+  constructor(devices, choices, start) {
     this.devices = devices;
     this.form = byId("form");
     this.error = byId("form-error");
     this.settings = complete({}, devices.usual); // those in force, once a training has begun
     this.offered = this.settings; // what "Undo changes" goes back to
     this.base = null; // what unsaved edits are told from: what was shown last, or asked for by the form
-    byId("form-fields").append(...ENTRIES.map(entry), methodBoxes(), deviceEntry());
+    byId("form-fields").append(
+      ...ENTRIES.map((one) => entry(one, choices[one[0]])),
+      methodBoxes(),
+      deviceEntry(),
+    );
     this.form.addEventListener("submit", (event) => {
       event.preventDefault();
       this.submit(start);
@@ -333,7 +337,7 @@ export class Form {
   }
 }
 
-function entry([name, label, unit, words, choices]) {
+function entry([name, label, unit, words], choices) {
   const element = document.createElement("div");
   element.innerHTML =
     `<label class="label" for="set-${name}">${label}</label><div class="entry"></div>` +

@@ -15,6 +15,7 @@ export class Drawing {
   constructor(session) {
     this.session = session;
     this.palette = session.engine.palette;
+    byId("brush-heat").max = this.palette.hottest;
     this.canvas = byId("pad-canvas");
     this.nx = 0;
     this.ny = 0;
@@ -38,6 +39,18 @@ export class Drawing {
     this.listen();
   }
 
+  /// Rectangles as those of training, others every time.
+  async random() {
+    const number = Math.trunc(Math.random() * 2 ** 32);
+    const [nx, ny] = [this.nx, this.ny];
+    try {
+      const field = await this.session.ask("rectangles", number);
+      if (nx === this.nx && ny === this.ny) this.replace(field);
+    } catch (error) {
+      this.problem(line(error));
+    }
+  }
+
   /// Takes the grid of a new training; the drawing stays, on the new grid.
   fit() {
     const { nx, ny, methods, settings } = this.session.started;
@@ -52,7 +65,8 @@ export class Drawing {
             const [x, y] = [Math.floor(i / ny), i % ny];
             return field[Math.floor((x * oldNx) / nx) * oldNy + Math.floor((y * oldNy) / ny)];
           })
-        : rectangles(nx, ny);
+        : new Float32Array(nx * ny);
+      if (!field) this.random();
       if (this.cursor) this.cursor = [nx >> 1, ny >> 1];
       byId("brush-size").max = Math.max(8, Math.min(nx, ny) >> 1);
       shape(byId("pad"), nx, ny);
@@ -249,7 +263,7 @@ export class Drawing {
       byId(id).addEventListener("input", () => this.showSliders());
     this.showSliders();
     byId("draw-clear").addEventListener("click", () => this.replace(new Float32Array(this.nx * this.ny)));
-    byId("draw-random").addEventListener("click", () => this.replace(rectangles(this.nx, this.ny)));
+    byId("draw-random").addEventListener("click", () => this.random());
     byId("draw-picture").addEventListener("click", () => byId("draw-file").click());
     byId("draw-file").addEventListener("change", () => this.picture());
     byId("draw-watch").addEventListener("click", () => this.watch());
@@ -404,24 +418,4 @@ function caption(part, amount) {
   return Number.isFinite(cells)
     ? `after ${(cells * part).toFixed(1)} cells² of diffusion`
     : `after ${percent} of the diffusion`;
-}
-
-/// Random hot rectangles as the training draws them (docs/method.md, section 1).
-export function rectangles(nx, ny) {
-  const field = new Float32Array(nx * ny);
-  const count = Math.trunc(4 + 7 * Math.random());
-  const side = (size) => {
-    const middle = (Math.random() - 0.5) * size * 0.8 + size * 0.5;
-    const half = 10 * Math.random();
-    const centre = Math.max(half, Math.min(middle, size - half));
-    return (cell) =>
-      Math.max(0, Math.min(1, 0.5 - (Math.abs(cell + 0.5 - centre) - half) / Math.SQRT1_2));
-  };
-  for (let i = 0; i < count; i += 1) {
-    const [alongX, alongY, strength] = [side(nx), side(ny), Math.random()];
-    for (let cell = 0; cell < field.length; cell += 1) {
-      field[cell] += strength * Math.min(alongX(Math.floor(cell / ny)), alongY(cell % ny));
-    }
-  }
-  return field;
 }

@@ -7,7 +7,7 @@ export class Engine {
     const worker = new Worker(new URL("./worker.js", import.meta.url), { type: "module" });
     const engine = new Engine(worker);
     try {
-      engine.palette = await engine.call("open"); // { colours, hottest }
+      Object.assign(engine, await engine.call("open")); // palette: { colours, hottest }; activations
     } catch (error) {
       worker.terminate();
       throw error;
@@ -78,6 +78,11 @@ export class Engine {
   /// A field behind `amount` of diffusion.
   observe(field, amount) {
     return this.call("observe", [field, amount]);
+  }
+
+  /// A field of random rectangles as those of training; another one for every number.
+  rectangles(number) {
+    return this.call("rectangles", [number]);
   }
 
   /// A field behind the part 0 to 1 of what the observer does.

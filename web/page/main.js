@@ -47,7 +47,7 @@ function build({ engine, devices }) {
       byId("device-now").value = session.settings?.device ?? "auto";
     });
 
-  const form = new Form(devices, (settings) =>
+  const form = new Form(devices, { activation: engine.activations }, (settings) =>
     start(settings).then(
       () => true,
       () => false,

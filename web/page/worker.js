@@ -1,6 +1,8 @@
 // The worker: it has the WebAssembly, the device and the training, and answers one call after the other, so
 // that none ever meets another in the middle.
-import init, { Cases, Device, Experiment, bench, colours, hottest, last_panic } from "./unheat_web.js";
+import init, * as wasm from "./unheat_web.js";
+
+const { Cases, Device, Experiment } = wasm;
 
 const CPU = "CPU engine in WebAssembly (SIMD)";
 const KEEP = 5000; // milliseconds between two snapshots, which a lost device costs at most
@@ -17,7 +19,8 @@ let keptAt = 0;
 const calls = {
   async open() {
     await init();
-    return { colours: colours(), hottest: hottest() };
+    const palette = { colours: wasm.colours(), hottest: wasm.hottest() };
+    return { palette, activations: wasm.activations().split(",") };
   },
 
   async devices() {
@@ -48,6 +51,8 @@ const calls = {
 
   observe: (field, amount) => training().observe(field, amount),
 
+  rectangles: (number) => training().rectangles(number),
+
   fade: (field, part) => training().fade(field, part),
 
   predict: (field) => training().predict(field),
@@ -75,7 +80,7 @@ const calls = {
     return lines;
   },
 
-  bench: async () => JSON.parse(await bench(training())),
+  bench: async () => JSON.parse(await wasm.bench(training())),
 
   async recover(canvases) {
     close(gpu);
@@ -180,7 +185,7 @@ function told(error) {
   if (!(error instanceof WebAssembly.RuntimeError)) {
     return { message: error?.message ?? String(error), kind: error?.kind ?? "other" };
   }
-  const what = last_panic() ?? error.message;
+  const what = wasm.last_panic() ?? error.message;
   return { message: `unheat has made a mistake (${what}); reload the page`, kind: "other" };
 }
 

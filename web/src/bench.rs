@@ -10,10 +10,14 @@ use unheat::gpu::{Gpu, Recording, Timing};
 use unheat::{Result, gpu};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
+use web_time::Instant;
 
-/// Measurements of every dispatch, whose mean counts: browsers round the device's clock, often to 100 µs, so
-/// that single times are worth nothing.
+/// Measurements of every dispatch, at most, whose mean counts: browsers round the device's clock, often to
+/// 100 µs, so that single times are worth nothing.
 const ROUNDS: usize = 50;
+
+/// Seconds after which those that were made are enough: slow devices are rounded less.
+const ENOUGH: f64 = 2.0;
 
 /// Times every dispatch of a step of the first method. Returns a JSON object: columns, rows, note.
 ///
@@ -30,7 +34,7 @@ pub async fn bench(experiment: &Experiment) -> std::result::Result<String, JsVal
             "This browser lets no page read the device's clock; the line above tells the time of a step.";
         return Ok(json!({ "columns": [], "rows": [], "note": note }).to_string());
     }
-    let stages = stages(gpu, step).await.map_err(thrown)?;
+    let (stages, rounds) = stages(gpu, step).await.map_err(thrown)?;
     let total: f64 = stages.iter().map(|stage| stage.ms).sum();
     let rows: Vec<[String; 6]> = groups(&stages, By::Kernel, None)
         .into_iter()
@@ -47,7 +51,7 @@ pub async fn bench(experiment: &Experiment) -> std::result::Result<String, JsVal
         })
         .collect();
     let note = format!(
-        "{} dispatches of a step take {total:.3} ms by the device's clock, the mean of {ROUNDS} steps; many \
+        "{} dispatches of a step take {total:.3} ms by the device's clock, the mean of {rounds} steps; many \
          browsers round it to 0.1 ms, which the mean evens out.",
         stages.len()
     );
@@ -55,15 +59,18 @@ pub async fn bench(experiment: &Experiment) -> std::result::Result<String, JsVal
     Ok(json!({ "columns": columns, "rows": rows, "note": note }).to_string())
 }
 
-async fn stages(gpu: &Gpu, step: &gpu::Step) -> Result<Vec<Stage>> {
+/// Every dispatch of a step, and how often it was timed.
+async fn stages(gpu: &Gpu, step: &gpu::Step) -> Result<(Vec<Stage>, usize)> {
     let parts = step.recordings();
     let recordings: Vec<&Recording> = parts.iter().map(|(_, recording)| *recording).collect();
     profiler::check(gpu)?;
     let mut seconds = profiler::time(gpu, &recordings, Timing::Timestamps).await?;
     seconds.fill(0.0); // the first round compiles
-    for _ in 0..ROUNDS {
+    let (start, mut rounds) = (Instant::now(), 0);
+    while rounds < ROUNDS && (rounds == 0 || start.elapsed().as_secs_f64() < ENOUGH) {
+        rounds += 1;
         let times = profiler::time(gpu, &recordings, Timing::Timestamps).await?;
-        seconds.iter_mut().zip(times).for_each(|(sum, time)| *sum += time / ROUNDS as f64);
+        seconds.iter_mut().zip(times).for_each(|(sum, time)| *sum += time);
     }
     let dispatches = parts.iter().flat_map(|(part, recording)| recording.describe().map(move |d| (part, d)));
     let stage = |((part, dispatch), seconds): ((&&str, _), f64)| {
@@ -72,10 +79,10 @@ async fn stages(gpu: &Gpu, step: &gpu::Step) -> Result<Vec<Stage>> {
             part: (*part).to_owned(),
             layer: label.to_owned(),
             kernel: kernel.to_owned(),
-            ms: 1e3 * seconds,
+            ms: 1e3 * seconds / rounds as f64,
             flops: work.flops,
             bytes: work.bytes,
         }
     };
-    Ok(dispatches.zip(seconds).map(stage).collect())
+    Ok((dispatches.zip(seconds).map(stage).collect(), rounds))
 }

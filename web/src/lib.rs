@@ -13,5 +13,5 @@ pub mod experiment;
 pub mod failure;
 mod observer;
 mod pictures;
-mod settings;
+pub mod settings;
 mod training;

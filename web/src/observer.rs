@@ -4,9 +4,12 @@ use crate::experiment::Experiment;
 use crate::failure::thrown;
 use js_sys::{Float32Array, Object, Reflect};
 use unheat::cpu::heat::physics::Physics;
+use unheat::cpu::heat::rasterise::rasterise;
 use unheat::cpu::unet::at_scale::AtScale;
 use unheat::model::Operator;
 use unheat::model::operator::factor::Factor;
+use unheat::model::rectangles::draw;
+use unheat::model::rng::Purpose;
 use unheat::{Error, Result};
 use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -30,6 +33,17 @@ impl Experiment {
     /// Of the kind "usage" for a field of another size.
     pub fn fade(&self, field: &[f32], part: f64) -> std::result::Result<Vec<f32>, JsValue> {
         faded(&self.operator, field, part.clamp(0.0, 1.0)).map_err(thrown)
+    }
+
+    /// Random rectangles as those of training, a field `[nx, ny]` that no training sees; another one for
+    /// every `number`.
+    pub fn rectangles(&self, number: u32) -> Vec<f32> {
+        let Operator { nx, ny, .. } = self.operator;
+        // Step 0 of the examples is what networks are told to be trained for.
+        let drawn = draw(Purpose::Examples, u64::from(number), 1, 0, nx, ny);
+        let mut field = vec![0.0; nx * ny];
+        rasterise(&drawn, nx, ny, &mut field);
+        field
     }
 
     /// What the observer sees of a field `[nx, ny]`, and what every network makes of that: an object with

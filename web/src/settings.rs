@@ -3,9 +3,10 @@
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use toml::{Table, Value};
-use unheat::model::{Method, Objective, StepSpec, UNetConfig};
+use unheat::model::{Activation, Method, Objective, StepSpec, UNetConfig};
 use unheat::train::config::file;
 use unheat::{Error, Result, TrainConfig};
+use wasm_bindgen::prelude::wasm_bindgen;
 
 /// A training's settings, and the methods that are trained side by side with them.
 #[derive(Clone)]
@@ -41,6 +42,12 @@ fn names() -> impl Iterator<Item = &'static str> {
     let known =
         file::keys().filter(|key| !ELSEWHERE.contains(key) && !UNITS.contains(key) && *key != "method");
     known.chain(["methods"])
+}
+
+/// The names of the activations that there are, joined by commas.
+#[wasm_bindgen]
+pub fn activations() -> String {
+    Activation::ALL.map(Activation::name).join(",")
 }
 
 impl Settings {
