@@ -37,7 +37,7 @@ const ENTRIES = [
     "filters",
     "Filters",
     "channels",
-    "Channels of every layer, 1 to 256; more learn more and take longer.",
+    "Channels of every layer, a multiple of 8 from 8 to 1024; more learn more and take longer.",
   ],
   [
     "activation",

@@ -6,6 +6,7 @@ const { Cases, Device, Experiment } = wasm;
 
 const CPU = "CPU engine in WebAssembly (SIMD)";
 const KEEP = 5000; // milliseconds between two snapshots, which a lost device costs at most
+const FIREFOX = /firefox/i.test(navigator.userAgent);
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|software|basic render|warp/i;
 
 let found = null; // a promise of what WebGPU would compute with
@@ -110,8 +111,19 @@ async function look() {
   const { vendor, architecture, device: model, description, isFallbackAdapter } = own.info ?? {};
   const words = [vendor, architecture, model, description].filter(Boolean);
   const name = description || words.join(" ") || "WebGPU adapter";
-  const software = Boolean(isFallbackAdapter) || SOFTWARE.test(words.join(" "));
-  return { name, software };
+  const drawn = FIREFOX ? renderer() : "";
+  const isNamedSo = SOFTWARE.test([...words, drawn].join(" "));
+  const software = Boolean(isFallbackAdapter) || isNamedSo || (FIREFOX && drawn === "");
+  // Firefox 153 crashes as a whole where it brings canvases of WebGPU back from the processor by itself.
+  // Where it hides what it draws with, against fingerprints, that may be the processor.
+  const draws = !FIREFOX || !(software || drawn === "Mozilla");
+  return { name, software, draws };
+}
+
+/// What WebGL draws with, by name: Firefox says nothing of the kind about WebGPU.
+function renderer() {
+  const context = new OffscreenCanvas(1, 1).getContext("webgl");
+  return context?.getParameter(context.RENDERER) ?? "";
 }
 
 /// A device as the page knows it, with the handle that experiments take. WebGPU is opened once.
@@ -123,9 +135,8 @@ async function open(kind) {
     const message = "device gpu: this browser has no WebGPU that a page may use; take cpu or auto";
     throw Object.assign(new Error(message), { kind: "usage" });
   }
-  // Firefox 153 crashes as a whole where it brings canvases of WebGPU back from the processor by itself.
-  const draws = !(own.software && /firefox/i.test(navigator.userAgent));
-  gpu = { kind, ...own, handle: await Device.gpu(own.name, own.software, draws) };
+  const { name, software, draws } = own;
+  gpu = { kind, name, software, handle: await Device.gpu(name, software, draws) };
   return gpu;
 }
 
