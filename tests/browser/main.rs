@@ -159,6 +159,7 @@ fn a_page_trains_and_reconstructs_as_the_program_does() {
                 found["seconds"].as_f64().unwrap()
             );
         }
+        shows_fields(&found, browser);
         let kernels = found["bench"]["rows"].as_array().unwrap();
         let note = found["bench"]["note"].as_str().unwrap();
         assert!(kernels.len() > 20 || note.contains("lets no page"), "{}: {note}", browser.name());
@@ -168,6 +169,25 @@ fn a_page_trains_and_reconstructs_as_the_program_does() {
         assert!(wrong.is_empty() && cases.len() > 20, "{}: {wrong:?} of {}", browser.name(), cases.len());
         let run = cases.iter().filter(|case| case["skipped"].is_null()).count();
         println!("{}: {run} cases right, in {} s", browser.name(), found["check"]["seconds"]);
+    }
+}
+
+/// The canvases of both engines show the same, and something: the shader that draws and what paints for the
+/// CPU engine are told apart by roundings alone.
+fn shows_fields(found: &Value, browser: Browser) {
+    let name = browser.name();
+    let panels = found["train"]["shown"].as_object().unwrap();
+    assert_eq!(panels.len(), 4, "{name}: {:?}", panels.keys());
+    for (caption, panel) in panels {
+        let other = &found["cpu"]["shown"][caption];
+        assert_eq!((&panel["width"], &panel["height"]), (&json!(4 * 32), &json!(32)), "{name}: {caption}");
+        let [pixels, others] = [panel, other].map(|panel| numbers(&panel["pixels"]));
+        let brightest = pixels.iter().copied().fold(0.0, f64::max);
+        assert!(brightest > 100.0, "{name}: {caption} is dark");
+        let apart: f64 = pixels.iter().zip(&others).map(|(a, b)| (a - b).abs()).sum();
+        let mean = apart / pixels.len() as f64;
+        println!("{name}: {caption}: {mean:.3} of 255 apart");
+        assert!(pixels.len() == others.len() && mean < 0.5, "{name}: {caption}: {mean} apart");
     }
 }
 

@@ -19,6 +19,23 @@ function drawn(nx, ny) {
   return field;
 }
 
+/// What the canvases show, by caption: width, height, and red, green and blue of every pixel.
+async function pictures() {
+  const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+  for (let count = 0; count < 3; count += 1) await frame(); // what the worker draws comes with one
+  const shown = {};
+  for (const figure of document.querySelectorAll("#fields figure")) {
+    const canvas = figure.querySelector("canvas");
+    const { width, height } = canvas;
+    const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+    context.drawImage(canvas, 0, 0);
+    const { data } = context.getImageData(0, 0, width, height);
+    const pixels = Array.from(data).filter((_, at) => at % 4 !== 3);
+    shown[figure.querySelector("figcaption").textContent] = { width, height, pixels };
+  }
+  return shown;
+}
+
 const jobs = {
   /// Trains, predicts, and hands over the weights.
   async train({ steps }) {
@@ -28,6 +45,7 @@ const jobs = {
     const begun = performance.now();
     const rows = await unheat.step(steps);
     const seconds = (performance.now() - begun) / 1000;
+    const shown = await pictures();
     const [nx, ny] = unheat.settings.size.split("x").map(Number);
     const field = drawn(nx, ny);
     const { observation, predictions } = await unheat.predict(field);
@@ -39,6 +57,7 @@ const jobs = {
       settings: unheat.settings,
       seconds,
       losses: unheat.losses(),
+      shown,
       field: Array.from(field),
       observation: Array.from(observation),
       predictions: Object.fromEntries(plain),
