@@ -30,7 +30,7 @@ fn main() -> Result<()> {
                 label: label.clone(),
                 steps: rows.iter().map(|r| r.step).collect(),
                 values: rows.iter().map(pick).collect(),
-                band: None,
+                ..Series::default()
             })
             .collect(),
     };

@@ -35,8 +35,12 @@ fn main() -> Result<()> {
     let losses: Vec<f64> = trainer.losses(true)?.iter().map(|losses| mean(&losses.x_l2)).collect();
     println!("x loss from {:.1} to {:.1}", losses[0], losses[losses.len() - 1]);
 
-    let series =
-        Series { label: "SIP".into(), steps: (0..config.steps).collect(), values: losses, band: None };
+    let series = Series {
+        label: "SIP".into(),
+        steps: (0..config.steps).collect(),
+        values: losses,
+        ..Series::default()
+    };
     let panel = CurvePanel {
         title: "x loss".into(),
         x_label: "step".into(),

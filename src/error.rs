@@ -25,7 +25,7 @@ impl fmt::Display for Feature {
 }
 
 /// Everything that can go wrong. The command line turns [`Error::Usage`], [`Error::Unsupported`] and
-/// [`Error::BatchTooLarge`] into exit code 2 and the rest into 1.
+/// [`Error::BatchTooLarge`] into exit code 2, [`Error::NonFinite`] into 5 and the rest into 1.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The request itself is impossible (a bad flag, a size that does not divide, an unknown device).

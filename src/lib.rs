@@ -145,6 +145,8 @@ pub mod io;
 pub mod model;
 #[cfg(not(target_family = "wasm"))]
 pub mod restore;
+#[cfg(all(feature = "cli", not(target_family = "wasm")))]
+pub mod sweep;
 pub mod train;
 #[cfg(not(target_family = "wasm"))]
 pub mod trust;

@@ -108,7 +108,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         None => run_folder::create(arguments.train.output.as_deref(), "compare", |_| Ok(()))?,
     };
 
-    let caught = interrupt::catch()?;
+    let caught = arguments.train.interruption()?;
     let (mut trained, mut scores) = (Vec::new(), Vec::new());
     for &method in &methods {
         let config = TrainConfig { method, ..config.clone() };

@@ -17,6 +17,7 @@ mod man;
 mod reconstruct;
 mod restore;
 mod shaders;
+mod sweep;
 mod terminal;
 mod train;
 
@@ -36,7 +37,8 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 /// What exit codes mean.
 const CODES: &str = "Exit codes: 0 done; 1 failed; 2 impossible request; 3 doubtful result, with --strict; 4 \
-                     done, but some\nmembers of a folder were left out; 130 stopped, with a checkpoint";
+                     done, but some\nmembers of a folder were left out, or runs of a sweep failed; 5 training \
+                     diverged; 130 stopped, with a\ncheckpoint";
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
 #[derive(Parser)]
@@ -53,6 +55,9 @@ enum Command {
     /// Train several methods side by side, and report how they and the classical ones compare
     #[command(mut_arg("batch", |batch| batch.default_value(compare::BATCH)))]
     Compare(compare::Arguments),
+    /// Train with many combinations of settings, one process each, and report which is best
+    #[command(after_help = sweep::NOTES)]
+    Sweep(sweep::Arguments),
     /// Undo the diffusion of observed fields or pictures with a trained network
     Reconstruct(reconstruct::Arguments),
     /// List the GPUs and what matters about them
@@ -87,8 +92,8 @@ pub fn command() -> clap::Command {
 }
 
 /// Parses the process's arguments and runs the command. Exit code 0 on success, 4 where members of a folder
-/// were left out, 3 for a doubtful result with `--strict`, 2 for a request that cannot be met, 130 where a
-/// signal has stopped it, 1 for everything else.
+/// were left out or runs of a sweep failed, 5 where training has diverged, 3 for a doubtful result with
+/// `--strict`, 2 for a request that cannot be met, 130 where a signal has stopped it, 1 for everything else.
 pub fn main() -> ExitCode {
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("error,unheat=warn")).init();
     // A limit on the size of files is an error of the write, which is told, and no end without a word.
@@ -134,6 +139,7 @@ fn run(command: Command) -> Outcome {
     match command {
         Command::Train(arguments) => train::run(arguments),
         Command::Compare(arguments) => compare::run(arguments),
+        Command::Sweep(arguments) => sweep::run(arguments),
         Command::Reconstruct(arguments) => reconstruct::run(arguments),
         Command::Devices(arguments) => devices::run(arguments),
         Command::Check(arguments) => check::run(arguments),

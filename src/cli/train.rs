@@ -22,6 +22,8 @@ use crate::{Error, Result};
 use clap::Args;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use toml::{Table, Value};
 
 #[derive(Args)]
@@ -45,6 +47,14 @@ pub(super) struct Arguments {
     /// Without a terminal, plain lines. Training is the same bit for bit
     #[arg(long)]
     view: bool,
+    /// Stop with a checkpoint after step N; the settings, and with them the schedule, stay those of the whole
+    /// run
+    #[arg(long, value_name = "N")]
+    pause_at: Option<u64>,
+    /// Stop with a checkpoint when standard input ends: for programs that start this one, which stops with
+    /// them then
+    #[arg(long)]
+    stop_at_eof: bool,
     /// Folder for the results; it must not exist [default: a new one in runs/]
     #[arg(short, long, value_name = "DIR")]
     pub(super) output: Option<PathBuf>,
@@ -112,7 +122,21 @@ impl Arguments {
     /// How to watch the run of `config`, of which `done` steps are done.
     pub(super) fn watched(&self, config: &TrainConfig, device: &Device, done: u64) -> Watched {
         let title = || format!("{} on {}", config.method.title(), device.describe());
-        Watched { view: self.view.then(title), done, steps: config.steps }
+        Watched { view: self.view.then(title), done, steps: config.steps, pause_at: self.pause_at }
+    }
+
+    /// A flag that is set when the run is to stop.
+    pub(super) fn interruption(&self) -> Result<Arc<AtomicBool>> {
+        let caught = interrupt::catch()?;
+        if self.stop_at_eof {
+            let caught = caught.clone();
+            std::thread::spawn(move || {
+                // What comes means nothing; an error ends it as well.
+                let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+                caught.store(true, Ordering::Relaxed);
+            });
+        }
+        Ok(caught)
     }
 
     /// Opens the device, finds its fastest variants, and tests whether it is right.
@@ -186,7 +210,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let left_out = tell(&config, &plan);
         let device = arguments.open(&config, &plan)?;
-        let mut display = Display::new(arguments.watched(&config, &device, 0), interrupt::catch()?);
+        let mut display = Display::new(arguments.watched(&config, &device, 0), arguments.interruption()?);
         let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
         return report(display, outcome, config.steps, left_out);
     };
@@ -202,7 +226,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let watched = arguments.watched(&config, &device, run.step());
-    let mut display = Display::new(watched, interrupt::catch()?);
+    let mut display = Display::new(watched, arguments.interruption()?);
     let outcome = resume(run, &config, plan, &device, &mut display);
     report(display, outcome, config.steps, left_out)
 }

@@ -98,6 +98,27 @@ impl Device {
     }
 }
 
+/// The numbers of all real GPUs, for work that is spread over them; none where there is no real one.
+pub fn real_gpus() -> Vec<usize> {
+    let infos: Vec<wgpu::AdapterInfo> = adapters().iter().map(wgpu::Adapter::get_info).collect();
+    several::all(&infos)
+}
+
+/// Whether what is asked for computes on the processor's cores and in the system's memory, as the CPU engine
+/// and software adapters do. It is not opened.
+///
+/// # Errors
+/// [`Error::Usage`] for an unknown device.
+pub fn computes_on_cores(choice: &DeviceChoice) -> Result<bool> {
+    match choice {
+        DeviceChoice::Cpu => Ok(true),
+        DeviceChoice::Auto => Ok(real_gpus().is_empty()),
+        DeviceChoice::Index(_) | DeviceChoice::Name(_) => {
+            Ok(find(choice)?.get_info().device_type == wgpu::DeviceType::Cpu)
+        }
+    }
+}
+
 /// The adapter with a number or name; the error lists what there is.
 ///
 /// # Errors

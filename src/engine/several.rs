@@ -56,6 +56,21 @@ pub(crate) fn real(infos: &[wgpu::AdapterInfo]) -> Vec<usize> {
     places
 }
 
+/// The places in `infos` of all real GPUs, for work that is spread over them: those of the first back end that
+/// has one, and those that only another back end offers.
+pub(crate) fn all(infos: &[wgpu::AdapterInfo]) -> Vec<usize> {
+    let mut places = real(infos);
+    let Some(first) = places.first().map(|&i| infos[i].backend) else { return places };
+    let model = |i: usize| (infos[i].vendor, infos[i].device);
+    let own: Vec<usize> = (0..infos.len())
+        .filter(|&i| infos[i].backend == first && infos[i].device_type != wgpu::DeviceType::Cpu)
+        .collect();
+    places.retain(|&i| !own.iter().any(|&other| model(other) == model(i)));
+    let mut all = [own, places].concat();
+    all.sort_unstable();
+    all
+}
+
 /// The place of the GPU to take, from the estimated seconds of a step on each, the usual one first; none
 /// where the measurement failed.
 fn preferred(seconds: &[Option<f64>]) -> usize {

@@ -41,8 +41,8 @@ impl Page {
         self.0 += &format!("<pre>{}</pre>\n", escaped(text));
     }
 
-    /// A table.
-    pub fn table<const N: usize>(&mut self, header: &[&str; N], rows: &[[String; N]]) {
+    /// A table; every row has as many cells as the header.
+    pub fn table(&mut self, header: &[&str], rows: &[impl AsRef<[String]>]) {
         let line = |tag: &str, cells: &mut dyn Iterator<Item = &str>| {
             let cells: String = cells.map(|cell| format!("<{tag}>{}</{tag}>", escaped(cell))).collect();
             format!("<tr>{cells}</tr>\n")
@@ -50,7 +50,7 @@ impl Page {
         self.0 += "<table>\n";
         self.0 += &line("th", &mut header.iter().copied());
         for row in rows {
-            self.0 += &line("td", &mut row.iter().map(String::as_str));
+            self.0 += &line("td", &mut row.as_ref().iter().map(String::as_str));
         }
         self.0 += "</table>\n";
     }

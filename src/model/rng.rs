@@ -34,6 +34,8 @@ pub enum Purpose {
     Measurement = 13,
     /// Fields that a command writes into a file, which no training step draws.
     Generated = 14,
+    /// The values of a setting in the runs of a sweep.
+    Sweep = 15,
 }
 
 /// Uniform random numbers keyed by (purpose, seed, a, b). ChaCha with 8 rounds makes them, the same on every
@@ -98,11 +100,13 @@ mod tests {
             ValidationCrops,
             Measurement,
             Generated,
+            Sweep,
         ];
         for purpose in &all {
             match purpose {
                 Rectangles | Weights | Examples | Cases | Shuffle | Validation | Noise | ExampleNoise
-                | ValidationNoise | Crops | ExampleCrops | ValidationCrops | Measurement | Generated => {}
+                | ValidationNoise | Crops | ExampleCrops | ValidationCrops | Measurement | Generated
+                | Sweep => {}
             }
         }
         all

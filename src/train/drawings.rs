@@ -17,8 +17,9 @@ pub fn curves(path: &Path, config: &TrainConfig, rows: &[MetricsRow]) -> Result<
         steps: steps.clone(),
         values: column(|r| r.x_l2_mean),
         band: Some((column(|r| r.x_l2_min), column(|r| r.x_l2_max))),
+        ..Series::default()
     };
-    let y_loss = Series { label: label.clone(), steps, values: column(|r| r.y_l2_mean), band: None };
+    let y_loss = Series { label: label.clone(), steps, values: column(|r| r.y_l2_mean), ..Series::default() };
     let panel = |title: &str, y_label: &str, series| CurvePanel {
         title: title.to_owned(),
         x_label: "step".to_owned(),

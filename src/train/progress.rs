@@ -33,8 +33,8 @@ pub trait Progress {
     /// device for hung.
     fn too_long(&mut self, _dispatch: &str, _time: Duration) {}
 
-    /// Whether to stop after the step at hand, with a checkpoint. Asked before every step.
-    fn interrupted(&mut self) -> bool {
+    /// Whether to stop after the `done` steps so far, with a checkpoint. Asked before every step.
+    fn interrupted(&mut self, _done: u64) -> bool {
         false
     }
 }

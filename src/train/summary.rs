@@ -35,6 +35,15 @@ impl fmt::Display for Statistics {
     }
 }
 
+/// Four digits, whatever the magnitude.
+pub fn number(value: f64) -> String {
+    match value.abs() {
+        size if size == 0.0 || !value.is_finite() => format!("{value}"),
+        size if !(1e-3..1e5).contains(&size) => format!("{value:.2e}"),
+        size => format!("{value:.*}", (3 - size.log10().floor() as i32).max(0) as usize),
+    }
+}
+
 /// The row of `metrics.csv` for one step; `seconds` counts from the start of the training loop.
 pub fn row(step: u64, losses: &Losses, seconds: f64) -> MetricsRow {
     let x_l2 = Statistics::of(&losses.x_l2);
@@ -58,5 +67,11 @@ mod tests {
     fn statistics_print_as_documented() {
         let statistics = Statistics::of(&[1.0, 3.0]);
         assert_eq!(statistics.to_string(), "2.0000 ± 1.0000 (1.0000...3.0000)");
+    }
+
+    #[test]
+    fn numbers_keep_their_digits_at_every_magnitude() {
+        let values = [0.0, 5.6789e-9, 0.012345, 1.0, 22.27039, 213.6672, 4567.89, f64::NAN].map(number);
+        assert_eq!(values, ["0", "5.68e-9", "0.01235", "1.000", "22.27", "213.7", "4568", "NaN"]);
     }
 }

@@ -1,5 +1,6 @@
 //! How commands end.
 
+use crate::sweep::process::code;
 use crate::{Error, Result};
 use std::process::ExitCode;
 
@@ -10,7 +11,10 @@ pub(crate) type Outcome = Result<ExitCode>;
 const DOUBTFUL: u8 = 3;
 
 /// The exit code where some members of a folder were left out.
-const LEFT_OUT: u8 = 4;
+const LEFT_OUT: u8 = code::LEFT_OUT as u8;
+
+/// The exit code of a training that ended since a loss was not finite.
+const DIVERGED: u8 = code::DIVERGED as u8;
 
 /// The exit code of work that is done.
 pub(crate) fn done(is_doubtful: bool, has_left_out: bool) -> ExitCode {
@@ -21,9 +25,12 @@ pub(crate) fn done(is_doubtful: bool, has_left_out: bool) -> ExitCode {
     }
 }
 
-/// The exit code of an error: 2 for a request that cannot be met, 1 for everything else.
+/// The exit code of an error: 2 for a request that cannot be met, 5 for a training that has diverged, 1 for
+/// everything else.
 pub(crate) fn exit_code(error: &Error) -> ExitCode {
-    let impossible =
-        matches!(error, Error::Usage(_) | Error::Unsupported { .. } | Error::BatchTooLarge { .. });
-    ExitCode::from(if impossible { 2 } else { 1 })
+    ExitCode::from(match error {
+        Error::Usage(_) | Error::Unsupported { .. } | Error::BatchTooLarge { .. } => 2,
+        Error::NonFinite { .. } => DIVERGED,
+        _ => 1,
+    })
 }

@@ -7,3 +7,4 @@ pub(super) mod numbers;
 pub(super) mod operator;
 pub(super) mod settings;
 pub(super) mod tuning;
+pub(super) mod varied;

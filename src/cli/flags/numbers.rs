@@ -7,7 +7,12 @@ use std::str::FromStr;
 /// Sees to every flag of every command that takes a number, so that no flag has to ask for it. A negative
 /// number is not taken for a flag, whatever value is asked for, but refused with what it should be.
 pub(crate) fn explained(command: Command) -> Command {
-    command.mut_subcommands(|command| command.mut_args(number))
+    command.mut_subcommands(number_args)
+}
+
+/// The same for the flags of one command.
+pub(crate) fn number_args(command: Command) -> Command {
+    command.mut_args(number)
 }
 
 fn number(argument: Arg) -> Arg {

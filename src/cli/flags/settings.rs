@@ -113,7 +113,7 @@ static DEFAULTS: LazyLock<BTreeMap<String, String>> = LazyLock::new(|| {
 });
 
 /// The flag of every field. Its default is the field's, and its help ends in the field's range.
-fn flags() -> impl Iterator<Item = Arg> {
+pub(crate) fn flags() -> impl Iterator<Item = Arg> {
     let command = TrainConfig::augment_args(Command::new("settings"));
     let flags: Vec<Arg> = command.get_arguments().cloned().collect();
     flags.into_iter().map(|flag| {

@@ -43,6 +43,8 @@ pub(crate) struct Display {
     is_patient: bool,
     pace: Pace,
     interrupted: Arc<AtomicBool>,
+    /// The step after which training is to stop.
+    pause_at: Option<u64>,
 }
 
 /// When the next reconstruction is due.
@@ -70,12 +72,14 @@ pub(crate) struct Watched {
     pub(crate) done: u64,
     /// Steps in all.
     pub(crate) steps: u64,
+    /// The step after which it is to stop, if before the last.
+    pub(crate) pause_at: Option<u64>,
 }
 
 impl Screen {
     /// The best that is asked for and possible.
     fn new(run: Watched, interrupted: &Arc<AtomicBool>) -> Self {
-        let Watched { view, done, steps } = run;
+        let Watched { view, done, steps, .. } = run;
         if let Some(title) = view.filter(|_| console::is_there()) {
             match View::open(&title, steps, interrupted.clone()) {
                 Ok(view) => return Self::View(view.into()),
@@ -149,7 +153,7 @@ fn speed(row: &MetricsRow) -> f64 {
 impl Display {
     /// Shows `run` until its end, or until `interrupted` is set. Without a terminal, in plain lines.
     pub(crate) fn new(run: Watched, interrupted: Arc<AtomicBool>) -> Self {
-        let steps = run.steps;
+        let (steps, pause_at) = (run.steps, run.pause_at);
         let screen = Screen::new(run, &interrupted);
         let is_patient = matches!(screen, Screen::Lines);
         let wanted = Arc::new(AtomicBool::new(matches!(screen, Screen::View(_))));
@@ -161,7 +165,7 @@ impl Display {
             screen.run(&coming, steps, &wanted);
             drop::<Sender<()>>(showing);
         });
-        Self { news, shown, is_patient, pace, interrupted }
+        Self { news, shown, is_patient, pace, interrupted, pause_at }
     }
 
     fn send(&self, news: News) {
@@ -230,8 +234,8 @@ impl Progress for Display {
         ));
     }
 
-    fn interrupted(&mut self) -> bool {
-        self.interrupted.load(Ordering::Relaxed)
+    fn interrupted(&mut self, done: u64) -> bool {
+        self.pause_at.is_some_and(|step| done >= step) || self.interrupted.load(Ordering::Relaxed)
     }
 }
 
@@ -263,6 +267,17 @@ impl Counter {
     /// One whose plain lines begin where the work takes long.
     pub(crate) fn patient(what: &'static str, total: u64) -> Self {
         Self { patience: PATIENCE, ..Self::new(what, total) }
+    }
+
+    /// One for work that says in lines of its own what is done: a bar or nothing.
+    pub(crate) fn silent(what: &'static str, total: u64) -> Self {
+        Self { patience: Duration::MAX, ..Self::new(what, total) }
+    }
+
+    /// How many are done, of how many, and how long the rest will take: "3 of 24, about 80 s left".
+    pub(crate) fn so_far(&self) -> String {
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total);
+        format!("{done} of {total}{}", left(self.start.elapsed(), done, total))
     }
 
     /// One more is done; `message` says which.

@@ -42,6 +42,11 @@ pub fn check_shared(net: &UNet, cells: usize, batch: usize, purpose: Purpose, ne
     })
 }
 
+/// About the bytes that the arrays of `batch` samples of `cells` cells take of the system's memory.
+pub fn system_bytes(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> u64 {
+    fixed_bytes(net) + batch as u64 * bytes_per_sample(net, cells, purpose)
+}
+
 /// Parameters, gradients, moments and the copy of the last good ones.
 fn fixed_bytes(net: &UNet) -> u64 {
     4 * 5 * net.param_count as u64

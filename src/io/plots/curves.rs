@@ -3,24 +3,17 @@
 use std::path::Path;
 
 use crate::io::plots::canvas::{Align, BLACK, Canvas, Colour};
-use crate::io::plots::{font, ticks};
+use crate::io::plots::panel::{BOTTOM, HEIGHT, Legend, RIGHT, TOP, Upward, WIDTH, Words};
+use crate::io::plots::ticks;
 use crate::{Error, Result};
 
 const TITLE_SIZE: f32 = 28.0;
-const LABEL_SIZE: f32 = 24.0;
-const TICK_SIZE: f32 = 22.0;
-/// The plotted area of a panel.
-const WIDTH: usize = 720;
-const HEIGHT: usize = 480;
-const TOP: usize = 56;
-const BOTTOM: usize = 92;
-const RIGHT: usize = 36;
 const LINE: f32 = 3.0;
-const GRID: Colour = [0xdd; 3];
-const FINE_GRID: Colour = [0xf1; 3];
+const FAINT_LINE: f32 = 1.5;
+const FAINT: Colour = [0xbb; 3];
 
 /// The colours of Okabe and Ito, which people with any kind of colour vision can tell apart.
-const COLOURS: [Colour; 7] =
+pub(crate) const COLOURS: [Colour; 7] =
     [[0, 114, 178], [213, 94, 0], [0, 158, 115], [204, 121, 167], [230, 159, 0], [86, 180, 233], [0, 0, 0]];
 
 /// One set of axes.
@@ -48,6 +41,8 @@ pub struct Series {
     pub values: Vec<f64>,
     /// The lower and upper ends of a shaded band around the line, one each per step.
     pub band: Option<(Vec<f64>, Vec<f64>)>,
+    /// Whether it is drawn in grey and thin, below the others.
+    pub is_faint: bool,
 }
 
 /// Draws the panels side by side under a common title (none if it is empty) as a PNG file.
@@ -60,19 +55,20 @@ pub struct Series {
 pub fn curves(path: &Path, title: &str, panels: &[CurvePanel]) -> Result<()> {
     let above = if title.is_empty() { 0 } else { 52 };
     let axes: Vec<Axes> = panels.iter().map(Axes::new).collect();
-    let width = axes.iter().map(|axes| axes.left + WIDTH + RIGHT).sum();
+    let labels = labels(panels);
+    let right = |panel: &CurvePanel| RIGHT + legend(panel, &labels).map_or(0, |legend| legend.beside());
+    let width = axes.iter().zip(panels).map(|(axes, panel)| axes.upward.left + WIDTH + right(panel)).sum();
     if width == 0 {
         return Err(Error::usage("no panel to draw"));
     }
     let mut canvas = Canvas::new(width, above + TOP + HEIGHT + BOTTOM)?;
     canvas.text(width as i64 / 2, 34, Align::Centre, title, TITLE_SIZE);
-    let labels = labels(panels);
     let mut left = 0;
     for (panel, axes) in panels.iter().zip(&axes) {
         let mut plot =
-            Plot { canvas: &mut canvas, x: left + axes.left as i64, y: (above + TOP) as i64, axes };
+            Plot { canvas: &mut canvas, x: left + axes.upward.left as i64, y: (above + TOP) as i64, axes };
         plot.draw(panel, &labels);
-        left += (axes.left + WIDTH + RIGHT) as i64;
+        left += (axes.upward.left + WIDTH + right(panel)) as i64;
     }
     canvas.save(path)
 }
@@ -80,12 +76,25 @@ pub fn curves(path: &Path, title: &str, panels: &[CurvePanel]) -> Result<()> {
 /// Every label once, in the order of first appearance; the place in this list decides the colour.
 fn labels(panels: &[CurvePanel]) -> Vec<&str> {
     let mut labels = Vec::new();
-    for series in panels.iter().flat_map(|panel| &panel.series) {
+    for series in panels.iter().flat_map(|panel| &panel.series).filter(|series| !series.is_faint) {
         if !labels.contains(&series.label.as_str()) {
             labels.push(&series.label);
         }
     }
     labels
+}
+
+/// The colour of a line: that of its label's place in the list.
+fn colour(series: &Series, labels: &[&str]) -> Colour {
+    if series.is_faint {
+        return FAINT;
+    }
+    let place = labels.iter().position(|&label| label == series.label).unwrap_or(0);
+    COLOURS[place % COLOURS.len()]
+}
+
+fn legend<'a>(panel: &'a CurvePanel, labels: &[&str]) -> Option<Legend<'a>> {
+    Legend::new(panel.series.iter().map(|series| (series.label.as_str(), colour(series, labels))))
 }
 
 /// One point with its band, if that is positive and finite.
@@ -118,48 +127,29 @@ fn stretches(series: &Series) -> Vec<Vec<Point>> {
 
 /// The ranges of a panel and what is written along them.
 struct Axes {
-    /// The pixels left of the plotted area.
-    left: usize,
     steps: (f64, f64),
-    /// Decimal logarithms.
-    logs: (f64, f64),
     x_ticks: Vec<f64>,
-    y_ticks: Vec<f64>,
-    y_fine: Vec<f64>,
-    /// Whether there is nothing to draw.
-    empty: bool,
+    upward: Upward,
 }
 
 impl Axes {
     fn new(panel: &CurvePanel) -> Self {
         let mut steps = (f64::INFINITY, f64::NEG_INFINITY);
-        let mut logs = steps;
-        let widen = |range: &mut (f64, f64), value: f64| *range = (range.0.min(value), range.1.max(value));
+        let mut values = Vec::new();
         for point in panel.series.iter().flat_map(stretches).flatten() {
-            widen(&mut steps, point.step);
-            widen(&mut logs, point.value.log10());
-            for value in point.band.iter().flat_map(|band| [band.0, band.1]) {
-                widen(&mut logs, value.log10());
-            }
+            steps = (steps.0.min(point.step), steps.1.max(point.step));
+            values.push(point.value);
+            values.extend(point.band.iter().flat_map(|band| [band.0, band.1]));
         }
-        let empty = steps.0 > steps.1;
-        if empty {
-            (steps, logs) = ((0.0, 1.0), (0.0, 1.0));
+        if values.is_empty() {
+            steps = (0.0, 1.0);
         }
         if steps.0 == steps.1 {
             steps = (steps.0 - 1.0, steps.1 + 1.0);
         }
-        // A little air above and below; at least a tenth of a decade in all.
-        let air = (0.04 * (logs.1 - logs.0)).max(0.05);
-        logs = (logs.0 - air, logs.1 + air);
-        // The air must not lead out of the numbers that an f64 can hold.
-        let (low, high) = (10f64.powf(logs.0).max(f64::MIN_POSITIVE), 10f64.powf(logs.1).min(f64::MAX));
-        let (y_ticks, y_fine) = ticks::logarithmic(low, high);
-        let widest =
-            y_ticks.iter().map(|&tick| font::width(&ticks::label(tick), TICK_SIZE)).fold(0.0, f32::max);
         let mut x_ticks = ticks::linear(steps.0, steps.1, 6);
         x_ticks.retain(|tick| tick.fract() == 0.0); // there is no step one half
-        Self { left: widest as usize + 72, steps, logs, x_ticks, y_ticks, y_fine, empty }
+        Self { steps, x_ticks, upward: Upward::new(&values) }
     }
 
     /// Pixels from the left end of the axis, with a small margin inside it.
@@ -168,10 +158,8 @@ impl Axes {
         ((0.02 + 0.96 * share) * WIDTH as f64) as f32
     }
 
-    /// Pixels from the top end of the axis.
     fn y(&self, value: f64) -> f32 {
-        let share = (value.log10() - self.logs.0) / (self.logs.1 - self.logs.0);
-        ((1.0 - share) * HEIGHT as f64) as f32
+        self.upward.y(value)
     }
 }
 
@@ -186,35 +174,25 @@ struct Plot<'a> {
 impl Plot<'_> {
     fn draw(&mut self, panel: &CurvePanel, labels: &[&str]) {
         self.axes_and_grid(panel);
-        let colour_of = |series: &Series| {
-            let place = labels.iter().position(|&label| label == series.label).unwrap_or(0);
-            COLOURS[place % COLOURS.len()]
-        };
         // All bands below all lines.
         for series in &panel.series {
-            self.band(&stretches(series), colour_of(series));
+            self.band(&stretches(series), colour(series, labels));
         }
         let mut drawn = Vec::new();
-        for series in &panel.series {
+        let (faint, clear): (Vec<&Series>, Vec<&Series>) =
+            panel.series.iter().partition(|series| series.is_faint);
+        for series in faint.into_iter().chain(clear) {
+            let width = if series.is_faint { FAINT_LINE } else { LINE };
             for stretch in stretches(series) {
                 let line: Vec<(f32, f32)> = stretch.iter().map(|point| self.at(point)).collect();
-                self.canvas.line(&line, LINE, colour_of(series));
+                self.canvas.line(&line, width, colour(series, labels));
                 drawn.extend(line);
             }
         }
         self.canvas.frame(self.x, self.y, WIDTH, HEIGHT, BLACK);
-        if self.axes.empty {
-            let (x, y) = (self.x + WIDTH as i64 / 2, self.y + HEIGHT as i64 / 2);
-            self.canvas.text(x, y, Align::Centre, "no positive values", LABEL_SIZE);
-        }
-        let mut entries: Vec<(&str, Colour)> = Vec::new();
-        for series in &panel.series {
-            if !entries.iter().any(|entry| entry.0 == series.label) {
-                entries.push((&series.label, colour_of(series)));
-            }
-        }
-        if entries.len() > 1 {
-            self.legend(&entries, &drawn);
+        self.axes.upward.complain(self.canvas, (self.x, self.y));
+        if let Some(legend) = legend(panel, labels) {
+            legend.draw(self.canvas, (self.x, self.y), &drawn);
         }
     }
 
@@ -224,30 +202,10 @@ impl Plot<'_> {
 
     fn axes_and_grid(&mut self, panel: &CurvePanel) {
         let (x, y, axes) = (self.x, self.y, self.axes);
-        let (middle, bottom) = (x + WIDTH as i64 / 2, y + HEIGHT as i64);
-        for (ticks, colour) in [(&axes.y_fine, FINE_GRID), (&axes.y_ticks, GRID)] {
-            for &tick in ticks {
-                self.canvas.fill(x, y + axes.y(tick) as i64, WIDTH, 1, colour, 1.0);
-            }
-        }
-        for &tick in &axes.x_ticks {
-            let at = x + axes.x(tick) as i64;
-            self.canvas.fill(at, y, 1, HEIGHT, GRID, 1.0);
-            self.canvas.fill(at, bottom, 1, 7, BLACK, 1.0);
-            self.canvas.text(at, bottom + 24, Align::Centre, &ticks::label(tick), TICK_SIZE);
-        }
-        for &tick in &axes.y_ticks {
-            let at = y + axes.y(tick) as i64;
-            self.canvas.fill(x - 7, at, 7, 1, BLACK, 1.0);
-            self.canvas.text(x - 11, at, Align::Right, &ticks::label(tick), TICK_SIZE);
-        }
-        for &tick in &axes.y_fine {
-            self.canvas.fill(x - 4, y + axes.y(tick) as i64, 4, 1, BLACK, 1.0);
-        }
-        self.canvas.text(middle, y - 28, Align::Centre, &panel.title, LABEL_SIZE);
-        self.canvas.text(middle, bottom + 62, Align::Centre, &panel.x_label, LABEL_SIZE);
-        let left = x - axes.left as i64 + 30;
-        self.canvas.text_upward(left, y + HEIGHT as i64 / 2, Align::Centre, &panel.y_label, LABEL_SIZE);
+        let ticks: Vec<(f32, String)> =
+            axes.x_ticks.iter().map(|&tick| (axes.x(tick), ticks::label(tick))).collect();
+        let words = Words { title: &panel.title, x_label: &panel.x_label, y_label: &panel.y_label };
+        axes.upward.draw(self.canvas, (x, y), &ticks, words);
     }
 
     /// Shades each column of pixels once, however many points fall into it.
@@ -274,31 +232,6 @@ impl Plot<'_> {
             self.canvas.fill(self.x + column as i64, self.y + first as i64, 1, height, colour, 0.2);
         }
     }
-
-    /// In the corner with the fewest drawn points; the top right one if in doubt, since losses fall.
-    fn legend(&mut self, entries: &[(&str, Colour)], drawn: &[(f32, f32)]) {
-        const ROW: usize = 34;
-        let widest = entries.iter().map(|entry| font::width(entry.0, TICK_SIZE)).fold(0.0, f32::max) as usize;
-        let (width, height) = (widest + 78, entries.len() * ROW + 12);
-        let right = self.x + WIDTH as i64 - width as i64 - 14;
-        let bottom = self.y + HEIGHT as i64 - height as i64 - 14;
-        let corners =
-            [(right, self.y + 14), (right, bottom), (self.x + 14, self.y + 14), (self.x + 14, bottom)];
-        let inside = |&(left, top): &(i64, i64)| {
-            let columns = left as f32..(left + width as i64) as f32;
-            let rows = top as f32..(top + height as i64) as f32;
-            drawn.iter().filter(|(x, y)| columns.contains(x) && rows.contains(y)).count()
-        };
-        let (left, top) = corners.into_iter().min_by_key(inside).unwrap_or(corners[0]);
-        self.canvas.fill(left, top, width, height, [255; 3], 0.85);
-        self.canvas.frame(left, top, width, height, GRID);
-        for (row, (label, colour)) in entries.iter().enumerate() {
-            let y = top + (6 + row * ROW + ROW / 2) as i64;
-            let start = (left + 14) as f32;
-            self.canvas.line(&[(start, y as f32), (start + 36.0, y as f32)], LINE, *colour);
-            self.canvas.text(left + 62, y, Align::Left, label, TICK_SIZE);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -314,7 +247,7 @@ mod tests {
 
     fn series(label: &str, values: &[f64]) -> Series {
         let steps = (0..values.len() as u64).collect();
-        Series { label: label.into(), steps, values: values.to_vec(), band: None }
+        Series { label: label.into(), steps, values: values.to_vec(), ..Series::default() }
     }
 
     fn panel(series: Vec<Series>) -> CurvePanel {

@@ -1,4 +1,4 @@
-//! Drawings for people: curves, fields in colour and films of them, restorations beside each other, a
+//! Drawings for people: curves, points, fields in colour and films of them, restorations beside each other, a
 //! device's roofline.
 
 mod canvas;
@@ -6,6 +6,8 @@ pub mod curves;
 pub mod field_panels;
 pub mod film;
 mod font;
+mod panel;
+pub mod points;
 pub mod restoration;
 pub mod roofline;
 mod ticks;

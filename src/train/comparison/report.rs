@@ -7,7 +7,7 @@ use crate::io::tables::metrics::MetricsRow;
 use crate::io::{atomic, html};
 use crate::train::comparison::{Score, Trial};
 use crate::train::config::TrainConfig;
-use crate::train::summary::Statistics;
+use crate::train::summary::{Statistics, number};
 use crate::{Error, Result};
 use std::path::Path;
 
@@ -37,7 +37,7 @@ pub fn curves(path: &Path, config: &TrainConfig, methods: &[Trained]) -> Result<
                 label: method.name.clone(),
                 steps: method.rows.iter().map(|row| row.step).collect(),
                 values: values(&method.rows),
-                band: None,
+                ..Series::default()
             })
             .collect(),
     };
@@ -152,24 +152,9 @@ fn text(statistics: &Statistics) -> String {
     format!("{} ± {} ({}...{})", number(mean), number(std), number(min), number(max))
 }
 
-/// Four digits, whatever the magnitude.
-fn number(value: f64) -> String {
-    match value.abs() {
-        size if size == 0.0 || !value.is_finite() => format!("{value}"),
-        size if !(1e-3..1e5).contains(&size) => format!("{value:.2e}"),
-        size => format!("{value:.*}", (3 - size.log10().floor() as i32).max(0) as usize),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_keep_their_digits_at_every_magnitude() {
-        let values = [0.0, 5.6789e-9, 0.012345, 1.0, 22.27039, 213.6672, 4567.89, f64::NAN].map(number);
-        assert_eq!(values, ["0", "5.68e-9", "0.01235", "1.000", "22.27", "213.7", "4568", "NaN"]);
-    }
 
     #[test]
     fn smoothing_keeps_constants_and_length() {

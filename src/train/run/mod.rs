@@ -213,7 +213,7 @@ impl<'a> Run<'a> {
             if self.done == self.config.steps || self.metrics.failed.is_some() {
                 return self.finish(trainer);
             }
-            if self.progress.interrupted() {
+            if self.progress.interrupted(self.done) {
                 return self.pause(trainer);
             }
             trainer.submit(&self.plan.data.batch(self.done))?;
