@@ -67,7 +67,8 @@ pub(super) struct Arguments {
     /// Runs at once [default: one per GPU, or one on the CPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Print the command of every run that is left to do, one per line, and train none
+    /// Print the command of every run that is left to do, one per line, and train none. The folder is made, so
+    /// that --resume can report once they are done
     #[arg(long, conflicts_with = "task")]
     list: bool,
     /// Train run N alone, counted from 1, as one task of a cluster's job array does
@@ -77,7 +78,7 @@ pub(super) struct Arguments {
     varied: Varied,
     #[command(flatten)]
     preparation: Preparation,
-    /// Folder for the results; it must not exist, but for --task [default: a new one in runs/]
+    /// Folder for the results; it must not exist, but for --task and --list [default: a new one in runs/]
     #[arg(short, long, value_name = "DIR", required_if_eq("list", "true"))]
     output: Option<PathBuf>,
 }
@@ -296,7 +297,12 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let configs = configs(&sweep, given.as_deref())?;
     match (arguments.task, given) {
         (Some(_), None) => Err(Error::usage("task: tasks share a folder; name it with --output")),
-        (None, Some(folder)) if arguments.list => list(&arguments, &sweep, &folder),
+        (None, Some(folder)) if arguments.list => {
+            if arguments.resume.is_none() {
+                sweep.create_or_join(&folder)?;
+            }
+            list(&arguments, &sweep, &folder)
+        }
         (Some(number), Some(folder)) => {
             if arguments.resume.is_none() {
                 sweep.create_or_join(&folder)?;
@@ -321,13 +327,11 @@ fn list(arguments: &Arguments, sweep: &Sweep, folder: &Path) -> Outcome {
         if files.ended()?.is_some_and(|ending| ending.is_final()) {
             continue;
         }
-        let words =
-            beginning(&run.flags(), &files).into_iter().map(|word| word.to_string_lossy().into_owned());
-        let start = ["unheat", "train"].map(str::to_owned);
-        print_line!(
-            "{}",
-            shell_line(&start.into_iter().chain(words).chain(arguments.handed_on()).collect::<Vec<_>>())
-        );
+        let mut words = vec!["unheat".to_owned(), "train".to_owned()];
+        let own = beginning(&run.flags(), &files);
+        words.extend(own.into_iter().map(|word| word.to_string_lossy().into_owned()));
+        words.extend(arguments.handed_on());
+        print_line!("{}", shell_line(&words));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -358,16 +362,15 @@ fn train(
     say_what_begins(sweep, &crew, folder, only, left);
     let counter = Counter::silent("run", left.max(1));
     let mut told = Told { sweep, folder, counter, caught, failed: 0 };
-    let all = work.run(only, &mut told)?;
+    let came = work.run(only, &mut told)?;
     told.counter.finish();
     if let Some(number) = only {
-        return Ok(after_task(folder, number, all, told.failed > 0));
+        return Ok(after_task(folder, number, came.to_the_end, told.failed > 0));
     }
-    let rungs = if all { work.rungs() } else { Vec::new() };
-    let rows = results::rows(sweep, folder, &rungs)?;
+    let rows = results::rows(sweep, folder, &came.rungs)?;
     run_folder::check_own(folder, &crate::sweep::folder::OWN)?;
     report::write(folder, sweep, &rows)?;
-    if !all {
+    if !came.to_the_end {
         note!("stopped with {}; to go on: unheat sweep --resume {}", report::counts(&rows), folder.display());
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
@@ -383,10 +386,12 @@ fn say_what_begins(sweep: &Sweep, crew: &Crew, folder: &Path, only: Option<usize
     let names: Vec<&str> = crew.places.iter().map(|place| place.name.as_str()).collect();
     let flags: Vec<String> = sweep.varied.iter().map(|name| name.replace('_', "-")).collect();
     let flags = if flags.is_empty() { "one setting each".to_owned() } else { flags.join(", ") };
+    let runs = report::runs(count);
     match only {
+        Some(number) if left == 0 => note!("run {number:03} of {count} has ended already"),
         Some(number) => note!("run {number:03} of {count}, in {}", folder.display()),
         None => note!(
-            "{count} runs ({flags}), {left} of them to train, {jobs} at a time on {}; they go to {}",
+            "{runs} ({flags}), {left} of them to train, {jobs} at a time on {}; they go to {}",
             names.join(", "),
             folder.display()
         ),

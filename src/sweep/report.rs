@@ -71,12 +71,14 @@ pub fn write(folder: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
     let mut page = Page::new("unheat sweep");
     let seconds: f64 = rows.iter().map(Row::seconds).sum();
     page.paragraph(&format!(
-        "unheat {}. {} runs: {}. Training took {} in all, runs side by side counted each.",
-        env!("CARGO_PKG_VERSION"),
-        rows.len(),
+        "{}: {}. Training took {} in all, runs side by side counted each.",
+        runs(rows.len()),
         counts(rows),
         time(seconds)
     ));
+    for made in results::made_by(sweep, folder) {
+        page.paragraph(&format!("Trained with {made}."));
+    }
     if let Some(best) = best(rows) {
         page.paragraph(&said_of_best(sweep, rows, &groups, best));
     }
@@ -207,9 +209,10 @@ fn draw_curves(path: &Path, sweep: &Sweep, rows: &[Row], groups: &[Group]) -> Re
         y_label: y_label.to_owned(),
         series,
     };
-    let title = match sweep.runs.len() {
-        1 => "1 run".to_owned(),
-        count => format!("{count} runs"),
-    };
-    curves::curves(path, &title, &[panel])
+    curves::curves(path, &runs(sweep.runs.len()), &[panel])
+}
+
+/// So many runs, in words.
+pub fn runs(count: usize) -> String {
+    if count == 1 { "1 run".to_owned() } else { format!("{count} runs") }
 }

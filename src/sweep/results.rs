@@ -6,6 +6,8 @@ use crate::io::tables::metrics::{self, MetricsRow};
 use crate::io::tables::validation::{self, ValidationRow};
 use crate::sweep::ending::Outcome;
 use crate::sweep::folder::{RunFiles, Sweep};
+use crate::sweep::run::Run;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 /// The share of its steps over whose losses the mean is taken: single batches differ by chance.
@@ -120,6 +122,16 @@ pub fn rows(sweep: &Sweep, folder: &Path, rungs: &[u64]) -> Result<Vec<Row>> {
         Ok(Row { outcome, progressed, message })
     };
     files.iter().zip(progressed).zip(dropped).map(row).collect()
+}
+
+/// Which version trained the runs, and on which devices, as their `config.toml` say.
+pub fn made_by(sweep: &Sweep, folder: &Path) -> BTreeSet<String> {
+    let made = |run: &Run| {
+        let text =
+            std::fs::read_to_string(RunFiles::of(folder, run.number).folder.join("config.toml")).ok()?;
+        text.lines().find_map(|line| Some(line.strip_prefix("# ")?.strip_prefix("unheat ")?.to_owned()))
+    };
+    sweep.runs.iter().filter_map(made).map(|made| format!("unheat {made}")).collect()
 }
 
 /// Writes `sweep.csv`: the number of every run, its settings that differ, and what it came to.

@@ -44,11 +44,14 @@ impl Run {
         varied.into_iter().map(told).collect::<Vec<_>>().join(", ")
     }
 
-    /// A setting's value as a flag has it.
+    /// A setting's value as a flag has it, short.
     pub fn value(&self, name: &str) -> String {
         match self.settings.get(name) {
             Some(Value::Boolean(true)) => "on".to_owned(),
             Some(Value::Boolean(false)) => "off".to_owned(),
+            Some(Value::Float(number)) if !(1e-4..1e6).contains(&number.abs()) && *number != 0.0 => {
+                format!("{number:e}")
+            }
             value => file::words(value),
         }
     }
@@ -74,11 +77,11 @@ mod tests {
 
     #[test]
     fn flags_and_words_say_what_the_table_says() {
-        let settings = "lr = 0.0001\nfilters = [8, 16]\nshuffle = true\nstrict = false\nmethod = \"gd\"";
+        let settings = "lr = 0.00001\nfilters = [8, 16]\nshuffle = true\nstrict = false\nmethod = \"gd\"";
         let run = Run { number: 1, settings: settings.parse().unwrap() };
-        assert_eq!(run.flags(), ["--filters=8,16", "--lr=0.0001", "--method=gd", "--shuffle"]);
+        assert_eq!(run.flags(), ["--filters=8,16", "--lr=0.00001", "--method=gd", "--shuffle"]);
         let varied = ["lr", "filters", "strict"].map(str::to_owned);
-        assert_eq!(run.describe(&varied), "lr 0.0001, filters 8,16, strict off");
+        assert_eq!(run.describe(&varied), "lr 1e-5, filters 8,16, strict off");
     }
 
     #[test]

@@ -47,6 +47,14 @@ pub struct Work<'a> {
     pub launcher: &'a Launcher,
 }
 
+/// How far a sweep came.
+pub struct Came {
+    /// Whether all that was to be trained has been, and nothing stopped it.
+    pub to_the_end: bool,
+    /// The rungs that are decided.
+    pub rungs: Vec<u64>,
+}
+
 /// A run that is being trained.
 struct Active {
     index: usize,
@@ -67,12 +75,11 @@ struct Stretch {
 }
 
 impl Work<'_> {
-    /// Trains `only` these runs, or all, to their end; what is done already is left as it is. Whether nothing
-    /// stopped it.
+    /// Trains `only` these runs, or all, to their end; what is done already is left as it is.
     ///
     /// # Errors
     /// Those of starting processes and of writing notes. Runs that fail are no errors.
-    pub fn run(&self, only: Option<usize>, watcher: &mut dyn Watcher) -> Result<bool> {
+    pub fn run(&self, only: Option<usize>, watcher: &mut dyn Watcher) -> Result<Came> {
         let mut failed = HashSet::new();
         let rungs = self.rungs();
         for done in 0..=rungs.len() {
@@ -95,14 +102,14 @@ impl Work<'_> {
             let stretch =
                 Stretch { waiting, active: Vec::new(), rung, others: Vec::new(), told: HashSet::new() };
             if !self.stretch(stretch, &mut failed, watcher)? {
-                return Ok(false);
+                return Ok(Came { to_the_end: false, rungs: rungs[..done].to_vec() });
             }
         }
-        Ok(true)
+        Ok(Came { to_the_end: true, rungs })
     }
 
     /// The rungs of the sweep, whose runs all have as many steps.
-    pub fn rungs(&self) -> Vec<u64> {
+    fn rungs(&self) -> Vec<u64> {
         self.sweep.halving.map_or(Vec::new(), |halving| halving.rungs(self.steps[0]))
     }
 
