@@ -37,8 +37,8 @@ use std::sync::{Arc, atomic::AtomicBool};
 
 /// What exit codes mean.
 const CODES: &str = "Exit codes: 0 done; 1 failed; 2 impossible request; 3 doubtful result, with --strict; 4 \
-                     done, but some\nmembers of a folder were left out, or runs of a sweep failed; 5 training \
-                     diverged; 130 stopped, with a\ncheckpoint";
+                     done, but some\nmembers of a folder were left out, or runs of a sweep failed; 5 \
+                     training diverged;\n130 stopped, with a checkpoint";
 
 /// Train a U-Net through the heat equation, and learn to undo heat conduction.
 #[derive(Parser)]

@@ -30,10 +30,10 @@ use toml::{Table, Value};
 /// What every setting may be, after the help.
 pub(super) const NOTES: &str = "\
 Every setting of `unheat train` may be a list or a range; those that differ are combined:
-  --lr 1e-4,3e-4,1e-3       these values; one with commas in brackets: --filters '8,[16,32,64,128]'
-  --seed 0..4               the whole numbers from 0 to 4
-  --lr 1e-4..1e-2:5:log     5 numbers with equal ratios; without :log with equal distances
-  --random 20 --lr 1e-4..1e-2:log     20 draws of all settings, each with every seed";
+  a list      --lr 1e-4,3e-4,1e-3, or with commas in a value --filters '8,[16,32,64,128]'
+  a range     --seed 0..4 (whole numbers), --lr 1e-4..1e-2:5:log (5 numbers with equal ratios, without
+              :log with equal distances)
+  draws       --random 20 --lr 1e-4..1e-2:log (any number in between)";
 
 #[derive(Args)]
 #[group(skip)] // or its name would be that of train's
@@ -67,8 +67,8 @@ pub(super) struct Arguments {
     /// Runs at once [default: one per GPU, or one on the CPU]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// Print the command of every run that is left to do, one per line, and train none. The folder is made, so
-    /// that --resume can report once they are done
+    /// Print the command of every run that is left to do, one per line, and train none. The folder is made,
+    /// so that --resume can report once they are done
     #[arg(long, conflicts_with = "task")]
     list: bool,
     /// Train run N alone, counted from 1, as one task of a cluster's job array does
@@ -79,7 +79,7 @@ pub(super) struct Arguments {
     #[command(flatten)]
     preparation: Preparation,
     /// Folder for the results; it must not exist, but for --task and --list [default: a new one in runs/]
-    #[arg(short, long, value_name = "DIR", required_if_eq("list", "true"))]
+    #[arg(short, long, value_name = "DIR")]
     output: Option<PathBuf>,
 }
 
@@ -202,9 +202,12 @@ fn configs(sweep: &Sweep, folder: Option<&Path>) -> Result<Vec<TrainConfig>> {
     let mut seen = HashSet::new();
     let mut configs = Vec::new();
     for run in &sweep.runs {
-        let named = |error: Error| match run.describe(&sweep.varied) {
-            words if words.is_empty() => error,
-            words => Error::usage(format!("run {:03} ({words}): {error}", run.number)),
+        // What is wrong with a file is the same for every run.
+        let named = |error: Error| match (run.describe(&sweep.varied), error) {
+            (words, Error::Usage(said)) if !words.is_empty() => {
+                Error::usage(format!("run {:03} ({words}): {said}", run.number))
+            }
+            (_, error) => error,
         };
         let config = run.config(Path::new("the flags")).map_err(named)?;
         Files::of_training(&config, folder).check().map_err(named)?;
@@ -276,7 +279,8 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
             if let Some(setting) = arguments.varied.first() {
                 let (setting, folder) = (setting.replace('_', "-"), folder.display());
                 return Err(Error::usage(format!(
-                    "{setting}: the sweep in {folder} has its settings; leave --{setting} out, or start a new sweep"
+                    "{setting}: the sweep in {folder} has its settings; leave --{setting} out, or start \
+                     a new sweep"
                 )));
             }
             Sweep::read(folder)?
@@ -295,8 +299,12 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         ));
     }
     let configs = configs(&sweep, given.as_deref())?;
+    let crew = Crew::of(&sweep, &configs, arguments.jobs)?;
     match (arguments.task, given) {
         (Some(_), None) => Err(Error::usage("task: tasks share a folder; name it with --output")),
+        (None, None) if arguments.list => {
+            Err(Error::usage("list: the runs share a folder; name it with --output"))
+        }
         (None, Some(folder)) if arguments.list => {
             if arguments.resume.is_none() {
                 sweep.create_or_join(&folder)?;
@@ -307,7 +315,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
             if arguments.resume.is_none() {
                 sweep.create_or_join(&folder)?;
             }
-            train(&arguments, &sweep, &configs, &folder, Some(number))
+            train(&arguments, &sweep, &configs, &crew, &folder, Some(number))
         }
         (None, given) => {
             let folder = match arguments.resume {
@@ -315,7 +323,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
                 None => sweep.create(given.as_deref())?,
             };
             let _lock = run_folder::lock(&folder)?;
-            train(&arguments, &sweep, &configs, &folder, None)
+            train(&arguments, &sweep, &configs, &crew, &folder, None)
         }
     }
 }
@@ -341,15 +349,15 @@ fn train(
     arguments: &Arguments,
     sweep: &Sweep,
     configs: &[TrainConfig],
+    crew: &Crew,
     folder: &Path,
     only: Option<usize>,
 ) -> Outcome {
-    let crew = Crew::of(sweep, configs, arguments.jobs)?;
     let program =
         std::env::current_exe().map_err(Error::io(Path::new("unheat"), "cannot find the program"))?;
     let launcher = Launcher { program, flags: arguments.handed_on(), threads: crew.threads() };
     let steps: Vec<u64> = configs.iter().map(|config| config.steps).collect();
-    let work = Work { sweep, folder, steps: &steps, crew: &crew, launcher: &launcher };
+    let work = Work { sweep, folder, steps: &steps, crew, launcher: &launcher };
     let caught = interrupt::catch()?;
     let mut left = 0;
     for run in &sweep.runs {
@@ -359,7 +367,7 @@ fn train(
     if let Some(note) = &crew.note {
         note!("{note}");
     }
-    say_what_begins(sweep, &crew, folder, only, left);
+    say_what_begins(sweep, crew, folder, only, left);
     let counter = Counter::silent("run", left.max(1));
     let mut told = Told { sweep, folder, counter, caught, failed: 0 };
     let came = work.run(only, &mut told)?;

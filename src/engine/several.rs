@@ -56,8 +56,8 @@ pub(crate) fn real(infos: &[wgpu::AdapterInfo]) -> Vec<usize> {
     places
 }
 
-/// The places in `infos` of all real GPUs, for work that is spread over them: those of the first back end that
-/// has one, and those that only another back end offers.
+/// The places in `infos` of all real GPUs, for work that is spread over them: those of the first back end
+/// that has one, and those that only another back end offers.
 pub(crate) fn all(infos: &[wgpu::AdapterInfo]) -> Vec<usize> {
     let mut places = real(infos);
     let Some(first) = places.first().map(|&i| infos[i].backend) else { return places };

@@ -80,7 +80,7 @@ impl Sweep {
         let text =
             toml::to_string(&content).map_err(|e| Error::usage(format!("{FILE} cannot be written: {e}")))?;
         Ok(format!(
-            "# The runs of `unheat sweep`, in the order of their numbers; settings are named like its flags.\n{text}"
+            "# The runs of `unheat sweep`, in the order of their numbers; settings are named like flags.\n{text}"
         ))
     }
 
@@ -116,8 +116,8 @@ impl Sweep {
             (Ok(_), _) => {
                 let path = path.display();
                 Err(Error::usage(format!(
-                    "{path}: holds a sweep with other runs; name another folder, or give the flags that it was \
-                     begun with"
+                    "{path}: holds a sweep with other runs; name another folder, or give the flags that it \
+                     was begun with"
                 )))
             }
             (Err(_), Some(error)) | (Err(error), None) => Err(error),

@@ -2,9 +2,9 @@
 //! on all of them.
 //!
 //! The folder of a sweep holds everything that is known: `sweep.toml` has the runs, `runs/001/` what
-//! `unheat train` leaves of the first one, `runs/001.log` what it said and `runs/001.toml` how it ended. Tables
-//! and pictures are made of that alone, so that a sweep can be gone on with after any end, by any number of
-//! processes.
+//! `unheat train` leaves of the first one, `runs/001.log` what it said and `runs/001.toml` how it ended.
+//! Tables and pictures are made of that alone, so that a sweep can be gone on with after any end, by any
+//! number of processes.
 
 pub mod combine;
 pub mod devices;

@@ -6,7 +6,7 @@
 //! | `0..4` | the whole numbers from 0 to 4, for settings that are whole numbers |
 //! | `0.1..0.5:3` | 3 numbers with equal distances: 0.1, 0.3, 0.5 |
 //! | `1e-4..1e-2:3:log` | 3 numbers with equal ratios: 0.0001, 0.001, 0.01 |
-//! | `1e-4..1e-2`, `1e-4..1e-2:log` | any number in between, for random draws, whose logarithm is uniform with `:log` |
+//! | `1e-4..1e-2` | any number in between, for random draws; with `:log` its logarithm is uniform |
 
 use crate::model::rng::Random;
 

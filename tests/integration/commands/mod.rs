@@ -14,3 +14,4 @@ mod picture_commands;
 mod preview;
 mod requests;
 mod supply_chain;
+mod sweep;

@@ -35,14 +35,15 @@ const FILES: [(&str, &str); 21] = [
 ];
 
 /// Where `--output` of a command is no array.
-const OUTPUTS: [(&str, &str); 4] =
-    [("train", "new"), ("compare", "new"), ("shaders", "new"), ("bench", "roofline.png")];
+const OUTPUTS: [(&str, &str); 5] =
+    [("train", "new"), ("compare", "new"), ("sweep", "new"), ("shaders", "new"), ("bench", "roofline.png")];
 
 /// Lines that use every argument with a path. An argument that is in none is missed by the test below.
-const LINES: [(&str, &str); 11] = [
+const LINES: [(&str, &str); 12] = [
     ("train", "--config --weights --data --validation_data --save_gradients --output --validate-every 1"),
     ("train", "--observations --output"),
     ("compare", "--config --weights --data --validation_data --output --methods gd --validate-every 1"),
+    ("sweep", "--config --output"),
     ("generate", "--rectangles --output --save_rectangles --png --animation --observed --size 16x16"),
     ("diffuse", "--input --output --animation --device cpu"),
     ("invert", "--input --output --diagnostics --device cpu"),
@@ -59,9 +60,10 @@ const LINES: [(&str, &str); 11] = [
 
 /// Arguments that no line above can have: `--resume` and `--compare` want files that take long to make, and
 /// these are refused or without use where they stand.
-const ELSEWHERE: [(&str, &str); 9] = [
+const ELSEWHERE: [(&str, &str); 10] = [
     ("train", "resume"),
     ("compare", "resume"),
+    ("sweep", "resume"),
     ("compare", "observations"),
     ("compare", "save_gradients"),
     ("shaders", "observations"),
@@ -119,7 +121,7 @@ fn line(command: &str, words: &str, pair: &[&str], files: [&str; 2]) -> String {
             format!(" --{} {file}", argument.replace('_', "-"))
         };
     }
-    if command == "train" || command == "compare" {
+    if ["train", "compare", "sweep"].contains(&command) {
         line += " --no-self-test";
         if !words.contains("--config") {
             line += " --size 16x16 --levels 1 --filters 8 --steps 1 --batch 2 --device cpu --no-tune";

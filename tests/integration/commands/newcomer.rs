@@ -14,7 +14,7 @@ use unheat::model::{UNet, UNetConfig};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 114] = [
+const WRONG: [(&str, i32, &str); 133] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -35,6 +35,26 @@ const WRONG: [(&str, i32, &str); 114] = [
     ("shaders --data missing.npy -o new", 1, "there is no such file"),
     ("shaders -o taken", 2, "taken exists already; name a new folder"),
     // Numbers and choices.
+    // Sweeps.
+    ("sweep --lr 1e-3..1e-2 --device cpu", 2, "say how many, as in 0.001..0.01:5"),
+    ("sweep --lr 2..1", 2, "a range begins with its lower end"),
+    ("sweep --lr 1e-3,fast", 2, "must be a number, such as"),
+    ("sweep --lr 1e-3,-1 --device cpu", 2, "run 002 (lr -1): lr -1: must be a positive number"),
+    ("sweep --lr 1,2 --seed 1,2,3 --zip", 2, "--zip needs as many of each"),
+    ("sweep --steps 5,6 --keep-best 0.5 --after 2 --device cpu", 2, "a single number"),
+    ("sweep --steps 5 --keep-best 2 --after 2 --device cpu", 2, "a share above 0 and below 1"),
+    ("sweep --keep-best 0.5", 2, "--after <STEPS>"),
+    ("sweep --list", 2, "name it with --output"),
+    ("sweep --lr 1,2 --task 1", 2, "name it with --output"),
+    ("sweep --lr 1,2 --task 3 -o new", 2, "runs from 1 to 2"),
+    ("sweep --random 0 --lr 1..2", 2, "at least 1"),
+    ("sweep --jobs 0 --device cpu -o new", 2, "at least 1"),
+    ("sweep --save-gradients g.safetensors", 2, "every run would write the same file"),
+    ("sweep --resume taken", 2, "no sweep to go on with"),
+    ("sweep --resume missing", 2, "there is no such folder"),
+    ("sweep --lr 1 -o taken", 2, "taken exists already"),
+    ("sweep --device nothing,cpu -o new", 2, "no such adapter"),
+    ("sweep --data missing.npy", 1, "there is no such file"),
     ("train --size 60", 2, "write it like 64x64"),
     ("train --size 64", 2, "write it like 64x64"),
     ("train --size 60x60 --device cpu", 2, "32 or 64 would do for 60"),
@@ -294,26 +314,35 @@ fn no_command_shows_a_flag_that_it_always_refuses() {
             "timing" => "submissions",
             "format" => "msl",
             "compare" => "measured.json",
+            "keep-best" => "0.5 --after 1",
+            "after" => "1 --keep-best 0.5",
+            "random-seed" => "1 --random 2",
             _ => return None,
         })
     };
     std::fs::write(room.path().join("empty.toml"), "").unwrap();
     let mut tried = 0;
-    for (command, rest) in [("train", ""), ("compare", ""), ("shaders", " -o new-shaders"), ("bench", "")] {
+    for (command, rest) in
+        [("train", ""), ("compare", ""), ("shaders", " -o new-shaders"), ("bench", ""), ("sweep", "")]
+    {
         let flags = shown(room.path(), command);
         assert!(flags.len() > 10, "{command}: {flags:?}");
         let help = unheat(room.path(), &format!("{command} --help")).stdout;
         let is_named = String::from_utf8_lossy(&help).contains("--save-gradients");
         assert_eq!(is_named, ["train", "shaders"].contains(&command), "{command}: not even beside others");
         let hidden = ["method", "save-gradients"].map(|flag| !flags.iter().any(|(name, _)| name == flag));
-        assert_eq!(hidden, [command == "compare", command == "compare" || command == "bench"]);
+        assert_eq!(hidden, [command == "compare", ["compare", "bench", "sweep"].contains(&command)]);
         for (flag, value) in flags {
             // Another run's size is its own, and these end before any request.
             if ["resume", "size", "help", "version"].contains(&flag.as_str()) {
                 continue;
             }
             let value = value.map_or(String::new(), |_| format!(" {}", values(&flag).unwrap_or("1")));
-            let shuffled = if flag == "shuffle" { " --data odd.npy" } else { "" };
+            let shuffled = match flag.as_str() {
+                "shuffle" => " --data odd.npy",
+                "list" => " -o new",
+                _ => "",
+            };
             let rest = if flag == "output" { "" } else { rest };
             let line = format!("{command} --{flag}{value}{shuffled} --size 60x60{rest}");
             let output = unheat(room.path(), &line);
@@ -322,5 +351,5 @@ fn no_command_shows_a_flag_that_it_always_refuses() {
             tried += 1;
         }
     }
-    println!("{tried} flags of 4 commands reach the request");
+    println!("{tried} flags of 5 commands reach the request");
 }
