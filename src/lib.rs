@@ -125,7 +125,7 @@
 //! - [`restore`]: how fields and pictures are restored.
 //! - [`train`]: the loop that drives either engine.
 //! - [`mod@bench`]: how fast it does, and how fast it could.
-//! - `cli`: the command line.
+//! - `sweep`, `cli`: many runs in processes of their own, and the command line.
 
 // What waits, and what it alone needs, is not for browsers.
 #![cfg_attr(target_family = "wasm", allow(dead_code))]

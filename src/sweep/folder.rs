@@ -80,7 +80,8 @@ impl Sweep {
         let text =
             toml::to_string(&content).map_err(|e| Error::usage(format!("{FILE} cannot be written: {e}")))?;
         Ok(format!(
-            "# The runs of `unheat sweep`, in the order of their numbers; settings are named like flags.\n{text}"
+            "# The runs of `unheat sweep`, in the order of their numbers; settings are named like flags.\n\
+             {text}"
         ))
     }
 
