@@ -17,8 +17,8 @@ const NAMED: usize = 6;
 
 /// What the loss of a run is.
 const LOSS: &str = "The loss of a run is that on held-out fields where --validate-every looks at some; else \
-                    the x loss ½Σ(x* − x)², as the mean over the last tenth of the run's steps, or the y loss \
-                    where nobody knows the truth.";
+                    the x loss ½Σ(x* − x)², as the mean over the last tenth of the run's steps, or the y \
+                    loss where nobody knows the truth.";
 
 /// Runs that differ by their seeds alone.
 pub struct Group {
