@@ -13,6 +13,7 @@ use crate::sweep::devices::Crew;
 use crate::sweep::ending::{self, Ending};
 use crate::sweep::folder::RunFiles;
 use crate::sweep::process::{Launcher, beginning};
+use crate::sweep::ranks::Rank;
 use crate::sweep::run::shell_line;
 use crate::sweep::work::{Watcher, Work};
 use crate::sweep::{Halving, Run, Sweep, Way, report, results};
@@ -299,32 +300,29 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         ));
     }
     let configs = configs(&sweep, given.as_deref())?;
-    let crew = Crew::of(&sweep, &configs, arguments.jobs)?;
-    match (arguments.task, given) {
-        (Some(_), None) => Err(Error::usage("task: tasks share a folder; name it with --output")),
-        (None, None) if arguments.list => {
-            Err(Error::usage("list: the runs share a folder; name it with --output"))
+    let is_alone = arguments.task.is_some() || arguments.list;
+    let rank = if is_alone { None } else { Rank::of_environment() };
+    let crew = Crew::of(&sweep, &configs, arguments.jobs, rank)?;
+    let shared = [
+        (arguments.task.is_some(), "task: tasks"),
+        (arguments.list, "list: the listed runs"),
+        (rank.is_some(), "output: processes that are started together"),
+    ];
+    let is_shared = shared.iter().find(|(is_so, _)| *is_so);
+    let folder = match (&arguments.resume, given, is_shared) {
+        (Some(_), folder, _) => folder.unwrap_or_default(),
+        (None, None, Some((_, who))) => {
+            return Err(Error::usage(format!("{who} share a folder; name it with --output")));
         }
-        (None, Some(folder)) if arguments.list => {
-            if arguments.resume.is_none() {
-                sweep.create_or_join(&folder)?;
-            }
-            list(&arguments, &sweep, &folder)
+        (None, Some(folder), Some(_)) => {
+            sweep.create_or_join(&folder)?;
+            folder
         }
-        (Some(number), Some(folder)) => {
-            if arguments.resume.is_none() {
-                sweep.create_or_join(&folder)?;
-            }
-            train(&arguments, &sweep, &configs, &crew, &folder, Some(number))
-        }
-        (None, given) => {
-            let folder = match arguments.resume {
-                Some(_) => given.unwrap_or_default(),
-                None => sweep.create(given.as_deref())?,
-            };
-            let _lock = run_folder::lock(&folder)?;
-            train(&arguments, &sweep, &configs, &crew, &folder, None)
-        }
+        (None, folder, None) => sweep.create(folder.as_deref())?,
+    };
+    match arguments.list {
+        true => list(&arguments, &sweep, &folder),
+        false => train(&arguments, &sweep, &configs, &crew, &folder),
     }
 }
 
@@ -351,13 +349,14 @@ fn train(
     configs: &[TrainConfig],
     crew: &Crew,
     folder: &Path,
-    only: Option<usize>,
 ) -> Outcome {
+    let only = arguments.task;
     let program =
         std::env::current_exe().map_err(Error::io(Path::new("unheat"), "cannot find the program"))?;
     let launcher = Launcher { program, flags: arguments.handed_on(), threads: crew.threads() };
     let steps: Vec<u64> = configs.iter().map(|config| config.steps).collect();
-    let work = Work { sweep, folder, steps: &steps, crew, launcher: &launcher };
+    let first = crew.rank.map_or(0, |rank| rank.number * sweep.runs.len() / rank.count);
+    let work = Work { sweep, folder, steps: &steps, crew, launcher: &launcher, first };
     let caught = interrupt::catch()?;
     let mut left = 0;
     for run in &sweep.runs {
@@ -375,6 +374,9 @@ fn train(
     if let Some(number) = only {
         return Ok(after_task(folder, number, came.to_the_end, told.failed > 0));
     }
+    if crew.rank.is_some_and(|rank| rank.number > 0) {
+        return Ok(if came.to_the_end { ExitCode::SUCCESS } else { ExitCode::from(interrupt::EXIT_CODE) });
+    }
     let rows = results::rows(sweep, folder, &came.rungs)?;
     run_folder::check_own(folder, &crate::sweep::folder::OWN)?;
     report::write(folder, sweep, &rows)?;
@@ -386,7 +388,7 @@ fn train(
         print_line!("{}", report::said_of_best(sweep, &rows, &report::groups(sweep, &rows), best));
     }
     print_line!("{}; the report is in {}", report::counts(&rows), folder.join("report.html").display());
-    Ok(done(false, told.failed > 0))
+    Ok(done(false, rows.iter().any(|row| row.outcome == ending::Outcome::Failed)))
 }
 
 fn say_what_begins(sweep: &Sweep, crew: &Crew, folder: &Path, only: Option<usize>, left: u64) {
@@ -394,12 +396,14 @@ fn say_what_begins(sweep: &Sweep, crew: &Crew, folder: &Path, only: Option<usize
     let names: Vec<&str> = crew.places.iter().map(|place| place.name.as_str()).collect();
     let flags: Vec<String> = sweep.varied.iter().map(|name| name.replace('_', "-")).collect();
     let flags = if flags.is_empty() { "one setting each".to_owned() } else { flags.join(", ") };
+    let processes = crew.rank.map_or(String::new(), |rank| format!(" in each of {} processes", rank.count));
     let runs = report::runs(count);
     match only {
         Some(number) if left == 0 => note!("run {number:03} of {count} has ended already"),
         Some(number) => note!("run {number:03} of {count}, in {}", folder.display()),
+        None if crew.rank.is_some_and(|rank| rank.number > 0) => {}
         None => note!(
-            "{runs} ({flags}), {left} of them to train, {jobs} at a time on {}; they go to {}",
+            "{runs} ({flags}), {left} of them to train, {jobs} at a time on {}{processes}; they go to {}",
             names.join(", "),
             folder.display()
         ),

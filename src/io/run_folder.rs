@@ -82,23 +82,31 @@ pub fn check_own(folder: &Path, names: &[&str]) -> Result<()> {
 /// [`Error::Io`] when the file cannot be made. Where the file system has no locks, a warning is logged and
 /// there is none.
 pub fn lock(folder: &Path) -> Result<Lock> {
-    let path = folder.join(LOCK);
     check_own(folder, &[LOCK])?;
+    let lock = try_lock(&folder.join(LOCK))?;
+    lock.ok_or_else(|| {
+        Error::usage(format!("{}: another process is training in this folder", folder.display()))
+    })
+}
+
+/// Takes the lock that this file is; none when another process holds it.
+///
+/// # Errors
+/// [`Error::Io`] when the file cannot be made. Where the file system has no locks, a warning is logged and
+/// there is none.
+pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
     // Nothing is written into it, and what is there stays.
-    let opened = File::options().write(true).create(true).truncate(false).open(&path);
-    let file = opened.map_err(Error::io(&path, "cannot create"))?;
+    let opened = File::options().write(true).create(true).truncate(false).open(path);
+    let file = opened.map_err(Error::io(path, "cannot create"))?;
     match file.try_lock() {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let folder = folder.display();
-            return Err(Error::usage(format!("{folder}: another process is training in this folder")));
-        }
+        Err(TryLockError::WouldBlock) => return Ok(None),
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
             log::warn!("{}: {error}; make sure that no other process trains in this folder", path.display());
         }
-        Err(TryLockError::Error(error)) => return Err(Error::io(&path, "cannot lock")(error)),
+        Err(TryLockError::Error(error)) => return Err(Error::io(path, "cannot lock")(error)),
     }
-    Ok(Lock { _file: file })
+    Ok(Some(Lock { _file: file }))
 }
 
 /// Creates a folder that is no run's, as [`create`] does. `fill` must put something into it: a rename would

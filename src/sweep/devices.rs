@@ -5,6 +5,7 @@ use crate::engine::device;
 use crate::io::memory;
 use crate::io::memory::batch::{self, Purpose};
 use crate::sweep::folder::Sweep;
+use crate::sweep::ranks::Rank;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 use std::thread::available_parallelism;
@@ -34,14 +35,22 @@ pub struct Crew {
     pub named: bool,
     /// Why there are fewer runs at once than were asked for, if so.
     pub note: Option<String>,
+    /// This process among several.
+    pub rank: Option<Rank>,
 }
 
 impl Crew {
     /// Every real GPU, or else the cores; or what the runs name. `jobs` runs at once; none: one per device.
+    /// One of several processes takes one GPU of its machine, and one run at a time.
     ///
     /// # Errors
     /// [`Error::Usage`] for a device that is not there.
-    pub fn of(sweep: &Sweep, configs: &[TrainConfig], jobs: Option<usize>) -> Result<Self> {
+    pub fn of(
+        sweep: &Sweep,
+        configs: &[TrainConfig],
+        jobs: Option<usize>,
+        rank: Option<Rank>,
+    ) -> Result<Self> {
         let mut names: Vec<String> = Vec::new();
         for run in &sweep.runs {
             let name = run.settings.get(DEVICE).and_then(|name| name.as_str()).unwrap_or("auto");
@@ -51,7 +60,10 @@ impl Crew {
         }
         let named = names != ["auto"];
         if !named {
-            let gpus = device::real_gpus();
+            let mut gpus = device::real_gpus();
+            if let (Some(rank), false) = (rank, gpus.is_empty()) {
+                gpus = vec![gpus[rank.local % gpus.len()]];
+            }
             names = if gpus.is_empty() {
                 vec!["cpu".to_owned()]
             } else {
@@ -61,7 +73,7 @@ impl Crew {
         if jobs == Some(0) {
             return Err(Error::usage("jobs 0: must be at least 1"));
         }
-        let mut jobs = jobs.unwrap_or(names.len());
+        let mut jobs = jobs.unwrap_or(if rank.is_some() { 1 } else { names.len() });
         let mut places = Vec::new();
         for name in names {
             let Ok(choice) = name.parse::<DeviceChoice>();
@@ -83,14 +95,15 @@ impl Crew {
         }
         let count = places.len();
         places.iter_mut().for_each(|place| place.at_once = jobs.div_ceil(count));
-        Ok(Self { places, jobs, named, note })
+        Ok(Self { places, jobs, named, note, rank })
     }
 
     /// The cores of every run, where several share them; none: all.
     pub fn threads(&self) -> Option<usize> {
         let sharing = if self.places.iter().any(|place| place.on_cores) { self.jobs } else { 1 };
-        let cores = available_parallelism().map_or(1, usize::from);
-        (sharing > 1).then_some((cores / sharing).max(1))
+        let own = self.rank.and_then(|rank| rank.threads());
+        let cores = own.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
+        (sharing > 1 || own.is_some()).then_some((cores / sharing).max(1))
     }
 }
 

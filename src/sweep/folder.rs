@@ -192,13 +192,28 @@ pub struct RunFiles {
     pub log: PathBuf,
     /// How it ended.
     pub ending: PathBuf,
+    /// What is locked by the one process that trains it.
+    pub claim: PathBuf,
 }
 
 impl RunFiles {
     /// Those of the run with this number.
     pub fn of(sweep: &Path, number: usize) -> Self {
         let file = |ending: &str| sweep.join("runs").join(format!("{number:03}{ending}"));
-        Self { folder: file(""), log: file(".log"), ending: file(".toml") }
+        Self { folder: file(""), log: file(".log"), ending: file(".toml"), claim: file(".lock") }
+    }
+
+    /// Forgets how it ended, for it is tried again.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn forget_ending(&self) -> Result<()> {
+        match std::fs::remove_file(&self.ending) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(Error::io(&self.ending, "cannot remove")(error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// How it ended, if it has.

@@ -2,6 +2,7 @@
 
 use crate::sweep::ending::{Ending, Outcome};
 use crate::sweep::folder::RunFiles;
+use crate::sweep::ranks;
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::fs::File;
@@ -56,6 +57,10 @@ impl Launcher {
         command.arg("train").args(beginning(settings, files)).args(&self.flags).arg("--stop-at-eof");
         if let Some(step) = pause_at {
             command.arg(format!("--pause-at={step}"));
+        }
+        // What mpirun tells its processes is not meant for theirs.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| ranks::is_told_by_launcher(name)) {
+            command.env_remove(name);
         }
         if let Some(threads) = self.threads {
             // The CPU engine's threads, and those of Mesa's software device.

@@ -1,7 +1,7 @@
 //! Trains the runs of a sweep, as many at once as there is room for.
 
 use crate::Result;
-use crate::io::run_folder;
+use crate::io::run_folder::{self, Lock};
 use crate::sweep::devices::{Crew, DEVICE, Place};
 use crate::sweep::ending::Ending;
 use crate::sweep::folder::{RunFiles, Sweep};
@@ -45,6 +45,8 @@ pub struct Work<'a> {
     pub crew: &'a Crew,
     /// What starts runs.
     pub launcher: &'a Launcher,
+    /// The place in the sweep of the run to begin with.
+    pub first: usize,
 }
 
 /// How far a sweep came.
@@ -60,6 +62,8 @@ struct Active {
     index: usize,
     place: usize,
     process: Process,
+    /// Held until the run's end is noted.
+    _claim: Lock,
 }
 
 /// What is left of one stretch of all runs.
@@ -70,42 +74,60 @@ struct Stretch {
     rung: Option<u64>,
     /// Runs that others train, and when they were looked at last.
     others: Vec<(usize, Instant)>,
-    /// Those of which that was told.
+}
+
+/// What one process remembers of a sweep.
+#[derive(Default)]
+struct Memory {
+    /// Runs that had failed before, and are tried again once.
+    to_retry: HashSet<usize>,
+    /// Runs of which it was told that others train them.
     told: HashSet<usize>,
 }
 
 impl Work<'_> {
-    /// Trains `only` these runs, or all, to their end; what is done already is left as it is.
+    /// Trains `only` this run, or all, to their end; what is done already is left as it is. Several processes
+    /// may do so at once: each run is claimed by one of them, and the others wait for it.
     ///
     /// # Errors
     /// Those of starting processes and of writing notes. Runs that fail are no errors.
     pub fn run(&self, only: Option<usize>, watcher: &mut dyn Watcher) -> Result<Came> {
-        let mut failed = HashSet::new();
+        let runs = &self.sweep.runs;
+        let mut memory = Memory::default();
+        for index in 0..runs.len() {
+            if self.files(index).ended()?.is_some_and(|ending| !ending.is_final()) {
+                memory.to_retry.insert(index);
+            }
+        }
         let rungs = self.rungs();
         for done in 0..=rungs.len() {
-            let rung = rungs.get(done).copied();
-            let decided = self.progressed();
-            let dropped = results::dropped(self.sweep, &decided, &rungs[..done]);
-            let left = dropped.iter().filter(|dropped| dropped.is_none()).count();
+            let dropped = results::dropped(self.sweep, &self.progressed(), &rungs[..done]);
             if done > 0 {
+                let left = dropped.iter().filter(|dropped| dropped.is_none()).count();
                 watcher.decided(rungs[done - 1], left, dropped.len());
             }
-            let mut waiting = VecDeque::new();
-            for (index, run) in self.sweep.runs.iter().enumerate() {
-                let ended = self.files(index).ended()?.is_some_and(|ending| ending.is_final());
-                let is_there = rung.is_some_and(|rung| decided[index].steps() >= rung);
-                let is_wanted = only.is_none_or(|number| number == run.number);
-                if is_wanted && !ended && !is_there && dropped[index].is_none() && !failed.contains(&index) {
-                    waiting.push_back(index);
-                }
-            }
-            let stretch =
-                Stretch { waiting, active: Vec::new(), rung, others: Vec::new(), told: HashSet::new() };
-            if !self.stretch(stretch, &mut failed, watcher)? {
+            let is_wanted = |&index: &usize| {
+                dropped[index].is_none() && only.is_none_or(|number| number == runs[index].number)
+            };
+            // Processes that begin at different runs rarely want the same one.
+            let order = (0..runs.len()).map(|place| (place + self.first) % runs.len());
+            let waiting = order.filter(is_wanted).collect();
+            let rung = rungs.get(done).copied();
+            let stretch = Stretch { waiting, active: Vec::new(), rung, others: Vec::new() };
+            if !self.stretch(stretch, &mut memory, watcher)? {
                 return Ok(Came { to_the_end: false, rungs: rungs[..done].to_vec() });
             }
         }
         Ok(Came { to_the_end: true, rungs })
+    }
+
+    /// Whether there is nothing to do for a run in this stretch.
+    fn is_there(&self, index: usize, rung: Option<u64>, memory: &Memory) -> Result<bool> {
+        let files = self.files(index);
+        match files.ended()? {
+            Some(ending) => Ok(ending.is_final() || !memory.to_retry.contains(&index)),
+            None => Ok(rung.is_some_and(|rung| Progressed::read(&files.folder).steps() >= rung)),
+        }
     }
 
     /// The rungs of the sweep, whose runs all have as many steps.
@@ -126,12 +148,7 @@ impl Work<'_> {
     }
 
     /// Trains what waits; whether all of it came as far as it was to.
-    fn stretch(
-        &self,
-        mut left: Stretch,
-        failed: &mut HashSet<usize>,
-        watcher: &mut dyn Watcher,
-    ) -> Result<bool> {
+    fn stretch(&self, mut left: Stretch, memory: &mut Memory, watcher: &mut dyn Watcher) -> Result<bool> {
         let mut all = true;
         loop {
             if watcher.interrupted() {
@@ -144,11 +161,11 @@ impl Work<'_> {
             for mut active in left.active.drain(..) {
                 match active.process.ended()? {
                     None => still.push(active),
-                    Some(ended) => all &= self.note(active.index, ended, left.rung, failed, watcher)?,
+                    Some(ended) => all &= self.note(active.index, ended, left.rung, watcher)?,
                 }
             }
             left.active = still;
-            self.start(&mut left, watcher)?;
+            self.start(&mut left, memory, watcher)?;
             if left.active.is_empty() && left.waiting.is_empty() && left.others.is_empty() {
                 return Ok(all);
             }
@@ -157,14 +174,7 @@ impl Work<'_> {
     }
 
     /// Notes how a run ended; whether it came as far as it was to.
-    fn note(
-        &self,
-        index: usize,
-        ended: Ended,
-        rung: Option<u64>,
-        failed: &mut HashSet<usize>,
-        watcher: &mut dyn Watcher,
-    ) -> Result<bool> {
+    fn note(&self, index: usize, ended: Ended, rung: Option<u64>, watcher: &mut dyn Watcher) -> Result<bool> {
         let files = self.files(index);
         let ending = match ended {
             Ended::Stopped => {
@@ -174,15 +184,12 @@ impl Work<'_> {
             Ended::Ended(ending) => ending,
         };
         ending.write(&files.ending)?;
-        if !ending.is_final() {
-            failed.insert(index);
-        }
         watcher.ended(&self.sweep.runs[index], &ending);
         Ok(true)
     }
 
     /// Starts what there is room for.
-    fn start(&self, left: &mut Stretch, watcher: &mut dyn Watcher) -> Result<()> {
+    fn start(&self, left: &mut Stretch, memory: &mut Memory, watcher: &mut dyn Watcher) -> Result<()> {
         let due = |seen: &Instant| seen.elapsed() >= LOOK_AGAIN;
         if let Some(at) = left.others.iter().position(|(_, seen)| due(seen)) {
             left.waiting.push_back(left.others.remove(at).0);
@@ -190,27 +197,32 @@ impl Work<'_> {
         let mut passed = VecDeque::new();
         while let Some(index) = left.waiting.pop_front() {
             let run = &self.sweep.runs[index];
+            let files = self.files(index);
             let Some(place) = self.room(run, &left.active) else {
                 passed.push_back(index);
                 continue;
             };
-            let files = self.files(index);
-            if is_trained_elsewhere(&files) {
-                if left.told.insert(index) {
+            if self.is_there(index, left.rung, memory)? {
+                continue;
+            }
+            let Some(claim) = claim(&files)? else {
+                if memory.told.insert(index) {
                     watcher.waits(run);
                 }
                 left.others.push((index, Instant::now()));
                 continue;
+            };
+            if self.is_there(index, left.rung, memory)? {
+                continue; // somebody else has trained it just now
             }
-            if files.ended()?.is_some_and(|ending| ending.is_final()) {
-                continue; // somebody else has trained it meanwhile
-            }
+            memory.to_retry.remove(&index);
+            files.forget_ending()?;
             let mut flags = run.flags();
             if !self.crew.named {
                 flags.push(format!("--{DEVICE}={}", self.crew.places[place].name));
             }
             let process = self.launcher.start(&flags, &files, left.rung)?;
-            left.active.push(Active { index, place, process });
+            left.active.push(Active { index, place, process, _claim: claim });
         }
         left.waiting = passed;
         Ok(())
@@ -232,7 +244,8 @@ impl Work<'_> {
     }
 }
 
-/// Whether another process holds the run's folder.
-fn is_trained_elsewhere(files: &RunFiles) -> bool {
-    files.folder.exists() && run_folder::lock(&files.folder).is_err()
+/// Claims a run; none while another process trains it, be it one whose sweep is gone.
+fn claim(files: &RunFiles) -> Result<Option<Lock>> {
+    let claim = run_folder::try_lock(&files.claim)?;
+    Ok(claim.filter(|_| !files.folder.exists() || run_folder::lock(&files.folder).is_ok()))
 }
