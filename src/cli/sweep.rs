@@ -9,15 +9,16 @@ use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Counter;
 use crate::io::run_folder;
 use crate::sweep::combine::combine;
-use crate::sweep::devices::Crew;
+use crate::sweep::devices::{Crew, DEVICE};
 use crate::sweep::ending::{self, Ending};
-use crate::sweep::folder::RunFiles;
-use crate::sweep::process::{Launcher, beginning};
+use crate::sweep::folder::{self, RunFiles};
+use crate::sweep::process::{Claim, Launcher, beginning, code};
 use crate::sweep::ranks::Rank;
 use crate::sweep::run::shell_line;
 use crate::sweep::work::{Watcher, Work};
 use crate::sweep::{Halving, Run, Sweep, Way, report, results};
 use crate::train::TrainConfig;
+use crate::train::checkpoint;
 use crate::train::config::{absolute, file};
 use crate::{Error, Result};
 use clap::Args;
@@ -55,15 +56,15 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "N", conflicts_with = "zip")]
     random: Option<usize>,
     /// Seed of the draws of --random
-    #[arg(long, value_name = "S", requires = "random")]
+    #[arg(long, value_name = "S")]
     random_seed: Option<u64>,
     /// After --after steps let the best share of the runs go on, after as many steps again divided by it the
     /// best share of those, and so on (successive halving); runs that differ by their seeds alone are judged
     /// by their mean
-    #[arg(long, value_name = "SHARE", requires = "after", conflicts_with_all = ["list", "task"])]
+    #[arg(long, value_name = "SHARE", conflicts_with_all = ["list", "task"])]
     keep_best: Option<f64>,
     /// Steps before the first decision of --keep-best
-    #[arg(long, value_name = "STEPS", requires = "keep_best")]
+    #[arg(long, value_name = "STEPS")]
     after: Option<u64>,
     /// Runs at once [default: one per GPU, or one on the CPU]
     #[arg(long, value_name = "N")]
@@ -84,15 +85,20 @@ pub(super) struct Arguments {
     output: Option<PathBuf>,
 }
 
+/// What a file may say besides settings.
+const OWN: [&str; 9] =
+    ["output", "zip", "random", "random_seed", "keep_best", "after", "jobs", "no_tune", "no_self_test"];
+
 impl Arguments {
     /// Takes what is no setting out of the file's table, where no flag says it.
     fn take_own(&mut self, table: &mut Table, path: &Path) -> Result<()> {
         let wrong = |key: &str, value: &Value, what: &str| {
             Err(Error::file(path, format!("{key} = {value}: must be {what}")))
         };
+        // Of two ways to combine values the one that was typed counts.
+        let (has_way, mut zip) = (self.zip || self.random.is_some(), false);
         let Preparation { tuning, no_self_test } = &mut self.preparation;
-        let switches =
-            [("zip", &mut self.zip), ("no_tune", &mut tuning.no_tune), ("no_self_test", no_self_test)];
+        let switches = [("zip", &mut zip), ("no_tune", &mut tuning.no_tune), ("no_self_test", no_self_test)];
         for (key, flag) in switches {
             match table.remove(key) {
                 None => {}
@@ -109,7 +115,9 @@ impl Arguments {
             };
         }
         let [random, random_seed, after, jobs] = numbers.map(|(_, number)| number);
-        self.random = self.random.or(random.map(|count| count as usize));
+        if !has_way {
+            (self.zip, self.random) = (zip, random.map(|count| count as usize));
+        }
         self.random_seed = self.random_seed.or(random_seed);
         self.after = self.after.or(after);
         self.jobs = self.jobs.or(jobs.map(|count| count as usize));
@@ -123,8 +131,19 @@ impl Arguments {
             Some(Value::String(output)) => self.output = self.output.take().or(Some(output.into())),
             Some(other) => return wrong("output", &other, "a name in quotes"),
         }
+        Ok(())
+    }
+
+    /// Refuses what does not go together, from wherever it comes.
+    fn check(&self) -> Result<()> {
         if self.zip && self.random.is_some() {
             return Err(Error::usage("zip: is one way to combine values, random another; leave one out"));
+        }
+        if self.random == Some(0) {
+            return Err(Error::usage("random 0: must be at least 1"));
+        }
+        if self.random.is_none() && self.random_seed.is_some() {
+            return Err(Error::usage("random-seed: is for --random N; add that, or leave it out"));
         }
         if self.keep_best.is_some() != self.after.is_some() {
             return Err(Error::usage("keep-best and after: need each other; add the other one"));
@@ -137,26 +156,15 @@ impl Arguments {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = Table::new();
         if self.config.is_some() {
-            let own = [
-                "output",
-                "zip",
-                "random",
-                "random_seed",
-                "keep_best",
-                "after",
-                "jobs",
-                "no_tune",
-                "no_self_test",
-            ];
-            table = file::read(&path, &own)?;
+            table = file::read(&path, &OWN)?;
             if let Some(Value::String(output)) = table.get_mut("output") {
                 *output = path.parent().unwrap_or(Path::new("")).join(&*output).display().to_string();
             }
             self.take_own(&mut table, &path)?;
         }
+        self.check()?;
         let settings = self.varied.settings(table, &path)?;
         let way = match (self.random, self.zip) {
-            (Some(0), _) => return Err(Error::usage("random 0: must be at least 1")),
             (Some(count), _) => Way::Random { count, seed: self.random_seed.unwrap_or(0) },
             (None, true) => Way::Zip,
             (None, false) => Way::Product,
@@ -187,7 +195,7 @@ impl Arguments {
             }
         }
         let halving = self.keep_best.zip(self.after).map(|(keep_best, after)| Halving { keep_best, after });
-        Ok(Sweep::new(tables, halving))
+        Ok(Sweep::new(tables, halving, self.handed_on()))
     }
 
     /// Flags for every run.
@@ -199,7 +207,7 @@ impl Arguments {
 }
 
 /// Reads the settings of every run, and refuses those that cannot be trained before any is.
-fn configs(sweep: &Sweep, folder: Option<&Path>) -> Result<Vec<TrainConfig>> {
+fn configs(sweep: &Sweep, by: &Path, folder: Option<&Path>) -> Result<Vec<TrainConfig>> {
     let mut seen = HashSet::new();
     let mut configs = Vec::new();
     for run in &sweep.runs {
@@ -210,7 +218,7 @@ fn configs(sweep: &Sweep, folder: Option<&Path>) -> Result<Vec<TrainConfig>> {
             }
             (_, error) => error,
         };
-        let config = run.config(Path::new("the flags")).map_err(named)?;
+        let config = run.config(by).map_err(named)?;
         Files::of_training(&config, folder).check().map_err(named)?;
         config.spec().map_err(named)?;
         // Files take time to read, and are the same for most runs.
@@ -242,7 +250,6 @@ struct Told<'a> {
     folder: &'a Path,
     counter: Counter,
     caught: Arc<AtomicBool>,
-    failed: usize,
 }
 
 impl Watcher for Told<'_> {
@@ -251,13 +258,15 @@ impl Watcher for Told<'_> {
         let words = if words.is_empty() { String::new() } else { format!(" ({words})") };
         let progressed = results::Progressed::read(&RunFiles::of(self.folder, run.number).folder);
         let said = match ending.outcome {
-            ending::Outcome::Done => format!("loss {:.4}", progressed.loss(progressed.steps())),
+            ending::Outcome::Done => format!("loss {:.4}", results::loss_of(self.sweep, &progressed)),
             outcome => format!("{outcome}: {}", ending.message),
         };
-        self.failed += usize::from(ending.outcome == ending::Outcome::Failed);
         self.counter.advance("");
-        let so_far = self.counter.so_far();
-        self.counter.above(|| note!("run {:03}{words}: {said} [{so_far}]", run.number));
+        let so_far = match self.sweep.halving {
+            None => format!(" [{}]", self.counter.so_far()),
+            Some(_) => String::new(), // nobody knows how many come to their end
+        };
+        self.counter.above(|| note!("run {:03}{words}: {said}{so_far}", run.number));
     }
 
     fn decided(&mut self, steps: u64, left: usize, of: usize) {
@@ -274,19 +283,36 @@ impl Watcher for Told<'_> {
     }
 }
 
-pub(super) fn run(mut arguments: Arguments) -> Outcome {
-    let sweep = match &arguments.resume {
-        Some(folder) => {
-            if let Some(setting) = arguments.varied.first() {
-                let (setting, folder) = (setting.replace('_', "-"), folder.display());
-                return Err(Error::usage(format!(
-                    "{setting}: the sweep in {folder} has its settings; leave --{setting} out, or start \
-                     a new sweep"
-                )));
-            }
-            Sweep::read(folder)?
+/// A sweep that goes on; a device may be another one than it was begun on.
+fn resumed(arguments: &Arguments, folder: &Path) -> Result<Sweep> {
+    let mut sweep = Sweep::read(folder)?;
+    if let Some(setting) = arguments.varied.names().find(|name| *name != DEVICE) {
+        let (setting, folder) = (setting.replace('_', "-"), folder.display());
+        return Err(Error::usage(format!(
+            "{setting}: the sweep in {folder} has its settings; leave --{setting} out, or start a new sweep"
+        )));
+    }
+    let device = arguments.varied.settings(Table::new(), Path::new("the flags"))?;
+    for setting in device {
+        let [one] = &setting.values.listed().map_err(Error::usage)?[..] else {
+            return Err(Error::usage("device: a sweep that goes on takes one; name a single one"));
+        };
+        for run in &mut sweep.runs {
+            run.settings.insert(setting.name.clone(), one.clone().into());
         }
-        None => arguments.sweep()?,
+    }
+    for flag in arguments.handed_on() {
+        if !sweep.flags.contains(&flag) {
+            sweep.flags.push(flag);
+        }
+    }
+    Ok(sweep)
+}
+
+pub(super) fn run(mut arguments: Arguments) -> Outcome {
+    let (sweep, by) = match &arguments.resume {
+        Some(folder) => (resumed(&arguments, folder)?, folder.join(folder::FILE)),
+        None => (arguments.sweep()?, arguments.config.clone().unwrap_or_else(|| "the flags".into())),
     };
     let given = arguments.resume.as_deref().or(arguments.output.as_deref()).map(absolute).transpose()?;
     if let (Some(number), count) = (arguments.task, sweep.runs.len())
@@ -299,7 +325,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
             "keep-best: compares runs, which tasks do not see; go on without --task and --list",
         ));
     }
-    let configs = configs(&sweep, given.as_deref())?;
+    let configs = configs(&sweep, &by, given.as_deref())?;
     let is_alone = arguments.task.is_some() || arguments.list;
     let rank = if is_alone { None } else { Rank::of_environment() };
     let crew = Crew::of(&sweep, &configs, arguments.jobs, rank)?;
@@ -310,7 +336,11 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     ];
     let is_shared = shared.iter().find(|(is_so, _)| *is_so);
     let folder = match (&arguments.resume, given, is_shared) {
-        (Some(_), folder, _) => folder.unwrap_or_default(),
+        (Some(_), folder, _) => {
+            let folder = folder.unwrap_or_default();
+            sweep.check_runs(&folder, &configs)?;
+            folder
+        }
         (None, None, Some((_, who))) => {
             return Err(Error::usage(format!("{who} share a folder; name it with --output")));
         }
@@ -321,22 +351,29 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         (None, folder, None) => sweep.create(folder.as_deref())?,
     };
     match arguments.list {
-        true => list(&arguments, &sweep, &folder),
+        true => list(&sweep, &configs, &folder),
         false => train(&arguments, &sweep, &configs, &crew, &folder),
     }
 }
 
-/// Prints the commands of the runs that are not done.
-fn list(arguments: &Arguments, sweep: &Sweep, folder: &Path) -> Outcome {
-    for run in &sweep.runs {
+/// Prints the commands of the runs that are neither done nor being trained.
+fn list(sweep: &Sweep, configs: &[TrainConfig], folder: &Path) -> Outcome {
+    for (run, config) in sweep.runs.iter().zip(configs) {
         let files = RunFiles::of(folder, run.number);
-        if files.ended()?.is_some_and(|ending| ending.is_final()) {
+        let has_ended = files.ended()?.is_some_and(|ending| ending.is_final());
+        let is_there = files.folder.exists();
+        let last = checkpoint::load(&files.folder).ok().flatten().map(|checkpoint| checkpoint.step);
+        if is_there && (has_ended || last == Some(config.steps)) {
+            continue;
+        }
+        if Claim::take(&files)?.is_none() {
+            note!("run {:03} is being trained", run.number);
             continue;
         }
         let mut words = vec!["unheat".to_owned(), "train".to_owned()];
         let own = beginning(&run.flags(), &files);
         words.extend(own.into_iter().map(|word| word.to_string_lossy().into_owned()));
-        words.extend(arguments.handed_on());
+        words.extend(sweep.flags.clone());
         print_line!("{}", shell_line(&words));
     }
     Ok(ExitCode::SUCCESS)
@@ -353,42 +390,49 @@ fn train(
     let only = arguments.task;
     let program =
         std::env::current_exe().map_err(Error::io(Path::new("unheat"), "cannot find the program"))?;
-    let launcher = Launcher { program, flags: arguments.handed_on(), threads: crew.threads() };
+    let launcher = Launcher { program, flags: sweep.flags.clone() };
     let steps: Vec<u64> = configs.iter().map(|config| config.steps).collect();
     let first = crew.rank.map_or(0, |rank| rank.number * sweep.runs.len() / rank.count);
     let work = Work { sweep, folder, steps: &steps, crew, launcher: &launcher, first };
     let caught = interrupt::catch()?;
-    let mut left = 0;
-    for run in &sweep.runs {
-        let ended = RunFiles::of(folder, run.number).ended()?.is_some_and(|ending| ending.is_final());
-        left += u64::from(!ended && only.is_none_or(|number| number == run.number));
-    }
+    let left = work.left(only)? as u64;
     if let Some(note) = &crew.note {
         note!("{note}");
     }
     say_what_begins(sweep, crew, folder, only, left);
     let counter = Counter::silent("run", left.max(1));
-    let mut told = Told { sweep, folder, counter, caught, failed: 0 };
+    let mut told = Told { sweep, folder, counter, caught };
     let came = work.run(only, &mut told)?;
     told.counter.finish();
     if let Some(number) = only {
-        return Ok(after_task(folder, number, came.to_the_end, told.failed > 0));
+        return after_task(folder, number, came.to_the_end);
     }
     if crew.rank.is_some_and(|rank| rank.number > 0) {
         return Ok(if came.to_the_end { ExitCode::SUCCESS } else { ExitCode::from(interrupt::EXIT_CODE) });
     }
-    let rows = results::rows(sweep, folder, &came.rungs)?;
-    run_folder::check_own(folder, &crate::sweep::folder::OWN)?;
-    report::write(folder, sweep, &rows)?;
+    let results = results::read(sweep, folder, &steps, &came.rungs)?;
+    run_folder::check_own(folder, &folder::OWN)?;
+    report::write(folder, sweep, &results)?;
+    let rows = &results.rows;
     if !came.to_the_end {
-        note!("stopped with {}; to go on: unheat sweep --resume {}", report::counts(&rows), folder.display());
+        let (counts, folder) = (report::counts(rows.iter()), folder.display().to_string());
+        note!("stopped with {counts}; to go on: unheat sweep --resume {}", shell_line(&[folder]));
         return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    if let Some(best) = report::best(&rows) {
-        print_line!("{}", report::said_of_best(sweep, &rows, &report::groups(sweep, &rows), best));
+    for (run, row) in sweep.runs.iter().zip(rows) {
+        if row.outcome == ending::Outcome::Done && !row.message.is_empty() {
+            note!("unheat: warning: run {:03}: {}; it counts nowhere", run.number, row.message);
+        }
     }
-    print_line!("{}; the report is in {}", report::counts(&rows), folder.join("report.html").display());
-    Ok(done(false, rows.iter().any(|row| row.outcome == ending::Outcome::Failed)))
+    if let Some(best) = report::best(rows) {
+        print_line!("{}", report::said_of_best(sweep, rows, &report::groups(sweep, rows), best));
+    }
+    print_line!("{}; the report is in {}", report::counts(rows.iter()), folder.join("report.html").display());
+    let has = |outcome| rows.iter().any(|row| row.outcome == outcome);
+    Ok(match has(ending::Outcome::Failed) {
+        false if !has(ending::Outcome::Done) => ExitCode::from(code::DIVERGED as u8),
+        has_failed => done(false, has_failed),
+    })
 }
 
 fn say_what_begins(sweep: &Sweep, crew: &Crew, folder: &Path, only: Option<usize>, left: u64) {
@@ -410,13 +454,18 @@ fn say_what_begins(sweep: &Sweep, crew: &Crew, folder: &Path, only: Option<usize
     }
 }
 
-/// What a task says at its end, when others may still be at work.
-fn after_task(folder: &Path, number: usize, is_done: bool, has_failed: bool) -> ExitCode {
-    let folder = folder.display();
+/// What a task says at its end, when others may still be at work. Its exit code is that of the run.
+fn after_task(folder: &Path, number: usize, is_done: bool) -> Outcome {
+    let shown = shell_line(&[folder.display().to_string()]);
     if !is_done {
-        note!("stopped; to go on: unheat sweep --resume {folder} --task {number}");
-        return ExitCode::from(interrupt::EXIT_CODE);
+        note!("stopped; to go on: unheat sweep --resume {shown} --task {number}");
+        return Ok(ExitCode::from(interrupt::EXIT_CODE));
     }
-    print_line!("when all tasks have ended, this makes the report: unheat sweep --resume {folder}");
-    if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+    print_line!("when all tasks have ended, this makes the report: unheat sweep --resume {shown}");
+    let ending = RunFiles::of(folder, number).ended()?;
+    Ok(match ending.map(|ending| ending.outcome) {
+        Some(ending::Outcome::Failed) => ExitCode::FAILURE,
+        Some(ending::Outcome::Diverged) => ExitCode::from(code::DIVERGED as u8),
+        _ => ExitCode::SUCCESS,
+    })
 }

@@ -98,15 +98,57 @@ pub fn try_lock(path: &Path) -> Result<Option<Lock>> {
     // Nothing is written into it, and what is there stays.
     let opened = File::options().write(true).create(true).truncate(false).open(path);
     let file = opened.map_err(Error::io(path, "cannot create"))?;
+    Ok(take(&file, path)?.then_some(Lock { _file: file }))
+}
+
+/// Locks an open file until it is closed everywhere, in processes that have got it as well; whether no other
+/// process holds it.
+///
+/// # Errors
+/// [`Error::Io`]. Where the file system has no locks, a warning is logged and there is none.
+pub fn take(file: &File, path: &Path) -> Result<bool> {
     match file.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => return Ok(None),
+        Ok(()) => Ok(true),
+        Err(TryLockError::WouldBlock) => Ok(false),
         Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
             log::warn!("{}: {error}; make sure that no other process trains in this folder", path.display());
+            Ok(true)
         }
-        Err(TryLockError::Error(error)) => return Err(Error::io(path, "cannot lock")(error)),
+        Err(TryLockError::Error(error)) => Err(Error::io(path, "cannot lock")(error)),
     }
-    Ok(Some(Lock { _file: file }))
+}
+
+/// Whether another process trains in this folder.
+///
+/// # Errors
+/// Those of [`lock`], but for that.
+pub fn is_locked(folder: &Path) -> Result<bool> {
+    check_own(folder, &[LOCK])?;
+    Ok(try_lock(&folder.join(LOCK))?.is_none())
+}
+
+/// Waits for the lock of a folder, which is made if it is not there.
+///
+/// # Errors
+/// [`Error::Io`] and [`Error::File`].
+pub fn wait_for_lock(folder: &Path) -> Result<Lock> {
+    fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
+    check_own(folder, &[LOCK])?;
+    let path = folder.join(LOCK);
+    let opened = File::options().write(true).create(true).truncate(false).open(&path);
+    let file = opened.map_err(Error::io(&path, "cannot create"))?;
+    match file.lock() {
+        Err(error) if error.kind() != ErrorKind::Unsupported => Err(Error::io(&path, "cannot lock")(error)),
+        _ => Ok(Lock { _file: file }),
+    }
+}
+
+/// Whether a folder holds nothing but a lock.
+pub fn is_new(folder: &Path) -> bool {
+    let counts = |entry: std::io::Result<fs::DirEntry>| {
+        !entry.is_ok_and(|e| is_unfinished(&e.file_name()) || e.file_name() == LOCK)
+    };
+    fs::read_dir(folder).is_ok_and(|entries| !entries.into_iter().any(counts))
 }
 
 /// Creates a folder that is no run's, as [`create`] does. `fill` must put something into it: a rename would

@@ -64,7 +64,7 @@ fn check(count: usize) -> Result<(), String> {
     match count {
         ..=MOST => Ok(()),
         _ => Err(format!(
-            "these are {count} runs, more than {MOST}; leave some values out, or draw some with --random N"
+            "these are more than {MOST} runs; leave some values out, or draw some with --random N"
         )),
     }
 }
@@ -160,7 +160,7 @@ mod tests {
         assert_eq!(rows(&[("lr", "1,2"), ("seed", "3,4")], Way::Product), ["1 3", "1 4", "2 3", "2 4"]);
         assert_eq!(rows(&[], Way::Product), [""]);
         let too_many = [("a", "1..2:500"), ("b", "1..2:500")];
-        assert!(combine(&settings(&too_many), Way::Product).unwrap_err().contains("250000 runs"));
+        assert!(combine(&settings(&too_many), Way::Product).unwrap_err().contains("more than 10000 runs"));
     }
 
     #[test]

@@ -13,6 +13,9 @@ use std::thread::available_parallelism;
 /// The setting that names one.
 pub const DEVICE: &str = "device";
 
+/// The name of the CPU engine there.
+pub const CPU: &str = "cpu";
+
 /// A device and how many runs may share it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Place {
@@ -65,7 +68,7 @@ impl Crew {
                 gpus = vec![gpus[rank.local % gpus.len()]];
             }
             names = if gpus.is_empty() {
-                vec!["cpu".to_owned()]
+                vec![CPU.to_owned()]
             } else {
                 gpus.iter().map(usize::to_string).collect()
             };
@@ -98,9 +101,9 @@ impl Crew {
         Ok(Self { places, jobs, named, note, rank })
     }
 
-    /// The cores of every run, where several share them; none: all.
-    pub fn threads(&self) -> Option<usize> {
-        let sharing = if self.places.iter().any(|place| place.on_cores) { self.jobs } else { 1 };
+    /// The cores of a run beside which so many others go on; none: all.
+    pub fn threads(&self, others: usize) -> Option<usize> {
+        let sharing = if self.places.iter().any(|place| place.on_cores) { others + 1 } else { 1 };
         let own = self.rank.and_then(|rank| rank.threads());
         let cores = own.unwrap_or_else(|| available_parallelism().map_or(1, usize::from));
         (sharing > 1 || own.is_some()).then_some((cores / sharing).max(1))

@@ -5,9 +5,12 @@ use crate::sweep::combine::SEED;
 use crate::sweep::ending::Ending;
 use crate::sweep::halving::Halving;
 use crate::sweep::run::Run;
+use crate::train::TrainConfig;
 use crate::train::config::file;
+use crate::train::resume::lasting;
 use crate::{Error, Result};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use toml::Table;
 
@@ -26,6 +29,8 @@ pub struct Sweep {
     pub halving: Option<Halving>,
     /// In the order of their numbers.
     pub runs: Vec<Run>,
+    /// Flags for all of them that are no settings, such as `--no-self-test`.
+    pub flags: Vec<String>,
 }
 
 /// The file's content.
@@ -33,6 +38,8 @@ pub struct Sweep {
 #[serde(deny_unknown_fields)]
 struct Content {
     varied: Vec<String>,
+    #[serde(default)]
+    flags: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     halving: Option<Halving>,
     /// Settings that all runs share.
@@ -43,14 +50,14 @@ struct Content {
 
 impl Sweep {
     /// From the settings of every run, which are all different.
-    pub fn new(settings: Vec<Table>, halving: Option<Halving>) -> Self {
+    pub fn new(settings: Vec<Table>, halving: Option<Halving>, flags: Vec<String>) -> Self {
         let differs = |name: &&str| settings.iter().any(|table| table.get(*name) != settings[0].get(*name));
         let (seeds, mut varied): (Vec<&str>, Vec<&str>) =
             file::keys().filter(differs).partition(|name| *name == SEED);
         varied.extend(seeds);
         let varied = varied.into_iter().map(str::to_owned).collect();
         let run = |(i, settings)| Run { number: i + 1, settings };
-        Self { varied, halving, runs: settings.into_iter().enumerate().map(run).collect() }
+        Self { varied, halving, runs: settings.into_iter().enumerate().map(run).collect(), flags }
     }
 
     /// The settings that all runs share.
@@ -73,6 +80,7 @@ impl Sweep {
         };
         let content = Content {
             varied: self.varied.clone(),
+            flags: self.flags.clone(),
             halving: self.halving,
             common: self.common(),
             runs: self.runs.iter().map(own).collect(),
@@ -103,26 +111,52 @@ impl Sweep {
     /// Makes the folder, or takes the one that another task of the same sweep has made.
     ///
     /// # Errors
-    /// [`Error::Usage`] where the folder holds something else; those of [`run_folder::create`].
+    /// [`Error::Usage`] where the folder holds something else; [`Error::Io`] and [`Error::File`].
     pub fn create_or_join(&self, path: &Path) -> Result<()> {
-        let mut refused = None;
+        let _lock = run_folder::wait_for_lock(path)?; // many tasks may come at once
+        if run_folder::is_new(path) {
+            return self.fill(path);
+        }
         if !path.join(FILE).exists() {
-            match self.create(Some(path)) {
-                Ok(_) => return Ok(()),
-                Err(error) => refused = Some(error),
+            return run_folder::check_new(path);
+        }
+        let other = Self::read(path)?;
+        if (&other.runs, other.halving) == (&self.runs, self.halving) {
+            return Ok(());
+        }
+        let path = path.display();
+        Err(Error::usage(format!(
+            "{path}: holds a sweep with other runs; name another folder, or give the flags that it was begun \
+             with"
+        )))
+    }
+
+    /// Refuses runs that are not those of the sweep, whose settings lead to `configs`.
+    ///
+    /// # Errors
+    /// [`Error::File`] which names the first difference.
+    pub fn check_runs(&self, folder: &Path, configs: &[TrainConfig]) -> Result<()> {
+        for (run, wanted) in self.runs.iter().zip(configs) {
+            let path = RunFiles::of(folder, run.number).folder.join("config.toml");
+            if !path.is_file() {
+                continue;
+            }
+            let found = file::config(&file::read(&path, &[])?, &path)?;
+            let steps = |config: &TrainConfig| ("steps".to_owned(), (config.steps as i64).into());
+            let [own, wanted] = [&found, wanted].map(|config| -> Result<Table> {
+                Ok(lasting(config)?.into_iter().chain([steps(config)]).collect())
+            });
+            let (own, wanted) = (own?, wanted?);
+            let mut keys = own.keys().chain(wanted.keys());
+            if let Some(key) = keys.find(|&key| own.get(key) != wanted.get(key)) {
+                let [own, wanted] = [own.get(key), wanted.get(key)].map(file::words);
+                let what = format!(
+                    "has {key} {own}, but the sweep's run has {wanted}; put it back, or move it away"
+                );
+                return Err(Error::file(&path, what));
             }
         }
-        match (Self::read(path), refused) {
-            (Ok(other), _) if other == *self => Ok(()),
-            (Ok(_), _) => {
-                let path = path.display();
-                Err(Error::usage(format!(
-                    "{path}: holds a sweep with other runs; name another folder, or give the flags that it \
-                     was begun with"
-                )))
-            }
-            (Err(_), Some(error)) | (Err(error), None) => Err(error),
-        }
+        Ok(())
     }
 
     /// Reads the folder of a sweep.
@@ -151,7 +185,8 @@ impl Sweep {
         if runs.is_empty() {
             return Err(damaged("there is no run in it"));
         }
-        Ok(Self { varied: content.varied, halving: content.halving, runs })
+        let Content { varied, halving, flags, .. } = content;
+        Ok(Self { varied, halving, runs, flags })
     }
 
     /// The settings that differ, without the seed.
@@ -161,15 +196,18 @@ impl Sweep {
 
     /// The runs in groups that differ by their seeds alone, in the order of their first runs.
     pub fn groups(&self) -> Vec<Vec<usize>> {
-        let mut groups: Vec<(String, Vec<usize>)> = Vec::new();
+        let mut places: HashMap<String, usize> = HashMap::new();
+        let mut groups: Vec<Vec<usize>> = Vec::new();
         for (i, run) in self.runs.iter().enumerate() {
-            let key = run.describe(self.varied_but_seed());
-            match groups.iter_mut().find(|(other, _)| *other == key) {
-                Some((_, members)) => members.push(i),
-                None => groups.push((key, vec![i])),
+            let mut settings = run.settings.clone();
+            settings.remove(SEED);
+            let place = *places.entry(settings.to_string()).or_insert(groups.len());
+            match groups.get_mut(place) {
+                Some(group) => group.push(i),
+                None => groups.push(vec![i]),
             }
         }
-        groups.into_iter().map(|(_, members)| members).collect()
+        groups
     }
 }
 
@@ -192,15 +230,13 @@ pub struct RunFiles {
     pub log: PathBuf,
     /// How it ended.
     pub ending: PathBuf,
-    /// What is locked by the one process that trains it.
-    pub claim: PathBuf,
 }
 
 impl RunFiles {
     /// Those of the run with this number.
     pub fn of(sweep: &Path, number: usize) -> Self {
         let file = |ending: &str| sweep.join("runs").join(format!("{number:03}{ending}"));
-        Self { folder: file(""), log: file(".log"), ending: file(".toml"), claim: file(".lock") }
+        Self { folder: file(""), log: file(".log"), ending: file(".toml") }
     }
 
     /// Forgets how it ended, for it is tried again.
@@ -236,7 +272,11 @@ mod tests {
             "lr = 0.1\nseed = 1\nbatch = 4",
             "lr = 0.2\nseed = 0\nbatch = 4",
         ];
-        Sweep::new(runs.map(table).to_vec(), Some(Halving { keep_best: 0.5, after: 10 }))
+        Sweep::new(
+            runs.map(table).to_vec(),
+            Some(Halving { keep_best: 0.5, after: 10 }),
+            vec!["--no-tune".to_owned()],
+        )
     }
 
     #[test]
@@ -250,6 +290,13 @@ mod tests {
         assert!(std::fs::read_to_string(folder.join(FILE)).unwrap().contains("[common]\nbatch = 4"));
         sweep.create_or_join(&folder).unwrap();
         sweep.create_or_join(&root.path().join("t")).unwrap();
+        std::fs::create_dir(root.path().join("empty")).unwrap();
+        std::thread::scope(|scope| {
+            let joined: Vec<_> =
+                (0..8).map(|_| scope.spawn(|| sweep.create_or_join(&root.path().join("empty")))).collect();
+            joined.into_iter().for_each(|task| task.join().unwrap().unwrap());
+        });
+        assert_eq!(Sweep::read(&root.path().join("empty")).unwrap(), sweep);
         let other = Sweep { halving: None, ..sweep };
         assert!(other.create_or_join(&folder).unwrap_err().to_string().contains("other runs"));
         assert!(other.create_or_join(root.path()).is_err());

@@ -1,10 +1,11 @@
-//! Processes that mpirun, mpiexec or srun have started together: they share the runs of a sweep. All that they
-//! need to know of each other is in the environment and in the sweep's folder.
+//! Processes that mpirun, mpiexec or srun have started together: they share the runs of a sweep. All that
+//! they need to know of each other is in the environment and in the sweep's folder.
 
 use std::ffi::OsStr;
 use std::thread::available_parallelism;
 
-/// What launchers tell: a process's rank, how many there are, its rank on its machine, and how many are there.
+/// What launchers tell: a process's rank, how many there are, its rank on its machine, and how many are
+/// there.
 const TOLD: [[&str; 4]; 3] = [
     // Open MPI.
     [

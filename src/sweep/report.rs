@@ -8,17 +8,12 @@ use crate::io::plots::points::{self, PointPanel};
 use crate::sweep::combine::SEED;
 use crate::sweep::ending::Outcome;
 use crate::sweep::folder::Sweep;
-use crate::sweep::results::{self, Row};
+use crate::sweep::results::{self, Kind, Results, Row};
 use crate::train::summary::{Statistics, number};
 use std::path::Path;
 
 /// Groups whose curves have colours and names.
 const NAMED: usize = 6;
-
-/// What the loss of a run is.
-const LOSS: &str = "The loss of a run is that on held-out fields where --validate-every looks at some; else \
-                    the x loss ½Σ(x* − x)², as the mean over the last tenth of the run's steps, or the y \
-                    loss where nobody knows the truth.";
 
 /// Runs that differ by their seeds alone.
 pub struct Group {
@@ -34,9 +29,8 @@ pub struct Group {
 pub fn groups(sweep: &Sweep, rows: &[Row]) -> Vec<Group> {
     let group = |members: Vec<usize>| {
         let label = sweep.runs[members[0]].describe(sweep.varied_but_seed());
-        let label = if label.is_empty() { "the only settings".to_owned() } else { label };
-        let done = |&i: &usize| rows[i].loss().filter(|_| rows[i].outcome == Outcome::Done);
-        let losses: Option<Vec<f64>> = members.iter().map(done).collect();
+        let label = if label.is_empty() { "all".to_owned() } else { label };
+        let losses: Option<Vec<f64>> = members.iter().map(|&i| rows[i].final_loss()).collect();
         Group { label, members, loss: losses.map(|losses| Statistics::of(&losses)) }
     };
     let mut groups: Vec<Group> = sweep.groups().into_iter().map(group).collect();
@@ -47,14 +41,13 @@ pub fn groups(sweep: &Sweep, rows: &[Row]) -> Vec<Group> {
 
 /// The run with the smallest loss of those that are done.
 pub fn best(rows: &[Row]) -> Option<usize> {
-    let done = rows.iter().enumerate().filter(|(_, row)| row.outcome == Outcome::Done);
-    let losses = done.filter_map(|(i, row)| Some((i, row.loss()?)));
+    let losses = rows.iter().enumerate().filter_map(|(i, row)| Some((i, row.final_loss()?)));
     losses.min_by(|a, b| a.1.total_cmp(&b.1)).map(|(i, _)| i)
 }
 
 /// "16 done, 1 failed", in the order of the outcomes.
-pub fn counts(rows: &[Row]) -> String {
-    let count = |outcome: Outcome| rows.iter().filter(|row| row.outcome == outcome).count();
+pub fn counts<'a>(rows: impl Iterator<Item = &'a Row> + Clone) -> String {
+    let count = |outcome: Outcome| rows.clone().filter(|row| row.outcome == outcome).count();
     let told =
         Outcome::ALL.into_iter().map(|outcome| (outcome, count(outcome))).filter(|(_, count)| *count > 0);
     told.map(|(outcome, count)| format!("{count} {outcome}")).collect::<Vec<_>>().join(", ")
@@ -64,16 +57,17 @@ pub fn counts(rows: &[Row]) -> String {
 ///
 /// # Errors
 /// Those of writing files.
-pub fn write(folder: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
+pub fn write(folder: &Path, sweep: &Sweep, results: &Results) -> Result<()> {
+    let Results { rows, kind } = results;
     results::write(&folder.join("sweep.csv"), sweep, rows)?;
     let groups = groups(sweep, rows);
-    draw_curves(&folder.join("curves.png"), sweep, rows, &groups)?;
+    draw_curves(&folder.join("curves.png"), sweep, rows, *kind, &groups)?;
     let mut page = Page::new("unheat sweep");
     let seconds: f64 = rows.iter().map(Row::seconds).sum();
     page.paragraph(&format!(
         "{}: {}. Training took {} in all, runs side by side counted each.",
         runs(rows.len()),
-        counts(rows),
+        counts(rows.iter()),
         time(seconds)
     ));
     for made in results::made_by(sweep, folder) {
@@ -82,7 +76,7 @@ pub fn write(folder: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
     if let Some(best) = best(rows) {
         page.paragraph(&said_of_best(sweep, rows, &groups, best));
     }
-    page.paragraph(LOSS);
+    page.paragraph(kind.describe());
     page.heading("Settings, the best first");
     let header =
         ["settings", "runs", "loss: mean ± std over seeds", "smallest", "largest", "seconds per run"];
@@ -93,7 +87,8 @@ pub fn write(folder: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
         draw_settings(&picture, sweep, rows)?;
         page.heading("Loss against each setting");
         page.paragraph(
-            "Every dot is a run that is done; the other settings differ as well. The line joins the medians.",
+            "Every dot is a run that is done; the other settings differ as well. Where values repeat, the line \
+             joins their medians.",
         );
         page.picture(&picture, "Loss against each setting")?;
     }
@@ -117,11 +112,14 @@ pub fn write(folder: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
 /// The best settings over their seeds, and the best run.
 pub fn said_of_best(sweep: &Sweep, rows: &[Row], groups: &[Group], best: usize) -> String {
     let run = &sweep.runs[best];
-    let loss = number(rows[best].loss().unwrap_or(f64::NAN));
+    let loss = number(rows[best].loss.unwrap_or(f64::NAN));
     let settings = run.describe(&sweep.varied);
     let settings = if settings.is_empty() { String::new() } else { format!(" ({settings})") };
     let single = format!("The best run is {:03}{settings}: loss {loss}.", run.number);
     match groups.first().and_then(|group| Some((group, group.loss?))) {
+        Some((group, loss)) if group.members.len() > 1 && group.members.len() == rows.len() => {
+            format!("The mean loss is {} ± {}. {single}", number(loss.mean), number(loss.std))
+        }
         Some((group, loss)) if group.members.len() > 1 => format!(
             "The best settings are {}: loss {} ± {} over {} seeds. {single}",
             group.label,
@@ -134,8 +132,8 @@ pub fn said_of_best(sweep: &Sweep, rows: &[Row], groups: &[Group], best: usize) 
 }
 
 fn line_of_group(group: &Group, rows: &[Row]) -> [String; 6] {
-    let own: Vec<Row> = group.members.iter().map(|&i| rows[i].clone()).collect();
-    let seconds = own.iter().map(Row::seconds).sum::<f64>() / own.len() as f64;
+    let own: Vec<&Row> = group.members.iter().map(|&i| &rows[i]).collect();
+    let seconds = own.iter().map(|row| row.seconds()).sum::<f64>() / own.len() as f64;
     let none = || "–".to_owned();
     let [mean, low, high] = match group.loss {
         None => [none(), none(), none()],
@@ -144,7 +142,7 @@ fn line_of_group(group: &Group, rows: &[Row]) -> [String; 6] {
             [format!("{} ± {}", number(loss.mean), number(loss.std)), number(loss.min), number(loss.max)]
         }
     };
-    [group.label.clone(), counts(&own), mean, low, high, format!("{seconds:.1}")]
+    [group.label.clone(), counts(own.iter().copied()), mean, low, high, format!("{seconds:.1}")]
 }
 
 fn line_of_run(sweep: &Sweep, rows: &[Row], i: usize) -> Vec<String> {
@@ -153,7 +151,7 @@ fn line_of_run(sweep: &Sweep, rows: &[Row], i: usize) -> Vec<String> {
     cells.extend(sweep.varied.iter().map(|name| run.value(name)));
     cells.push(row.outcome.to_string());
     cells.push(row.progressed.steps().to_string());
-    cells.push(row.loss().map_or("–".to_owned(), number));
+    cells.push(row.loss.map_or("–".to_owned(), number));
     cells.push(format!("{:.1}", row.seconds()));
     cells.push(row.message.clone());
     cells
@@ -169,8 +167,8 @@ fn time(seconds: f64) -> String {
 
 fn draw_settings(path: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
     let panel = |name: &String| {
-        let done = sweep.runs.iter().zip(rows).filter(|(_, row)| row.outcome == Outcome::Done);
-        let points = done.filter_map(|(run, row)| Some((run.value(name), row.loss()?)));
+        let points = sweep.runs.iter().zip(rows);
+        let points = points.filter_map(|(run, row)| Some((run.value(name), row.final_loss()?)));
         let flag = name.replace('_', "-");
         PointPanel {
             title: format!("loss against {flag}"),
@@ -183,8 +181,8 @@ fn draw_settings(path: &Path, sweep: &Sweep, rows: &[Row]) -> Result<()> {
 }
 
 /// The x loss of every run, or its y loss where there is no truth.
-fn draw_curves(path: &Path, sweep: &Sweep, rows: &[Row], groups: &[Group]) -> Result<()> {
-    let has_truth = rows.iter().any(|row| row.progressed.rows.iter().any(|row| !row.x_l2_mean.is_nan()));
+fn draw_curves(path: &Path, sweep: &Sweep, rows: &[Row], kind: Kind, groups: &[Group]) -> Result<()> {
+    let has_truth = kind != Kind::Y;
     let mut series = Vec::new();
     for (place, group) in groups.iter().enumerate() {
         for &i in &group.members {

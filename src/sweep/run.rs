@@ -16,7 +16,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// The configuration that these settings lead to.
+    /// The configuration that these settings lead to; `sweep` is where they stand, for messages.
     ///
     /// # Errors
     /// [`Error::File`](crate::Error::File) for a value of the wrong type, and those of reading the weights

@@ -22,15 +22,19 @@ pub enum Values {
     Between(Range),
 }
 
-/// Numbers from `low` to `high`, both included.
-#[derive(Clone, Copy, Debug, PartialEq)]
+/// Numbers from one end to the other, both included.
+#[derive(Clone, Debug, PartialEq)]
 pub struct Range {
-    low: f64,
-    high: f64,
+    ends: Ends,
     /// Whether ratios count, not distances.
     log: bool,
-    /// Whether whole numbers alone do.
-    whole: bool,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Ends {
+    Whole(u64, u64),
+    /// With the texts that were typed.
+    Real((f64, f64), (String, String)),
 }
 
 /// What a setting can be, to tell lists and ranges from single values.
@@ -71,22 +75,28 @@ impl Values {
     /// # Errors
     /// What is wrong with a range.
     pub fn of(members: impl Iterator<Item = String>, kind: &dyn Kind) -> Result<Self, String> {
+        let members: Vec<String> = members.collect();
         let mut listed = Vec::new();
-        let mut between = None;
-        for member in members {
-            match Range::parse(&member, is_whole(kind))? {
-                None => listed.push(member),
-                Some((range, None)) => between = Some((member, range)),
+        for member in &members {
+            match Range::parse(member, is_whole(kind))? {
+                None if member.contains("..") && !kind.takes(member) => {
+                    return Err(format!(
+                        "{member}: a range has bare numbers, such as 0.5..2; units are for lists"
+                    ));
+                }
+                None => listed.push(member.clone()),
                 Some((range, Some(count))) => listed.append(&mut range.spread(count)),
+                Some((range, None)) if members.len() == 1 => return Ok(Self::Between(range)),
+                Some((range, None)) => match range.all() {
+                    Some(mut all) => listed.append(&mut all),
+                    None => {
+                        let what = "stands in a list, so it needs a count";
+                        return Err(format!("{member}: {what}, as in {}", range.with_count()));
+                    }
+                },
             }
         }
-        match between {
-            None => Ok(Self::Listed(listed)),
-            Some((_, range)) if listed.is_empty() => Ok(Self::Between(range)),
-            Some((member, _)) => {
-                Err(format!("{member}: stands in a list, so it needs a count, as in {member}:5"))
-            }
-        }
+        Ok(Self::Listed(listed))
     }
 
     /// The values to combine with those of other settings.
@@ -96,14 +106,12 @@ impl Values {
     pub fn listed(&self) -> Result<Vec<String>, String> {
         match self {
             Self::Listed(values) => Ok(values.clone()),
-            Self::Between(range) if range.whole && !range.log => {
-                Ok(range.spread((range.high - range.low) as u64 + 1))
-            }
-            Self::Between(range) => Err(format!(
-                "holds any number of values: say how many, as in {}:5{}, or draw some with --random N",
-                range.ends(),
-                if range.log { ":log" } else { "" }
-            )),
+            Self::Between(range) => range.all().ok_or_else(|| {
+                let counted = range.with_count();
+                format!(
+                    "holds any number of values: say how many, as in {counted}, or draw some with --random N"
+                )
+            }),
         }
     }
 
@@ -142,23 +150,22 @@ impl Range {
     /// A range and its count, if it has one; none where the text is no range.
     fn parse(text: &str, whole: bool) -> Result<Option<(Self, Option<u64>)>, String> {
         let number = |text: &str| text.trim().parse().ok().filter(|number: &f64| number.is_finite());
-        let Some((low, rest)) = text.split_once("..") else { return Ok(None) };
+        let Some((first, rest)) = text.split_once("..") else { return Ok(None) };
         let mut parts = rest.split(':');
-        let (Some(low), Some(high)) = (number(low), parts.next().and_then(number)) else { return Ok(None) };
+        let last = parts.next().unwrap_or_default();
+        let (Some(low), Some(high)) = (number(first), number(last)) else { return Ok(None) };
         let (mut count, mut log) = (None, false);
         for part in parts {
             match part.trim() {
                 "log" if !log => log = true,
                 part if count.is_none() && !log => {
                     let parsed = part.parse().ok().filter(|count| (2..=MOST).contains(count));
-                    count = Some(parsed.ok_or_else(|| {
-                        format!("{text}: the count must be a whole number from 2 to {MOST}")
-                    })?);
+                    let wrong = || format!("{text}: the count must be a whole number from 2 to {MOST}");
+                    count = Some(parsed.ok_or_else(wrong)?);
                 }
                 _ => {
-                    return Err(format!(
-                        "{text}: write a range as LOW..HIGH, LOW..HIGH:COUNT or LOW..HIGH:COUNT:log"
-                    ));
+                    let forms = "LOW..HIGH, LOW..HIGH:COUNT or LOW..HIGH:COUNT:log";
+                    return Err(format!("{text}: write a range as {forms}"));
                 }
             }
         }
@@ -168,48 +175,77 @@ impl Range {
         if log && low <= 0.0 {
             return Err(format!("{text}: equal ratios need ends above 0"));
         }
-        if whole && (low.fract() != 0.0 || high.fract() != 0.0 || low < 0.0) {
-            return Err(format!("{text}: the ends must be whole numbers from 0 on"));
-        }
-        if whole && count.is_none() && high - low >= MOST as f64 {
+        let ends = match whole {
+            false => Ends::Real((low, high), (first.trim().to_owned(), last.trim().to_owned())),
+            true => match (first.trim().parse(), last.trim().parse()) {
+                (Ok(low), Ok(high)) => Ends::Whole(low, high),
+                _ => return Err(format!("{text}: the ends must be whole numbers from 0 on")),
+            },
+        };
+        let is_huge = matches!(ends, Ends::Whole(low, high) if high - low >= MOST);
+        if is_huge && count.is_none() && !log {
             return Err(format!("{text}: holds more than {MOST} values; give it a count, as in {text}:5"));
         }
-        Ok(Some((Self { low, high, log, whole }, count)))
+        Ok(Some((Self { ends, log }, count)))
     }
 
-    fn ends(&self) -> String {
-        format!("{}..{}", self.low, self.high)
+    /// How to write it with a count.
+    fn with_count(&self) -> String {
+        let log = if self.log { ":log" } else { "" };
+        match &self.ends {
+            Ends::Whole(low, high) => format!("{low}..{high}:5{log}"),
+            Ends::Real(_, (low, high)) => format!("{low}..{high}:5{log}"),
+        }
+    }
+
+    /// All of its numbers, if they are whole.
+    fn all(&self) -> Option<Vec<String>> {
+        match self.ends {
+            Ends::Whole(low, high) if !self.log => {
+                Some((low..=high).map(|value| value.to_string()).collect())
+            }
+            _ => None,
+        }
     }
 
     /// So many numbers from one end to the other.
     fn spread(&self, count: u64) -> Vec<String> {
-        let mut values: Vec<String> =
-            (0..count).map(|i| self.at(i as f64 / (count - 1).max(1) as f64)).collect();
-        values.dedup();
+        let mut values: Vec<String> = (0..count).map(|i| self.at(i, count - 1)).collect();
+        values.dedup(); // of whole numbers there may be fewer
         values
     }
 
     fn draw(&self, random: &mut Random) -> String {
-        if self.whole && !self.log {
-            let numbers = self.high - self.low + 1.0;
-            return self.written(self.low + (random.uniform() * numbers).floor());
+        /// So many places, of which one is drawn.
+        const PLACES: u64 = 1 << 53;
+        match self.ends {
+            Ends::Whole(low, high) if !self.log => {
+                let numbers = (high - low) as f64 + 1.0;
+                (low + (random.uniform() * numbers) as u64).min(high).to_string()
+            }
+            _ => self.at((random.uniform() * PLACES as f64) as u64, PLACES),
         }
-        self.at(random.uniform())
     }
 
-    /// The number at a share of the way, from 0 to 1.
-    fn at(&self, share: f64) -> String {
-        let value = match self.log {
-            true => (self.low.ln() + share * (self.high.ln() - self.low.ln())).exp(),
-            false => self.low + share * (self.high - self.low),
+    /// The number at place `i` of `last`; the ends are exactly what was typed.
+    fn at(&self, i: u64, last: u64) -> String {
+        let share = i as f64 / last as f64;
+        let between = |low: f64, high: f64| match self.log {
+            true => (low.ln() + share * (high.ln() - low.ln())).exp().clamp(low, high),
+            false => (low + share * (high - low)).clamp(low, high),
         };
-        self.written(value.clamp(self.low, self.high))
-    }
-
-    /// Six digits, which are easier to read and to type again than seventeen.
-    fn written(&self, value: f64) -> String {
-        let value = if self.whole { value.round() } else { format!("{value:.5e}").parse().unwrap_or(value) };
-        value.to_string()
+        match &self.ends {
+            Ends::Whole(low, _) if i == 0 => low.to_string(),
+            Ends::Whole(_, high) if i == last => high.to_string(),
+            Ends::Whole(low, high) => (between(*low as f64, *high as f64).round() as u64).to_string(),
+            Ends::Real(_, (low, _)) if i == 0 => low.clone(),
+            Ends::Real(_, (_, high)) if i == last => high.clone(),
+            // Six digits are easier to read and to type again than seventeen.
+            Ends::Real((low, high), _) => {
+                let value = between(*low, *high);
+                format!("{value:.5e}").parse().unwrap_or(value).to_string()
+            }
+        }
     }
 }
 
@@ -236,7 +272,12 @@ mod tests {
         assert_eq!(listed("8,[16,32],64", &whole), ["8", "16,32", "64"]);
         assert_eq!(listed("0..3", &whole), ["0", "1", "2", "3"]);
         assert_eq!(listed("0.1..0.5:3", &real), ["0.1", "0.3", "0.5"]);
-        assert_eq!(listed("1e-4..1e-2:3:log", &real), ["0.0001", "0.001", "0.01"]);
+        assert_eq!(listed("1e-4..1e-2:3:log", &real), ["1e-4", "0.001", "1e-2"]);
+        assert_eq!(listed("0.0123456789..0.5:2", &real), ["0.0123456789", "0.5"]);
+        assert_eq!(listed("0..2,5..7,9", &whole), ["0", "1", "2", "5", "6", "7", "9"]);
+        assert_eq!(listed("1..2:2,5..6:2", &real), ["1", "2", "5", "6"]);
+        let large = listed("9007199254740993..9007199254740995", &whole);
+        assert_eq!(large, ["9007199254740993", "9007199254740994", "9007199254740995"]);
         assert_eq!(listed("8..64:4:log", &whole), ["8", "16", "32", "64"]);
         assert_eq!(listed("1..3:5", &whole), ["1", "2", "3"], "numbers that round alike are one");
         assert_eq!(listed("7,1..2:2", &real), ["7", "1", "2"]);
@@ -257,6 +298,8 @@ mod tests {
             ("1..2:3:lin", "LOW..HIGH:COUNT:log"),
             ("1..2:log:3", "LOW..HIGH:COUNT:log"),
             ("1..2,5", "needs a count"),
+            ("1..2,3..4", "needs a count"),
+            ("40ms..80ms", "bare numbers"),
         ] {
             let error = Values::parse(text, &real).unwrap_err();
             assert!(error.contains(said) && error.contains(".."), "{text}: {error}");
@@ -265,7 +308,7 @@ mod tests {
             assert!(Values::parse(text, &whole).is_err(), "{text}");
         }
         let open = Values::parse("1e-4..1e-2:log", &real).unwrap();
-        assert!(open.listed().unwrap_err().contains("0.0001..0.01:5:log"));
+        assert!(open.listed().unwrap_err().contains("1e-4..1e-2:5:log"));
     }
 
     #[test]

@@ -1,11 +1,10 @@
 //! Trains the runs of a sweep, as many at once as there is room for.
 
 use crate::Result;
-use crate::io::run_folder::{self, Lock};
-use crate::sweep::devices::{Crew, DEVICE, Place};
-use crate::sweep::ending::Ending;
+use crate::sweep::devices::{CPU, Crew, DEVICE, Place};
+use crate::sweep::ending::{Ending, Outcome};
 use crate::sweep::folder::{RunFiles, Sweep};
-use crate::sweep::process::{Ended, Launcher, Process};
+use crate::sweep::process::{Claim, Ended, Launcher, Process, Start};
 use crate::sweep::results::{self, Progressed};
 use crate::sweep::run::Run;
 use std::collections::{HashSet, VecDeque};
@@ -62,8 +61,6 @@ struct Active {
     index: usize,
     place: usize,
     process: Process,
-    /// Held until the run's end is noted.
-    _claim: Lock,
 }
 
 /// What is left of one stretch of all runs.
@@ -121,10 +118,34 @@ impl Work<'_> {
         Ok(Came { to_the_end: true, rungs })
     }
 
+    /// How many runs there are to train.
+    ///
+    /// # Errors
+    /// Those of reading notes.
+    pub fn left(&self, only: Option<usize>) -> Result<usize> {
+        let (rungs, progressed) = (self.rungs(), self.progressed());
+        let mut ended = Vec::new();
+        for index in 0..self.sweep.runs.len() {
+            let files = self.files(index);
+            ended.push(files.ended()?.is_some_and(|ending| ending.is_final()) && files.folder.exists());
+        }
+        let mut dropped = vec![None; ended.len()];
+        for done in 0..rungs.len() {
+            let came = |i: usize| ended[i] || dropped[i].is_some() || progressed[i].steps() >= rungs[done];
+            if !(0..ended.len()).all(came) {
+                break;
+            }
+            dropped = results::dropped(self.sweep, &progressed, &rungs[..=done]);
+        }
+        let is_wanted = |i: usize| only.is_none_or(|number| number == self.sweep.runs[i].number);
+        Ok((0..ended.len()).filter(|&i| is_wanted(i) && !ended[i] && dropped[i].is_none()).count())
+    }
+
     /// Whether there is nothing to do for a run in this stretch.
     fn is_there(&self, index: usize, rung: Option<u64>, memory: &Memory) -> Result<bool> {
         let files = self.files(index);
         match files.ended()? {
+            Some(Ending { outcome: Outcome::Done, .. }) => Ok(files.folder.exists()),
             Some(ending) => Ok(ending.is_final() || !memory.to_retry.contains(&index)),
             None => Ok(rung.is_some_and(|rung| Progressed::read(&files.folder).steps() >= rung)),
         }
@@ -205,7 +226,7 @@ impl Work<'_> {
             if self.is_there(index, left.rung, memory)? {
                 continue;
             }
-            let Some(claim) = claim(&files)? else {
+            let Some(claim) = Claim::take(&files)? else {
                 if memory.told.insert(index) {
                     watcher.waits(run);
                 }
@@ -217,12 +238,17 @@ impl Work<'_> {
             }
             memory.to_retry.remove(&index);
             files.forget_ending()?;
-            let mut flags = run.flags();
-            if !self.crew.named {
-                flags.push(format!("--{DEVICE}={}", self.crew.places[place].name));
-            }
-            let process = self.launcher.start(&flags, &files, left.rung)?;
-            left.active.push(Active { index, place, process, _claim: claim });
+            let beside = left.active.len() + left.waiting.len() + passed.len();
+            let start = Start {
+                settings: &run.flags(),
+                // A run that goes on forgets what its settings say of it.
+                device: Some(self.crew.places[place].name.as_str())
+                    .filter(|_| !self.crew.named || files.folder.exists()),
+                pause_at: left.rung,
+                threads: self.crew.threads(beside.min(self.crew.jobs - 1)),
+            };
+            let process = self.launcher.start(&start, &files, claim)?;
+            left.active.push(Active { index, place, process });
         }
         left.waiting = passed;
         Ok(())
@@ -230,7 +256,12 @@ impl Work<'_> {
 
     /// A place where the run may be trained now.
     fn room(&self, run: &Run, active: &[Active]) -> Option<usize> {
-        if active.len() >= self.crew.jobs {
+        // A device that is new is measured first, which others beside it would falsify.
+        let is_preparing = |active: &Active| {
+            let place = &self.crew.places[active.place];
+            place.name != CPU && !self.files(active.index).folder.exists()
+        };
+        if active.len() >= self.crew.jobs || active.iter().any(is_preparing) {
             return None;
         }
         let named = run.settings.get(DEVICE).and_then(|name| name.as_str()).unwrap_or("auto");
@@ -242,10 +273,4 @@ impl Work<'_> {
         // The one with the fewest runs.
         free.map(|(index, _)| index).min_by_key(|index| active.iter().filter(|a| a.place == *index).count())
     }
-}
-
-/// Claims a run; none while another process trains it, be it one whose sweep is gone.
-fn claim(files: &RunFiles) -> Result<Option<Lock>> {
-    let claim = run_folder::try_lock(&files.claim)?;
-    Ok(claim.filter(|_| !files.folder.exists() || run_folder::lock(&files.folder).is_ok()))
 }

@@ -2,6 +2,7 @@
 
 use crate::cli::flags::numbers;
 use crate::cli::flags::settings::{Settings, flags};
+use crate::cli::terminal::messages::note;
 use crate::sweep::Setting;
 use crate::sweep::combine::{Choice, SEED};
 use crate::sweep::values::Values;
@@ -79,9 +80,9 @@ impl FromArgMatches for Varied {
 }
 
 impl Varied {
-    /// Whether a setting is given.
-    pub(crate) fn first(&self) -> Option<&str> {
-        self.0.keys().next().map(String::as_str)
+    /// The settings that are given.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 
     /// The values of every setting that is given here or in the `table` of the file `path`, seeds last. Flags
@@ -89,17 +90,40 @@ impl Varied {
     pub(crate) fn settings(&self, mut table: Table, path: &Path) -> Result<Vec<Setting>> {
         let mut settings = Vec::new();
         let flags: Vec<Arg> = flags().collect();
+        let levels = table.get("levels").and_then(Value::as_integer);
         for name in file::keys() {
             let flag = flags.iter().find(|flag| flag.get_id() == name).expect("every setting is a flag");
             let kind = |text: &str| takes(flag, text);
             let in_file = table.remove(name);
             let values = match (self.0.get(name), in_file) {
+                // A file whose name has commas is one value.
+                (Some(text), _) if TrainConfig::FILES.contains(&name) && Path::new(text).exists() => {
+                    Values::Listed(vec![text.clone()])
+                }
                 (Some(text), _) => Values::parse(text, &kind)
-                    .map_err(|what| Error::usage(format!("{}: {what}", name.replace('_', "-")))),
-                (None, Some(value)) => Values::of(texts(name, &value, path)?.into_iter(), &kind)
-                    .map_err(|what| Error::file(path, format!("{name} = {value}: {what}"))),
+                    .map_err(|what| Error::usage(format!("{}: {what}", name.replace('_', "-"))))?,
+                (None, Some(value)) => {
+                    let is_one = is_one_list(flag, &value, levels);
+                    if is_one {
+                        note!(
+                            "{name} = {value}: one network with a number per level, as levels = {} says",
+                            value.as_array().map_or(0, Vec::len)
+                        );
+                    }
+                    let texts = texts(
+                        name,
+                        if is_one { Value::Array(vec![value.clone()]) } else { value.clone() },
+                        path,
+                    )?;
+                    let wrong = |what: String| Error::file(path, format!("{name} = {value}: {what}"));
+                    let values = Values::of(texts.clone().into_iter(), &kind).map_err(wrong)?;
+                    if let Some(text) = texts.iter().find(|text| !text.contains("..") && !kind(text)) {
+                        return Err(wrong(format!("{text} must be {}", file::must_be(name))));
+                    }
+                    values
+                }
                 (None, None) => continue,
-            }?;
+            };
             if let Some((_, why)) = REFUSED.iter().find(|(refused, _)| *refused == name) {
                 return Err(Error::usage(format!("{}: {why}", name.replace('_', "-"))));
             }
@@ -126,11 +150,17 @@ fn command() -> Command {
     numbers::number_args(Settings::augment_args(Command::new("sweep").no_binary_name(true)))
 }
 
+/// Whether a list in a file is one value: that of a run's file, which has a number for each of its levels.
+fn is_one_list(flag: &Arg, value: &Value, levels: Option<i64>) -> bool {
+    let Some(list) = value.as_array().filter(|_| flag.get_value_delimiter().is_some()) else { return false };
+    list.len() > 1 && list.iter().all(Value::is_integer) && levels == Some(list.len() as i64)
+}
+
 /// What a file says of a setting, as flags have it, with the paths that are meant.
-fn texts(name: &str, value: &Value, path: &Path) -> Result<Vec<String>> {
+fn texts(name: &str, value: Value, path: &Path) -> Result<Vec<String>> {
     let members = match value {
-        Value::Array(members) => members.clone(),
-        one => vec![one.clone()],
+        Value::Array(members) => members,
+        one => vec![one],
     };
     if members.is_empty() {
         return Err(Error::file(path, format!("{name} = []: holds no value; leave it out, or name one")));

@@ -1,4 +1,4 @@
-//! Results against what they were got with: dots, and a line through their medians.
+//! Results against what they were got with: dots, and a line through their medians where values repeat.
 
 use crate::io::plots::canvas::{BLACK, Canvas, Colour};
 use crate::io::plots::curves::COLOURS;
@@ -88,7 +88,9 @@ fn draw(
             let mut own: Vec<f64> =
                 points.iter().filter(|(other, _)| other == name).map(|(_, y)| *y).collect();
             own.sort_by(f64::total_cmp);
-            at(name, own[own.len() / 2])
+            let middle = own.len() / 2;
+            let below = own[middle.saturating_sub(usize::from(own.len().is_multiple_of(2)))];
+            at(name, 0.5 * (below + own[middle]))
         };
         let line: Vec<(f32, f32)> = names.iter().map(median).collect();
         if line.len() < points.len() {
@@ -156,15 +158,15 @@ impl Axis {
     }
 }
 
-/// A name that fits between its neighbours: numbers as on other axes, of paths the end.
+/// A name that fits between its neighbours: numbers as on other axes, of paths the last part.
 fn short(name: &str) -> String {
     if let Ok(number) = name.parse() {
         return ticks::label(number);
     }
-    let letters: Vec<char> = name.chars().collect();
-    match letters.len() {
+    let name = name.rsplit('/').next().unwrap_or(name);
+    match name.chars().count() {
         ..=LONGEST => name.to_owned(),
-        length => format!("…{}", letters[length + 1 - LONGEST..].iter().collect::<String>()),
+        _ => format!("{}…", name.chars().take(LONGEST - 1).collect::<String>()),
     }
 }
 
@@ -209,7 +211,8 @@ mod tests {
         assert_eq!(names, ["8", "16"]);
         let Axis::Names(names) = Axis::of(["sip", "gd"].into_iter()) else { panic!("words are names") };
         assert_eq!(names, ["gd", "sip"]);
-        assert_eq!(short("/a/long/path/to.npy"), "…path/to.npy");
+        assert_eq!(short("/a/long/path/to.npy"), "to.npy");
+        assert_eq!(short("motion:5,30+disk:2"), "motion:5,30…");
     }
 
     #[test]

@@ -92,6 +92,15 @@ pub(crate) fn read<const N: usize>(path: &Path, header: &str) -> Result<Vec<Line
     rows.collect()
 }
 
+/// The lines of a table that may still grow, or has been cut short: those before the first that is not whole.
+pub(crate) fn read_begun<const N: usize>(path: &Path, header: &str) -> Vec<Line<N>> {
+    let bytes = std::fs::read(path).unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let lines = whole.strip_prefix(header).unwrap_or_default().lines().skip(1);
+    lines.map_while(parse).collect()
+}
+
 /// `{:?}` prints the fewest digits that read back as the same f64, with an exponent where that is shorter.
 fn line<const N: usize>((step, numbers): &Line<N>) -> String {
     let numbers: String = numbers.iter().map(|number| format!(",{number:?}")).collect();
@@ -124,6 +133,25 @@ mod tests {
             assert_eq!(std::fs::read_to_string(&path).unwrap(), good);
             table.append(&(2, [5.0, 6.0])).unwrap();
             assert_eq!(std::fs::read_to_string(&path).unwrap(), format!("{good}2,5.0,6.0\n"));
+        }
+    }
+
+    #[test]
+    fn what_is_whole_is_read_of_a_table_that_was_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.csv");
+        let read = || read_begun::<2>(&path, HEADER).len();
+        assert_eq!(read(), 0);
+        for (text, count) in [
+            ("step,a,b\n0,0.1,inf\n1,1.0,2.0\n", 2),
+            ("step,a,b\n0,0.1,inf\n1,1.0,2", 1),
+            ("step,a,b\n0,0.1,inf\nwhat\n1,1.0,2.0\n", 1),
+            ("step,a,b\n", 0),
+            ("step,a", 0),
+            ("another,table\n0,0.1,inf\n", 0),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            assert_eq!(read(), count, "{text:?}");
         }
     }
 

@@ -105,6 +105,12 @@ pub fn read(path: &Path) -> Result<Vec<MetricsRow>> {
     Ok(csv::read(path, HEADER)?.into_iter().map(MetricsRow::of).collect())
 }
 
+/// Reads the rows of a metrics file that may still grow or was cut short: those before the first that is not
+/// whole.
+pub fn read_begun(path: &Path) -> Vec<MetricsRow> {
+    csv::read_begun(path, HEADER).into_iter().map(MetricsRow::of).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -61,3 +61,8 @@ impl ValidationFile {
 pub fn read(path: &Path) -> Result<Vec<ValidationRow>> {
     Ok(csv::read(path, HEADER)?.into_iter().map(of).collect())
 }
+
+/// Reads the rows of a file that may still grow, as [`crate::io::tables::metrics::read_begun`] does.
+pub fn read_begun(path: &Path) -> Vec<ValidationRow> {
+    csv::read_begun(path, HEADER).into_iter().map(of).collect()
+}

@@ -83,7 +83,7 @@ pub fn read_located(path: &Path, others: &[&str]) -> Result<(Table, NamedFiles)>
 }
 
 /// What the value of a setting must be, in the words of a person and not in those of serde.
-fn must_be(key: &str) -> String {
+pub(crate) fn must_be(key: &str) -> String {
     // Of these the type does not tell all.
     match key {
         "batch_norm" => return one_of(&[true, false].map(on_off::name)),

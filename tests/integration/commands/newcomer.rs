@@ -36,14 +36,14 @@ const WRONG: [(&str, i32, &str); 133] = [
     ("shaders -o taken", 2, "taken exists already; name a new folder"),
     // Numbers and choices.
     // Sweeps.
-    ("sweep --lr 1e-3..1e-2 --device cpu", 2, "say how many, as in 0.001..0.01:5"),
+    ("sweep --lr 1e-3..1e-2 --device cpu", 2, "say how many, as in 1e-3..1e-2:5"),
     ("sweep --lr 2..1", 2, "a range begins with its lower end"),
     ("sweep --lr 1e-3,fast", 2, "must be a number, such as"),
     ("sweep --lr 1e-3,-1 --device cpu", 2, "run 002 (lr -1): lr -1: must be a positive number"),
     ("sweep --lr 1,2 --seed 1,2,3 --zip", 2, "--zip needs as many of each"),
     ("sweep --steps 5,6 --keep-best 0.5 --after 2 --device cpu", 2, "a single number"),
     ("sweep --steps 5 --keep-best 2 --after 2 --device cpu", 2, "a share above 0 and below 1"),
-    ("sweep --keep-best 0.5", 2, "--after <STEPS>"),
+    ("sweep --keep-best 0.5", 2, "need each other"),
     ("sweep --list", 2, "name it with --output"),
     ("sweep --lr 1,2 --task 1", 2, "name it with --output"),
     ("sweep --lr 1,2 --task 3 -o new", 2, "runs from 1 to 2"),

@@ -84,7 +84,7 @@ fn a_sweep_trains_every_combination_as_train_does_and_reports() {
 
     let table = table(&folder);
     assert!(table["outcome"].iter().all(|outcome| outcome == "done"));
-    assert!(table["steps"].iter().all(|steps| steps == "12"));
+    assert!(table["steps_done"].iter().all(|steps| steps == "12"));
     assert_eq!(table["seed"], ["0", "1"].repeat(9));
     for (i, loss) in table["loss"].iter().enumerate() {
         let metrics =
@@ -110,6 +110,22 @@ fn a_sweep_trains_every_combination_as_train_does_and_reports() {
     let at =
         (0..18).find(|&i| [&table["lr"][i], &table["method"][i], &table["seed"][i]] == ["0.003", "gd", "1"]);
     assert_same(&alone, &in_runs(&folder, &format!("{:03}", at.unwrap() + 1)));
+
+    // Files that were tampered with are noticed.
+    let tampered = in_runs(&folder, "002/config.toml");
+    let settings = std::fs::read_to_string(&tampered).unwrap();
+    std::fs::write(&tampered, settings.replace("seed = 1", "seed = 2")).unwrap();
+    let resume = format!("sweep --resume {}", folder.display());
+    assert!(run(&resume, 1).contains("002/config.toml: has seed 2, but the sweep's run has 1"));
+    std::fs::write(&tampered, settings).unwrap();
+    let metrics = in_runs(&folder, "003/metrics.csv");
+    let whole = std::fs::read_to_string(&metrics).unwrap();
+    std::fs::write(&metrics, &whole[..whole.len() / 2]).unwrap();
+    assert!(run(&resume, 0).contains("run 003: metrics.csv holds"));
+    assert_eq!(self::table(&folder)["loss"][2], "");
+    std::fs::write(&metrics, whole).unwrap();
+    std::fs::remove_dir_all(in_runs(&folder, "004")).unwrap();
+    assert!(run(&resume, 0).contains("1 of them to train"));
 
     // Again: nothing is left to do, and nothing changes.
     let before = without_times(&folder);
@@ -185,6 +201,59 @@ fn a_run_that_dies_is_one_row() {
     assert_eq!(table(&folder)["outcome"], ["done", "diverged", "done"]);
 }
 
+/// A run keeps its claim while it lives, though its folder is not there yet and its sweep is gone: none is
+/// begun twice.
+#[cfg(unix)]
+#[test]
+fn a_run_that_prepares_is_not_begun_again() {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("s");
+    // The self-test of a device that is new takes seconds.
+    let small = "--batch 2 --size 16x16 --levels 2 --filters 8 --no-tune";
+    let line = format!("sweep {small} --seed 0..1 --steps 3 --device llvmpipe -o {}", folder.display());
+    let begin = |line: &str| unheat(line).env("UNHEAT_CACHE_DIR", root.path()).spawn().unwrap();
+    let mut sweep = begin(&line);
+    wait("the first run", || in_runs(&folder, "001.log").exists());
+    std::thread::sleep(Duration::from_millis(100));
+    sweep.kill().unwrap();
+    sweep.wait().unwrap();
+    assert!(!in_runs(&folder, "001").exists(), "the test came too late");
+    let resumed: Vec<Child> =
+        (0..2).map(|_| begin(&format!("sweep --resume {}", folder.display()))).collect();
+    for sweep in resumed {
+        let output = sweep.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    assert_eq!(table(&folder)["outcome"], ["done", "done"]);
+    let logs = ["001.log", "002.log"].map(|log| std::fs::read_to_string(in_runs(&folder, log)).unwrap());
+    assert!(
+        logs[0].contains("stopped after 0 of 3") && logs[0].contains("going on after step 0"),
+        "{logs:?}"
+    );
+    assert_eq!(logs[1].matches("training on").count(), 1, "{logs:?}");
+}
+
+/// The processes of mpirun share the runs, and the table is that of one process.
+#[test]
+fn ranks_share_a_sweep() {
+    let root = tempdir().unwrap();
+    let folder = |name: &str| root.path().join(name);
+    let flags = format!("{} --lr 1e-3..1e-2:3:log --seed 0..2 --steps 30 --keep-best 0.5 --after 5", tiny());
+    run(&format!("sweep {flags} -o {}", folder("alone").display()), 0);
+    let ranks: Vec<Child> = (0..3)
+        .map(|rank| {
+            let mut sweep = unheat(&format!("sweep {flags} -o {}", folder("ranks").display()));
+            sweep.env("OMPI_COMM_WORLD_RANK", rank.to_string()).env("OMPI_COMM_WORLD_SIZE", "3");
+            sweep.spawn().unwrap()
+        })
+        .collect();
+    for rank in ranks {
+        let output = rank.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", told(&output));
+    }
+    assert_eq!(without_times(&folder("ranks")), without_times(&folder("alone")));
+}
+
 #[test]
 fn the_best_alone_go_on() {
     let root = tempdir().unwrap();
@@ -192,7 +261,7 @@ fn the_best_alone_go_on() {
     let settings = "--lr 1e-7,1e-6,1e-3,1e30 --seed 0,1 --keep-best 0.5 --after 10 --steps 40";
     run(&format!("sweep {} {settings} -o {}", tiny(), folder.display()), 0);
     let table = table(&folder);
-    let steps: Vec<u64> = table["steps"].iter().map(|steps| steps.parse().unwrap()).collect();
+    let steps: Vec<u64> = table["steps_done"].iter().map(|steps| steps.parse().unwrap()).collect();
     let mut sorted = steps.clone();
     sorted.sort_unstable();
     assert_eq!(sorted, [1, 1, 10, 10, 20, 20, 40, 40], "{table:?}");
@@ -256,8 +325,10 @@ fn a_file_says_what_flags_say() {
     let flags = "--lr 1e-3..1e-2:3:log --filters 8,[16,24] --levels 2 --seed 0..1 --shuffle off,on --batch 2";
     let data = path("x.npy");
     let (data, output) = (data.display(), path("by_flags"));
-    let line =
-        format!("sweep {flags} --method gd --steps 2 --data {data} --device cpu -o {}", output.display());
+    let line = format!(
+        "sweep {flags} --method gd --steps 2 --data {data} --device cpu --no-tune -o {}",
+        output.display()
+    );
     run(&line, 0);
     let read = |name: &str| std::fs::read_to_string(path(name).join("sweep.toml")).unwrap();
     assert_eq!(read("by_file"), read("by_flags"));
@@ -269,6 +340,7 @@ fn a_file_says_what_flags_say() {
         ("jobs = \"many\"", "jobs = \"many\": must be a whole number"),
         ("keep_best = 0.5", "need each other"),
         ("lr = \"3..1\"", "begins with its lower end"),
+        ("lr = [1e-3, true]", "lr = [0.001, true]: true must be a number"),
     ] {
         std::fs::write(path("bad.toml"), text).unwrap();
         let told = run(
