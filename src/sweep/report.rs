@@ -87,8 +87,8 @@ pub fn write(folder: &Path, sweep: &Sweep, results: &Results) -> Result<()> {
         draw_settings(&picture, sweep, rows)?;
         page.heading("Loss against each setting");
         page.paragraph(
-            "Every dot is a run that is done; the other settings differ as well. Where values repeat, the line \
-             joins their medians.",
+            "Every dot is a run that is done; the other settings differ as well. Where values repeat, the \
+             line joins their medians.",
         );
         page.picture(&picture, "Loss against each setting")?;
     }
