@@ -373,7 +373,9 @@ pub(super) fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32)
             let norm = Norm::new(moments, params[c], params[channels + c]);
             flat.extend([norm.mean, norm.rstd, norm.scale, norm.shift, 0.0, 0.0, 0.0, 0.0]);
             let (mean, var) = running.split_at_mut(channels);
-            reference_norm::update_running(moments, params[2 * channels + c], &mut mean[c], &mut var[c]);
+            let new = reference_norm::statistics(moments, params[2 * channels + c]);
+            reference_norm::blend(&mut mean[c..][..1], &new[..1]);
+            reference_norm::blend(&mut var[c..][..1], &new[1..]);
         }
         vec![flat, running]
     };

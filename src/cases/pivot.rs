@@ -3,7 +3,7 @@
 use crate::cases::convolution::pack;
 use crate::cases::layers::lone_norm;
 use crate::cases::{Case, garbage, garbage_in, noise, recorded, widen};
-use crate::cpu::nn::batch_norm::{Moments, Norm, update_running};
+use crate::cpu::nn::batch_norm::{Moments, Norm, blend, statistics};
 use crate::gpu::layer::epilogue::Epilogue;
 use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
@@ -83,7 +83,9 @@ fn case(part: Part, tolerance: f64, near: bool) -> Case {
             let norm = Norm::new(moments, params[c], params[CHANNELS + c]);
             norms.extend([norm.mean, norm.rstd, norm.scale, norm.shift, 0.0, 0.0, 0.0, 0.0]);
             let (mean, var) = running.split_at_mut(CHANNELS);
-            update_running(moments, params[2 * CHANNELS + c], &mut mean[c], &mut var[c]);
+            let new = statistics(moments, params[2 * CHANNELS + c]);
+            blend(&mut mean[c..][..1], &new[..1]);
+            blend(&mut var[c..][..1], &new[1..]);
             for (n, sample) in z.chunks_exact(SHAPE.cells()).enumerate() {
                 all[(n * CHANNELS + c) * SHAPE.cells()..][..SHAPE.cells()].copy_from_slice(sample);
             }

@@ -12,6 +12,7 @@ mod files;
 mod findings;
 mod flags;
 mod generate;
+mod group;
 mod invert;
 mod man;
 mod reconstruct;
@@ -99,6 +100,9 @@ pub fn main() -> ExitCode {
     // A limit on the size of files is an error of the write, which is told, and no end without a word.
     #[cfg(unix)]
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::<AtomicBool>::default());
+    if let Some(done) = group::work() {
+        return done;
+    }
     let matches =
         command().try_get_matches().unwrap_or_else(|error| answer(&mistakes::advised(error, &command())));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());

@@ -6,6 +6,7 @@ use crate::cli::files::sources::left_out_words;
 use crate::cli::flags::device;
 use crate::cli::flags::settings::Settings;
 use crate::cli::flags::tuning::Preparation;
+use crate::cli::group;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::{Display, Watched};
@@ -204,11 +205,15 @@ fn relocated(value: &mut Value, found: Option<&Value>) -> Result<bool> {
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {
     let Some(folder) = arguments.resume.take() else {
-        let (config, named) = arguments.config()?;
+        let (mut config, named) = arguments.config()?;
+        if config.micro_batch.is_none() {
+            config.micro_batch = group::micro_batch(config.batch)?;
+        }
         // Impossible settings are refused before any device is opened.
-        let plan = config.plan().map_err(|error| named.explain(error))?;
+        let mut plan = config.plan().map_err(|error| named.explain(error))?;
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let left_out = tell(&config, &plan);
+        plan.group = group::join()?;
         let device = arguments.open(&config, &plan)?;
         let mut display = Display::new(arguments.watched(&config, &device, 0), arguments.interruption()?);
         let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
@@ -221,8 +226,9 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         print_line!("{folder}: all {steps} steps are done; to go on, add --steps with a larger number");
         return Ok(ExitCode::SUCCESS);
     }
-    let plan = run.plan(&config)?;
+    let mut plan = run.plan(&config)?;
     let left_out = tell(&config, &plan);
+    plan.group = group::join()?;
     let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let watched = arguments.watched(&config, &device, run.step());

@@ -4,10 +4,10 @@ use crate::Result;
 use crate::cpu::step::Part;
 use crate::cpu::{self, Real};
 
-use crate::engine::training::Engine;
+use crate::engine::training::{Engine, Sharing};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
-use crate::model::{Batch, Losses, Snapshot, StepSpec};
+use crate::model::{Batch, DType, Losses, Snapshot, StepSpec};
 use std::time::Instant;
 
 /// The network in 32 bits, the physics in P.
@@ -22,6 +22,33 @@ pub(crate) struct CpuEngine<P> {
 impl<P: Real> CpuEngine<P> {
     pub(crate) fn new(spec: &StepSpec, start: &State) -> Self {
         Self { step: cpu::Step::new(spec, start), finished: Vec::new(), seconds: [0.0; 4] }
+    }
+}
+
+/// An engine whose steps several processes share.
+pub(crate) fn sharing(spec: &StepSpec, start: &State) -> Box<dyn Sharing> {
+    match spec.physics {
+        DType::F16 | DType::F32 => Box::new(CpuEngine::<f32>::new(spec, start)),
+        DType::F64 => Box::new(CpuEngine::<f64>::new(spec, start)),
+    }
+}
+
+impl<P: Real> Sharing for CpuEngine<P> {
+    fn compute(&mut self, part: &Batch) -> Losses {
+        self.step.compute(part, |_| {})
+    }
+
+    fn last_part(&self) -> (&[f32], &[f32]) {
+        self.step.last_part()
+    }
+
+    fn accumulate(&mut self, first: bool, gradients: &[f32], statistics: &[f32]) {
+        self.step.take_over(gradients, statistics);
+        self.step.accumulate(first);
+    }
+
+    fn update(&mut self, losses: Losses) -> Losses {
+        self.step.update(losses)
     }
 }
 

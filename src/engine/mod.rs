@@ -8,6 +8,7 @@ pub mod kernels;
 pub mod known_devices;
 pub mod operators;
 pub mod predictor;
+pub mod ranks;
 mod several;
 pub mod trainer;
 mod training;

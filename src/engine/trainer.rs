@@ -1,13 +1,15 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
-use crate::Result;
 use crate::engine::cpu_engine::{self, CpuEngine};
 use crate::engine::device::Device;
 use crate::engine::gpu_engine::GpuEngine;
+use crate::engine::ranks::{DataParallel, Group, Message};
 use crate::engine::training::Engine;
 use crate::gpu;
 use crate::model::unet::init::State;
 use crate::model::{Batch, DType, Losses, Snapshot, StepSpec};
+use crate::{Error, Result};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// A network in training, on a GPU or on the CPU, with the count of the batches that its statistics have
@@ -38,13 +40,42 @@ impl Trainer {
             (Device::Cpu, DType::F16 | DType::F32) => Box::new(CpuEngine::<f32>::new(spec, start)),
             (Device::Cpu, DType::F64) => Box::new(CpuEngine::<f64>::new(spec, start)),
         };
-        Ok(Self {
+        Ok(Self::of(engine, spec, start))
+    }
+
+    /// As [`Trainer::new`], for the first of several processes that share the steps. `settings` are those by
+    /// which the others make their engines.
+    ///
+    /// # Errors
+    /// As there; [`Error::Usage`](crate::Error::Usage) for a GPU.
+    pub fn shared(
+        device: &Device,
+        spec: &StepSpec,
+        start: &State,
+        settings: &str,
+        group: &Rc<dyn Group>,
+    ) -> Result<Self> {
+        Self::check(device, spec)?;
+        if let Device::Gpu(gpu) = device {
+            return Err(Error::usage(format!(
+                "device {}: processes share a training on the CPU engine alone; name the device cpu",
+                gpu.name()
+            )));
+        }
+        let (settings, noise) = (settings.to_owned(), spec.objective.noise);
+        group.broadcast(Message::Begin { settings, noise, start: start.clone() }.to_bytes());
+        let engine = DataParallel::new(cpu_engine::sharing(spec, start), group.clone(), spec);
+        Ok(Self::of(Box::new(engine), spec, start))
+    }
+
+    fn of(engine: Box<dyn Engine>, spec: &StepSpec, start: &State) -> Self {
+        Self {
             engine,
             batches: start.batches_tracked,
             last_good_batches: start.batches_tracked,
             micro_batches: spec.micro_batches as i64,
             skips: spec.skip_bad_steps,
-        })
+        }
     }
 
     /// Refuses what [`Trainer::new`] would refuse before it builds anything.

@@ -5,6 +5,22 @@ use crate::gpu;
 use crate::model::{Batch, Losses, Snapshot};
 use std::time::Duration;
 
+/// An engine whose steps several processes can share: it computes micro-batches, and takes over those of
+/// others.
+pub(crate) trait Sharing: Engine {
+    /// Losses of a micro-batch; nothing is updated.
+    fn compute(&mut self, part: &Batch) -> Losses;
+
+    /// Flat gradients and batch statistics of the last micro-batch.
+    fn last_part(&self) -> (&[f32], &[f32]);
+
+    /// Takes over those of a micro-batch, whoever has computed it; the step's `first` begins its sums.
+    fn accumulate(&mut self, first: bool, gradients: &[f32], statistics: &[f32]);
+
+    /// Ends the step, whose losses these are.
+    fn update(&mut self, losses: Losses) -> Losses;
+}
+
 /// A network in training on one device. Steps run in the order in which they are submitted, and their losses
 /// arrive in that order.
 pub(crate) trait Engine {

@@ -2,10 +2,10 @@
 
 use crate::engine::DeviceChoice;
 use crate::engine::device;
+use crate::engine::ranks::environment::Rank;
 use crate::io::memory;
 use crate::io::memory::batch::{self, Purpose};
 use crate::sweep::folder::Sweep;
-use crate::sweep::ranks::Rank;
 use crate::train::TrainConfig;
 use crate::{Error, Result};
 use std::thread::available_parallelism;

@@ -12,7 +12,6 @@ pub mod ending;
 pub mod folder;
 pub mod halving;
 pub mod process;
-pub mod ranks;
 pub mod report;
 pub mod results;
 pub mod run;

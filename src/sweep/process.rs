@@ -1,10 +1,10 @@
 //! A run in a process of its own: it cannot take the others with it.
 
+use crate::engine::ranks::environment;
 use crate::io::run_folder::{self, Lock};
 use crate::sweep::devices::DEVICE;
 use crate::sweep::ending::{Ending, Outcome};
 use crate::sweep::folder::RunFiles;
-use crate::sweep::ranks;
 use crate::{Error, Result};
 use std::ffi::OsString;
 use std::fs::File;
@@ -103,7 +103,7 @@ impl Launcher {
             command.arg(format!("--pause-at={step}"));
         }
         // What mpirun tells its processes is not meant for theirs.
-        for (name, _) in std::env::vars_os().filter(|(name, _)| ranks::is_told_by_launcher(name)) {
+        for (name, _) in std::env::vars_os().filter(|(name, _)| environment::is_told_by_launcher(name)) {
             command.env_remove(name);
         }
         if let Some(threads) = start.threads {

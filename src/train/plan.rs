@@ -1,5 +1,6 @@
 //! From settings to a run's parts: every value checked, every file read.
 
+use crate::engine::ranks::Group;
 use crate::engine::{Device, Trainer};
 use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy::{self, FieldData, Fields};
@@ -17,6 +18,7 @@ use crate::train::found::Found;
 use crate::train::same_data;
 use crate::{Error, Result};
 use std::path::Path;
+use std::rc::Rc;
 
 /// A configuration that has passed every check, with its files read.
 pub struct Plan {
@@ -34,6 +36,22 @@ pub struct Plan {
     pub found: Option<Found>,
     /// Members of folders of pictures that are not used.
     pub left_out: Vec<LeftOut>,
+    /// The processes that share the steps, of which this is the first; none: it trains alone.
+    pub group: Option<Rc<dyn Group>>,
+    /// The settings that all this comes from, as a file.
+    settings: String,
+}
+
+/// What another process of the group needs to know of a plan, from its settings.
+///
+/// # Errors
+/// Those of [`TrainConfig::spec`].
+pub fn spec_of(settings: &str, noise: f64) -> Result<StepSpec> {
+    let from = Path::new("the first process's settings");
+    let table = settings.parse().map_err(|_| Error::file(from, "cannot be read"))?;
+    let mut spec = file::config(&table, from)?.spec()?;
+    spec.objective.noise = noise;
+    Ok(spec)
 }
 
 impl Plan {
@@ -42,7 +60,11 @@ impl Plan {
     /// # Errors
     /// Those of [`Trainer::new`]; that of a batch that is too large names the micro-batch that would fit.
     pub fn trainer(&self, device: &Device) -> Result<Trainer> {
-        Trainer::new(device, &self.step, &self.start).map_err(|error| self.name_micro_batch(error))
+        let trainer = match &self.group {
+            None => Trainer::new(device, &self.step, &self.start),
+            Some(group) => Trainer::shared(device, &self.step, &self.start, &self.settings, group),
+        };
+        trainer.map_err(|error| self.name_micro_batch(error))
     }
 
     /// What observations the network is going to learn from, judged by those of the examples.
@@ -133,7 +155,9 @@ impl TrainConfig {
             ("validation_data", held_out.as_ref().and_then(|held_out| held_out.fingerprint.clone())),
         ];
         let known = fingerprints.into_iter().filter_map(|(name, found)| Some((name.to_owned(), found?)));
-        Ok(Plan { step, start, data, held_out, fingerprints: known.collect(), found, left_out })
+        let (group, settings) = (None, file::table(&self.located()?)?.to_string());
+        let fingerprints = known.collect();
+        Ok(Plan { step, start, data, held_out, fingerprints, found, left_out, group, settings })
     }
 
     fn model(&self) -> Result<(Operator, UNet, State)> {

@@ -118,7 +118,9 @@ impl Resumed {
         if let Ok(found) = found {
             same_data::check(&self.folder.join("config.toml"), config, began, &found)?;
         }
-        Ok(Plan { fingerprints: began.clone(), ..planned? })
+        let mut plan = planned?;
+        plan.fingerprints = began.clone();
+        Ok(plan)
     }
 
     fn plan_from(&self, checkpoint: &Checkpoint, config: &TrainConfig) -> Result<Plan> {

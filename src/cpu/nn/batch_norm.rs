@@ -95,13 +95,17 @@ impl<T: Real> Norm<T> {
     }
 }
 
-/// Blends the batch into the running mean and the running (unbiased) variance.
+/// What a batch adds to the running statistics: its mean and its unbiased variance.
 ///
 /// z is stored without the convolution's `bias`, but PyTorch's running mean includes it.
-pub fn update_running<T: Real>(moments: Moments<T>, bias: T, running_mean: &mut T, running_var: &mut T) {
+pub fn statistics<T: Real>(moments: Moments<T>, bias: T) -> [T; 2] {
+    [moments.mean + bias, moments.m2 / (moments.count - T::one())]
+}
+
+/// Blends a batch's statistics into the running ones.
+pub fn blend<T: Real>(running: &mut [T], statistics: &[T]) {
     let momentum = T::of(NORM_MOMENTUM);
-    *running_mean += momentum * (moments.mean + bias - *running_mean);
-    *running_var += momentum * (moments.m2 / (moments.count - T::one()) - *running_var);
+    running.iter_mut().zip(statistics).for_each(|(running, &new)| *running += momentum * (new - *running));
 }
 
 /// The activation of values z of one channel.

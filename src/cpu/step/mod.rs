@@ -10,6 +10,7 @@ mod state;
 
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
+use crate::cpu::nn::batch_norm;
 use crate::cpu::real::convert;
 use crate::cpu::reduce::sum;
 use crate::cpu::step::adam::adam;
@@ -52,6 +53,8 @@ pub struct Step<N, P> {
     v: Vec<N>,
     /// Running means and variances.
     running: Vec<N>,
+    /// The means and variances of the last micro-batch.
+    statistics: Vec<N>,
 }
 
 /// The parts of a step, in order.
@@ -97,6 +100,7 @@ impl<N: Real, P: Real> Step<N, P> {
             m: zeros.clone(),
             v: zeros,
             params,
+            statistics: running.clone(),
             running,
         }
     }
@@ -109,32 +113,58 @@ impl<N: Real, P: Real> Step<N, P> {
 
     /// The same; `done` hears of each part that is done, those before the update once per micro-batch.
     pub fn run_parts(&mut self, batch: &Batch, mut done: impl FnMut(Part)) -> Losses {
-        self.submitted += 1;
         let mut losses = Losses::default();
         for (i, part) in batch.parts(self.micro_batches, self.operator.cells()).iter().enumerate() {
-            self.data.set(part);
-            done(Part::Data);
-            self.forward();
-            done(Part::Forward);
-            losses.append(self.backward());
+            losses.append(self.compute(part, &mut done));
             self.accumulate(i == 0);
-            losses.frozen |= !is_finite(&self.gradients);
             done(Part::Backward);
         }
+        let losses = self.update(losses);
+        done(Part::Update);
+        losses
+    }
+
+    /// The losses, gradients and statistics of one micro-batch; nothing is updated.
+    pub fn compute(&mut self, part: &Batch, mut done: impl FnMut(Part)) -> Losses {
+        self.data.set(part);
+        done(Part::Data);
+        self.forward();
+        done(Part::Forward);
+        let losses = self.backward();
+        Losses { frozen: !is_finite(&self.gradients), ..losses }
+    }
+
+    /// Takes over the gradients and the statistics of a micro-batch, in the order of the micro-batches: adds
+    /// the gradients to those before, and blends the statistics into the running ones.
+    pub fn accumulate(&mut self, first: bool) {
+        batch_norm::blend(&mut self.running, &self.statistics);
+        if self.micro_batches == 1 {
+            return;
+        }
+        if !first {
+            let sums = self.gradient_sum.iter();
+            self.gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum);
+        }
+        self.gradient_sum.copy_from_slice(&self.gradients);
+    }
+
+    /// Ends a step: Adam, or nothing where a number is not finite.
+    pub fn update(&mut self, mut losses: Losses) -> Losses {
+        self.submitted += 1;
+        losses.frozen |= !is_finite(&self.gradients);
         let good = self.guard.check(&mut losses, &self.running);
         self.guard.keep_last_good(&self.params, &mut self.running);
         if good {
             adam(&self.adam, self.submitted, &self.gradients, &mut self.params, &mut self.m, &mut self.v);
         }
-        done(Part::Update);
         losses
     }
 
-    /// x* -> diffusion -> observation y* -> U-Net -> prediction x. Updates the running statistics.
+    /// x* -> diffusion -> observation y* -> U-Net -> prediction x, and the statistics of the batch.
     fn forward(&mut self) {
         let cells = self.operator.cells();
         self.data.diffuse();
-        self.network.forward(&self.params, &mut self.running, &self.data.input, &mut self.output);
+        self.network.forward(&self.params, &mut self.statistics, &self.data.input, &mut self.output);
 
         self.prediction
             .par_chunks_mut(cells)
@@ -170,18 +200,6 @@ impl<N: Real, P: Real> Step<N, P> {
         let Self { params, data, output_gradient, gradients, .. } = self;
         self.network.backward(params, &data.input, output_gradient, gradients, None);
         Losses { loss, x_l2, y_l2, frozen: false }
-    }
-
-    /// Adds the gradients of the micro-batches before to those of this one.
-    fn accumulate(&mut self, first: bool) {
-        if self.micro_batches == 1 {
-            return;
-        }
-        if !first {
-            let sums = self.gradient_sum.iter();
-            self.gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum);
-        }
-        self.gradient_sum.copy_from_slice(&self.gradients);
     }
 
     /// x*, y* and the prediction of the last micro-batch, each `[batch, nx, ny]`.

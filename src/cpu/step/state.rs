@@ -1,6 +1,7 @@
 //! What a step's arrays hold: weights and snapshots in the 32 bits that files hold, predictions.
 
 use crate::cpu::Real;
+use crate::cpu::nn::batch_norm;
 use crate::cpu::step::Step;
 use crate::model::unet::init::State;
 use crate::model::{Batch, Snapshot};
@@ -45,6 +46,17 @@ impl<P: Real> Step<f32, P> {
         self.submitted = *updates;
     }
 
+    /// Flat gradients and batch statistics of the last micro-batch.
+    pub fn last_part(&self) -> (&[f32], &[f32]) {
+        (&self.gradients, &self.statistics)
+    }
+
+    /// Puts those of a micro-batch that another process has computed in the place of the last one's.
+    pub fn take_over(&mut self, gradients: &[f32], statistics: &[f32]) {
+        self.gradients.copy_from_slice(gradients);
+        self.statistics.copy_from_slice(statistics);
+    }
+
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The
     /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3] {
@@ -53,6 +65,7 @@ impl<P: Real> Step<f32, P> {
         for part in batch.parts(self.micro_batches, self.operator.cells()) {
             self.data.set(&part);
             self.forward();
+            batch_norm::blend(&mut self.running, &self.statistics);
             let (truth, observation, prediction) = self.fields();
             let found = [narrow(truth), narrow(observation), prediction.to_vec()];
             all.iter_mut().zip(found).for_each(|(all, part)| all.extend(part));

@@ -12,9 +12,9 @@ use rayon::prelude::*;
 impl<T: Real> Network<T> {
     /// Predictions `[batch, nx, ny]` for `input` of the same shape, with batch statistics.
     ///
-    /// `running` are the flat running means and variances to update.
-    pub fn forward(&mut self, params: &[T], running: &mut [T], input: &[T], output: &mut [T]) {
-        self.run(params, input, output, |network, i| network.normalise(i, params, running));
+    /// `statistics` get the batch's means and variances, laid out as the running ones.
+    pub fn forward(&mut self, params: &[T], statistics: &mut [T], input: &[T], output: &mut [T]) {
+        self.run(params, input, output, |network, i| network.normalise(i, params, statistics));
     }
 
     /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
@@ -63,10 +63,10 @@ impl<T: Real> Network<T> {
 
     /// Sets the norms of layer i by its batch statistics: moments of every sample, merged in the order of the
     /// samples. Without batch norm, they hold the bias alone.
-    fn normalise(&mut self, i: usize, params: &[T], running: &mut [T]) {
+    fn normalise(&mut self, i: usize, params: &[T], statistics: &mut [T]) {
         let conv = &self.net.convs[i];
         let Some(norm) = conv.norm else {
-            self.norms[i] = running_norms(conv, params, running);
+            self.norms[i] = running_norms(conv, params, statistics);
             return;
         };
         let (nx, ny) = self.grid(conv.level);
@@ -77,11 +77,9 @@ impl<T: Real> Network<T> {
         for c in 0..conv.c_out {
             let moments = per_sample.iter().fold(Moments::default(), |m, sample| m.merge(sample[c]));
             self.norms[i][c] = Norm::new(moments, params[norm.gamma + c], params[norm.beta + c]);
-            let mut mean = running[norm.running_mean + c];
-            let mut var = running[norm.running_var + c];
-            batch_norm::update_running(moments, params[conv.bias + c], &mut mean, &mut var);
-            running[norm.running_mean + c] = mean;
-            running[norm.running_var + c] = var;
+            let [mean, variance] = batch_norm::statistics(moments, params[conv.bias + c]);
+            statistics[norm.running_mean + c] = mean;
+            statistics[norm.running_var + c] = variance;
         }
     }
 

@@ -1,5 +1,4 @@
-//! Processes that mpirun, mpiexec or srun have started together: they share the runs of a sweep. All that
-//! they need to know of each other is in the environment and in the sweep's folder.
+//! What mpirun, mpiexec or srun tell the processes that they start together, in their environment.
 
 use std::ffi::OsStr;
 use std::thread::available_parallelism;
@@ -67,7 +66,8 @@ impl Rank {
 
 /// Whether a variable is for a process that mpirun starts itself.
 pub fn is_told_by_launcher(name: &OsStr) -> bool {
-    name.to_str().is_some_and(|name| PRIVATE.iter().any(|private| name.starts_with(private)))
+    let is_private = |name: &str| PRIVATE.iter().any(|private| name.starts_with(private));
+    name.to_str().is_some_and(|name| is_private(name) || TOLD.as_flattened().contains(&name))
 }
 
 #[cfg(test)]
@@ -100,6 +100,7 @@ mod tests {
         assert_eq!(told(&slurm), rank(3, 8, 3, 4));
         assert_eq!(told(&[]), None);
         assert_eq!(told(&[("PMI_RANK", "0"), ("PMI_SIZE", "1")]), None, "one process is alone");
-        assert!(is_told_by_launcher(OsStr::new("PMIX_RANK")) && !is_told_by_launcher(OsStr::new("PATH")));
+        assert!(["PMIX_RANK", "SLURM_PROCID"].iter().all(|name| is_told_by_launcher(OsStr::new(name))));
+        assert!(!is_told_by_launcher(OsStr::new("SLURM_JOB_ID")) && !is_told_by_launcher(OsStr::new("PATH")));
     }
 }

@@ -1,0 +1,95 @@
+//! One training that the processes of mpirun or srun share. The first one is told what to train and says how it
+//! goes; the others are called before anything is read, and do what that one says.
+
+use crate::engine::ranks::Group;
+use crate::engine::ranks::environment::Rank;
+use crate::{Error, Result};
+use std::process::ExitCode;
+use std::rc::Rc;
+
+/// The command that processes share.
+const SHARED: &str = "train";
+
+/// Works for the first process, if this is another one; none: it is the first, or alone.
+pub(super) fn work() -> Option<ExitCode> {
+    let rank = Rank::of_environment().filter(|rank| rank.number > 0)?;
+    let command = std::env::args_os().nth(1)?;
+    (command == SHARED).then(|| serve(rank))
+}
+
+#[cfg(feature = "mpi")]
+fn serve(rank: Rank) -> ExitCode {
+    use crate::cli::errors::{advice, outcome};
+    use crate::cli::terminal::{interrupt, messages};
+    use crate::engine::ranks::mpi::World;
+    use crate::train::plan::spec_of;
+
+    let served = || {
+        use_own_cores(rank);
+        let _ignored = interrupt::catch()?; // the first process stops, and says so
+        let world = World::join(rank)?;
+        crate::engine::ranks::serve(&world, spec_of)
+    };
+    served().map_or_else(
+        |error| {
+            messages::note!("unheat: process {}: {error}{}", rank.number, advice::advice(&error));
+            outcome::exit_code(&error)
+        },
+        |()| ExitCode::SUCCESS,
+    )
+}
+
+/// The first process says why nothing comes of it.
+#[cfg(not(feature = "mpi"))]
+fn serve(_: Rank) -> ExitCode {
+    ExitCode::from(2)
+}
+
+/// The processes that share the training of this one; none: it was started alone.
+///
+/// # Errors
+/// [`Error::Usage`] where this program was built without the feature `mpi`; those of MPI.
+pub(super) fn join() -> Result<Option<Rc<dyn Group>>> {
+    Rank::of_environment().map(joined).transpose()
+}
+
+#[cfg(feature = "mpi")]
+fn joined(rank: Rank) -> Result<Rc<dyn Group>> {
+    use_own_cores(rank);
+    Ok(Rc::new(crate::engine::ranks::mpi::World::join(rank)?))
+}
+
+#[cfg(not(feature = "mpi"))]
+fn joined(rank: Rank) -> Result<Rc<dyn Group>> {
+    Err(Error::usage(format!(
+        "{} processes were started to share a training, which this unheat was built without; build it with \
+         --features mpi, or start one",
+        rank.count
+    )))
+}
+
+/// Processes on one machine share its cores, unless their launcher has dealt them out.
+#[cfg(feature = "mpi")]
+fn use_own_cores(rank: Rank) {
+    if let (Some(threads), None) = (rank.threads(), std::env::var_os("RAYON_NUM_THREADS")) {
+        // It fails where threads have been started already, which then are as many as they are.
+        let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
+}
+
+/// The share of a batch that one of the processes takes at a time, where nothing is said.
+///
+/// # Errors
+/// [`Error::Usage`] where the batch has no such shares.
+pub(super) fn micro_batch(batch: usize) -> Result<Option<usize>> {
+    let Some(rank) = Rank::of_environment() else { return Ok(None) };
+    if batch.is_multiple_of(rank.count) {
+        return Ok(Some(batch / rank.count));
+    }
+    let below = (1..=batch / rank.count).rev().find(|parts| batch.is_multiple_of(*parts)).unwrap_or(1);
+    let count = rank.count;
+    Err(Error::usage(format!(
+        "batch {batch}: has no {count} equal shares for {count} processes; say how it is shared with \
+         --micro-batch, such as {below}"
+    )))
+}

@@ -1,0 +1,69 @@
+//! Processes that talk by MPI.
+
+use crate::engine::ranks::environment::Rank;
+use crate::engine::ranks::{Group, Message};
+use crate::{Error, Result};
+use mpi::environment::Universe;
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::{Communicator, CommunicatorCollectives, Root};
+
+/// All processes that were started together. When the first one's is dropped, the others end.
+pub struct World {
+    communicator: SimpleCommunicator,
+    // After the communicator.
+    _universe: Universe,
+}
+
+impl World {
+    /// Joins the others, if this process is one of several.
+    ///
+    /// # Errors
+    /// [`Error::Device`] where MPI cannot be had, or knows of fewer processes than were started.
+    pub fn join(rank: Rank) -> Result<Self> {
+        let failed = |what: &str| Error::Device(format!("MPI: {what}"));
+        let universe = mpi::initialize().ok_or_else(|| failed("cannot be initialised"))?;
+        let communicator = universe.world();
+        let size = communicator.size() as usize;
+        if size != rank.count {
+            return Err(failed(&format!(
+                "{} processes were started, but {size} found each other; start them by the mpirun of the MPI \
+                 that unheat was built with",
+                rank.count
+            )));
+        }
+        Ok(Self { communicator, _universe: universe })
+    }
+}
+
+impl Group for World {
+    fn rank(&self) -> usize {
+        self.communicator.rank() as usize
+    }
+
+    fn size(&self) -> usize {
+        self.communicator.size() as usize
+    }
+
+    fn broadcast(&self, mut bytes: Vec<u8>) -> Vec<u8> {
+        let root = self.communicator.process_at_rank(0);
+        let mut length = bytes.len() as u64;
+        root.broadcast_into(&mut length);
+        bytes.resize(length as usize, 0);
+        root.broadcast_into(&mut bytes[..]);
+        bytes
+    }
+
+    fn all_gather(&self, own: &[u8]) -> Vec<u8> {
+        let mut all = vec![0; own.len() * self.size()];
+        self.communicator.all_gather_into(own, &mut all[..]);
+        all
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.rank() == 0 {
+            self.broadcast(Message::End.to_bytes());
+        }
+    }
+}
