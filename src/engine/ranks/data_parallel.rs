@@ -153,3 +153,166 @@ pub fn serve(group: &dyn Group, spec: impl Fn(&str, f64) -> Result<StepSpec>) ->
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu;
+    use crate::model::unet::init::State;
+    use crate::model::{DType, Method, UNetConfig};
+    use crate::train::config::size::Size;
+    use crate::train::data::drawn::Drawn;
+    use crate::train::plan::spec_of;
+    use crate::train::{OnNan, TrainConfig};
+    use std::sync::{Arc, Barrier, Mutex};
+
+    /// Threads in the place of processes.
+    struct Threads {
+        rank: usize,
+        barrier: Arc<Barrier>,
+        slots: Arc<Mutex<Vec<Vec<u8>>>>,
+    }
+
+    impl Threads {
+        /// Everybody's bytes.
+        fn exchange(&self, own: Vec<u8>) -> Vec<Vec<u8>> {
+            self.slots.lock().unwrap()[self.rank] = own;
+            self.barrier.wait();
+            let all = self.slots.lock().unwrap().clone();
+            self.barrier.wait();
+            all
+        }
+    }
+
+    impl Group for Threads {
+        fn rank(&self) -> usize {
+            self.rank
+        }
+
+        fn size(&self) -> usize {
+            self.slots.lock().unwrap().len()
+        }
+
+        fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8> {
+            self.exchange(bytes).swap_remove(0)
+        }
+
+        fn all_gather(&self, own: &[u8]) -> Vec<u8> {
+            self.exchange(own.to_vec()).concat()
+        }
+    }
+
+    const STEPS: u64 = 4;
+
+    fn config(method: Method, noise: f64, physics: DType) -> TrainConfig {
+        let net = UNetConfig { filters: vec![8], ..UNetConfig::default() };
+        TrainConfig {
+            method,
+            noise,
+            physics,
+            batch: 12,
+            micro_batch: Some(3),
+            size: Size { nx: 16, ny: 16 },
+            levels: 2,
+            net,
+            on_nan: OnNan::Skip,
+            ..TrainConfig::default()
+        }
+    }
+
+    /// The batches of a training, of which one is beyond all numbers.
+    fn batches(config: &TrainConfig, spec: &StepSpec) -> Vec<Batch> {
+        let drawn = Drawn::new(config, &spec.operator);
+        let mut batches: Vec<Batch> = (0..STEPS).map(|step| drawn.batch(step)).collect();
+        batches[2] = Batch { noise: batches[2].noise.clone(), ..Batch::fields(vec![1e30; 12 * 256]) };
+        batches
+    }
+
+    fn bits(snapshot: &Snapshot) -> Vec<u32> {
+        let Snapshot { state, first_moments, second_moments, last_good_params, .. } = snapshot;
+        let all = [&state.params, &state.buffers, first_moments, second_moments, last_good_params];
+        all.into_iter().flatten().map(|value| value.to_bits()).collect()
+    }
+
+    /// What `count` processes end in, and the losses of their steps.
+    fn trained(config: &TrainConfig, count: usize) -> (Vec<u32>, Vec<Losses>) {
+        let spec = config.spec().unwrap();
+        let start = State::new(&spec.net, 0);
+        let barrier = Arc::new(Barrier::new(count));
+        let slots = Arc::new(Mutex::new(vec![Vec::new(); count]));
+        let group = |rank| Threads { rank, barrier: barrier.clone(), slots: slots.clone() };
+        let workers: Vec<_> = (1..count)
+            .map(|rank| {
+                let group = group(rank);
+                std::thread::spawn(move || serve(&group, spec_of).unwrap())
+            })
+            .collect();
+        let first: Rc<dyn Group> = Rc::new(group(0));
+        let settings = toml::to_string(config).unwrap();
+        let noise = spec.objective.noise;
+        first.broadcast(Message::Begin { settings, noise, start: start.clone() }.to_bytes());
+        let engine = cpu_engine::sharing(&spec, &start);
+        let mut engine = DataParallel::new(engine, first.clone(), &spec);
+        let batches = batches(config, &spec);
+        for (i, batch) in batches.iter().enumerate() {
+            if i == 1 {
+                // As a run that goes on, and draws its pictures in between.
+                let snapshot = engine.snapshot(0).unwrap();
+                engine.restore(&snapshot);
+                engine.predict(&batches[0]).unwrap();
+            }
+            engine.submit(batch).unwrap();
+        }
+        let losses = engine.losses(true).unwrap();
+        first.broadcast(Message::End.to_bytes());
+        workers.into_iter().for_each(|worker| worker.join().unwrap());
+        (bits(&engine.snapshot(0).unwrap()), losses)
+    }
+
+    /// The step of one process alone, as it is without any group.
+    fn alone(config: &TrainConfig) -> (Vec<u32>, Vec<Losses>) {
+        let spec = config.spec().unwrap();
+        let start = State::new(&spec.net, 0);
+        let batches = batches(config, &spec);
+        fn run<P: cpu::Real>(mut step: cpu::Step<f32, P>, batches: &[Batch]) -> (Vec<u32>, Vec<Losses>) {
+            let run = |(i, batch): (usize, &Batch)| {
+                if i == 1 {
+                    step.predict(&batches[0]);
+                }
+                step.run(batch)
+            };
+            let losses = batches.iter().enumerate().map(run).collect();
+            (bits(&step.snapshot(0)), losses)
+        }
+        match config.physics {
+            DType::F64 => run(cpu::Step::<f32, f64>::new(&spec, &start), &batches),
+            _ => run(cpu::Step::<f32, f32>::new(&spec, &start), &batches),
+        }
+    }
+
+    #[test]
+    fn any_number_of_processes_ends_in_the_same_bytes() {
+        for (method, noise, physics) in [
+            (Method::Sip, 0.0, DType::F32),
+            (Method::Gd, 1e-2, DType::F32),
+            (Method::Supervised, 0.0, DType::F32),
+            (Method::Sip, 1e-2, DType::F64),
+        ] {
+            let config = config(method, noise, physics);
+            let (expected, losses) = alone(&config);
+            assert!(!losses[2].is_finite() && losses[3].is_finite(), "{method}: one step is skipped");
+            for count in 1..=5 {
+                let (found, of_steps) = trained(&config, count);
+                assert_eq!(found, expected, "{method}, {physics}: {count} processes");
+                let all = |losses: &[Losses]| -> Vec<u64> {
+                    let values = losses.iter().flat_map(|l| l.loss.iter().chain(&l.x_l2).chain(&l.y_l2));
+                    values.map(|value| value.to_bits()).collect()
+                };
+                assert_eq!(all(&of_steps), all(&losses));
+            }
+        }
+        // Bytes that are the same whatever happens would prove nothing.
+        let other = TrainConfig { micro_batch: Some(4), ..config(Method::Sip, 0.0, DType::F32) };
+        assert_ne!(alone(&other).0, alone(&config(Method::Sip, 0.0, DType::F32)).0);
+    }
+}
