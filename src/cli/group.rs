@@ -1,5 +1,5 @@
-//! One training that the processes of mpirun or srun share. The first one is told what to train and says how it
-//! goes; the others are called before anything is read, and do what that one says.
+//! One training that the processes of mpirun or srun share. The first one is told what to train and says how
+//! it goes; the others are called before anything is read, and do what that one says.
 
 use crate::engine::ranks::Group;
 use crate::engine::ranks::environment::Rank;

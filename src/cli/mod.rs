@@ -4,7 +4,6 @@
 mod bench;
 mod check;
 mod compare;
-mod completions;
 mod devices;
 mod diffuse;
 mod errors;
@@ -14,10 +13,10 @@ mod flags;
 mod generate;
 mod group;
 mod invert;
-mod man;
 mod reconstruct;
 mod restore;
 mod shaders;
+mod shell;
 mod sweep;
 mod terminal;
 mod train;
@@ -27,6 +26,7 @@ use crate::cli::errors::outcome::Outcome;
 use crate::cli::errors::{advice, mistakes, outcome};
 use crate::cli::files::named::Files;
 use crate::cli::flags::numbers;
+use crate::cli::shell::{completions, man};
 use crate::cli::terminal::messages::{self, note};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[cfg(unix)]

@@ -3,7 +3,9 @@
 use crate::engine::cpu_engine::{self, CpuEngine};
 use crate::engine::device::Device;
 use crate::engine::gpu_engine::GpuEngine;
-use crate::engine::ranks::{DataParallel, Group, Message};
+use crate::engine::ranks::Group;
+use crate::engine::ranks::data_parallel::DataParallel;
+use crate::engine::ranks::message::Message;
 use crate::engine::training::Engine;
 use crate::gpu;
 use crate::model::unet::init::State;

@@ -2,7 +2,8 @@
 
 use crate::Result;
 use crate::engine::cpu_engine;
-use crate::engine::ranks::{Group, Message};
+use crate::engine::ranks::group::Group;
+use crate::engine::ranks::message::Message;
 use crate::engine::training::{Engine, Sharing};
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
 use std::rc::Rc;

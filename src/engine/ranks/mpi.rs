@@ -1,7 +1,8 @@
 //! Processes that talk by MPI.
 
 use crate::engine::ranks::environment::Rank;
-use crate::engine::ranks::{Group, Message};
+use crate::engine::ranks::group::Group;
+use crate::engine::ranks::message::Message;
 use crate::{Error, Result};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;

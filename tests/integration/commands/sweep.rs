@@ -372,3 +372,22 @@ fn a_run_stops_where_and_when_it_is_told() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(output.status.code(), Some(130), "{}", told(&output));
 }
+
+/// Without the feature `mpi` the processes of mpirun would train the same run side by side.
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn processes_that_cannot_share_a_training_say_so() {
+    let root = tempdir().unwrap();
+    let new = root.path().join("new");
+    let said: Vec<String> = (0..2)
+        .map(|rank: usize| {
+            let mut train = unheat(&format!("train {} -o {}", tiny(), new.display()));
+            train.env("OMPI_COMM_WORLD_RANK", rank.to_string()).env("OMPI_COMM_WORLD_SIZE", "2");
+            let output = train.output().unwrap();
+            assert_eq!(output.status.code(), Some(2));
+            told(&output)
+        })
+        .collect();
+    assert!(said[0].contains("build it with --features mpi") && said[1].is_empty(), "{said:?}");
+    assert!(!new.exists());
+}

@@ -7,13 +7,13 @@ use clap_complete::{Shell, generate};
 use std::process::ExitCode;
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
-pub(super) fn run(arguments: Arguments, mut program: Command) -> Outcome {
+pub(crate) fn run(arguments: Arguments, mut program: Command) -> Outcome {
     let mut script = Vec::new(); // clap's own writing to a closed pipe would panic
     generate(arguments.shell, &mut program, "unheat", &mut script);
     print_line!("{}", String::from_utf8_lossy(&script).trim_end());

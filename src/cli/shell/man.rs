@@ -8,13 +8,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 #[derive(Args)]
-pub(super) struct Arguments {
+pub(crate) struct Arguments {
     /// Folder for unheat.1, unheat-train.1 and the others; made if it is missing, pages in it are replaced
     #[arg(value_name = "DIR")]
     folder: PathBuf,
 }
 
-pub(super) fn run(arguments: Arguments, program: Command) -> Outcome {
+pub(crate) fn run(arguments: Arguments, program: Command) -> Outcome {
     let folder = &arguments.folder;
     std::fs::create_dir_all(folder).map_err(Error::io(folder, "cannot create the folder"))?;
     clap_mangen::generate_to(program, folder).map_err(Error::io(folder, "cannot write the manual pages"))?;
