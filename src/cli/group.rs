@@ -24,19 +24,28 @@ fn serve(rank: Rank) -> ExitCode {
     use crate::engine::ranks::mpi::World;
     use crate::train::plan::spec_of;
 
-    let served = || {
+    let complain = |error: &Error| {
+        messages::note!("unheat: process {}: {error}{}", rank.number, advice::advice(error));
+    };
+    let joined = || {
         use_own_cores(rank);
         let _ignored = interrupt::catch()?; // the first process stops, and says so
-        let world = World::join(rank)?;
-        crate::engine::ranks::serve(&world, spec_of)
+        World::join(rank)
     };
-    served().map_or_else(
-        |error| {
-            messages::note!("unheat: process {}: {error}{}", rank.number, advice::advice(&error));
-            outcome::exit_code(&error)
-        },
-        |()| ExitCode::SUCCESS,
-    )
+    let world = match joined() {
+        Ok(world) => world,
+        Err(error) => {
+            complain(&error);
+            return outcome::exit_code(&error);
+        }
+    };
+    match crate::engine::ranks::serve(&world, spec_of) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            world.abort(1)
+        }
+    }
 }
 
 /// The first process says why nothing comes of it.

@@ -36,6 +36,13 @@ impl World {
     }
 }
 
+impl World {
+    /// Ends all processes: the others would wait for this one for ever.
+    pub fn abort(&self, code: u8) -> ! {
+        self.communicator.abort(code.into())
+    }
+}
+
 impl Group for World {
     fn rank(&self) -> usize {
         self.communicator.rank() as usize
@@ -63,6 +70,9 @@ impl Group for World {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.abort(1);
+        }
         if self.rank() == 0 {
             self.broadcast(Message::End.to_bytes());
         }
