@@ -110,6 +110,42 @@ fn a_run_goes_on_with_another_number_of_processes() {
     assert!(bytes(&folder("killed")) == bytes(&folder("whole")));
 }
 
+/// Whoever asks, or has nothing left to do, keeps no process waiting.
+#[test]
+fn the_first_process_alone_answers() {
+    let root = tempdir().unwrap();
+    let folder = root.path().join("done");
+    succeed(2, &format!("{SMALL} --steps 2 -o {}", folder.display()));
+    for (line, said) in [
+        ("--help".to_owned(), "Train a network and draw"),
+        ("--version".to_owned(), "unheat-train"),
+        (format!("--resume {}", folder.display()), "all 2 steps are done"),
+    ] {
+        let mut mpirun = train(3, &line).spawn().unwrap();
+        let start = Instant::now();
+        while mpirun.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(60), "{line}: a process waits for ever");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        let output = mpirun.wait_with_output().unwrap();
+        let told = told(&output);
+        assert!(output.status.success() && told.matches(said).count() == 1, "{line}: {told}");
+    }
+    // Each with arguments of its own.
+    let program = env!("CARGO_BIN_EXE_unheat");
+    let new = root.path().join("new");
+    let one = |seed: &str| {
+        let own = format!("-n 1 {program} train {SMALL} --seed {seed} -o {}", new.display());
+        own.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mut mpirun = Command::new("mpirun");
+    mpirun.arg("--oversubscribe").args(one("1")).arg(":").args(one("2"));
+    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+    let output = mpirun.stdin(Stdio::null()).output().unwrap();
+    assert!(!output.status.success() && told(&output).contains("different arguments"), "{}", told(&output));
+    assert!(!new.exists());
+}
+
 /// What cannot be shared is refused by one line of ours, and nobody waits for ever.
 #[test]
 fn impossible_requests_end_all_processes() {

@@ -1,6 +1,7 @@
 //! `unheat compare`: several methods side by side, and a report on them.
 
 use crate::cli::errors::outcome::{Outcome, done};
+use crate::cli::group;
 use crate::cli::terminal::interrupt;
 use crate::cli::terminal::messages::{note, print_line};
 use crate::cli::terminal::progress::Display;
@@ -62,6 +63,7 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {
+    group::check_alone()?;
     let given = arguments.train.settings.given()?;
     refuse(&given)?;
     let mut methods: Vec<Method> = Vec::new();

@@ -10,11 +10,36 @@ use std::rc::Rc;
 /// The command that processes share.
 const SHARED: &str = "train";
 
+/// The one that they must not run side by side.
+const ALONE: &str = "compare";
+
+/// What the first process answers alone.
+const QUESTIONS: [&str; 4] = ["-h", "--help", "-V", "--version"];
+
 /// Works for the first process, if this is another one; none: it is the first, or alone.
 pub(super) fn work() -> Option<ExitCode> {
     let rank = Rank::of_environment().filter(|rank| rank.number > 0)?;
-    let command = std::env::args_os().nth(1)?;
-    (command == SHARED).then(|| serve(rank))
+    let words: Vec<_> = std::env::args_os().skip(1).collect();
+    let is_question = words.iter().any(|word| QUESTIONS.iter().any(|question| word == question));
+    match words.first()? {
+        command if command == ALONE || command == SHARED && is_question => Some(ExitCode::SUCCESS),
+        command => (command == SHARED).then(|| serve(rank)),
+    }
+}
+
+/// Refuses to do the same in several processes.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub(super) fn check_alone() -> Result<()> {
+    match Rank::of_environment() {
+        None => Ok(()),
+        Some(rank) => Err(Error::usage(format!(
+            "compare: trains in one process, and {} were started; start one, or share its trainings with \
+             unheat sweep --method sip,gd,supervised",
+            rank.count
+        ))),
+    }
 }
 
 #[cfg(feature = "mpi")]
@@ -34,10 +59,7 @@ fn serve(rank: Rank) -> ExitCode {
     };
     let world = match joined() {
         Ok(world) => world,
-        Err(error) => {
-            complain(&error);
-            return outcome::exit_code(&error);
-        }
+        Err(error) => return outcome::exit_code(&error), // which the first process says
     };
     match crate::engine::ranks::serve(&world, spec_of) {
         Ok(()) => ExitCode::SUCCESS,
@@ -48,10 +70,10 @@ fn serve(rank: Rank) -> ExitCode {
     }
 }
 
-/// The first process says why nothing comes of it.
+/// The first process says why nothing comes of it, and fails for all.
 #[cfg(not(feature = "mpi"))]
 fn serve(_: Rank) -> ExitCode {
-    ExitCode::from(2)
+    ExitCode::SUCCESS
 }
 
 /// The processes that share the training of this one; none: it was started alone.

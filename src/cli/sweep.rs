@@ -124,6 +124,7 @@ impl Arguments {
         match table.remove("keep_best") {
             None => {}
             Some(Value::Float(share)) => self.keep_best = self.keep_best.or(Some(share)),
+            Some(Value::Integer(share)) => self.keep_best = self.keep_best.or(Some(share as f64)),
             Some(other) => return wrong("keep_best", &other, "a share, such as 0.5"),
         }
         match table.remove("output") {

@@ -204,6 +204,8 @@ fn relocated(value: &mut Value, found: Option<&Value>) -> Result<bool> {
 }
 
 pub(super) fn run(mut arguments: Arguments) -> Outcome {
+    // First of all: others wait for it, and it decides on how many cores files are read.
+    let group = group::join()?;
     let Some(folder) = arguments.resume.take() else {
         let (mut config, named) = arguments.config()?;
         if config.micro_batch.is_none() {
@@ -213,7 +215,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
         let mut plan = config.plan().map_err(|error| named.explain(error))?;
         arguments.output.as_deref().map_or(Ok(()), run_folder::check_new)?;
         let left_out = tell(&config, &plan);
-        plan.group = group::join()?;
+        plan.group = group;
         let device = arguments.open(&config, &plan)?;
         let mut display = Display::new(arguments.watched(&config, &device, 0), arguments.interruption()?);
         let outcome = train(&config, plan, &device, arguments.output.as_deref(), &mut display);
@@ -228,7 +230,7 @@ pub(super) fn run(mut arguments: Arguments) -> Outcome {
     }
     let mut plan = run.plan(&config)?;
     let left_out = tell(&config, &plan);
-    plan.group = group::join()?;
+    plan.group = group;
     let device = arguments.open(&config, &plan)?;
     note!("going on after step {} of {}", run.step(), config.steps);
     let watched = arguments.watched(&config, &device, run.step());

@@ -7,6 +7,17 @@ use crate::{Error, Result};
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, CommunicatorCollectives, Root};
+use std::hash::{DefaultHasher, Hash, Hasher};
+
+/// The most bytes of a message, whose length MPI counts in 32 bits.
+const MOST: usize = 1 << 30;
+
+/// A number that differs where the arguments of this process do.
+fn arguments() -> u64 {
+    let mut hasher = DefaultHasher::new();
+    std::env::args_os().skip(1).for_each(|argument| argument.hash(&mut hasher));
+    hasher.finish()
+}
 
 /// All processes that were started together. When the first one's is dropped, the others end.
 pub struct World {
@@ -31,6 +42,15 @@ impl World {
                  that unheat was built with",
                 rank.count
             )));
+        }
+        let own = arguments();
+        let mut all = vec![0; size];
+        communicator.all_gather_into(&own, &mut all[..]);
+        if all.iter().any(|other| *other != own) {
+            return Err(Error::usage(
+                "the processes were started with different arguments, and share one training; start them with \
+                 the same, or each by itself",
+            ));
         }
         Ok(Self { communicator, _universe: universe })
     }
@@ -57,13 +77,23 @@ impl Group for World {
         let mut length = bytes.len() as u64;
         root.broadcast_into(&mut length);
         bytes.resize(length as usize, 0);
-        root.broadcast_into(&mut bytes[..]);
+        bytes.chunks_mut(MOST).for_each(|chunk| root.broadcast_into(chunk));
         bytes
     }
 
     fn all_gather(&self, own: &[u8]) -> Vec<u8> {
         let mut all = vec![0; own.len() * self.size()];
-        self.communicator.all_gather_into(own, &mut all[..]);
+        if all.len() <= MOST {
+            self.communicator.all_gather_into(own, &mut all[..]);
+            return all;
+        }
+        for (rank, bytes) in all.chunks_exact_mut(own.len()).enumerate() {
+            if rank == self.rank() {
+                bytes.copy_from_slice(own);
+            }
+            let root = self.communicator.process_at_rank(rank as i32);
+            bytes.chunks_mut(MOST).for_each(|chunk| root.broadcast_into(chunk));
+        }
         all
     }
 }
