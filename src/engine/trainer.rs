@@ -31,9 +31,9 @@ impl Trainer {
     /// Builds the engine for steps as `spec` says, starting from `start`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where 64-bit physics or 16-bit activations are asked of what has no such floats,
-    /// [`Error::BatchTooLarge`] where the micro-batch does not fit and a smaller one does, [`Error::Usage`]
-    /// and [`Error::OutOfMemory`] where none does.
+    /// [`Error::Unsupported`] where 64-bit physics or 16-bit activations are asked of what has no such
+    /// floats, [`Error::BatchTooLarge`] where the micro-batch does not fit and a smaller one does,
+    /// [`Error::Usage`] and [`Error::OutOfMemory`] where none does.
     pub fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
         Self::check(device, spec)?;
         let engine: Box<dyn Engine> = match (device, spec.physics) {

@@ -164,7 +164,7 @@ impl<N: Real, P: Real> Step<N, P> {
     fn forward(&mut self) {
         let cells = self.operator.cells();
         self.data.diffuse();
-        self.network.forward(&self.params, &mut self.statistics, &self.data.input, &mut self.output);
+        self.network.forward_apart(&self.params, &mut self.statistics, &self.data.input, &mut self.output);
 
         self.prediction
             .par_chunks_mut(cells)

@@ -12,8 +12,16 @@ use rayon::prelude::*;
 impl<T: Real> Network<T> {
     /// Predictions `[batch, nx, ny]` for `input` of the same shape, with batch statistics.
     ///
-    /// `statistics` get the batch's means and variances, laid out as the running ones.
-    pub fn forward(&mut self, params: &[T], statistics: &mut [T], input: &[T], output: &mut [T]) {
+    /// `running` are the flat running means and variances to update.
+    pub fn forward(&mut self, params: &[T], running: &mut [T], input: &[T], output: &mut [T]) {
+        let mut statistics = running.to_vec();
+        self.forward_apart(params, &mut statistics, input, output);
+        batch_norm::blend(running, &statistics);
+    }
+
+    /// As [`Network::forward`], but `statistics` get the batch's means and variances, laid out as the running
+    /// ones, which they are to be blended into.
+    pub fn forward_apart(&mut self, params: &[T], statistics: &mut [T], input: &[T], output: &mut [T]) {
         self.run(params, input, output, |network, i| network.normalise(i, params, statistics));
     }
 

@@ -48,8 +48,8 @@ impl World {
         communicator.all_gather_into(&own, &mut all[..]);
         if all.iter().any(|other| *other != own) {
             return Err(Error::usage(
-                "the processes were started with different arguments, and share one training; start them with \
-                 the same, or each by itself",
+                "the processes were started with different arguments, and share one training; start them \
+                 with the same, or each by itself",
             ));
         }
         Ok(Self { communicator, _universe: universe })
