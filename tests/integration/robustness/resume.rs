@@ -299,12 +299,12 @@ fn a_run_that_fails_after_its_checkpoint_leaves_the_same_good_weights() {
         let [whole, resumed] = ["whole", "resumed"].map(|name| root.path().join(format!("{name}-{device}")));
         for (folder, every) in [(&whole, 0), (&resumed, 1)] {
             let flags = format!("--device {device} --steps 5 --lr 1e30 --checkpoint-every {every}");
-            refused(&format!("{SMALL} {flags} -o {}", folder.display()), 1, "not finite");
+            refused(&format!("{SMALL} {flags} -o {}", folder.display()), 5, "not finite");
         }
         let weights = |folder: &Path| std::fs::read(folder.join("weights.safetensors")).unwrap();
         assert!(resumed.join("checkpoint.safetensors").exists());
         std::fs::remove_file(resumed.join("weights.safetensors")).unwrap();
-        refused(&format!("--resume {} --no-tune --no-self-test", resumed.display()), 1, "not finite");
+        refused(&format!("--resume {} --no-tune --no-self-test", resumed.display()), 5, "not finite");
         assert!(weights(&whole) == weights(&resumed));
         assert_eq!(rows(&whole), rows(&resumed));
     }
