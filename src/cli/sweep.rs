@@ -363,8 +363,11 @@ fn list(sweep: &Sweep, configs: &[TrainConfig], folder: &Path) -> Outcome {
         let files = RunFiles::of(folder, run.number);
         let has_ended = files.ended()?.is_some_and(|ending| ending.is_final());
         let is_there = files.folder.exists();
-        let last = checkpoint::load(&files.folder).ok().flatten().map(|checkpoint| checkpoint.step);
-        if is_there && (has_ended || last == Some(config.steps)) {
+        let is_done = || {
+            let last = checkpoint::load(&files.folder).ok().flatten();
+            last.is_some_and(|checkpoint| checkpoint.step == config.steps)
+        };
+        if is_there && (has_ended || is_done()) {
             continue;
         }
         if Claim::take(&files)?.is_none() {

@@ -72,14 +72,6 @@ impl<P: Real> Engine for CpuEngine<P> {
         Ok(())
     }
 
-    fn make_room(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn request_losses(&mut self) -> Result<()> {
-        Ok(())
-    }
-
     fn losses(&mut self, _: bool) -> Result<Vec<Losses>> {
         Ok(std::mem::take(&mut self.finished))
     }

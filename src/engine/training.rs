@@ -28,10 +28,14 @@ pub(crate) trait Engine {
     fn submit(&mut self, batch: &Batch) -> Result<()>;
 
     /// Waits until the next step will not have to wait for earlier ones.
-    fn make_room(&mut self) -> Result<()>;
+    fn make_room(&mut self) -> Result<()> {
+        Ok(()) // where they have run on return
+    }
 
     /// Asks for the losses of all submitted steps without waiting for them.
-    fn request_losses(&mut self) -> Result<()>;
+    fn request_losses(&mut self) -> Result<()> {
+        Ok(()) // where they are there on return
+    }
 
     /// Losses that have not been collected yet, in step order; with `all`, those of every submitted step.
     fn losses(&mut self, all: bool) -> Result<Vec<Losses>>;

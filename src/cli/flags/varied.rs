@@ -191,8 +191,7 @@ pub(crate) fn read(choice: &Choice) -> Result<Table> {
         }
     };
     let words: Vec<String> = choice.iter().filter_map(|one| word(one).transpose()).collect::<Result<_>>()?;
-    let command = numbers::number_args(Settings::augment_args(Command::new("sweep").no_binary_name(true)));
-    let matches = command.try_get_matches_from(words).map_err(|error| Error::usage(one_line(&error)))?;
+    let matches = command().try_get_matches_from(words).map_err(|error| Error::usage(one_line(&error)))?;
     let settings = Settings::from_arg_matches(&matches).map_err(|error| Error::usage(one_line(&error)))?;
     let mut table = file::table(&settings.config.located()?)?;
     let given = settings.given()?;

@@ -3,6 +3,7 @@
 
 #[cfg(unix)]
 use crate::cli::terminal::hang_up;
+use crate::sweep::process::code;
 use crate::{Error, Result};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag::{register, register_conditional_shutdown};
@@ -10,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// The exit code of a program that Ctrl-C has ended.
-pub(crate) const EXIT_CODE: u8 = 130;
+pub(crate) const EXIT_CODE: u8 = code::STOPPED as u8;
 
 /// From now on the first signal sets the flag that is returned.
 pub(crate) fn catch() -> Result<Arc<AtomicBool>> {

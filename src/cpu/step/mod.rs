@@ -130,8 +130,7 @@ impl<N: Real, P: Real> Step<N, P> {
         done(Part::Data);
         self.forward();
         done(Part::Forward);
-        let losses = self.backward();
-        Losses { frozen: !is_finite(&self.gradients), ..losses }
+        self.backward()
     }
 
     /// Takes over the gradients and the statistics of a micro-batch, in the order of the micro-batches: adds

@@ -48,7 +48,7 @@ impl Deal {
             losses.unwrap_or_else(|| Losses { loss: none(), x_l2: none(), y_l2: none(), frozen: false });
         let mut bytes = bytemuck::cast_slice(gradients).to_vec();
         bytes.extend_from_slice(bytemuck::cast_slice(statistics));
-        for values in [&losses.loss, &losses.x_l2, &losses.y_l2, &vec![f64::from(u8::from(losses.frozen))]] {
+        for values in [&losses.loss, &losses.x_l2, &losses.y_l2] {
             bytes.extend_from_slice(bytemuck::cast_slice(values));
         }
         bytes
@@ -60,8 +60,7 @@ impl Deal {
         let (seen, rest) = rest.split_at(size_of_val(statistics));
         let values: Vec<f64> = bytemuck::pod_collect_to_vec(rest);
         let column = |i: usize| values[i * self.samples..][..self.samples].to_vec();
-        let frozen = values[3 * self.samples] != 0.0;
-        let losses = Losses { loss: column(0), x_l2: column(1), y_l2: column(2), frozen };
+        let losses = Losses { loss: column(0), x_l2: column(1), y_l2: column(2), frozen: false };
         (bytemuck::pod_collect_to_vec(own), bytemuck::pod_collect_to_vec(seen), losses)
     }
 }
@@ -90,14 +89,6 @@ impl Engine for DataParallel {
         self.tell(&Message::Step(batch.clone()));
         let losses = self.deal.step(&mut *self.engine, &*self.group, batch);
         self.finished.push(losses);
-        Ok(())
-    }
-
-    fn make_room(&mut self) -> Result<()> {
-        Ok(())
-    }
-
-    fn request_losses(&mut self) -> Result<()> {
         Ok(())
     }
 
