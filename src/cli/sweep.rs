@@ -157,6 +157,13 @@ impl Arguments {
         let path = self.config.clone().unwrap_or_else(|| "the flags".into());
         let mut table = Table::new();
         if self.config.is_some() {
+            let own = path.parent().unwrap_or(Path::new(""));
+            if path.file_name().is_some_and(|name| name == folder::FILE) && Sweep::read(own).is_ok() {
+                let (path, own) = (path.display(), shell_line(&[own.display().to_string()]));
+                return Err(Error::usage(format!(
+                    "{path}: holds the runs of a sweep; to go on with it: unheat sweep --resume {own}"
+                )));
+            }
             table = file::read(&path, &OWN)?;
             if let Some(Value::String(output)) = table.get_mut("output") {
                 *output = path.parent().unwrap_or(Path::new("")).join(&*output).display().to_string();

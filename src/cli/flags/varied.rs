@@ -8,7 +8,7 @@ use crate::sweep::combine::{Choice, SEED};
 use crate::sweep::values::Values;
 use crate::train::TrainConfig;
 use crate::train::config::file;
-use crate::train::config::paths::NamedFiles;
+use crate::train::config::paths::{NamedFiles, OPERATOR};
 use crate::{Error, Result};
 use clap::builder::ValueParser;
 use clap::error::{Error as ClapError, ErrorKind};
@@ -100,8 +100,12 @@ impl Varied {
                 (Some(text), _) if TrainConfig::FILES.contains(&name) && Path::new(text).exists() => {
                     Values::Listed(vec![text.clone()])
                 }
-                (Some(text), _) => Values::parse(text, &kind)
-                    .map_err(|what| Error::usage(format!("{}: {what}", name.replace('_', "-"))))?,
+                (Some(text), _) => {
+                    let wrong = |what: String| Error::usage(format!("{}: {what}", name.replace('_', "-")));
+                    let values = Values::parse(text, &kind).map_err(wrong)?;
+                    check_commas(name, text, &values, &kind).map_err(wrong)?;
+                    values
+                }
                 (None, Some(value)) => {
                     let is_one = is_one_list(flag, &value, levels);
                     if is_one {
@@ -131,6 +135,23 @@ impl Varied {
         }
         settings.sort_by_key(|setting| setting.name == SEED); // stable
         Ok(settings)
+    }
+}
+
+/// Refuses parts of an operator that are none, with what may have been meant.
+fn check_commas(
+    name: &str,
+    text: &str,
+    values: &Values,
+    kind: &dyn Fn(&str) -> bool,
+) -> std::result::Result<(), String> {
+    let Values::Listed(parts) = values else { return Ok(()) };
+    match parts.iter().find(|part| name == OPERATOR && parts.len() > 1 && !kind(part)) {
+        None => Ok(()),
+        Some(part) => Err(format!(
+            "{part} in {text} is none; an operator with commas stands in brackets, as in \
+             '[motion:5,30],disk:3'"
+        )),
     }
 }
 

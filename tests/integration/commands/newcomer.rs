@@ -14,7 +14,7 @@ use unheat::model::{UNet, UNetConfig};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 133] = [
+const WRONG: [(&str, i32, &str); 134] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -40,6 +40,7 @@ const WRONG: [(&str, i32, &str); 133] = [
     ("sweep --lr 2..1", 2, "a range begins with its lower end"),
     ("sweep --lr 1e-3,fast", 2, "must be a number, such as"),
     ("sweep --lr 1e-3,-1 --device cpu", 2, "run 002 (lr -1): lr -1: must be a positive number"),
+    ("sweep --operator disk:3,motion:5,30", 2, "with commas stands in brackets"),
     ("sweep --lr 1,2 --seed 1,2,3 --zip", 2, "--zip needs as many of each"),
     ("sweep --steps 5,6 --keep-best 0.5 --after 2 --device cpu", 2, "a single number"),
     ("sweep --steps 5 --keep-best 2 --after 2 --device cpu", 2, "a share above 0 and below 1"),
