@@ -180,8 +180,7 @@ impl Arguments {
         let choices = combine(&settings, way).map_err(Error::usage)?;
         let (wanted, mut tables) = (choices.len(), Vec::<Table>::new());
         let mut seen = HashSet::new();
-        for choice in &choices {
-            let table = varied::read(choice)?;
+        for table in varied::read(&choices)? {
             if seen.insert(table.to_string()) {
                 tables.push(table);
             }
@@ -377,7 +376,7 @@ fn list(sweep: &Sweep, configs: &[TrainConfig], folder: &Path) -> Outcome {
         if is_there && (has_ended || is_done()) {
             continue;
         }
-        if Claim::take(&files)?.is_none() {
+        if files.log.exists() && Claim::take(&files)?.is_none() {
             note!("run {:03} is being trained", run.number);
             continue;
         }

@@ -194,36 +194,38 @@ fn texts(name: &str, value: Value, path: &Path) -> Result<Vec<String>> {
     Ok(members.into_iter().map(located).collect())
 }
 
-/// The settings of a run, as `unheat train` reads them, with whole paths.
+/// The settings of every run, as `unheat train` reads them, with whole paths.
 ///
 /// # Errors
 /// [`Error::Usage`] for values that are none, or that do not go together.
-pub(crate) fn read(choice: &Choice) -> Result<Table> {
-    let flags: Vec<Arg> = flags().collect();
-    let word = |(name, text): &(String, String)| {
+pub(crate) fn read(choices: &[Choice]) -> Result<Vec<Table>> {
+    // Made once: there may be thousands of runs.
+    let (mut command, switches) = (command(), flags().filter(is_switch).collect::<Vec<Arg>>());
+    let is_switch = |name: &str| switches.iter().any(|flag| flag.get_id() == name);
+    choices.iter().map(|choice| read_one(&mut command, &is_switch, choice)).collect()
+}
+
+fn read_one(command: &mut Command, is_switch: &dyn Fn(&str) -> bool, choice: &Choice) -> Result<Table> {
+    let (mut words, mut set) = (Vec::new(), Vec::new());
+    for (name, text) in choice {
         let long = name.replace('_', "-");
-        let flag = flags.iter().find(|flag| flag.get_id() == name.as_str());
-        if !flag.is_some_and(is_switch) {
-            return Ok(Some(format!("--{long}={text}")));
+        if !is_switch(name) {
+            words.push(format!("--{long}={text}"));
+            continue;
         }
-        match SWITCH.iter().find(|(name, _)| name == text) {
-            Some((_, is_on)) => Ok(is_on.then(|| format!("--{long}"))),
-            None => Err(Error::usage(format!("{long} {text}: must be on or off"))),
-        }
-    };
-    let words: Vec<String> = choice.iter().filter_map(|one| word(one).transpose()).collect::<Result<_>>()?;
-    let matches = command().try_get_matches_from(words).map_err(|error| Error::usage(one_line(&error)))?;
-    let settings = Settings::from_arg_matches(&matches).map_err(|error| Error::usage(one_line(&error)))?;
+        let Some((_, is_on)) = SWITCH.iter().find(|(name, _)| name == text) else {
+            return Err(Error::usage(format!("{long} {text}: must be on or off")));
+        };
+        words.extend(is_on.then(|| format!("--{long}")));
+        set.push((name.clone(), Value::from(*is_on))); // off is a value of its own
+    }
+    let refused = |error: ClapError| Error::usage(one_line(&error));
+    let matches = command.try_get_matches_from_mut(words).map_err(refused)?;
+    let settings = Settings::from_arg_matches(&matches).map_err(refused)?;
     let mut table = file::table(&settings.config.located()?)?;
     let given = settings.given()?;
     table.retain(|name, _| given.contains_key(name));
-    for (name, text) in choice {
-        if let Some((_, is_on)) = SWITCH.iter().find(|(name, _)| name == text)
-            && flags.iter().any(|flag| flag.get_id() == name.as_str() && is_switch(flag))
-        {
-            table.insert(name.clone(), (*is_on).into()); // off is a value of its own
-        }
-    }
+    table.extend(set);
     Ok(table)
 }
 

@@ -6,6 +6,7 @@ use crate::engine::ranks::group::Group;
 use crate::engine::ranks::message::Message;
 use crate::engine::training::{Engine, Sharing};
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
+use std::borrow::Cow;
 use std::rc::Rc;
 
 /// How a step is dealt out.
@@ -86,7 +87,7 @@ impl DataParallel {
 
 impl Engine for DataParallel {
     fn submit(&mut self, batch: &Batch) -> Result<()> {
-        self.tell(&Message::Step(batch.clone()));
+        self.tell(&Message::Step(Cow::Borrowed(batch)));
         let losses = self.deal.step(&mut *self.engine, &*self.group, batch);
         self.finished.push(losses);
         Ok(())
@@ -118,7 +119,7 @@ impl Engine for DataParallel {
     }
 
     fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.tell(&Message::Predict(batch.clone())); // the running statistics see it
+        self.tell(&Message::Predict(Cow::Borrowed(batch))); // the running statistics see it
         self.engine.predict(batch)
     }
 }

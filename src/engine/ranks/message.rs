@@ -2,10 +2,11 @@
 
 use crate::model::unet::init::State;
 use crate::model::{Batch, Rectangle, Snapshot, Truth};
+use std::borrow::Cow;
 
 /// An order, or the end.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Message {
+pub(crate) enum Message<'a> {
     /// Make an engine.
     Begin {
         /// The run's settings, as its file has them.
@@ -16,16 +17,16 @@ pub(crate) enum Message {
         start: State,
     },
     /// Do your part of this step.
-    Step(Batch),
+    Step(Cow<'a, Batch>),
     /// Send these through the network.
-    Predict(Batch),
+    Predict(Cow<'a, Batch>),
     /// Go on from here.
     Restore(Box<Snapshot>),
     /// There is nothing left to do.
     End,
 }
 
-impl Message {
+impl Message<'_> {
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         let mut out = Writer(Vec::new());
         match self {
@@ -56,27 +57,27 @@ impl Message {
     }
 
     /// Reads what [`Message::to_bytes`] has written; whatever cannot be read is the end.
-    pub(crate) fn of_bytes(bytes: &[u8]) -> Self {
-        Self::read(&mut Reader(bytes)).unwrap_or(Self::End)
+    pub(crate) fn of_bytes(bytes: &[u8]) -> Message<'static> {
+        Message::read(&mut Reader(bytes)).unwrap_or(Message::End)
     }
 
-    fn read(from: &mut Reader) -> Option<Self> {
+    fn read(from: &mut Reader) -> Option<Message<'static>> {
         Some(match from.number()? {
-            1 => Self::Begin {
+            1 => Message::Begin {
                 settings: String::from_utf8(from.bytes()?.to_vec()).ok()?,
                 noise: *from.values::<f64>()?.first()?,
                 start: from.state()?,
             },
-            2 => Self::Step(from.batch()?),
-            3 => Self::Predict(from.batch()?),
-            4 => Self::Restore(Box::new(Snapshot {
+            2 => Message::Step(Cow::Owned(from.batch()?)),
+            3 => Message::Predict(Cow::Owned(from.batch()?)),
+            4 => Message::Restore(Box::new(Snapshot {
                 state: from.state()?,
                 first_moments: from.values()?,
                 second_moments: from.values()?,
                 last_good_params: from.values()?,
                 updates: from.number()?,
             })),
-            _ => Self::End,
+            _ => Message::End,
         })
     }
 }
@@ -175,8 +176,8 @@ mod tests {
         let snapshot = Snapshot { updates: 9, ..Snapshot::before(state.clone()) };
         for message in [
             Message::Begin { settings: "lr = 1.0".to_owned(), noise: 1e-3, start: state },
-            Message::Step(drawn),
-            Message::Predict(fields),
+            Message::Step(Cow::Owned(drawn)),
+            Message::Predict(Cow::Owned(fields)),
             Message::Restore(Box::new(snapshot)),
             Message::End,
         ] {
