@@ -76,6 +76,18 @@ fn any_number_of_processes_ends_in_the_same_files() {
             assert!(bytes(&folder(processes)) == bytes(&folder(0)), "{name}: {processes} processes");
         }
     }
+    // The shaders, in 32 bits and in 16.
+    for (name, flags) in [("shaders", "--noise 1e-2"), ("half", "--activations f16")] {
+        let folder = |processes: usize| root.path().join(format!("{name}-{processes}"));
+        let line = |n: usize| {
+            let small = SMALL.replace("cpu", "0");
+            format!("{small} --no-tune --no-self-test {flags} --steps 4 -o {}", folder(n).display())
+        };
+        for processes in [0, 2, 3] {
+            succeed(processes, &line(processes));
+            assert!(bytes(&folder(processes)) == bytes(&folder(0)), "{name}: {processes} processes");
+        }
+    }
     // Without a word about micro-batches each process takes its share.
     let folder = |processes: usize| root.path().join(format!("share-{processes}"));
     let flags = SMALL.replace(" --micro-batch 3", "");
@@ -155,7 +167,7 @@ fn impossible_requests_end_all_processes() {
         ("--batch 7 --device cpu", "batch 7: has no 2 equal shares for 2 processes"),
         ("--batch 8 --lr fast", "must be a number"),
         ("--batch 8 --size 60x60 --device cpu", "32 or 64 would do for 60"),
-        ("--batch 8 --device llvmpipe --no-self-test --no-tune", "share a training on the CPU engine alone"),
+        ("--batch 8 --device nothing", "no such adapter"),
         ("--batch 8 --device cpu --data missing.npy", "there is no such file"),
     ] {
         let output = train(2, &format!("{line} -o {}", new.display())).output().unwrap();

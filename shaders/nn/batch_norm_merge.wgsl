@@ -1,17 +1,17 @@
 // Batch norm: merges the moments that the convolution left by Chan's formula in a fixed tree, makes the
-// channel's normalisation, and blends the batch into the running statistics (method §5). One workgroup per
-// channel.
+// channel's normalisation, and says what the batch adds to the running statistics (method §5). One workgroup
+// per channel.
 
 struct Params {
     chunks: u32,
     gamma_offset: u32,
     beta_offset: u32,
     bias_offset: u32, // of the convolution: z is stored without it, the running mean includes it
-    running_mean_offset: u32,
-    running_var_offset: u32,
+    mean_offset: u32,
+    var_offset: u32,
     epsilon: f32,
-    momentum: f32,
     first_norm: u32,
+    pivot_offset: u32,
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
@@ -19,7 +19,9 @@ struct Params {
 @group(0) @binding(2) var<storage, read> weights: array<f32>; // the flat parameters
 // [all channels, 2], the first: mean, rstd, scale, shift
 @group(0) @binding(3) var<storage, read_write> norms: array<vec4<f32>>;
-@group(0) @binding(4) var<storage, read_write> running: array<f32>; // the flat running statistics
+// the flat statistics: means with the bias, unbiased variances
+@group(0) @binding(4) var<storage, read_write> statistics: array<f32>;
+@group(0) @binding(5) var<storage, read> packed: array<f32>; // the weights with their pivots
 
 const ABREAST = 4u; // chunks whose loads are in flight at once
 
@@ -66,15 +68,11 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         let shift = weights[params.beta_offset + channel];
         norms[2u * (params.first_norm + channel)] = vec4(all.y, rstd, scale, shift);
 
-        let mean_at = params.running_mean_offset + channel;
-        let var_at = params.running_var_offset + channel;
-        let bias = weights[params.bias_offset + channel];
-        var mean = all.y + bias;
+        var mean = all.y;
         if PIVOTED {
-            // z is stored minus the pivot of pack_weights.wgsl.
-            mean = all.y + (running[mean_at] - bias) + bias;
+            mean += packed[params.pivot_offset + channel]; // z is stored without it
         }
-        running[mean_at] += params.momentum * (mean - running[mean_at]);
-        running[var_at] += params.momentum * (all.z / (all.x - 1.0) - running[var_at]);
+        statistics[params.mean_offset + channel] = mean + weights[params.bias_offset + channel];
+        statistics[params.var_offset + channel] = all.z / (all.x - 1.0);
     }
 }

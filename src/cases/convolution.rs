@@ -359,25 +359,24 @@ pub(super) fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32)
         let conv_input = ConvInput::Plain { field: &field, channels: 1 };
         conv3x3::conv3x3(r, shape, conv_input, packing.forward(0), epilogue)?;
         let weights = r.gpu.tensor_from("weights", &affine)?;
-        let running = r.gpu.tensor_from("running", &vec![0.5; 2 * channels])?;
-        let statistics = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
-        batch_norm(r, &lone_norm(channels), 2 * channels, &layer, statistics, &weights, &running)?;
-        Ok(vec![layer.norms, running])
+        let found = garbage(r.gpu, "statistics", 2 * channels)?;
+        let (norm, bias) = (lone_norm(channels), 2 * channels);
+        let moments = Statistics { buffer: &moments, chunks: conv3x3::chunks(shape) };
+        batch_norm(r, &norm, bias, &layer, moments, &weights, packing.forward(0), &found)?;
+        Ok(vec![layer.norms, found])
     };
     let reference = move || {
         let (params, field) = (widen(&params), widen(&field));
-        let (mut flat, mut running) = (Vec::new(), vec![0.5; 2 * channels]);
+        let (mut flat, mut found) = (Vec::new(), vec![0.0; 2 * channels]);
         for c in 0..channels {
             let z: Vec<f64> = field.iter().map(|v| v * f64::from(factor(c))).collect();
             let moments = Moments::of(&z);
             let norm = Norm::new(moments, params[c], params[channels + c]);
             flat.extend([norm.mean, norm.rstd, norm.scale, norm.shift, 0.0, 0.0, 0.0, 0.0]);
-            let (mean, var) = running.split_at_mut(channels);
-            let new = reference_norm::statistics(moments, params[2 * channels + c]);
-            reference_norm::blend(&mut mean[c..][..1], &new[..1]);
-            reference_norm::blend(&mut var[c..][..1], &new[1..]);
+            let found_of_c = reference_norm::statistics(moments, params[2 * channels + c]);
+            [found[c], found[channels + c]] = found_of_c;
         }
-        vec![flat, running]
+        vec![flat, found]
     };
     let name = format!("batch_norm/{offset}±{spread}");
     let case = recorded(&name, format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);

@@ -194,17 +194,18 @@ fn network_case(
         let input = r.gpu.tensor_from("input", &x)?;
         let output_gradient = r.gpu.tensor_from("output gradient", &g)?;
         let output = garbage(r.gpu, "output", batch * nx * ny)?;
+        network.pack(r)?;
         network.forward(r, &input, &output)?;
         network.backward(r, &input, &output_gradient)?;
-        Ok(vec![output, network.running, network.gradients])
+        Ok(vec![output, network.batch_statistics, network.gradients])
     };
     let reference = move || {
         let mut network = cpu::unet::network::Network::<f64>::new(&net, batch, nx, ny);
-        let (params, mut running) = (widen(&state.params), widen(&state.buffers));
+        let (params, mut statistics) = (widen(&state.params), widen(&state.buffers));
         let (mut output, mut gradients) = (vec![0.0; input.len()], vec![0.0; params.len()]);
-        network.forward(&params, &mut running, &widen(&input), &mut output);
+        network.forward_apart(&params, &mut statistics, &widen(&input), &mut output);
         network.backward(&params, &widen(&input), &widen(&gradient), &mut gradients, None);
-        vec![output, running, gradients]
+        vec![output, statistics, gradients]
     };
     // The gradients of biases before a batch norm are an exact zero. Other dead gradients are rounding noise.
     let is_noise =

@@ -2,6 +2,7 @@
 
 use crate::cases::{Case, noise, recorded, submitted, widen};
 use crate::cpu;
+use crate::cpu::nn::batch_norm::blend;
 use crate::gpu::step::adam::Optimiser;
 use crate::gpu::step::guard::Guard;
 use crate::gpu::{Gpu, Recorder};
@@ -12,7 +13,7 @@ const UPDATES: u64 = 5;
 
 pub(super) fn cases() -> Vec<Case> {
     let mut cases = vec![keep_case(), adam_case(None)];
-    for place in [BadPlace::Losses, BadPlace::XL2, BadPlace::Gradients, BadPlace::Running] {
+    for place in [BadPlace::Losses, BadPlace::XL2, BadPlace::Gradients, BadPlace::Statistics] {
         cases.extend([f32::INFINITY, f32::NAN].map(|bad| adam_case(Some((place, bad)))));
     }
     cases
@@ -24,7 +25,7 @@ pub(super) enum BadPlace {
     Losses,
     XL2,
     Gradients,
-    Running,
+    Statistics,
 }
 
 /// Five updates with gradients from 1e-9 to 1e3. A `bad` number in update 3 must leave the state as it is
@@ -35,26 +36,27 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         noise(50 + t, len).iter().enumerate().map(|(i, v)| v * 10f32.powi((i % 13) as i32 - 9)).collect()
     };
     let start = move || noise(50, len);
-    let running = || noise(49, 30);
+    let statistics = || noise(49, 30);
     let submit = move |gpu: &Gpu| {
         let weights = gpu.tensor_from("weights", &start())?;
-        let statistics = gpu.tensor("running", running().len())?;
+        let running = gpu.tensor("running", statistics().len())?;
+        let seen = gpu.tensor("statistics", running.len())?;
         let gradient = gpu.tensor("gradients", len)?;
         let losses = gpu.tensor("losses", 40)?;
         let x_l2 = gpu.tensor("x_l2", 20)?;
         let optimiser = Optimiser::new(gpu, Adam::default(), len)?;
-        let guard = good(gpu, start(), vec![1e30; statistics.len()])?;
+        let guard = good(gpu, start(), vec![1e30; running.len()])?;
         let mut recorder = Recorder::new(gpu);
-        guard.check(&mut recorder, &losses, &x_l2, &gradient, &statistics)?;
-        guard.keep_last_good(&mut recorder, &weights, &statistics)?;
+        guard.take_over(&mut recorder, &losses, &x_l2, &gradient, &seen, &running)?;
+        guard.keep_last_good(&mut recorder, &weights, &running)?;
         optimiser.update(&mut recorder, &guard.frozen, &gradient, &weights)?;
         let recording = recorder.finish();
         for t in 1..=UPDATES {
-            let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t), running()];
+            let mut arrays = [vec![1e30; 40], vec![-1e30; 20], gradients(t), statistics()];
             if let Some((place, bad)) = bad.filter(|_| t == 3) {
                 *arrays[place as usize].last_mut().expect("no array is empty") = bad;
             }
-            for (tensor, values) in [&losses, &x_l2, &gradient, &statistics].into_iter().zip(&arrays) {
+            for (tensor, values) in [&losses, &x_l2, &gradient, &seen].into_iter().zip(&arrays) {
                 gpu.write(tensor, values);
             }
             optimiser.schedule(gpu, t);
@@ -62,16 +64,17 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         }
         let Optimiser { m, v, .. } = optimiser;
         let Guard { last_good_params, last_good_running, .. } = guard;
-        Ok(vec![weights, m, v, last_good_params, last_good_running, statistics])
+        Ok(vec![weights, m, v, last_good_params, last_good_running, running])
     };
     let reference = move || {
         let (mut params, mut m, mut v) = (widen(&start()), vec![0.0; len], vec![0.0; len]);
-        let mut last_good = params.clone();
+        let (mut last_good, mut running) = (params.clone(), vec![0.0; statistics().len()]);
         for t in 1..=if bad.is_some() { 2 } else { UPDATES } {
             last_good = params.clone();
+            blend(&mut running, &widen(&statistics()));
             cpu::step::adam::adam(&Adam::default(), t, &widen(&gradients(t)), &mut params, &mut m, &mut v);
         }
-        vec![params, m, v, last_good, widen(&running()), widen(&running())]
+        vec![params, m, v, last_good, running.clone(), running]
     };
     let name = bad.map_or("adam".to_owned(), |(place, bad)| format!("adam/{place:?} {bad}").to_lowercase());
     submitted(&name, format!("{len}"), 1e-6, submit, reference)

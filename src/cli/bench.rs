@@ -80,7 +80,8 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let device = device::open(&choice)?;
     check(&arguments, &device)?;
     note!("measuring {}", device.describe());
-    arguments.tuning.find(&device, config, &plan)?;
+    plan.check(&device)?; // what does not fit is refused at once
+    arguments.tuning.find(&device, &plan.step)?;
     let measured = bench::measure(config, &device, &options, &mut |what| note!("... {what}"))?;
     if let Some(path) = &arguments.output {
         figure::roofline(path, &measured)?;

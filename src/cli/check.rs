@@ -120,8 +120,7 @@ fn check(adapter: &wgpu::Adapter, arguments: &Arguments) -> Result<usize> {
     let trusted = Arc::new(block_on(Gpu::open(adapter, Checks::Trusted))?);
     let checked = Arc::new(block_on(Gpu::open(adapter, Checks::Checked))?);
     if !tuning.no_tune {
-        let config = TrainConfig::default();
-        tuning::find(&trusted, &config, &config.plan()?)?;
+        tuning::find(&trusted, &TrainConfig::default().plan()?.step)?;
     }
     // As train builds its kernels.
     let own = if Checks::default() == Checks::Trusted { &trusted } else { &checked };

@@ -1,11 +1,19 @@
 //! One training that the processes of mpirun or srun share. The first one is told what to train and says how
 //! it goes; the others are called before anything is read, and do what that one says.
 
+use crate::engine::DeviceChoice;
+use crate::engine::device::choice_of;
 use crate::engine::ranks::Group;
 use crate::engine::ranks::environment::Rank;
 use crate::{Error, Result};
 use std::process::ExitCode;
 use std::rc::Rc;
+#[cfg(feature = "mpi")]
+use {
+    crate::cli::flags::{device, tuning::Preparation, tuning::Tuning},
+    crate::engine::{Device, Trainer},
+    crate::model::StepSpec,
+};
 
 /// The command that processes share.
 const SHARED: &str = "train";
@@ -47,7 +55,7 @@ fn serve(rank: Rank) -> ExitCode {
     use crate::cli::errors::{advice, outcome};
     use crate::cli::terminal::{interrupt, messages};
     use crate::engine::ranks::mpi::World;
-    use crate::train::plan::spec_of;
+    use crate::train::plan::parts_of;
 
     let complain = |error: &Error| {
         messages::note!("unheat: process {}: {error}{}", rank.number, advice::advice(error));
@@ -61,12 +69,42 @@ fn serve(rank: Rank) -> ExitCode {
         Ok(world) => world,
         Err(error) => return outcome::exit_code(&error), // which the first process says
     };
-    match crate::engine::ranks::serve(&world, spec_of) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            complain(&error);
-            world.abort(1)
-        }
+    let prepare = |settings: &str, noise: f64, on_gpu: bool| {
+        let (asked, spec) = parts_of(settings, noise)?;
+        Ok((open(asked, &spec, on_gpu)?, spec))
+    };
+    if let Err(error) = crate::engine::ranks::serve(&world, prepare) {
+        complain(&error);
+    }
+    ExitCode::SUCCESS // the first process fails for all
+}
+
+/// A device of the kind that the first process has, ready for its steps.
+#[cfg(feature = "mpi")]
+fn open(asked: DeviceChoice, spec: &StepSpec, on_gpu: bool) -> Result<Device> {
+    if !on_gpu {
+        return Ok(Device::Cpu);
+    }
+    let device = device::open(&choice(asked))?;
+    if let Device::Cpu = device {
+        return Err(Error::Device(
+            "no GPU was found on this machine, and the first process trains on one; add --device cpu to \
+             train on cores everywhere"
+                .to_owned(),
+        ));
+    }
+    Trainer::check(&device, spec)?;
+    let said = |flag: &str| std::env::args_os().any(|word| word == flag);
+    let tuning = Tuning { no_tune: said("--no-tune") };
+    Preparation { tuning, no_self_test: said("--no-self-test") }.prepare(&device, spec)?;
+    Ok(device)
+}
+
+/// What this process opens where this is asked for.
+pub(super) fn choice(asked: DeviceChoice) -> DeviceChoice {
+    match Rank::of_environment() {
+        Some(rank) => choice_of(rank, asked),
+        None => asked,
     }
 }
 

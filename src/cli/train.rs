@@ -142,7 +142,8 @@ impl Arguments {
 
     /// Opens the device, finds its fastest variants, and tests whether it is right.
     pub(super) fn open(&self, config: &TrainConfig, plan: &Plan) -> Result<Device> {
-        let Ok(choice) = config.device.parse::<DeviceChoice>();
+        let Ok(asked) = config.device.parse::<DeviceChoice>();
+        let choice = group::choice(asked);
         let device = device::open(&choice)?;
         plan.check(&device)?; // what does not fit is refused before anything is said or measured
         if plan.is_judged_by_what_it_has_seen() {
@@ -159,7 +160,7 @@ impl Arguments {
         } else {
             note!("training on {}", device.describe());
         }
-        self.preparation.prepare(&device, config, plan)?;
+        self.preparation.prepare(&device, &plan.step)?;
         Ok(device)
     }
 }

@@ -3,11 +3,10 @@
 use crate::Result;
 use crate::cpu::step::Part;
 use crate::cpu::{self, Real};
-
 use crate::engine::training::{Engine, Sharing};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
-use crate::model::{Batch, DType, Losses, Snapshot, StepSpec};
+use crate::model::{Batch, Losses, Snapshot, StepSpec};
 use std::time::Instant;
 
 /// The network in 32 bits, the physics in P.
@@ -15,40 +14,54 @@ pub(crate) struct CpuEngine<P> {
     step: cpu::Step<f32, P>,
     /// Losses that nobody has collected yet.
     finished: Vec<Losses>,
+    /// Those of a step whose micro-batches are taken over one by one.
+    begun: Losses,
+    samples: usize,
     /// What the parts of the last step took.
     seconds: [f64; 4],
 }
 
 impl<P: Real> CpuEngine<P> {
     pub(crate) fn new(spec: &StepSpec, start: &State) -> Self {
-        Self { step: cpu::Step::new(spec, start), finished: Vec::new(), seconds: [0.0; 4] }
-    }
-}
-
-/// An engine whose steps several processes share.
-pub(crate) fn sharing(spec: &StepSpec, start: &State) -> Box<dyn Sharing> {
-    match spec.physics {
-        DType::F16 | DType::F32 => Box::new(CpuEngine::<f32>::new(spec, start)),
-        DType::F64 => Box::new(CpuEngine::<f64>::new(spec, start)),
+        Self {
+            step: cpu::Step::new(spec, start),
+            finished: Vec::new(),
+            begun: Losses::default(),
+            samples: spec.samples_at_once,
+            seconds: [0.0; 4],
+        }
     }
 }
 
 impl<P: Real> Sharing for CpuEngine<P> {
-    fn compute(&mut self, part: &Batch) -> Losses {
-        self.step.compute(part, |_| {})
+    fn compute(&mut self, part: &Batch, _: bool) -> Result<Vec<u8>> {
+        let Losses { loss, x_l2, y_l2, .. } = self.step.compute(part, |_| {});
+        let (gradients, statistics) = self.step.last_part();
+        let values = [gradients, statistics].map(bytemuck::cast_slice);
+        let losses = [&loss, &x_l2, &y_l2].map(|values| bytemuck::cast_slice(values));
+        Ok([values.concat(), losses.concat()].concat())
     }
 
-    fn last_part(&self) -> (&[f32], &[f32]) {
-        self.step.last_part()
+    fn share_len(&self) -> usize {
+        let (gradients, statistics) = self.step.last_part();
+        size_of_val(gradients) + size_of_val(statistics) + 3 * self.samples * size_of::<f64>()
     }
 
-    fn accumulate(&mut self, first: bool, gradients: &[f32], statistics: &[f32]) {
-        self.step.take_over(gradients, statistics);
-        self.step.accumulate(first);
-    }
-
-    fn update(&mut self, losses: Losses) -> Losses {
-        self.step.update(losses)
+    fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()> {
+        let (gradients, statistics) = self.step.last_part();
+        let (gradients, rest) = share.split_at(size_of_val(gradients));
+        let (statistics, losses) = rest.split_at(size_of_val(statistics));
+        let [gradients, statistics] = [gradients, statistics].map(bytemuck::pod_collect_to_vec);
+        self.step.take_over(&gradients, &statistics);
+        self.step.accumulate(is_first);
+        let losses: Vec<f64> = bytemuck::pod_collect_to_vec(losses);
+        let column = |i: usize| losses[i * self.samples..][..self.samples].to_vec();
+        self.begun.append(Losses { loss: column(0), x_l2: column(1), y_l2: column(2), frozen: false });
+        if is_last {
+            let losses = std::mem::take(&mut self.begun);
+            self.finished.push(self.step.update(losses));
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Which device computes: a GPU, or the CPU engine.
 
 use crate::blocking::{adapters, check_wait_limit};
+use crate::engine::ranks::environment::Rank;
 use crate::engine::several;
 use crate::gpu::Gpu;
 use crate::{Error, Result};
@@ -102,6 +103,16 @@ impl Device {
 pub fn real_gpus() -> Vec<usize> {
     let infos: Vec<wgpu::AdapterInfo> = adapters().iter().map(wgpu::Adapter::get_info).collect();
     several::all(&infos)
+}
+
+/// What one of several processes opens where this is asked for: by itself each takes one of the real GPUs of
+/// its machine, in turn.
+pub fn choice_of(rank: Rank, asked: DeviceChoice) -> DeviceChoice {
+    match (asked, &real_gpus()[..]) {
+        (DeviceChoice::Auto, []) => DeviceChoice::Cpu,
+        (DeviceChoice::Auto, gpus) => DeviceChoice::Index(gpus[rank.local % gpus.len()]),
+        (named, _) => named,
+    }
 }
 
 /// Whether what is asked for computes on the processor's cores and in the system's memory, as the CPU engine

@@ -2,7 +2,7 @@
 
 use crate::Result;
 
-use crate::engine::training::Engine;
+use crate::engine::training::{Engine, Sharing};
 use crate::gpu::{self, Gpu};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
@@ -43,6 +43,22 @@ impl GpuEngine {
             )?;
         }
         gpu::Step::check(gpu, spec)
+    }
+}
+
+impl Sharing for GpuEngine {
+    fn compute(&mut self, part: &Batch, is_first: bool) -> Result<Vec<u8>> {
+        let share = self.gpu.block_on(self.step.compute(part, is_first))?;
+        Ok(bytemuck::pod_collect_to_vec(&share))
+    }
+
+    fn share_len(&self) -> usize {
+        size_of::<f32>() * self.step.share_len()
+    }
+
+    fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()> {
+        let share: Vec<f32> = bytemuck::pod_collect_to_vec(share);
+        self.gpu.block_on(self.step.take_over(&share, is_first, is_last))
     }
 }
 

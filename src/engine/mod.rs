@@ -2,6 +2,7 @@
 
 mod cpu_engine;
 pub mod device;
+mod engines;
 mod gpu_engine;
 #[cfg(feature = "cli")]
 pub mod kernels;

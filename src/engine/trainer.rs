@@ -1,16 +1,14 @@
 //! One interface over both engines: submit steps, collect their losses, fetch weights.
 
-use crate::engine::cpu_engine::{self, CpuEngine};
+use crate::Result;
 use crate::engine::device::Device;
-use crate::engine::gpu_engine::GpuEngine;
+use crate::engine::engines;
 use crate::engine::ranks::Group;
 use crate::engine::ranks::data_parallel::DataParallel;
-use crate::engine::ranks::message::Message;
 use crate::engine::training::Engine;
 use crate::gpu;
 use crate::model::unet::init::State;
-use crate::model::{Batch, DType, Losses, Snapshot, StepSpec};
-use crate::{Error, Result};
+use crate::model::{Batch, Losses, Snapshot, StepSpec};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -35,20 +33,14 @@ impl Trainer {
     /// floats, [`Error::BatchTooLarge`] where the micro-batch does not fit and a smaller one does,
     /// [`Error::Usage`] and [`Error::OutOfMemory`] where none does.
     pub fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
-        Self::check(device, spec)?;
-        let engine: Box<dyn Engine> = match (device, spec.physics) {
-            (Device::Gpu(gpu), _) => Box::new(GpuEngine::new(gpu, spec, start)?),
-            (Device::Cpu, DType::F16 | DType::F32) => Box::new(CpuEngine::<f32>::new(spec, start)),
-            (Device::Cpu, DType::F64) => Box::new(CpuEngine::<f64>::new(spec, start)),
-        };
-        Ok(Self::of(engine, spec, start))
+        Ok(Self::of(engines::new(device, spec, start)?, spec, start))
     }
 
     /// As [`Trainer::new`], for the first of several processes that share the steps. `settings` are those by
     /// which the others make their engines.
     ///
     /// # Errors
-    /// As there; [`Error::Usage`] for a GPU.
+    /// As there, and [`Error::Device`] where another process cannot make its engine.
     pub fn shared(
         device: &Device,
         spec: &StepSpec,
@@ -56,16 +48,7 @@ impl Trainer {
         settings: &str,
         group: &Rc<dyn Group>,
     ) -> Result<Self> {
-        Self::check(device, spec)?;
-        if let Device::Gpu(gpu) = device {
-            return Err(Error::usage(format!(
-                "device {}: processes share a training on the CPU engine alone; name the device cpu",
-                gpu.name()
-            )));
-        }
-        let (settings, noise) = (settings.to_owned(), spec.objective.noise);
-        group.broadcast(Message::Begin { settings, noise, start: start.clone() }.to_bytes());
-        let engine = DataParallel::new(cpu_engine::sharing(spec, start), group.clone(), spec);
+        let engine = DataParallel::new(device, spec, start, settings, group.clone())?;
         Ok(Self::of(Box::new(engine), spec, start))
     }
 
@@ -81,11 +64,7 @@ impl Trainer {
 
     /// Refuses what [`Trainer::new`] would refuse before it builds anything.
     pub fn check(device: &Device, spec: &StepSpec) -> Result<()> {
-        spec.check_types()?;
-        match device {
-            Device::Gpu(gpu) => GpuEngine::check(gpu, spec),
-            Device::Cpu => cpu_engine::check(spec),
-        }
+        engines::check(device, spec)
     }
 
     /// Starts a step. On the GPU it runs in the background; on the CPU it has run on return.

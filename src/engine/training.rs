@@ -8,17 +8,16 @@ use std::time::Duration;
 /// An engine whose steps several processes can share: it computes micro-batches, and takes over those of
 /// others.
 pub(crate) trait Sharing: Engine {
-    /// Losses of a micro-batch; nothing is updated.
-    fn compute(&mut self, part: &Batch) -> Losses;
+    /// Computes a micro-batch and updates nothing; `is_first` of the step on this engine. What is returned
+    /// says to engines of this kind what it adds to the step: gradients, batch statistics, losses.
+    fn compute(&mut self, part: &Batch, is_first: bool) -> Result<Vec<u8>>;
 
-    /// Flat gradients and batch statistics of the last micro-batch.
-    fn last_part(&self) -> (&[f32], &[f32]);
+    /// Bytes of what [`Sharing::compute`] returns.
+    fn share_len(&self) -> usize;
 
-    /// Takes over those of a micro-batch, whoever has computed it; the step's `first` begins its sums.
-    fn accumulate(&mut self, first: bool, gradients: &[f32], statistics: &[f32]);
-
-    /// Ends the step, whose losses these are.
-    fn update(&mut self, losses: Losses) -> Losses;
+    /// Takes over a micro-batch, whoever has computed it. They come in their order; the step's first one
+    /// begins its sums, and its last one ends it with the update.
+    fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()>;
 }
 
 /// A network in training on one device. Steps run in the order in which they are submitted, and their losses

@@ -36,6 +36,7 @@ impl Predictor {
 
         // observation y* -> U-Net -> prediction x with the mean of y*
         let mut record = Recorder::new(gpu);
+        network.pack(&mut record)?;
         match norm {
             Norm::Batch => network.forward(&mut record, &observation, &output)?,
             Norm::Running => network.forward_normed(&mut record, &observation, &output)?,

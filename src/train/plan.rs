@@ -1,7 +1,7 @@
 //! From settings to a run's parts: every value checked, every file read.
 
 use crate::engine::ranks::Group;
-use crate::engine::{Device, Trainer};
+use crate::engine::{Device, DeviceChoice, Trainer};
 use crate::io::arrays::fingerprint::{Fingerprint, Fingerprints, Item, Kind};
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::arrays::weights;
@@ -42,16 +42,19 @@ pub struct Plan {
     settings: String,
 }
 
-/// What another process of the group needs to know of a plan, from its settings.
+/// What another process of the group needs to know of a plan, from its settings: the device that is asked for,
+/// and the steps.
 ///
 /// # Errors
 /// Those of [`TrainConfig::spec`].
-pub fn spec_of(settings: &str, noise: f64) -> Result<StepSpec> {
+pub fn parts_of(settings: &str, noise: f64) -> Result<(DeviceChoice, StepSpec)> {
     let from = Path::new("the first process's settings");
     let table = settings.parse().map_err(|_| Error::file(from, "cannot be read"))?;
-    let mut spec = file::config(&table, from)?.spec()?;
+    let config = file::config(&table, from)?;
+    let Ok(asked) = config.device.parse();
+    let mut spec = config.spec()?;
     spec.objective.noise = noise;
-    Ok(spec)
+    Ok((asked, spec))
 }
 
 impl Plan {

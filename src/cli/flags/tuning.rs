@@ -8,7 +8,7 @@ use crate::engine::tuning::{self, Tuned};
 use crate::gpu::Gpu;
 use crate::gpu::tune::Workload;
 use crate::model::{StepSpec, UNet};
-use crate::train::{Plan, TrainConfig};
+use crate::train::TrainConfig;
 use crate::trust::{self, Trust, Work};
 use crate::{Error, Result};
 use clap::Args;
@@ -38,11 +38,13 @@ pub(crate) struct Preparation {
 }
 
 impl Tuning {
-    /// Makes a device ready for training as `config` says: finds its fastest variants, unless they are known.
-    pub(crate) fn find(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
-        let Device::Gpu(gpu) = device else { return Ok(()) };
-        plan.check(device)?; // what does not fit is refused at once
-        if self.no_tune { Ok(()) } else { find(gpu, config, plan) }
+    /// Makes a device ready for steps as `spec` says, for which it has room: finds its fastest variants,
+    /// unless they are known.
+    pub(crate) fn find(&self, device: &Device, spec: &StepSpec) -> Result<()> {
+        match device {
+            Device::Gpu(gpu) if !self.no_tune => find(gpu, spec),
+            _ => Ok(()),
+        }
     }
 
     /// Takes the variants that are known, and measures nothing.
@@ -55,9 +57,9 @@ impl Tuning {
 
 impl Preparation {
     /// As [`Tuning::find`], and tests whether the device is right, unless that is known.
-    pub(crate) fn prepare(&self, device: &Device, config: &TrainConfig, plan: &Plan) -> Result<()> {
-        self.tuning.find(device, config, plan)?;
-        self.test(device, &Work::Training(&plan.step))
+    pub(crate) fn prepare(&self, device: &Device, spec: &StepSpec) -> Result<()> {
+        self.tuning.find(device, spec)?;
+        self.test(device, &Work::Training(spec))
     }
 
     /// Tests whether a device is right for some work, unless that is known.
@@ -101,15 +103,11 @@ fn describe_kept(kept: &Result<PathBuf>) -> String {
     }
 }
 
-/// Finds the fastest variants for training as `config` says, unless they are known, and says so.
-pub(crate) fn find(gpu: &Gpu, config: &TrainConfig, plan: &Plan) -> Result<()> {
-    let work = Workload {
-        net: &plan.step.net,
-        storage: config.activations,
-        batch: config.samples_at_once(),
-        nx: config.size.nx,
-        ny: config.size.ny,
-    };
+/// Finds the fastest variants for steps as `spec` says, unless they are known, and says so.
+pub(crate) fn find(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
+    let StepSpec { net, activations: storage, samples_at_once: batch, operator, .. } = spec;
+    let (nx, ny) = (operator.nx, operator.ny);
+    let work = Workload { net, storage: *storage, batch: *batch, nx, ny };
     match tuning::tuned(gpu, &work, path().as_deref()) {
         Ok(Tuned::Known) => {}
         Ok(Tuned::Now { outcome, kept }) => {

@@ -1,83 +1,147 @@
 //! The engine of a process among several.
 
-use crate::Result;
-use crate::engine::cpu_engine;
+use crate::engine::device::Device;
+use crate::engine::engines;
 use crate::engine::ranks::group::Group;
 use crate::engine::ranks::message::Message;
 use crate::engine::training::{Engine, Sharing};
+use crate::gpu;
+use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
+use crate::{Error, Result};
 use std::borrow::Cow;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::rc::Rc;
+use std::time::Duration;
 
-/// How a step is dealt out.
-struct Deal {
+/// An engine with its share of the work.
+struct Worker {
+    engine: Box<dyn Sharing>,
     micro_batches: usize,
     cells: usize,
-    samples: usize,
+    /// Why it can do nothing any more.
+    failure: Option<Error>,
 }
 
-impl Deal {
-    fn of(spec: &StepSpec) -> Self {
-        let (micro_batches, samples) = (spec.micro_batches, spec.samples_at_once);
-        Self { micro_batches, cells: spec.operator.cells(), samples }
+impl Worker {
+    fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
+        let engine = engines::new(device, spec, start)?;
+        let (micro_batches, cells) = (spec.micro_batches, spec.operator.cells());
+        Ok(Self { engine, micro_batches, cells, failure: None })
     }
 
-    /// Runs a step. Micro-batch i is computed by process i modulo their number; everybody adds up all of them
-    /// in their order.
-    fn step(&self, engine: &mut dyn Sharing, group: &dyn Group, batch: &Batch) -> Losses {
-        let mut losses = Losses::default();
+    /// Runs a step. Micro-batch i is computed by process i modulo their number; everybody takes over all of
+    /// them in their order. While those of a round travel, the next ones are computed. Where a process fails,
+    /// the step fails in all of them.
+    fn step(&mut self, group: &dyn Group, batch: &Batch) -> Result<()> {
         let parts = batch.parts(self.micro_batches, self.cells);
-        for round in parts.chunks(group.size()) {
-            let first = losses.loss.is_empty();
-            let own = round.get(group.rank()).map(|part| engine.compute(part));
-            let all = group.all_gather(&self.pack(engine, own));
-            let each = all.chunks_exact(all.len() / group.size());
-            for (i, bytes) in each.take(round.len()).enumerate() {
-                let (gradients, statistics, part) = self.unpack(engine, bytes);
-                engine.accumulate(first && i == 0, &gradients, &statistics);
-                losses.append(part);
+        let rounds: Vec<_> = parts.chunks(group.size()).collect();
+        let mut share = self.share(rounds[0].get(group.rank()).map(|part| &**part), true);
+        for (r, round) in rounds.iter().enumerate() {
+            let following = rounds.get(r + 1);
+            let mut next = Vec::new();
+            let all = group.all_gather(&share, &mut || {
+                if let Some(following) = following {
+                    next = self.share(following.get(group.rank()).map(|part| &**part), false);
+                }
+            });
+            let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
+            check_all(&shares, &mut self.failure)?;
+            for (i, share) in shares[..round.len()].iter().enumerate() {
+                let (is_first, is_last) = (r + i == 0, r + 1 == rounds.len() && i + 1 == round.len());
+                let taken = self.engine.take_over(&share[..share.len() - 1], is_first, is_last);
+                self.failure = self.failure.take().or(taken.err());
             }
+            share = next;
         }
-        engine.update(losses)
+        Ok(())
     }
 
-    /// Gradients, statistics and losses of the last micro-batch, or as many bytes where there was none.
-    fn pack(&self, engine: &dyn Sharing, losses: Option<Losses>) -> Vec<u8> {
-        let (gradients, statistics) = engine.last_part();
-        let none = || vec![0.0; self.samples];
-        let losses =
-            losses.unwrap_or_else(|| Losses { loss: none(), x_l2: none(), y_l2: none(), frozen: false });
-        let mut bytes = bytemuck::cast_slice(gradients).to_vec();
-        bytes.extend_from_slice(bytemuck::cast_slice(statistics));
-        for values in [&losses.loss, &losses.x_l2, &losses.y_l2] {
-            bytes.extend_from_slice(bytemuck::cast_slice(values));
-        }
-        bytes
+    /// What a micro-batch adds to the step, and whether it could be computed. Where a process has no part in
+    /// a round, as many bytes that nobody reads.
+    fn share(&mut self, part: Option<&Batch>, is_first: bool) -> Vec<u8> {
+        let len = self.engine.share_len();
+        let computed = match (part, &self.failure) {
+            (Some(part), None) => self.engine.compute(part, is_first),
+            _ => Ok(Vec::new()),
+        };
+        let mut share = computed.unwrap_or_else(|error| {
+            self.failure = Some(error);
+            Vec::new()
+        });
+        share.resize(len, 0);
+        share.push(self.failure.is_some().into());
+        share
     }
 
-    fn unpack(&self, engine: &dyn Sharing, bytes: &[u8]) -> (Vec<f32>, Vec<f32>, Losses) {
-        let (gradients, statistics) = engine.last_part();
-        let (own, rest) = bytes.split_at(size_of_val(gradients));
-        let (seen, rest) = rest.split_at(size_of_val(statistics));
-        let values: Vec<f64> = bytemuck::pod_collect_to_vec(rest);
-        let column = |i: usize| values[i * self.samples..][..self.samples].to_vec();
-        let losses = Losses { loss: column(0), x_l2: column(1), y_l2: column(2), frozen: false };
-        (bytemuck::pod_collect_to_vec(own), bytemuck::pod_collect_to_vec(seen), losses)
+    /// A number that differs where the weights do.
+    fn digest(&self) -> Result<u64> {
+        let (params, statistics) = self.engine.weights()?;
+        let mut hasher = DefaultHasher::new();
+        [params, statistics].iter().for_each(|v| bytemuck::cast_slice::<f32, u8>(v).hash(&mut hasher));
+        Ok(hasher.finish())
     }
+
+    /// Whether all processes have the same weights. They compute them each for itself, and processors and
+    /// drivers of other kinds may round otherwise.
+    fn compare(&self, group: &dyn Group) -> Result<()> {
+        let own = self.digest();
+        let mut share = own.as_ref().map_or(0, |digest| *digest).to_ne_bytes().to_vec();
+        share.push(own.is_err().into());
+        let all = group.all_gather(&share, &mut || {});
+        let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
+        check_all(&shares, &mut own.err())?;
+        match shares.iter().position(|share| share != &shares[0]) {
+            None => Ok(()),
+            Some(other) => Err(Error::Device(format!(
+                "process {other} has other weights than process 0 after the same steps: its device rounds \
+                 otherwise; start the processes on devices of one kind, and go on from the last checkpoint"
+            ))),
+        }
+    }
+}
+
+/// Fails in all processes where one of them says in its last byte that it has failed: with its own error, or
+/// with one that names it.
+fn check_all(shares: &[&[u8]], own: &mut Option<Error>) -> Result<()> {
+    let Some(failed) = shares.iter().position(|share| share.last() != Some(&0)) else { return Ok(()) };
+    let other = || Error::Device(format!("process {failed} has failed, and says why"));
+    Err(own.take().unwrap_or_else(other))
+}
+
+/// Whether all can begin.
+fn agree(group: &dyn Group, own: Result<Worker>) -> Result<Worker> {
+    let share = [own.is_err().into()];
+    let all = group.all_gather(&share, &mut || {});
+    let shares: Vec<&[u8]> = all.chunks_exact(1).collect();
+    let worker = own?;
+    check_all(&shares, &mut None).map(|()| worker)
 }
 
 /// The engine of the first process, which tells the others what to do.
 pub(crate) struct DataParallel {
-    engine: Box<dyn Sharing>,
+    worker: Worker,
     group: Rc<dyn Group>,
-    deal: Deal,
-    finished: Vec<Losses>,
 }
 
 impl DataParallel {
-    /// Shares the steps of `engine` with the others of the group, which have made theirs.
-    pub(crate) fn new(engine: Box<dyn Sharing>, group: Rc<dyn Group>, spec: &StepSpec) -> Self {
-        Self { engine, group, deal: Deal::of(spec), finished: Vec::new() }
+    /// Shares the steps with the others of the group, which make their engines by `settings`.
+    ///
+    /// # Errors
+    /// Those of [`Trainer::new`], here or in another process.
+    pub(crate) fn new(
+        device: &Device,
+        spec: &StepSpec,
+        start: &State,
+        settings: &str,
+        group: Rc<dyn Group>,
+    ) -> Result<Self> {
+        let own = Worker::new(device, spec, start)?;
+        let (settings, on_gpu) = (settings.to_owned(), matches!(device, Device::Gpu(_)));
+        let begin = Message::Begin { settings, on_gpu, noise: spec.objective.noise, start: start.clone() };
+        group.broadcast(begin.to_bytes());
+        let worker = agree(&*group, Ok(own))?;
+        Ok(Self { worker, group })
     }
 
     fn tell(&self, message: &Message) {
@@ -88,76 +152,112 @@ impl DataParallel {
 impl Engine for DataParallel {
     fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.tell(&Message::Step(Cow::Borrowed(batch)));
-        let losses = self.deal.step(&mut *self.engine, &*self.group, batch);
-        self.finished.push(losses);
-        Ok(())
+        self.worker.step(&*self.group, batch)
     }
 
-    fn losses(&mut self, _: bool) -> Result<Vec<Losses>> {
-        Ok(std::mem::take(&mut self.finished))
+    fn make_room(&mut self) -> Result<()> {
+        self.worker.engine.make_room()
+    }
+
+    fn request_losses(&mut self) -> Result<()> {
+        self.worker.engine.request_losses()
+    }
+
+    fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
+        self.worker.engine.losses(all)
     }
 
     fn weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        self.engine.weights()
+        self.worker.engine.weights()
     }
 
     fn last_good_weights(&self) -> Result<(Vec<f32>, Vec<f32>)> {
-        self.engine.last_good_weights()
+        self.worker.engine.last_good_weights()
     }
 
     fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
-        self.engine.snapshot(batches_tracked)
+        self.tell(&Message::Compare); // before it is kept
+        self.worker.compare(&*self.group)?;
+        self.worker.engine.snapshot(batches_tracked)
     }
 
     fn restore(&mut self, snapshot: &Snapshot) {
         self.tell(&Message::Restore(Box::new(snapshot.clone())));
-        self.engine.restore(snapshot);
+        self.worker.engine.restore(snapshot);
     }
 
     fn gradients(&self) -> Result<Vec<f32>> {
-        self.engine.gradients()
+        self.worker.engine.gradients()
     }
 
     fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.tell(&Message::Predict(Cow::Borrowed(batch))); // the running statistics see it
-        self.engine.predict(batch)
+        self.worker.engine.predict(batch)
+    }
+
+    fn too_long(&mut self) -> Option<(String, Duration)> {
+        self.worker.engine.too_long()
+    }
+
+    fn gpu_step(&self) -> Option<&gpu::Step> {
+        self.worker.engine.gpu_step()
     }
 }
 
-/// Does what the first process says, until it ends. `spec` says what to make an
-/// engine for, from the settings of what begins and the noise of its objective.
+/// Does what the first process says, until it ends. `prepare` says on which device and for what to make an
+/// engine, from the settings of what begins, the noise of its objective, and whether it is for a GPU.
 ///
 /// # Errors
-/// Those of making an engine.
-pub fn serve(group: &dyn Group, spec: impl Fn(&str, f64) -> Result<StepSpec>) -> Result<()> {
-    let mut working: Option<(Box<dyn Sharing>, Deal)> = None;
+/// Those of making an engine and of its steps.
+pub fn serve(
+    group: &dyn Group,
+    prepare: impl Fn(&str, f64, bool) -> Result<(Device, StepSpec)>,
+) -> Result<()> {
+    let mut working: Option<Worker> = None;
+    let mut failure = None;
     loop {
         let message = Message::of_bytes(&group.broadcast(Vec::new()));
-        match (message, &mut working) {
-            (Message::End, _) => return Ok(()),
-            (Message::Begin { settings, noise, start }, working) => {
-                let spec = spec(&settings, noise)?;
-                *working = Some((cpu_engine::sharing(&spec, &start), Deal::of(&spec)));
+        let done = match (message, &mut working) {
+            (Message::End, _) => return failure.map_or(Ok(()), Err),
+            (Message::Begin { settings, on_gpu, noise, start }, working) => {
+                *working = None; // before its memory is needed
+                let own = prepare(&settings, noise, on_gpu)
+                    .and_then(|(device, spec)| Worker::new(&device, &spec, &start));
+                agree(group, own).map(|worker| *working = Some(worker))
             }
-            (Message::Step(batch), Some((engine, deal))) => drop(deal.step(&mut **engine, group, &batch)),
-            (Message::Predict(batch), Some((engine, _))) => drop(engine.predict(&batch)?),
-            (Message::Restore(snapshot), Some((engine, _))) => engine.restore(&snapshot),
-            (_, None) => {} // nothing has begun
-        }
+            (Message::Step(batch), Some(worker)) => {
+                // The first process has the losses, too.
+                worker.step(group, &batch).and_then(|()| worker.engine.losses(false).map(drop))
+            }
+            (Message::Compare, Some(worker)) => worker.compare(group),
+            (Message::Predict(batch), Some(worker)) => {
+                worker.failure = worker.failure.take().or(worker.engine.predict(&batch).err());
+                Ok(())
+            }
+            (Message::Restore(snapshot), Some(worker)) => {
+                worker.engine.restore(&snapshot);
+                Ok(())
+            }
+            (_, None) => Ok(()), // nothing has begun
+        };
+        failure = failure.or(done.err());
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cpu;
-    use crate::model::unet::init::State;
+    use crate::blocking::{adapters, block_on};
+    use crate::engine::Trainer;
+    use crate::engine::device::NO_ADAPTER;
+    use crate::gpu::{Checks, Gpu};
     use crate::model::{DType, Method, UNetConfig};
     use crate::train::config::size::Size;
     use crate::train::data::drawn::Drawn;
-    use crate::train::plan::spec_of;
+    use crate::train::plan::parts_of;
     use crate::train::{OnNan, TrainConfig};
     use std::sync::{Arc, Barrier, Mutex};
+    use std::thread::JoinHandle;
 
     /// Threads in the place of processes.
     struct Threads {
@@ -190,19 +290,20 @@ mod tests {
             self.exchange(bytes).swap_remove(0)
         }
 
-        fn all_gather(&self, own: &[u8]) -> Vec<u8> {
-            self.exchange(own.to_vec()).concat()
+        fn all_gather(&self, own: &[u8], meanwhile: &mut dyn FnMut()) -> Vec<u8> {
+            let all = self.exchange(own.to_vec()).concat();
+            meanwhile();
+            all
         }
     }
 
     const STEPS: u64 = 4;
 
-    fn config(method: Method, noise: f64, physics: DType) -> TrainConfig {
+    fn config(method: Method, noise: f64) -> TrainConfig {
         let net = UNetConfig { filters: vec![8], ..UNetConfig::default() };
         TrainConfig {
             method,
             noise,
-            physics,
             batch: 12,
             micro_batch: Some(3),
             size: Size { nx: 16, ny: 16 },
@@ -227,85 +328,147 @@ mod tests {
         all.into_iter().flatten().map(|value| value.to_bits()).collect()
     }
 
-    /// What `count` processes end in, and the losses of their steps.
-    fn trained(config: &TrainConfig, count: usize) -> (Vec<u32>, Vec<Losses>) {
-        let spec = config.spec().unwrap();
-        let start = State::new(&spec.net, 0);
-        let barrier = Arc::new(Barrier::new(count));
-        let slots = Arc::new(Mutex::new(vec![Vec::new(); count]));
-        let group = |rank| Threads { rank, barrier: barrier.clone(), slots: slots.clone() };
-        let workers: Vec<_> = (1..count)
-            .map(|rank| {
-                let group = group(rank);
-                std::thread::spawn(move || serve(&group, spec_of).unwrap())
-            })
-            .collect();
-        let first: Rc<dyn Group> = Rc::new(group(0));
-        let settings = toml::to_string(config).unwrap();
-        let noise = spec.objective.noise;
-        first.broadcast(Message::Begin { settings, noise, start: start.clone() }.to_bytes());
-        let engine = cpu_engine::sharing(&spec, &start);
-        let mut engine = DataParallel::new(engine, first.clone(), &spec);
-        let batches = batches(config, &spec);
+    /// Threads that share the training of the first one, which is here.
+    struct Team {
+        first: Rc<dyn Group>,
+        others: Vec<JoinHandle<Result<()>>>,
+    }
+
+    impl Team {
+        /// `device` is that of process i.
+        fn new(count: usize, device: impl Fn(usize) -> Device) -> Self {
+            let barrier = Arc::new(Barrier::new(count));
+            let slots = Arc::new(Mutex::new(vec![Vec::new(); count]));
+            let group = |rank| Threads { rank, barrier: barrier.clone(), slots: slots.clone() };
+            let work = |rank| {
+                let (group, device) = (group(rank), device(rank));
+                let prepare = move |settings: &str, noise: f64, on_gpu: bool| {
+                    assert_eq!(on_gpu, matches!(device, Device::Gpu(_)));
+                    Ok((device.clone(), parts_of(settings, noise)?.1))
+                };
+                std::thread::spawn(move || serve(&group, prepare))
+            };
+            Self { others: (1..count).map(work).collect(), first: Rc::new(group(0)) }
+        }
+
+        /// What became of the others.
+        fn end(self) -> Vec<Result<()>> {
+            self.first.broadcast(Message::End.to_bytes());
+            self.others.into_iter().map(|other| other.join().unwrap()).collect()
+        }
+    }
+
+    /// Where a training ends, and the losses of its steps.
+    fn run(mut trainer: Trainer, config: &TrainConfig) -> (Vec<u32>, Vec<Losses>) {
+        let batches = batches(config, &config.spec().unwrap());
         for (i, batch) in batches.iter().enumerate() {
             if i == 1 {
                 // As a run that goes on, and draws its pictures in between.
-                let snapshot = engine.snapshot(0).unwrap();
-                engine.restore(&snapshot);
-                engine.predict(&batches[0]).unwrap();
+                let snapshot = trainer.snapshot().unwrap();
+                trainer.restore(&snapshot);
+                trainer.predict(&batches[0]).unwrap();
             }
-            engine.submit(batch).unwrap();
+            trainer.submit(batch).unwrap();
         }
-        let losses = engine.losses(true).unwrap();
-        first.broadcast(Message::End.to_bytes());
-        workers.into_iter().for_each(|worker| worker.join().unwrap());
-        (bits(&engine.snapshot(0).unwrap()), losses)
+        let losses = trainer.losses(true).unwrap();
+        (bits(&trainer.snapshot().unwrap()), losses)
     }
 
-    /// The step of one process alone, as it is without any group.
-    fn alone(config: &TrainConfig) -> (Vec<u32>, Vec<Losses>) {
+    /// What `count` processes end in.
+    fn trained(config: &TrainConfig, device: &Device, count: usize) -> (Vec<u32>, Vec<Losses>) {
         let spec = config.spec().unwrap();
-        let start = State::new(&spec.net, 0);
-        let batches = batches(config, &spec);
-        fn run<P: cpu::Real>(mut step: cpu::Step<f32, P>, batches: &[Batch]) -> (Vec<u32>, Vec<Losses>) {
-            let run = |(i, batch): (usize, &Batch)| {
-                if i == 1 {
-                    step.predict(&batches[0]);
-                }
-                step.run(batch)
-            };
-            let losses = batches.iter().enumerate().map(run).collect();
-            (bits(&step.snapshot(0)), losses)
-        }
-        match config.physics {
-            DType::F64 => run(cpu::Step::<f32, f64>::new(&spec, &start), &batches),
-            _ => run(cpu::Step::<f32, f32>::new(&spec, &start), &batches),
+        let (start, settings) = (State::new(&spec.net, 0), toml::to_string(config).unwrap());
+        let team = Team::new(count, |_| device.clone());
+        let trainer = Trainer::shared(device, &spec, &start, &settings, &team.first).unwrap();
+        let found = run(trainer, config);
+        team.end().into_iter().for_each(|other| other.unwrap());
+        found
+    }
+
+    /// What one process ends in, as it is without any group.
+    fn alone(config: &TrainConfig, device: &Device) -> (Vec<u32>, Vec<Losses>) {
+        let spec = config.spec().unwrap();
+        run(Trainer::new(device, &spec, &State::new(&spec.net, 0)).unwrap(), config)
+    }
+
+    fn gpu() -> Arc<Gpu> {
+        let adapter = adapters().into_iter().next().expect(NO_ADAPTER);
+        Arc::new(block_on(Gpu::open(&adapter, Checks::Checked)).unwrap())
+    }
+
+    fn all_bits(losses: &[Losses]) -> Vec<u64> {
+        let values = losses.iter().flat_map(|l| l.loss.iter().chain(&l.x_l2).chain(&l.y_l2));
+        values.map(|value| value.to_bits()).collect()
+    }
+
+    fn check(config: &TrainConfig, device: &Device, counts: impl Iterator<Item = usize>) {
+        let (expected, losses) = alone(config, device);
+        assert!(!losses[2].is_finite() && losses[3].is_finite(), "one step is skipped");
+        for count in counts {
+            let (found, of_steps) = trained(config, device, count);
+            assert!(found == expected, "{config:?} on {}: {count} processes", device.describe());
+            assert_eq!(all_bits(&of_steps), all_bits(&losses));
         }
     }
 
     #[test]
     fn any_number_of_processes_ends_in_the_same_bytes() {
-        for (method, noise, physics) in [
-            (Method::Sip, 0.0, DType::F32),
-            (Method::Gd, 1e-2, DType::F32),
-            (Method::Supervised, 0.0, DType::F32),
-            (Method::Sip, 1e-2, DType::F64),
-        ] {
-            let config = config(method, noise, physics);
-            let (expected, losses) = alone(&config);
-            assert!(!losses[2].is_finite() && losses[3].is_finite(), "{method}: one step is skipped");
-            for count in 1..=5 {
-                let (found, of_steps) = trained(&config, count);
-                assert_eq!(found, expected, "{method}, {physics}: {count} processes");
-                let all = |losses: &[Losses]| -> Vec<u64> {
-                    let values = losses.iter().flat_map(|l| l.loss.iter().chain(&l.x_l2).chain(&l.y_l2));
-                    values.map(|value| value.to_bits()).collect()
-                };
-                assert_eq!(all(&of_steps), all(&losses));
-            }
-        }
+        let on_cpu = |config: &TrainConfig| check(config, &Device::Cpu, 1..=5);
+        on_cpu(&config(Method::Sip, 0.0));
+        on_cpu(&config(Method::Gd, 1e-2));
+        on_cpu(&config(Method::Supervised, 0.0));
+        on_cpu(&TrainConfig { physics: DType::F64, ..config(Method::Sip, 1e-2) });
         // Bytes that are the same whatever happens would prove nothing.
-        let other = TrainConfig { micro_batch: Some(4), ..config(Method::Sip, 0.0, DType::F32) };
-        assert_ne!(alone(&other).0, alone(&config(Method::Sip, 0.0, DType::F32)).0);
+        let other = TrainConfig { micro_batch: Some(4), ..config(Method::Sip, 0.0) };
+        assert_ne!(alone(&other, &Device::Cpu).0, alone(&config(Method::Sip, 0.0), &Device::Cpu).0);
+    }
+
+    #[test]
+    fn any_number_of_gpus_ends_in_the_same_bytes() {
+        let gpu = gpu();
+        let device = Device::Gpu(gpu.clone());
+        check(&config(Method::Sip, 0.0), &device, 1..=4);
+        check(&config(Method::Gd, 1e-2), &device, 2..=3);
+        if gpu.stores_in(DType::F16) {
+            let half = TrainConfig { activations: DType::F16, ..config(Method::Sip, 1e-2) };
+            check(&half, &device, 1..=4);
+        }
+    }
+
+    /// Whatever goes wrong in one process ends the training in all of them, and each knows why.
+    #[test]
+    fn nobody_waits_for_a_process_that_has_failed() {
+        let config = config(Method::Sip, 0.0);
+        let spec = config.spec().unwrap();
+        let (start, settings) = (State::new(&spec.net, 0), toml::to_string(&config).unwrap());
+        // It cannot make its engine: 16 bits are for GPUs.
+        let half = toml::to_string(&TrainConfig { activations: DType::F16, ..config.clone() }).unwrap();
+        let team = Team::new(3, |_| Device::Cpu);
+        let error = Trainer::shared(&Device::Cpu, &spec, &start, &half, &team.first).err().unwrap();
+        assert!(error.to_string().contains("process 1 has failed, and says why"), "{error}");
+        let said = team.end().into_iter().map(|other| other.unwrap_err().to_string());
+        said.for_each(|said| assert!(said.contains("stores 32 bits only"), "{said}"));
+        // A batch without its noise.
+        let noisy = TrainConfig { noise: 1e-2, ..config.clone() };
+        let batch = batches(&config, &spec).remove(0);
+        let device = Device::Gpu(gpu());
+        let team = Team::new(2, |_| device.clone());
+        let (with_noise, said) = (noisy.spec().unwrap(), toml::to_string(&noisy).unwrap());
+        let mut trainer = Trainer::shared(&device, &with_noise, &start, &said, &team.first).unwrap();
+        let error = trainer.submit(&batch).unwrap_err();
+        assert!(error.to_string().contains("noise: a batch has it"), "{error}");
+        assert!(team.end().remove(0).is_err());
+        // Other weights than the first one's, as where a device rounds otherwise.
+        let mut weights = start.clone();
+        weights.params[0] += 1e-3;
+        let team = Team::new(2, |_| Device::Cpu);
+        let mut trainer = Trainer::shared(&Device::Cpu, &spec, &start, &settings, &team.first).unwrap();
+        let mut other = Snapshot::before(weights);
+        other.last_good_params = start.params.clone();
+        team.first.broadcast(Message::Restore(Box::new(other)).to_bytes());
+        trainer.submit(&batch).unwrap();
+        let error = trainer.snapshot().unwrap_err();
+        assert!(error.to_string().contains("process 1 has other weights than process 0"), "{error}");
+        assert!(team.end().remove(0).is_err());
     }
 }

@@ -11,6 +11,7 @@ pub trait Group {
     /// Gives the bytes of process 0 to all.
     fn broadcast(&self, bytes: Vec<u8>) -> Vec<u8>;
 
-    /// Gives everybody's bytes to all, in the order of the processes; they are equally many.
-    fn all_gather(&self, own: &[u8]) -> Vec<u8>;
+    /// Gives everybody's bytes to all, in the order of the processes; they are equally many. `meanwhile` is
+    /// done while they travel.
+    fn all_gather(&self, own: &[u8], meanwhile: &mut dyn FnMut()) -> Vec<u8>;
 }

@@ -11,6 +11,8 @@ pub(crate) enum Message<'a> {
     Begin {
         /// The run's settings, as its file has them.
         settings: String,
+        /// Whether for a GPU, rather than the CPU.
+        on_gpu: bool,
         /// The noise that the objective takes for granted.
         noise: f64,
         /// Weights to begin with.
@@ -22,6 +24,8 @@ pub(crate) enum Message<'a> {
     Predict(Cow<'a, Batch>),
     /// Go on from here.
     Restore(Box<Snapshot>),
+    /// Say what the weights are.
+    Compare,
     /// There is nothing left to do.
     End,
 }
@@ -31,9 +35,11 @@ impl Message<'_> {
         let mut out = Writer(Vec::new());
         match self {
             Self::End => out.number(0),
-            Self::Begin { settings, noise, start } => {
+            Self::Compare => out.number(5),
+            Self::Begin { settings, on_gpu, noise, start } => {
                 out.number(1);
                 out.bytes(settings.as_bytes());
+                out.number((*on_gpu).into());
                 out.values(&[*noise]);
                 out.state(start);
             }
@@ -65,6 +71,7 @@ impl Message<'_> {
         Some(match from.number()? {
             1 => Message::Begin {
                 settings: String::from_utf8(from.bytes()?.to_vec()).ok()?,
+                on_gpu: from.number()? == 1,
                 noise: *from.values::<f64>()?.first()?,
                 start: from.state()?,
             },
@@ -77,6 +84,7 @@ impl Message<'_> {
                 last_good_params: from.values()?,
                 updates: from.number()?,
             })),
+            5 => Message::Compare,
             _ => Message::End,
         })
     }
@@ -175,7 +183,8 @@ mod tests {
         let fields = Batch { noise: Some(vec![0.1, 0.2]), ..Batch::fields(vec![1.0, f64::MIN_POSITIVE]) };
         let snapshot = Snapshot { updates: 9, ..Snapshot::before(state.clone()) };
         for message in [
-            Message::Begin { settings: "lr = 1.0".to_owned(), noise: 1e-3, start: state },
+            Message::Begin { settings: "lr = 1.0".to_owned(), on_gpu: true, noise: 1e-3, start: state },
+            Message::Compare,
             Message::Step(Cow::Owned(drawn)),
             Message::Predict(Cow::Owned(fields)),
             Message::Restore(Box::new(snapshot)),

@@ -81,12 +81,17 @@ impl Group for World {
         bytes
     }
 
-    fn all_gather(&self, own: &[u8]) -> Vec<u8> {
+    fn all_gather(&self, own: &[u8], meanwhile: &mut dyn FnMut()) -> Vec<u8> {
         let mut all = vec![0; own.len() * self.size()];
         if all.len() <= MOST {
-            self.communicator.all_gather_into(own, &mut all[..]);
+            mpi::request::scope(|scope| {
+                let request = self.communicator.immediate_all_gather_into(scope, own, &mut all[..]);
+                meanwhile();
+                request.wait();
+            });
             return all;
         }
+        meanwhile();
         for (rank, bytes) in all.chunks_exact_mut(own.len()).enumerate() {
             if rank == self.rank() {
                 bytes.copy_from_slice(own);

@@ -4,16 +4,18 @@
 
 use crate::Result;
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
+use crate::gpu::nn::pack_weights::Packed;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
-use crate::model::unet::{BatchNorm, NORM_EPSILON, NORM_MOMENTUM};
+use crate::model::unet::{BatchNorm, NORM_EPSILON};
 
 /// What the shaders take for no weight of a 1×1 convolution in the place of its offset.
 pub(crate) const NO_WEIGHT: usize = u32::MAX as usize;
 
-/// The forward half of `layer`'s norms from the moments of z; blends them into `running`. `bias` is the
-/// offset of the convolution's.
+/// The forward half of `layer`'s norms from the moments of z, and what they add to the running statistics
+/// into `statistics`, which is laid out like those. `bias` is the offset of the convolution's, whose weights
+/// `packed` are.
 pub fn batch_norm(
     recorder: &mut Recorder,
     norm: &BatchNorm,
@@ -21,8 +23,10 @@ pub fn batch_norm(
     layer: &Layer,
     moments: Statistics,
     weights: &Tensor,
-    running: &Tensor,
+    packed: Packed,
+    statistics: &Tensor,
 ) -> Result<()> {
+    let pivots = packed.pivots.map_or(0, |offset| offset + layer.channels);
     recorder.call(
         &KernelSpec::stored("nn/batch_norm_merge", layer.storage()),
         &[
@@ -30,23 +34,25 @@ pub fn batch_norm(
             ("gamma_offset", norm.gamma.into()),
             ("beta_offset", norm.beta.into()),
             ("bias_offset", bias.into()),
-            ("running_mean_offset", norm.running_mean.into()),
-            ("running_var_offset", norm.running_var.into()),
+            ("mean_offset", norm.running_mean.into()),
+            ("var_offset", norm.running_var.into()),
             ("epsilon", NORM_EPSILON.into()),
-            ("momentum", NORM_MOMENTUM.into()),
             ("first_norm", layer.first_norm.into()),
+            ("pivot_offset", packed.pivots.unwrap_or(0).into()),
         ],
         &[
             ("moments", moments.buffer, 3 * layer.channels * moments.chunks),
             ("weights", weights, weights.len()),
             ("norms", &layer.norms, NORM_LEN * (layer.first_norm + layer.channels)),
-            ("running", running, running.len()),
+            ("statistics", statistics, statistics.len()),
+            ("packed", packed.buffer, pivots.max(1)),
         ],
         [layer.channels as u32, 1, 1],
     )?;
     recorder.declare_touched("weights", 3 * layer.channels)?;
     recorder.declare_touched("norms", NORM_LEN / 2 * layer.channels)?;
-    recorder.declare_touched("running", 2 * layer.channels)
+    recorder.declare_touched("statistics", 2 * layer.channels)?;
+    recorder.declare_touched("packed", packed.pivots.map_or(0, |_| layer.channels))
 }
 
 /// The backward half of `layer`'s norms from the sums over g, and over g of its pooled values if it is

@@ -5,11 +5,12 @@ use crate::Result;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
+use crate::model::unet::NORM_MOMENTUM;
 use crate::model::unet::init::State;
 
 /// Whether training is frozen, and where it was when the losses were last finite.
 pub struct Guard {
-    /// One u32: 1 once a loss, a gradient or a running statistic was not finite.
+    /// One u32: 1 once a loss, a gradient or a statistic was not finite.
     pub frozen: Tensor,
     /// The parameters before the last update.
     pub last_good_params: Tensor,
@@ -27,21 +28,26 @@ impl Guard {
         })
     }
 
-    /// Freezes if a number of `losses`, `x_l2`, `gradients` or `running` is not finite.
-    pub fn check(
+    /// Blends the `statistics` of a micro-batch into the `running` ones, and freezes if a number of `losses`,
+    /// `x_l2`, `gradients` or one of these is not finite.
+    pub fn take_over(
         &self,
         recorder: &mut Recorder,
         losses: &Tensor,
         x_l2: &Tensor,
         gradients: &Tensor,
+        statistics: &Tensor,
         running: &Tensor,
     ) -> Result<()> {
-        let arrays = [("losses", losses), ("x_l2", x_l2), ("gradients", gradients), ("running", running)];
+        let arrays =
+            [("losses", losses), ("x_l2", x_l2), ("gradients", gradients), ("statistics", statistics)];
         let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
-        buffers.push(("frozen", &self.frozen, 1));
+        buffers.extend([("running", running, running.len()), ("frozen", &self.frozen, 1)]);
+        let mut params = arrays.map(|(name, tensor)| (name, tensor.len().into())).to_vec();
+        params.push(("momentum", NORM_MOMENTUM.into()));
         recorder.call(
             &KernelSpec::new("step/guard"),
-            &arrays.map(|(name, tensor)| (name, tensor.len().into())),
+            &params,
             &buffers,
             flat_workgroups(arrays.iter().map(|(_, tensor)| tensor.len()).max().unwrap_or(1)),
         )

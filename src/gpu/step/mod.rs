@@ -10,6 +10,7 @@ pub mod guard;
 pub(crate) mod loss_readback;
 pub mod mean_shift;
 mod recordings;
+mod share;
 mod state;
 
 use crate::error::Feature;
@@ -21,7 +22,7 @@ use crate::gpu::step::recordings::{Accumulation, Recordings};
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recording, Tensor};
 use crate::model::unet::init::State;
-use crate::model::{Batch, Losses, StepSpec, Truth};
+use crate::model::{Batch, Losses, StepSpec};
 use crate::{Error, Result};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -126,10 +127,11 @@ impl Step {
     }
 
     /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.
-    pub fn recordings(&self) -> [(&'static str, &Recording); 5] {
-        let Recordings { rasterise, forward, backward, guard, update } = &self.recordings;
+    pub fn recordings(&self) -> [(&'static str, &Recording); 6] {
+        let Recordings { rasterise, pack, forward, backward, guard, update } = &self.recordings;
         [
             ("data", rasterise),
+            ("forward", pack),
             ("forward", forward),
             ("backward", backward),
             ("update", guard),
@@ -154,34 +156,33 @@ impl Step {
 
     /// Submits one step, when there is room.
     pub async fn submit(&mut self, batch: &Batch) -> Result<()> {
-        self.submitted += 1;
-        self.arrays.optimiser.schedule(&self.gpu, self.submitted);
         for (i, part) in batch.parts(self.micro_batches, self.cells).iter().enumerate() {
             self.make_room().await?;
-            self.submit_part(part, i == 0, i + 1 == self.micro_batches)?;
-        }
-        if self.readback.is_full() {
-            self.request_losses()?;
+            let (is_first, is_last) = (i == 0, i + 1 == self.micro_batches);
+            self.submit_part(Some(part), is_first, is_last)?;
         }
         Ok(())
     }
 
-    /// Submits one micro-batch, which may be the step's first or last.
-    fn submit_part(&mut self, part: &Batch, first: bool, last: bool) -> Result<()> {
+    /// Submits one micro-batch, which may be the step's first or last. Without data, what is taken over lies
+    /// in the arrays already.
+    fn submit_part(&mut self, part: Option<&Batch>, is_first: bool, is_last: bool) -> Result<()> {
         let Self { arrays, recordings, .. } = self;
         let frozen = &arrays.guard.frozen;
-        arrays.data.upload(&self.gpu, part)?;
+        if is_first {
+            self.submitted += 1;
+            arrays.optimiser.schedule(&self.gpu, self.submitted);
+        }
+        part.map_or(Ok(()), |part| arrays.data.upload(&self.gpu, part))?;
         let mut work = Submission::new(&self.gpu, &mut self.pace);
-        if self.skips && first {
+        if self.skips && is_first {
             work.encoder.clear_buffer(&frozen.buffer, 0, None);
         }
-        if matches!(part.truth, Truth::Rectangles(_)) {
-            work.run(&recordings.rasterise);
+        if let Some(part) = part {
+            recordings.compute(&mut work, part, is_first);
         }
-        work.run(&recordings.forward);
-        work.run(&recordings.backward);
         if let Some(Accumulation { sum, add, complete }) = &self.accumulation {
-            match (first, last) {
+            match (is_first, is_last) {
                 (true, _) => {
                     let gradients = &arrays.network.gradients;
                     work.encoder.copy_buffer_to_buffer(&gradients.buffer, 0, &sum.buffer, 0, sum.bytes());
@@ -191,11 +192,14 @@ impl Step {
             }
         }
         work.run(&recordings.guard);
-        if last {
+        if is_last {
             work.run(&recordings.update);
         }
         self.readback.push(&mut work.encoder, [&arrays.fields.losses, &arrays.fields.x_l2, frozen]);
         self.in_flight.push_back(work.submit());
+        if self.readback.is_full() {
+            self.request_losses()?;
+        }
         Ok(())
     }
 

@@ -2,15 +2,18 @@
 
 use crate::gpu::nn::add_gradient::add_gradient;
 use crate::gpu::runtime::memory::MemoryUse;
+use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::arrays::Arrays;
 use crate::gpu::step::mean_shift::{self, MeanShift};
+use crate::gpu::unet::network::Network;
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};
-use crate::model::StepSpec;
+use crate::model::{Batch, StepSpec, Truth};
 use crate::{Error, Result};
 
-/// What a micro-batch runs, in this order; a step runs the update once.
+/// What a micro-batch runs, in this order; a step packs the weights and runs the update once.
 pub(super) struct Recordings {
     pub(super) rasterise: Recording,
+    pub(super) pack: Recording,
     pub(super) forward: Recording,
     pub(super) backward: Recording,
     pub(super) guard: Recording,
@@ -26,11 +29,27 @@ impl Recordings {
         };
         Ok(Self {
             rasterise: record(rasterise)?,
+            pack: record(|_, arrays, record| arrays.network.pack(record))?,
             forward: record(forward)?,
             backward: record(backward)?,
             guard: record(guard)?,
             update: record(update)?,
         })
+    }
+}
+
+impl Recordings {
+    /// Runs what computes a micro-batch whose data are there; before the step's first one the weights are
+    /// packed.
+    pub(super) fn compute(&self, work: &mut Submission, part: &Batch, is_first: bool) {
+        if matches!(part.truth, Truth::Rectangles(_)) {
+            work.run(&self.rasterise);
+        }
+        if is_first {
+            work.run(&self.pack);
+        }
+        work.run(&self.forward);
+        work.run(&self.backward);
     }
 }
 
@@ -79,11 +98,12 @@ fn backward(spec: &StepSpec, arrays: &Arrays, record: &mut Recorder) -> Result<(
     network.backward(record, &data.input, &fields.output_gradient)
 }
 
-/// Whether the losses, gradients and statistics of a micro-batch are finite.
+/// The statistics of a micro-batch -> running ones; whether its losses, gradients and statistics are finite.
 fn guard(_: &StepSpec, arrays: &Arrays, record: &mut Recorder) -> Result<()> {
     let Arrays { network, guard, fields, .. } = arrays;
     record.label("guard");
-    guard.check(record, &fields.losses, &fields.x_l2, &network.gradients, &network.running)
+    let Network { gradients, batch_statistics, running, .. } = network;
+    guard.take_over(record, &fields.losses, &fields.x_l2, gradients, batch_statistics, running)
 }
 
 /// Gradients -> Adam, unless the guard has found a number that is not finite.

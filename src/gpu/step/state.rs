@@ -74,14 +74,18 @@ impl Step {
     /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub async fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         let mut all = [const { Vec::new() }; 3];
-        for part in batch.parts(self.micro_batches, self.cells) {
+        for (i, part) in batch.parts(self.micro_batches, self.cells).into_iter().enumerate() {
             let (data, fields) = (&self.arrays.data, &self.arrays.fields);
             data.upload(&self.gpu, &part)?;
             let mut work = Submission::new(&self.gpu, &mut self.pace);
             if matches!(part.truth, Truth::Rectangles(_)) {
                 work.run(&self.recordings.rasterise);
             }
+            if i == 0 {
+                work.run(&self.recordings.pack);
+            }
             work.run(&self.recordings.forward);
+            work.run(&self.recordings.guard); // takes over the statistics
             work.submit();
             let truth = self.gpu.fetch_f64(&data.truth).await?.into_iter().map(|v| v as f32).collect();
             let input = self.gpu.fetch(&data.input).await?;

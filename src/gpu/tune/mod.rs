@@ -126,6 +126,7 @@ fn kinds(gpu: &Gpu, work: &Workload, before: &Variants) -> Result<Vec<Tunable>> 
     let field = |label| gpu.tensor(label, batch * nx * ny);
     let (input, output, gradient) = (field("input")?, field("output")?, field("output gradient")?);
     let mut recorder = Recorder::for_tuning(gpu);
+    network.pack(&mut recorder)?;
     network.forward(&mut recorder, &input, &output)?;
     network.backward(&mut recorder, &input, &gradient)?;
 

@@ -12,12 +12,24 @@ use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::model::unet::Node;
 
 impl Network {
-    /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics.
+    /// Brings the weights into the order in which convolutions read them, and the pivots of what they store.
+    /// It comes before all passes with the same weights: pivots follow the running statistics, and the
+    /// micro-batches of a step are to have the same ones.
+    pub fn pack(&self, recorder: &mut Recorder) -> Result<()> {
+        recorder.label("weights");
+        self.packing.record(recorder, &self.params, &self.running)
+    }
+
+    /// Predictions `output` for `input`, both `[batch, nx, ny]`, with batch statistics, after
+    /// [`Network::pack`].
     pub fn forward(&self, recorder: &mut Recorder, input: &Tensor, output: &Tensor) -> Result<()> {
         self.run(recorder, input, output, |recorder, i, moments| {
             let (conv, layer, params) = (&self.net.convs[i], &self.layers[i], &self.params);
+            let (packed, statistics) = (self.packing.forward(i), &self.batch_statistics);
             match &conv.norm {
-                Some(norm) => batch_norm(recorder, norm, conv.bias, layer, moments, params, &self.running),
+                Some(norm) => {
+                    batch_norm(recorder, norm, conv.bias, layer, moments, params, packed, statistics)
+                }
                 None => bias(recorder, conv.bias, layer, params),
             }
         })
@@ -36,8 +48,6 @@ impl Network {
         output: &Tensor,
         set_norms: impl Fn(&mut Recorder, usize, Statistics) -> Result<()>,
     ) -> Result<()> {
-        recorder.label("weights");
-        self.packing.record(recorder, &self.params, &self.running)?;
         for node in &self.net.nodes {
             match *node {
                 Node::BlockInput(b) => self.block_input(recorder, b)?,

@@ -21,6 +21,8 @@ pub struct Network {
     pub gradients: Tensor,
     /// Flat running means and variances.
     pub running: Tensor,
+    /// Those of the last batch, to be blended into the running ones.
+    pub batch_statistics: Tensor,
     pub(crate) weights: Vec<Weights>,
     pub(crate) packing: Packing,
     pub(crate) layers: Vec<Layer>,
@@ -169,6 +171,7 @@ impl Network {
             params: tensor(parameters, "parameters", net.param_count)?,
             gradients: tensor(MemoryUse::Gradients, "no parameter gradients", 1)?,
             running: tensor(parameters, "running statistics", net.buffer_count)?,
+            batch_statistics: tensor(parameters, "batch statistics", net.buffer_count)?,
             packing: gpu.allocate_for(parameters, || Packing::new(gpu, &weights))?,
             weights,
             layers,

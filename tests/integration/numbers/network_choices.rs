@@ -7,6 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use unheat::TrainConfig;
 use unheat::blocking::block_on;
+use unheat::cpu::nn::batch_norm::blend;
 use unheat::cpu::{self, Real};
 use unheat::gpu::{self, Checks, Gpu, Recorder};
 use unheat::io::arrays::weights;
@@ -121,12 +122,14 @@ fn the_shaders_compute_what_pytorch_does() {
                 ["input", "grad_output"].map(|name| gpu.tensor_from(name, &peer.golden.f32(name)).unwrap());
             let output = gpu.tensor("output", BATCH * NX * NY).unwrap();
             let mut record = Recorder::new(&gpu);
+            network.pack(&mut record).unwrap();
             network.forward(&mut record, &input, &output).unwrap();
             network.backward(&mut record, &input, &gradient).unwrap();
             record.finish().submit(&gpu);
             let read = |tensor| widen(&gpu.read(tensor).unwrap());
-            let (output, gradients, running) =
-                (read(&output), read(&network.gradients), read(&network.running));
+            let (output, gradients) = (read(&output), read(&network.gradients));
+            let mut running = widen(&peer.running());
+            blend(&mut running, &read(&network.batch_statistics));
             peer.check(&format!("on {}", gpu.name()), &output, &gradients, &running, 1e-5);
         }
     }

@@ -81,6 +81,7 @@ fn sixteen_bits_halve_the_memory_and_traffic_of_activations() {
             ["input", "output", "output gradient"].map(|label| gpu.tensor(label, 16 * 4096).unwrap());
         let [input, output, gradient] = &fields;
         let mut record = Recorder::new(&gpu);
+        network.pack(&mut record).unwrap();
         network.forward(&mut record, input, output).unwrap();
         network.backward(&mut record, input, gradient).unwrap();
         let bytes: u64 = record.finish().describe().map(|d| d.work.bytes).sum();
