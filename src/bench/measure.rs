@@ -9,7 +9,7 @@ use crate::engine::{Device, Trainer};
 use crate::error::Feature;
 use crate::gpu::runtime::profiler::{self, median};
 use crate::gpu::runtime::recording::Description;
-use crate::gpu::{Gpu, MemoryUse, Step, Timing};
+use crate::gpu::{Gpu, MemoryUse, Recording, Step, Timing};
 use crate::model::UNet;
 use crate::model::unet::Input;
 use crate::train::{Plan, TrainConfig};
@@ -190,7 +190,7 @@ fn timed<T>(
 /// Every dispatch of a step with the median of its times.
 fn time_dispatches(gpu: &Gpu, step: &Step, timing: Timing, rounds: usize) -> Result<Vec<Stage>> {
     let parts = step.recordings();
-    let recordings = parts.map(|(_, recording)| recording);
+    let recordings: Vec<&Recording> = parts.iter().map(|(_, recording)| *recording).collect();
     let times: Vec<Vec<f64>> =
         (0..rounds).map(|_| gpu.block_on(profiler::time(gpu, &recordings, timing))).collect::<Result<_>>()?;
     let described = parts.iter().flat_map(|(part, recording)| recording.describe().map(move |d| (*part, d)));

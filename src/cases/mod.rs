@@ -12,6 +12,7 @@ pub(crate) mod physics;
 mod pivot;
 mod res_block;
 mod step;
+mod together;
 mod training;
 
 pub use training::{of_inference, of_step};
@@ -230,6 +231,7 @@ pub fn all() -> Vec<Case> {
         pivot::cases(),
         res_block::cases(),
         optimiser::cases(),
+        together::cases(),
         step::cases(),
         ceilings::cases(),
     ]

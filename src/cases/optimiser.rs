@@ -7,6 +7,7 @@ use crate::gpu::step::adam::Optimiser;
 use crate::gpu::step::guard::Guard;
 use crate::gpu::{Gpu, Recorder};
 use crate::model::Adam;
+use crate::model::unet::NORM_MOMENTUM;
 use crate::model::unet::init::State;
 
 const UPDATES: u64 = 5;
@@ -47,7 +48,7 @@ pub(super) fn adam_case(bad: Option<(BadPlace, f32)>) -> Case {
         let optimiser = Optimiser::new(gpu, Adam::default(), len)?;
         let guard = good(gpu, start(), vec![1e30; running.len()])?;
         let mut recorder = Recorder::new(gpu);
-        guard.take_over(&mut recorder, &losses, &x_l2, &gradient, &seen, &running)?;
+        guard.take_over(&mut recorder, NORM_MOMENTUM, &losses, &x_l2, &gradient, &seen, &running)?;
         guard.keep_last_good(&mut recorder, &weights, &running)?;
         optimiser.update(&mut recorder, &guard.frozen, &gradient, &weights)?;
         let recording = recorder.finish();

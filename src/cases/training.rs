@@ -6,7 +6,7 @@ use crate::cases::convolution::{Pooled, adjoint_case, adjoint_split_case, conv_c
 use crate::cases::gradients::{Below, Of};
 use crate::cases::layers::{Input, Kind};
 use crate::cases::optimiser::BadPlace;
-use crate::cases::{Case, bias, network, optimiser, physics, res_block, step};
+use crate::cases::{Case, bias, network, optimiser, physics, res_block, step, together};
 use crate::gpu::Shape;
 use crate::model::unet::{Conv, Input as Source, Node};
 use crate::model::{Activation, Adam, DType, Operator, StepSpec, UNet, UNetConfig};
@@ -80,6 +80,7 @@ fn representative(spec: &StepSpec) -> StepSpec {
         operator: operator.expect("a grid of the right size"),
         samples_at_once: SAMPLES,
         micro_batches: spec.micro_batches.min(2),
+        together: spec.together.map(|_| 2),
         adam: Adam::default(), // tolerances are for its rate
         longest_submission: None,
         ..spec.clone()
@@ -118,6 +119,9 @@ fn stages(spec: &StepSpec, pass: Pass) -> Vec<Case> {
             true => norm_case(shape, 12, 10.0, 1.0),
             false => bias::forward_case(),
         });
+        if spec.together.is_some() {
+            cases.push(together::forward_case(2, 5));
+        }
         if !net.blocks.is_empty() {
             cases.push(res_block::sum_case(shape, net.config.activation, storage));
             cases.push(res_block::max_pool_case(shape, storage));
@@ -127,6 +131,9 @@ fn stages(spec: &StepSpec, pass: Pass) -> Vec<Case> {
     cases.push(network::conv1x1_backward_case(shape, storage));
     if !net.config.batch_norm {
         cases.push(bias::backward_case(5, None, true));
+    }
+    if spec.together.is_some() {
+        cases.push(together::backward_case(2, 5, Some(7), true));
     }
     if net.config.levels() > 1 {
         cases.push(network::upsample_case(shape, storage));
@@ -228,7 +235,8 @@ mod tests {
             spec(usual, Method::Sip.into(), 64, 64),
             spec(zero, Method::Gd.into(), 32, 128),
             StepSpec { activations: DType::F16, ..spec(silu, Method::Supervised.into(), 16, 32) },
-            spec(residual, noisy, 32, 32),
+            spec(residual.clone(), noisy, 32, 32),
+            StepSpec { micro_batches: 2, together: Some(2), ..spec(residual, Method::Sip.into(), 32, 32) },
             StepSpec { micro_batches: 2, ..spec(wide, Method::Sip.into(), 256, 128) },
             spec(UNetConfig { filters: vec![8], ..narrow }, Method::Gd.into(), 8, 8),
         ]

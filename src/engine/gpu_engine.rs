@@ -2,7 +2,8 @@
 
 use crate::Result;
 
-use crate::engine::training::{Engine, Sharing};
+use crate::engine::ranks::environment::Rank;
+use crate::engine::training::{Engine, Others, Sharing};
 use crate::gpu::{self, Gpu};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
@@ -35,12 +36,10 @@ impl GpuEngine {
     /// Refuses what [`GpuEngine::new`] would refuse before it builds anything.
     pub(crate) fn check(gpu: &Gpu, spec: &StepSpec) -> Result<()> {
         if gpu.is_software() {
-            batch::check_system(
-                &spec.net,
-                spec.operator.cells(),
-                spec.samples_at_once,
-                Purpose::Training(spec.activations),
-            )?;
+            let processes = Rank::of_environment().map_or(1, |rank| rank.local_count);
+            let purpose = Purpose::Training(spec.activations);
+            let samples = spec.samples_in_memory();
+            batch::check_shared(&spec.net, spec.operator.cells(), samples, purpose, processes)?;
         }
         gpu::Step::check(gpu, spec)
     }
@@ -50,6 +49,16 @@ impl Sharing for GpuEngine {
     fn compute(&mut self, part: &Batch, is_first: bool) -> Result<Vec<u8>> {
         let share = self.gpu.block_on(self.step.compute(part, is_first))?;
         Ok(bytemuck::pod_collect_to_vec(&share))
+    }
+
+    fn compute_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<Vec<Vec<u8>>> {
+        let shares = self.step.compute_together(parts, others.order, others.exchange);
+        let shares = self.gpu.block_on(shares)?;
+        Ok(shares.into_iter().map(|share| bytemuck::pod_collect_to_vec(&share)).collect())
+    }
+
+    fn predict_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<[Vec<f32>; 3]> {
+        self.gpu.block_on(self.step.predict_together(parts, others.order, others.exchange))
     }
 
     fn share_len(&self) -> usize {

@@ -20,7 +20,8 @@ pub struct Trainer {
     batches: i64,
     /// Those in the last good ones.
     last_good_batches: i64,
-    micro_batches: i64,
+    /// Those that a step adds: micro-batches, or all of them together.
+    batches_per_step: i64,
     /// Whether bad steps are left out, rather than the last.
     skips: bool,
 }
@@ -57,7 +58,7 @@ impl Trainer {
             engine,
             batches: start.batches_tracked,
             last_good_batches: start.batches_tracked,
-            micro_batches: spec.micro_batches as i64,
+            batches_per_step: if spec.together.is_some() { 1 } else { spec.micro_batches as i64 },
             skips: spec.skip_bad_steps,
         }
     }
@@ -72,7 +73,7 @@ impl Trainer {
     /// A step whose losses or gradients are not finite changes nothing, and unless it is to be skipped, no
     /// further one does.
     pub fn submit(&mut self, batch: &Batch) -> Result<()> {
-        self.batches += self.micro_batches;
+        self.batches += self.batches_per_step;
         self.engine.submit(batch)
     }
 
@@ -102,9 +103,9 @@ impl Trainer {
     pub fn losses(&mut self, all: bool) -> Result<Vec<Losses>> {
         let losses = self.engine.losses(all)?;
         let good = losses.iter().filter(|losses| losses.is_finite()).count();
-        self.last_good_batches += good as i64 * self.micro_batches;
+        self.last_good_batches += good as i64 * self.batches_per_step;
         if self.skips {
-            self.batches -= (losses.len() - good) as i64 * self.micro_batches;
+            self.batches -= (losses.len() - good) as i64 * self.batches_per_step;
         }
         Ok(losses)
     }
@@ -149,7 +150,7 @@ impl Trainer {
     /// Truth, observation and prediction for a batch, each `[batch, nx, ny]`. Updates the running statistics,
     /// as every forward pass of the reference system does.
     pub fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        self.batches += self.micro_batches;
+        self.batches += self.batches_per_step;
         self.engine.predict(batch)
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::gpu;
+use crate::gpu::step::together::Exchange;
 use crate::model::{Batch, Losses, Snapshot};
 use std::time::Duration;
 
@@ -12,12 +13,27 @@ pub(crate) trait Sharing: Engine {
     /// says to engines of this kind what it adds to the step: gradients, batch statistics, losses.
     fn compute(&mut self, part: &Batch, is_first: bool) -> Result<Vec<u8>>;
 
+    /// Computes this engine's micro-batches of a step whose micro-batches are normalised together, as
+    /// [`Sharing::compute`] does with each. Where another process fails, it ends with that one's error.
+    fn compute_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<Vec<Vec<u8>>>;
+
+    /// As [`Engine::predict`], for those micro-batches.
+    fn predict_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<[Vec<f32>; 3]>;
+
     /// Bytes of what [`Sharing::compute`] returns.
     fn share_len(&self) -> usize;
 
     /// Takes over a micro-batch, whoever has computed it. They come in their order; the step's first one
     /// begins its sums, and its last one ends it with the update.
     fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()>;
+}
+
+/// The processes that compute the other micro-batches of a step.
+pub(crate) struct Others<'a> {
+    /// Where each micro-batch's numbers lie in what is exchanged, in the order of the micro-batches.
+    pub(crate) order: &'a [usize],
+    /// Gives the numbers of this process's micro-batches to the others.
+    pub(crate) exchange: &'a mut Exchange<'a>,
 }
 
 /// A network in training on one device. Steps run in the order in which they are submitted, and their losses

@@ -53,6 +53,25 @@ impl Batch {
         };
         (0..parts).map(|i| Cow::Owned(part(i))).collect()
     }
+
+    /// Some batches of one kind as one, in order.
+    pub fn joined(batches: &[&Self]) -> Self {
+        let truths = || batches.iter().map(|batch| &batch.truth);
+        let rectangles = truths().filter_map(|truth| match truth {
+            Truth::Rectangles(rectangles) => Some(&rectangles[..]),
+            Truth::Fields(_) => None,
+        });
+        let fields = truths().filter_map(|truth| match truth {
+            Truth::Fields(fields) => Some(&fields[..]),
+            Truth::Rectangles(_) => None,
+        });
+        let truth = match batches.first().map(|batch| &batch.truth) {
+            Some(Truth::Rectangles(_)) => Truth::Rectangles(rectangles.flatten().copied().collect()),
+            _ => Truth::Fields(fields.flatten().copied().collect()),
+        };
+        let noise: Option<Vec<&[f64]>> = batches.iter().map(|batch| batch.noise.as_deref()).collect();
+        Self { truth, noise: noise.map(|noise| noise.concat()) }
+    }
 }
 
 /// Piece number i of `len` values.
@@ -70,6 +89,7 @@ mod tests {
         let batch = Batch { truth: Truth::Fields(values.clone()), noise: Some(values) };
         assert_eq!(*batch.parts(1, 4)[0], batch);
         let parts = batch.parts(3, 4);
+        assert_eq!(Batch::joined(&parts.iter().map(|part| &**part).collect::<Vec<_>>()), batch);
         let firsts: Vec<f64> = parts.iter().map(|part| part.noise.as_ref().unwrap()[0]).collect();
         assert_eq!(firsts, [0.0, 8.0, 16.0]);
         assert!(parts.iter().all(|part| part.truth == Truth::Fields(part.noise.clone().unwrap())));
@@ -78,6 +98,7 @@ mod tests {
             crate::model::rectangles::draw_batch(crate::model::rng::Purpose::Rectangles, 0, 0, 4, 8, 8);
         let halves = Batch::rectangles(rectangles.clone());
         let halves = halves.parts(2, 64);
+        assert_eq!(Batch::joined(&[&halves[0], &halves[1]]), Batch::rectangles(rectangles.clone()));
         assert_eq!(halves[1].truth, Truth::Rectangles(rectangles[2 * PER_SAMPLE..].to_vec()));
     }
 }

@@ -23,6 +23,9 @@ pub struct StepSpec {
     pub samples_at_once: usize,
     /// Micro-batches of a step, whose gradients are added up, in order, before the update. At least 1.
     pub micro_batches: usize,
+    /// Where all micro-batches of a step are normalised together, as if they were one: how many of them are
+    /// computed at once, all of them or one process's share. None: each is normalised by itself.
+    pub together: Option<usize>,
     /// Whether a step whose losses, gradients or statistics are not finite is left out, and the next one
     /// counts again. Else the first such step is the last: neither it nor a later one changes anything.
     pub skip_bad_steps: bool,
@@ -50,9 +53,15 @@ impl StepSpec {
             adam: Adam::default(),
             samples_at_once,
             micro_batches: 1,
+            together: None,
             skip_bad_steps: false,
             longest_submission: None,
         }
+    }
+
+    /// Samples whose activations are kept at once.
+    pub fn samples_in_memory(&self) -> usize {
+        self.samples_at_once * self.together.unwrap_or(1)
     }
 
     /// Refuses number types that no engine computes the physics in or stores activations in.

@@ -39,7 +39,11 @@ impl Work<'_> {
         let padding = if net.config.padding == Padding::Zero { ", zero padding" } else { "" };
         let phase = if operator.phase().is_some() { ", phase" } else { "" };
         let noise = if objective.noise > 0.0 { ", noise" } else { "" };
-        let parts = if spec.micro_batches > 1 { ", micro-batches" } else { "" };
+        let parts = match (spec.micro_batches, spec.together) {
+            (1, _) => "",
+            (_, None) => ", micro-batches",
+            (_, Some(_)) => ", micro-batches together",
+        };
         let skip = if spec.skip_bad_steps { ", skips bad steps" } else { "" };
         let purpose = match self {
             Self::Training(_) => {

@@ -14,6 +14,8 @@ use rayon::prelude::*;
 /// Arrays of the data, `[batch, nx, ny]`.
 pub(super) struct Data<N, P> {
     operator: Operator,
+    /// Cells of a micro-batch.
+    micro_batch: usize,
     diffusion: Physics<f64>,
     /// x*.
     drawn: Vec<f64>,
@@ -30,10 +32,13 @@ pub(super) struct Data<N, P> {
 }
 
 impl<N: Real, P: Real> Data<N, P> {
-    pub(super) fn new(operator: &Operator, batch: usize) -> Self {
-        let len = batch * operator.cells();
+    /// For so many micro-batches of so many `samples`.
+    pub(super) fn new(operator: &Operator, samples: usize, micro_batches: usize) -> Self {
+        let micro_batch = samples * operator.cells();
+        let len = micro_batches * micro_batch;
         Self {
             operator: operator.clone(),
+            micro_batch,
             diffusion: Physics::new(operator),
             drawn: vec![0.0; len],
             diffused: vec![0.0; len],
@@ -61,7 +66,9 @@ impl<N: Real, P: Real> Data<N, P> {
 
     /// x* -> FFT -> diffusion -> observation y*.
     pub(super) fn diffuse(&mut self) {
-        self.diffusion.diffuse(&self.drawn, &mut self.diffused);
+        // Fields are transformed in pairs, which must be the same whatever else is computed beside them.
+        let parts = self.drawn.chunks(self.micro_batch).zip(self.diffused.chunks_mut(self.micro_batch));
+        parts.for_each(|(drawn, diffused)| self.diffusion.diffuse(drawn, diffused));
         if let Some(noise) = &self.noise {
             self.diffused.par_iter_mut().zip(noise).for_each(|(y, n)| *y += n.f64());
         }

@@ -18,18 +18,23 @@ use crate::cpu::step::data::Data;
 use crate::cpu::step::guard::{Guard, is_finite};
 use crate::cpu::step::mean_shift::{mean_shift, mean_shift_backward};
 use crate::cpu::unet::network::Network;
+use crate::cpu::unet::together::{Exchange, Together};
 use crate::error::Feature;
 use crate::model::unet::init::State;
 use crate::model::{Adam, Batch, DType, Losses, Objective, Operator, StepSpec};
 use crate::{Error, Result};
 use rayon::prelude::*;
 
-/// The network, the optimiser's state and every array of a step for one micro-batch.
+/// The network, the optimiser's state and every array of a step for what is computed at once: a micro-batch,
+/// or those that are normalised together.
 pub struct Step<N, P> {
     objective: Objective,
     operator: Operator,
     adam: Adam,
     micro_batches: usize,
+    samples: usize,
+    /// Micro-batches that are computed at once, where all of a step are normalised together.
+    together: Option<usize>,
     guard: Guard<N>,
     data: Data<N, P>,
     physics: Physics<P>,
@@ -39,13 +44,13 @@ pub struct Step<N, P> {
     output: Vec<N>,
     prediction: Vec<N>,
     output_gradient: Vec<N>,
-    /// The sum of the micro-batches' gradients so far.
-    gradient_sum: Vec<N>,
+    /// Those of the micro-batches that were computed last, `[micro-batches, parameters]`.
+    shares: Vec<N>,
     /// Steps run, which is also the number t of the last update.
     submitted: u64,
     /// Flat parameters.
     pub params: Vec<N>,
-    /// Flat gradients of the last step.
+    /// Flat gradients of the last step, or of its micro-batches so far.
     pub gradients: Vec<N>,
     /// Adam's first moments.
     m: Vec<N>,
@@ -53,7 +58,7 @@ pub struct Step<N, P> {
     v: Vec<N>,
     /// Running means and variances.
     running: Vec<N>,
-    /// The means and variances of the last micro-batch.
+    /// The means and variances of the micro-batches that were normalised last.
     statistics: Vec<N>,
 }
 
@@ -74,7 +79,9 @@ impl<N: Real, P: Real> Step<N, P> {
     /// Room for steps as `spec` says, starting from `start`. The physics is computed in P whatever the spec's
     /// precision, and everything is stored as it is computed.
     pub fn new(spec: &StepSpec, start: &State) -> Self {
-        let StepSpec { net, operator, samples_at_once: batch, .. } = spec;
+        let StepSpec { net, operator, samples_at_once: samples, .. } = spec;
+        let parts = spec.together.unwrap_or(1);
+        let batch = parts * samples;
         let len = batch * operator.cells();
         let (fields, values) = (vec![P::zero(); len], vec![N::zero(); len]);
         let zeros = vec![N::zero(); net.param_count];
@@ -85,16 +92,18 @@ impl<N: Real, P: Real> Step<N, P> {
             operator: operator.clone(),
             adam: spec.adam,
             micro_batches: spec.micro_batches,
+            samples: *samples,
+            together: spec.together,
             guard: Guard::new(spec.skip_bad_steps, &params, &running),
-            data: Data::new(operator, *batch),
+            data: Data::new(operator, *samples, parts),
             physics: Physics::new(operator),
-            network: Network::new(net, *batch, operator.nx, operator.ny),
+            network: Network::new(net, batch, operator.nx, operator.ny),
             error: fields.clone(),
             signal: fields,
             output: values.clone(),
             prediction: values.clone(),
             output_gradient: values,
-            gradient_sum: if spec.micro_batches > 1 { zeros.clone() } else { Vec::new() },
+            shares: zeros.repeat(parts),
             submitted: 0,
             gradients: zeros.clone(),
             m: zeros.clone(),
@@ -114,10 +123,17 @@ impl<N: Real, P: Real> Step<N, P> {
     /// The same; `done` hears of each part that is done, those before the update once per micro-batch.
     pub fn run_parts(&mut self, batch: &Batch, mut done: impl FnMut(Part)) -> Losses {
         let mut losses = Losses::default();
-        for (i, part) in batch.parts(self.micro_batches, self.operator.cells()).iter().enumerate() {
-            losses.append(self.compute(part, &mut done));
-            self.accumulate(i == 0);
+        if self.together.is_some() {
+            let order: Vec<usize> = (0..self.micro_batches).collect();
+            losses = self.compute_together(batch, &order, &mut |own| own.to_vec(), &mut done);
+            order.iter().for_each(|&i| self.accumulate(i == 0, i));
             done(Part::Backward);
+        } else {
+            for (i, part) in batch.parts(self.micro_batches, self.operator.cells()).iter().enumerate() {
+                losses.append(self.compute(part, &mut done));
+                self.accumulate(i == 0, 0);
+                done(Part::Backward);
+            }
         }
         let losses = self.update(losses);
         done(Part::Update);
@@ -125,26 +141,40 @@ impl<N: Real, P: Real> Step<N, P> {
     }
 
     /// The losses, gradients and statistics of one micro-batch; nothing is updated.
-    pub fn compute(&mut self, part: &Batch, mut done: impl FnMut(Part)) -> Losses {
-        self.data.set(part);
-        done(Part::Data);
-        self.forward();
-        done(Part::Forward);
-        self.backward()
+    pub fn compute(&mut self, part: &Batch, done: impl FnMut(Part)) -> Losses {
+        self.compute_together(part, &[0], &mut |own| own.to_vec(), done)
     }
 
-    /// Takes over the gradients and the statistics of a micro-batch, in the order of the micro-batches: adds
-    /// the gradients to those before, and blends the statistics into the running ones.
-    pub fn accumulate(&mut self, first: bool) {
-        batch_norm::blend(&mut self.running, &self.statistics);
-        if self.micro_batches == 1 {
-            return;
+    /// As [`Step::compute`], for some micro-batches of a step that are normalised with all others:
+    /// `exchange` and `order` are those of [`Together`].
+    pub fn compute_together(
+        &mut self,
+        batch: &Batch,
+        order: &[usize],
+        exchange: &mut Exchange<N>,
+        mut done: impl FnMut(Part),
+    ) -> Losses {
+        let mut together = Together { samples: self.samples, order, exchange };
+        self.data.set(batch);
+        done(Part::Data);
+        self.forward(&mut together);
+        done(Part::Forward);
+        self.backward(&mut together)
+    }
+
+    /// Takes over the gradients and the statistics of micro-batch `i` of those that were computed last, in
+    /// the order of the step's micro-batches: adds the gradients to those before, and blends the statistics
+    /// into the running ones. Micro-batches that are normalised together share their statistics.
+    pub fn accumulate(&mut self, is_first: bool, i: usize) {
+        if is_first || self.together.is_none() {
+            batch_norm::blend(&mut self.running, &self.statistics);
         }
-        if !first {
-            let sums = self.gradient_sum.iter();
-            self.gradients.iter_mut().zip(sums).for_each(|(gradient, sum)| *gradient += *sum);
+        let share = &self.shares[i * self.params.len()..][..self.params.len()];
+        if is_first {
+            self.gradients.copy_from_slice(share);
+        } else {
+            self.gradients.iter_mut().zip(share).for_each(|(gradient, share)| *gradient += *share);
         }
-        self.gradient_sum.copy_from_slice(&self.gradients);
     }
 
     /// Ends a step: Adam, or nothing where a number is not finite.
@@ -160,10 +190,11 @@ impl<N: Real, P: Real> Step<N, P> {
     }
 
     /// x* -> diffusion -> observation y* -> U-Net -> prediction x, and the statistics of the batch.
-    fn forward(&mut self) {
+    fn forward(&mut self, together: &mut Together<N>) {
         let cells = self.operator.cells();
         self.data.diffuse();
-        self.network.forward_apart(&self.params, &mut self.statistics, &self.data.input, &mut self.output);
+        let Self { network, params, statistics, data, output, .. } = self;
+        network.forward_together(params, statistics, &data.input, output, together);
 
         self.prediction
             .par_chunks_mut(cells)
@@ -179,11 +210,16 @@ impl<N: Real, P: Real> Step<N, P> {
     }
 
     /// x* - x -> SIP step or GD gradient -> dL/dx -> U-Net backward.
-    fn backward(&mut self) -> Losses {
+    fn backward(&mut self, together: &mut Together<N>) -> Losses {
         let cells = self.operator.cells();
-        let noise = self.data.noise.as_deref();
-        let residual_energy =
-            self.physics.training_signal(&self.objective, &self.error, noise, &mut self.signal);
+        // By micro-batches, as the data are made.
+        let micro_batch = self.samples * cells;
+        let noise = |i: usize| self.data.noise.as_ref().map(|noise| &noise[i * micro_batch..][..micro_batch]);
+        let parts = self.error.chunks(micro_batch).zip(self.signal.chunks_mut(micro_batch)).enumerate();
+        let energies = parts.flat_map(|(i, (error, signal))| {
+            self.physics.training_signal(&self.objective, error, noise(i), signal)
+        });
+        let residual_energy: Vec<P> = energies.collect();
 
         let half_energy = |fields: &[P]| -> Vec<f64> {
             let energy = |field: &[P]| 0.5 * sum(cells, |i| field[i] * field[i]).f64();
@@ -196,12 +232,12 @@ impl<N: Real, P: Real> Step<N, P> {
 
         convert(&self.signal, &mut self.output_gradient);
         self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
-        let Self { params, data, output_gradient, gradients, .. } = self;
-        self.network.backward(params, &data.input, output_gradient, gradients, None);
+        let Self { params, data, output_gradient, shares, network, .. } = self;
+        network.backward_together(params, &data.input, output_gradient, shares, None, together);
         Losses { loss, x_l2, y_l2, frozen: false }
     }
 
-    /// x*, y* and the prediction of the last micro-batch, each `[batch, nx, ny]`.
+    /// x*, y* and the prediction of what was computed last, each `[batch, nx, ny]`.
     pub fn fields(&self) -> (&[P], &[P], &[N]) {
         (&self.data.truth, &self.data.observation, &self.prediction)
     }

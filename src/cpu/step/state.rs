@@ -3,6 +3,7 @@
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm;
 use crate::cpu::step::Step;
+use crate::cpu::unet::together::{Exchange, Together};
 use crate::model::unet::init::State;
 use crate::model::{Batch, Snapshot};
 
@@ -46,30 +47,46 @@ impl<P: Real> Step<f32, P> {
         self.submitted = *updates;
     }
 
-    /// Flat gradients and batch statistics of the last micro-batch.
-    pub fn last_part(&self) -> (&[f32], &[f32]) {
-        (&self.gradients, &self.statistics)
+    /// Flat gradients of micro-batch `i` of those that were computed last, and their batch statistics.
+    pub fn share(&self, i: usize) -> (&[f32], &[f32]) {
+        (&self.shares[i * self.params.len()..][..self.params.len()], &self.statistics)
     }
 
-    /// Puts those of a micro-batch that another process has computed in the place of the last one's.
-    pub fn take_over(&mut self, gradients: &[f32], statistics: &[f32]) {
-        self.gradients.copy_from_slice(gradients);
+    /// Takes over those of a micro-batch, whoever has computed it, as [`Step::accumulate`].
+    pub fn take_over(&mut self, is_first: bool, gradients: &[f32], statistics: &[f32]) {
+        self.shares[..gradients.len()].copy_from_slice(gradients);
         self.statistics.copy_from_slice(statistics);
+        self.accumulate(is_first, 0);
     }
 
     /// Runs the forward part and returns truth, observation and prediction, all `[batch, nx, ny]`. The
     /// running statistics see this batch too, as in the reference system; parameters do not change.
     pub fn predict(&mut self, batch: &Batch) -> [Vec<f32>; 3] {
-        let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
+        if self.together.is_some() {
+            let order: Vec<usize> = (0..self.micro_batches).collect();
+            return self.predict_together(batch, &order, &mut |own| own.to_vec());
+        }
         let mut all = [const { Vec::new() }; 3];
         for part in batch.parts(self.micro_batches, self.operator.cells()) {
-            self.data.set(&part);
-            self.forward();
-            batch_norm::blend(&mut self.running, &self.statistics);
-            let (truth, observation, prediction) = self.fields();
-            let found = [narrow(truth), narrow(observation), prediction.to_vec()];
+            let found = self.predict_together(&part, &[0], &mut |own| own.to_vec());
             all.iter_mut().zip(found).for_each(|(all, part)| all.extend(part));
         }
         all
+    }
+
+    /// As [`Step::predict`], for some micro-batches that are normalised with others, as
+    /// [`Step::compute_together`].
+    pub fn predict_together(
+        &mut self,
+        batch: &Batch,
+        order: &[usize],
+        exchange: &mut Exchange<f32>,
+    ) -> [Vec<f32>; 3] {
+        let narrow = |field: &[P]| -> Vec<f32> { field.iter().map(|v| v.f64() as f32).collect() };
+        self.data.set(batch);
+        self.forward(&mut Together { samples: self.samples, order, exchange });
+        batch_norm::blend(&mut self.running, &self.statistics);
+        let (truth, observation, prediction) = self.fields();
+        [narrow(truth), narrow(observation), prediction.to_vec()]
     }
 }

@@ -4,6 +4,7 @@ use crate::cpu::Real;
 use crate::cpu::nn::conv1x1::conv1x1_backward;
 use crate::cpu::reduce::sum_rows;
 use crate::cpu::unet::network::{Block, Network};
+use crate::cpu::unet::together::{Together, alone};
 use crate::model::unet::Node;
 use rayon::prelude::*;
 
@@ -18,7 +19,23 @@ impl<T: Real> Network<T> {
         input: &[T],
         output_gradient: &[T],
         gradients: &mut [T],
+        input_gradient: Option<&mut [T]>,
+    ) {
+        alone(self.batch, |whole| {
+            self.backward_together(params, input, output_gradient, gradients, input_gradient, whole);
+        });
+    }
+
+    /// As [`Network::backward`], for a batch of micro-batches that are normalised `together`: `gradients` get
+    /// those of each by itself, `[micro-batches of this batch, parameters]`.
+    pub fn backward_together(
+        &mut self,
+        params: &[T],
+        input: &[T],
+        output_gradient: &[T],
+        gradients: &mut [T],
         mut input_gradient: Option<&mut [T]>,
+        together: &mut Together<T>,
     ) {
         gradients.fill(T::zero());
         self.output_backward(params, output_gradient, gradients);
@@ -26,7 +43,7 @@ impl<T: Real> Network<T> {
             let input_gradient = input_gradient.as_deref_mut();
             match self.net.nodes[node] {
                 Node::BlockSum(b) => self.block_sum_backward(b),
-                Node::Conv(i) => self.conv_backward(i, params, input, gradients, input_gradient),
+                Node::Conv(i) => self.conv_backward(i, params, input, gradients, input_gradient, together),
                 Node::BlockInput(b) => self.block_input_backward(b, input_gradient),
             }
         }
@@ -55,10 +72,14 @@ impl<T: Real> Network<T> {
                     .collect()
             }
         };
-        let mut sums = vec![T::zero(); channels + 1];
-        sum_rows(&shares, &mut sums);
-        gradients[self.net.out_weight..][..channels].copy_from_slice(&sums[..channels]);
-        gradients[self.net.out_bias] = sums[channels];
+        let gradients = gradients.chunks_exact_mut(self.net.param_count);
+        let parts = shares.chunks(self.batch / gradients.len());
+        for (gradients, shares) in gradients.zip(parts) {
+            let mut sums = vec![T::zero(); channels + 1];
+            sum_rows(shares, &mut sums);
+            gradients[self.net.out_weight..][..channels].copy_from_slice(&sums[..channels]);
+            gradients[self.net.out_bias] = sums[channels];
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::cpu::nn::upsample::upsample_backward;
 use crate::cpu::reduce::sum_rows;
 use crate::cpu::unet::input::{Scratch, nine_taps};
 use crate::cpu::unet::network::Network;
+use crate::cpu::unet::together::Together;
 use crate::model::unet::{Conv, Input};
 use rayon::prelude::*;
 
@@ -22,9 +23,12 @@ impl<T: Real> Network<T> {
         input: &[T],
         gradients: &mut [T],
         input_gradient: Option<&mut [T]>,
+        together: &mut Together<T>,
     ) {
         let conv = &self.net.convs[i].clone();
-        let sums = &self.norm_backward(conv, i, gradients);
+        let sums = &self.norm_backward(conv, i, gradients, together);
+        let (nx, ny) = self.grid(conv.level);
+        let count = T::of((together.order.len() * together.samples * nx * ny) as f64);
         let flipped = flip_weights(&nine_taps(conv, params), conv.c_in, conv.c_out);
         let mut own = std::mem::take(&mut self.gradients[i]);
         let mut taken = self.input_gradients(conv).map(|gradient| gradient.map(std::mem::take));
@@ -38,16 +42,20 @@ impl<T: Real> Network<T> {
             .zip(samples(second, this.batch))
             .enumerate()
             .map_init(Scratch::default, |scratch, (n, ((g, first), second))| {
-                this.layer_gradient(conv, i, n, sums, g);
+                this.layer_gradient(conv, i, n, sums, count, g);
                 let share = this.weight_share(conv, n, input, g, scratch);
                 this.input_gradient(conv, n, g, &flipped, scratch, [first, second]);
                 share
             })
             .collect();
-        let mut total = vec![T::zero(); 9 * conv.c_in * conv.c_out];
-        sum_rows(&shares, &mut total);
-        let wanted = total.chunks_exact(9).flat_map(|taps| if conv.taps == 9 { taps } else { &taps[4..5] });
-        gradients[conv.weight..].iter_mut().zip(wanted).for_each(|(gradient, &sum)| *gradient = sum);
+        let parts = shares.chunks(together.samples);
+        for (gradients, shares) in gradients.chunks_exact_mut(self.net.param_count).zip(parts) {
+            let mut total = vec![T::zero(); 9 * conv.c_in * conv.c_out];
+            sum_rows(shares, &mut total);
+            let wanted =
+                total.chunks_exact(9).flat_map(|taps| if conv.taps == 9 { taps } else { &taps[4..5] });
+            gradients[conv.weight..].iter_mut().zip(wanted).for_each(|(gradient, &sum)| *gradient = sum);
+        }
         for (place, values) in self.input_gradients(conv).into_iter().zip(taken) {
             if let (Some(place), Some(values)) = (place, values) {
                 *place = values;
@@ -57,23 +65,37 @@ impl<T: Real> Network<T> {
     }
 
     /// The gradients of layer i's batch norm or bias, and what its backward pass subtracts: Σg and Σg·ẑ per
-    /// channel.
-    fn norm_backward(&self, conv: &Conv, i: usize, gradients: &mut [T]) -> Vec<[T; 2]> {
-        let mut sums = self.norm_sums(conv, i);
-        for (c, sums) in sums.iter_mut().enumerate() {
-            match conv.norm {
-                Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = *sums,
-                None => {
-                    gradients[conv.bias + c] = sums[0];
-                    *sums = [T::zero(); 2]; // no mean is subtracted
+    /// channel, over all micro-batches.
+    fn norm_backward(
+        &self,
+        conv: &Conv,
+        i: usize,
+        gradients: &mut [T],
+        together: &mut Together<T>,
+    ) -> Vec<[T; 2]> {
+        let parts = self.norm_sums(conv, i, together.samples);
+        for (gradients, sums) in gradients.chunks_exact_mut(self.net.param_count).zip(&parts) {
+            for (c, sums) in sums.chunks_exact(2).enumerate() {
+                match conv.norm {
+                    Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = [sums[0], sums[1]],
+                    None => gradients[conv.bias + c] = sums[0],
                 }
             }
         }
-        sums
+        let mut total = vec![[T::zero(); 2]; conv.c_out];
+        if conv.norm.is_some() {
+            for part in together.all(&parts) {
+                for (total, sums) in total.iter_mut().zip(part.chunks_exact(2)) {
+                    total[0] += sums[0];
+                    total[1] += sums[1];
+                }
+            }
+        }
+        total // without batch norm no mean is subtracted
     }
 
-    /// Σg and Σg·ẑ of every channel of layer i.
-    fn norm_sums(&self, conv: &Conv, i: usize) -> Vec<[T; 2]> {
+    /// Σg and Σg·ẑ of every channel of layer i, of micro-batches of so many `samples`, each `[c_out, 2]`.
+    fn norm_sums(&self, conv: &Conv, i: usize, samples: usize) -> Vec<Vec<T>> {
         let (nx, ny) = self.grid(conv.level);
         let per_sample: Vec<Vec<[T; 2]>> = self.z[i]
             .par_chunks(conv.c_out * nx * ny)
@@ -83,14 +105,14 @@ impl<T: Real> Network<T> {
                 planes.map(|((z, g), &norm)| batch_norm::backward_sums(conv.activation, norm, z, g)).collect()
             })
             .collect();
-        let mut sums = vec![[T::zero(); 2]; conv.c_out];
-        for sample in &per_sample {
-            for (sum, share) in sums.iter_mut().zip(sample) {
-                sum[0] += share[0];
-                sum[1] += share[1];
+        let sums = |part: &[Vec<[T; 2]>]| {
+            let mut sums = vec![T::zero(); 2 * conv.c_out];
+            for sample in part {
+                sums.iter_mut().zip(sample.as_flattened()).for_each(|(sum, share)| *sum += *share);
             }
-        }
-        sums
+            sums
+        };
+        per_sample.chunks(samples).map(sums).collect()
     }
 
     /// Where ∂L/∂ of what `conv` has read is kept.
@@ -106,10 +128,9 @@ impl<T: Real> Network<T> {
         }
     }
 
-    /// ∂L/∂z of sample n of layer i, in place of ∂L/∂activation.
-    fn layer_gradient(&self, conv: &Conv, i: usize, n: usize, sums: &[[T; 2]], g: &mut [T]) {
+    /// ∂L/∂z of sample n of layer i, in place of ∂L/∂activation. `sums` are over `count` values.
+    fn layer_gradient(&self, conv: &Conv, i: usize, n: usize, sums: &[[T; 2]], count: T, g: &mut [T]) {
         let (nx, ny) = self.grid(conv.level);
-        let count = T::of((self.batch * nx * ny) as f64);
         let z = self.z[i][n * g.len()..].chunks_exact(nx * ny);
         for (c, (g, z)) in g.chunks_exact_mut(nx * ny).zip(z).enumerate() {
             batch_norm::backward(conv.activation, self.norms[i][c], sums[c], count, z, g);

@@ -6,6 +6,7 @@ use crate::cpu::nn::conv1x1::conv1x1;
 use crate::cpu::nn::conv3x3::conv3x3;
 use crate::cpu::unet::input::{Scratch, nine_taps};
 use crate::cpu::unet::network::{Network, running_norms};
+use crate::cpu::unet::together::{Together, alone};
 use crate::model::unet::Node;
 use rayon::prelude::*;
 
@@ -22,7 +23,19 @@ impl<T: Real> Network<T> {
     /// As [`Network::forward`], but `statistics` get the batch's means and variances, laid out as the running
     /// ones, which they are to be blended into.
     pub fn forward_apart(&mut self, params: &[T], statistics: &mut [T], input: &[T], output: &mut [T]) {
-        self.run(params, input, output, |network, i| network.normalise(i, params, statistics));
+        alone(self.batch, |whole| self.forward_together(params, statistics, input, output, whole));
+    }
+
+    /// As [`Network::forward_apart`], for a batch of micro-batches that are normalised `together`.
+    pub fn forward_together(
+        &mut self,
+        params: &[T],
+        statistics: &mut [T],
+        input: &[T],
+        output: &mut [T],
+        together: &mut Together<T>,
+    ) {
+        self.run(params, input, output, |network, i| network.normalise(i, params, statistics, together));
     }
 
     /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
@@ -70,8 +83,8 @@ impl<T: Real> Network<T> {
     }
 
     /// Sets the norms of layer i by its batch statistics: moments of every sample, merged in the order of the
-    /// samples. Without batch norm, they hold the bias alone.
-    fn normalise(&mut self, i: usize, params: &[T], statistics: &mut [T]) {
+    /// samples of a micro-batch, then of the micro-batches. Without batch norm, they hold the bias alone.
+    fn normalise(&mut self, i: usize, params: &[T], statistics: &mut [T], together: &mut Together<T>) {
         let conv = &self.net.convs[i];
         let Some(norm) = conv.norm else {
             self.norms[i] = running_norms(conv, params, statistics);
@@ -82,8 +95,19 @@ impl<T: Real> Network<T> {
             .par_chunks(conv.c_out * nx * ny)
             .map(|z| z.chunks_exact(nx * ny).map(Moments::of).collect())
             .collect();
+        let merged = |part: &[Vec<Moments<T>>], c: usize| {
+            let Moments { count, mean, m2 } =
+                part.iter().fold(Moments::default(), |m, sample| m.merge(sample[c]));
+            [count, mean, m2]
+        };
+        let parts = per_sample.chunks(together.samples);
+        let own: Vec<Vec<T>> =
+            parts.map(|part| (0..conv.c_out).flat_map(|c| merged(part, c)).collect()).collect();
+        let all = together.all(&own);
         for c in 0..conv.c_out {
-            let moments = per_sample.iter().fold(Moments::default(), |m, sample| m.merge(sample[c]));
+            let moments = all.iter().fold(Moments::default(), |m, part| {
+                m.merge(Moments { count: part[3 * c], mean: part[3 * c + 1], m2: part[3 * c + 2] })
+            });
             self.norms[i][c] = Norm::new(moments, params[norm.gamma + c], params[norm.beta + c]);
             let [mean, variance] = batch_norm::statistics(moments, params[conv.bias + c]);
             statistics[norm.running_mean + c] = mean;

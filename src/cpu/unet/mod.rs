@@ -7,5 +7,6 @@ mod forward;
 mod input;
 pub mod network;
 mod res_block;
+pub mod together;
 
 pub use network::Network;

@@ -4,7 +4,7 @@ use crate::engine::device::Device;
 use crate::engine::engines;
 use crate::engine::ranks::group::Group;
 use crate::engine::ranks::message::Message;
-use crate::engine::training::{Engine, Sharing};
+use crate::engine::training::{Engine, Others, Sharing};
 use crate::gpu;
 use crate::model::unet::init::State;
 use crate::model::{Batch, Losses, Snapshot, StepSpec};
@@ -19,15 +19,19 @@ struct Worker {
     engine: Box<dyn Sharing>,
     micro_batches: usize,
     cells: usize,
+    /// Micro-batches of this process, where all of a step are normalised together.
+    together: Option<usize>,
     /// Why it can do nothing any more.
     failure: Option<Error>,
 }
 
 impl Worker {
-    fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
-        let engine = engines::new(device, spec, start)?;
+    /// Of a group of so many `processes`.
+    fn new(device: &Device, spec: &StepSpec, start: &State, processes: usize) -> Result<Self> {
+        let together = spec.together.map(|all| all.div_ceil(processes));
+        let engine = engines::new(device, &StepSpec { together, ..spec.clone() }, start)?;
         let (micro_batches, cells) = (spec.micro_batches, spec.operator.cells());
-        Ok(Self { engine, micro_batches, cells, failure: None })
+        Ok(Self { engine, micro_batches, cells, together, failure: None })
     }
 
     /// Runs a step. Micro-batch i is computed by process i modulo their number; everybody takes over all of
@@ -35,21 +39,22 @@ impl Worker {
     /// the step fails in all of them.
     fn step(&mut self, group: &dyn Group, batch: &Batch) -> Result<()> {
         let parts = batch.parts(self.micro_batches, self.cells);
-        let rounds: Vec<_> = parts.chunks(group.size()).collect();
-        let mut share = self.share(rounds[0].get(group.rank()).map(|part| &**part), true);
-        for (r, round) in rounds.iter().enumerate() {
-            let following = rounds.get(r + 1);
+        let parts: Vec<&Batch> = parts.iter().map(|part| &**part).collect();
+        let mut computed = self.compute_together(group, &parts)?.into_iter();
+        let mut rounds = parts.chunks(group.size()).enumerate().peekable();
+        let mut share = self.share(parts.get(group.rank()), true, computed.next());
+        while let Some((r, round)) = rounds.next() {
             let mut next = Vec::new();
             let all = group.all_gather(&share, &mut || {
-                if let Some(following) = following {
-                    next = self.share(following.get(group.rank()).map(|part| &**part), false);
+                if let Some((_, following)) = rounds.peek() {
+                    next = self.share(following.get(group.rank()), false, computed.next());
                 }
             });
             let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
             check_all(&shares, &mut self.failure)?;
             for (i, share) in shares[..round.len()].iter().enumerate() {
-                let (is_first, is_last) = (r + i == 0, r + 1 == rounds.len() && i + 1 == round.len());
-                let taken = self.engine.take_over(&share[..share.len() - 1], is_first, is_last);
+                let is_last = r * group.size() + i + 1 == parts.len();
+                let taken = self.engine.take_over(&share[..share.len() - 1], r + i == 0, is_last);
                 self.failure = self.failure.take().or(taken.err());
             }
             share = next;
@@ -59,19 +64,71 @@ impl Worker {
 
     /// What a micro-batch adds to the step, and whether it could be computed. Where a process has no part in
     /// a round, as many bytes that nobody reads.
-    fn share(&mut self, part: Option<&Batch>, is_first: bool) -> Vec<u8> {
-        let len = self.engine.share_len();
-        let computed = match (part, &self.failure) {
-            (Some(part), None) => self.engine.compute(part, is_first),
+    fn share(&mut self, part: Option<&&Batch>, is_first: bool, computed: Option<Vec<u8>>) -> Vec<u8> {
+        let found = match (computed, part, &self.failure) {
+            (Some(computed), _, _) => Ok(computed),
+            (None, Some(part), None) => self.engine.compute(part, is_first),
             _ => Ok(Vec::new()),
         };
-        let mut share = computed.unwrap_or_else(|error| {
+        let mut share = found.unwrap_or_else(|error| {
             self.failure = Some(error);
             Vec::new()
         });
-        share.resize(len, 0);
+        share.resize(self.engine.share_len(), 0);
         share.push(self.failure.is_some().into());
         share
+    }
+
+    /// What the micro-batches of this process add to a step where all are normalised together; nothing where
+    /// each is normalised by itself.
+    fn compute_together(&mut self, group: &dyn Group, parts: &[&Batch]) -> Result<Vec<Vec<u8>>> {
+        let Some(count) = self.together else { return Ok(Vec::new()) };
+        self.among(group, parts, count, |engine, own, others| engine.compute_together(own, others))
+    }
+
+    /// Truth, observation and prediction for a batch.
+    fn predict(&mut self, group: &dyn Group, batch: &Batch) -> Result<[Vec<f32>; 3]> {
+        let Some(count) = self.together else { return self.engine.predict(batch) };
+        let parts = batch.parts(self.micro_batches, self.cells);
+        let parts: Vec<&Batch> = parts.iter().map(|part| &**part).collect();
+        let own =
+            self.among(group, &parts, count, |engine, own, others| engine.predict_together(own, others))?;
+        let order = order(parts.len(), count, group.size());
+        let found = own.map(|own| {
+            let all = group.all_gather(bytemuck::cast_slice(&own), &mut || {});
+            let all: Vec<f32> = bytemuck::pod_collect_to_vec(&all);
+            let len = own.len() / count;
+            order.iter().flat_map(|at| all[at * len..][..len].to_vec()).collect()
+        });
+        Ok(found)
+    }
+
+    /// Runs `compute` for the micro-batches of this process among those of all, which are normalised together.
+    /// Where a process has fewer than others, it computes the first one once more, for nobody.
+    fn among<R>(
+        &mut self,
+        group: &dyn Group,
+        parts: &[&Batch],
+        count: usize,
+        compute: impl FnOnce(&mut dyn Sharing, &[&Batch], &mut Others) -> Result<R>,
+    ) -> Result<R> {
+        let own = (0..count).map(|i| {
+            parts[Some(group.rank() + i * group.size()).filter(|part| *part < parts.len()).unwrap_or(0)]
+        });
+        let own: Vec<&Batch> = own.collect();
+        let Self { engine, failure, .. } = self;
+        let mut exchange = |own: &[f32], error: Option<Error>| {
+            *failure = failure.take().or(error);
+            let mut share = bytemuck::cast_slice(own).to_vec();
+            share.push(failure.is_some().into());
+            let all = group.all_gather(&share, &mut || {});
+            let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
+            check_all(&shares, failure)?;
+            let values = shares.iter().flat_map(|share| &share[..share.len() - 1]).copied();
+            Ok(bytemuck::pod_collect_to_vec(&values.collect::<Vec<u8>>()))
+        };
+        let order = order(parts.len(), count, group.size());
+        compute(&mut **engine, &own, &mut Others { order: &order, exchange: &mut exchange })
     }
 
     /// A number that differs where the weights do.
@@ -99,6 +156,11 @@ impl Worker {
             ))),
         }
     }
+}
+
+/// Where each of so many micro-batches lies among those of all processes, of which each has `count`.
+fn order(micro_batches: usize, count: usize, processes: usize) -> Vec<usize> {
+    (0..micro_batches).map(|part| part % processes * count + part / processes).collect()
 }
 
 /// Fails in all processes where one of them says in its last byte that it has failed: with its own error, or
@@ -136,7 +198,7 @@ impl DataParallel {
         settings: &str,
         group: Rc<dyn Group>,
     ) -> Result<Self> {
-        let own = Worker::new(device, spec, start)?;
+        let own = Worker::new(device, spec, start, group.size())?;
         let (settings, on_gpu) = (settings.to_owned(), matches!(device, Device::Gpu(_)));
         let begin = Message::Begin { settings, on_gpu, noise: spec.objective.noise, start: start.clone() };
         group.broadcast(begin.to_bytes());
@@ -192,7 +254,7 @@ impl Engine for DataParallel {
 
     fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.tell(&Message::Predict(Cow::Borrowed(batch))); // the running statistics see it
-        self.worker.engine.predict(batch)
+        self.worker.predict(&*self.group, batch)
     }
 
     fn too_long(&mut self) -> Option<(String, Duration)> {
@@ -222,7 +284,7 @@ pub fn serve(
             (Message::Begin { settings, on_gpu, noise, start }, working) => {
                 *working = None; // before its memory is needed
                 let own = prepare(&settings, noise, on_gpu)
-                    .and_then(|(device, spec)| Worker::new(&device, &spec, &start));
+                    .and_then(|(device, spec)| Worker::new(&device, &spec, &start, group.size()));
                 agree(group, own).map(|worker| *working = Some(worker))
             }
             (Message::Step(batch), Some(worker)) => {
@@ -231,7 +293,8 @@ pub fn serve(
             }
             (Message::Compare, Some(worker)) => worker.compare(group),
             (Message::Predict(batch), Some(worker)) => {
-                worker.failure = worker.failure.take().or(worker.engine.predict(&batch).err());
+                let predicted = worker.predict(group, &batch);
+                worker.failure = worker.failure.take().or(predicted.err());
                 Ok(())
             }
             (Message::Restore(snapshot), Some(worker)) => {
@@ -248,10 +311,11 @@ pub fn serve(
 mod tests {
     use super::*;
     use crate::blocking::{adapters, block_on};
+    use crate::cases::relative_error;
     use crate::engine::Trainer;
     use crate::engine::device::NO_ADAPTER;
     use crate::gpu::{Checks, Gpu};
-    use crate::model::{DType, Method, UNetConfig};
+    use crate::model::{DType, Method, Padding, UNetConfig};
     use crate::train::config::size::Size;
     use crate::train::data::drawn::Drawn;
     use crate::train::plan::parts_of;
@@ -312,6 +376,10 @@ mod tests {
             on_nan: OnNan::Skip,
             ..TrainConfig::default()
         }
+    }
+
+    fn together(config: TrainConfig) -> TrainConfig {
+        TrainConfig { sync_batch_norm: true, ..config }
     }
 
     /// The batches of a training, of which one is beyond all numbers.
@@ -406,7 +474,9 @@ mod tests {
         assert!(!losses[2].is_finite() && losses[3].is_finite(), "one step is skipped");
         for count in counts {
             let (found, of_steps) = trained(config, device, count);
-            assert!(found == expected, "{config:?} on {}: {count} processes", device.describe());
+            let differ = found.iter().zip(&expected).filter(|(found, expected)| found != expected).count();
+            let device = device.describe();
+            assert_eq!(differ, 0, "{count} processes on {device}, of {}: {config:?}", found.len());
             assert_eq!(all_bits(&of_steps), all_bits(&losses));
         }
     }
@@ -418,6 +488,8 @@ mod tests {
         on_cpu(&config(Method::Gd, 1e-2));
         on_cpu(&config(Method::Supervised, 0.0));
         on_cpu(&TrainConfig { physics: DType::F64, ..config(Method::Sip, 1e-2) });
+        on_cpu(&together(config(Method::Sip, 0.0)));
+        on_cpu(&together(config(Method::Gd, 1e-2)));
         // Bytes that are the same whatever happens would prove nothing.
         let other = TrainConfig { micro_batch: Some(4), ..config(Method::Sip, 0.0) };
         assert_ne!(alone(&other, &Device::Cpu).0, alone(&config(Method::Sip, 0.0), &Device::Cpu).0);
@@ -432,6 +504,54 @@ mod tests {
         if gpu.stores_in(DType::F16) {
             let half = TrainConfig { activations: DType::F16, ..config(Method::Sip, 1e-2) };
             check(&half, &device, 1..=4);
+            check(&together(half), &device, 2..=3);
+        }
+        check(&together(config(Method::Sip, 0.0)), &device, 1..=4);
+        check(&together(config(Method::Gd, 1e-2)), &device, 2..=3);
+    }
+
+    /// Micro-batches that are normalised together are the whole batch.
+    #[test]
+    fn together_micro_batches_have_the_gradients_of_the_whole() {
+        let usual = |config: TrainConfig| TrainConfig {
+            net: UNetConfig::new(2, &[8, 16], Padding::Circular).unwrap(),
+            ..config
+        };
+        let gradients = |config: &TrainConfig, device: &Device| {
+            let spec = config.spec().unwrap();
+            let mut trainer = Trainer::new(device, &spec, &State::new(&spec.net, 0)).unwrap();
+            let batch = batches(config, &spec).remove(0);
+            trainer.submit(&batch).unwrap();
+            let losses = trainer.losses(true).unwrap().remove(0);
+            let (gradients, state) = (trainer.gradients().unwrap(), trainer.state().unwrap());
+            let wide = |values: Vec<f32>| values.into_iter().map(f64::from).collect::<Vec<f64>>();
+            assert_eq!(
+                state.batches_tracked,
+                if config.sync_batch_norm || config.micro_batch.is_none() { 1 } else { 4 }
+            );
+            (wide(gradients), wide(state.buffers), losses.loss)
+        };
+        for device in [Device::Cpu, Device::Gpu(gpu())] {
+            for config in [
+                usual(config(Method::Sip, 0.0)),
+                usual(config(Method::Gd, 1e-2)),
+                TrainConfig {
+                    net: UNetConfig { res_blocks: true, filters: vec![8], ..Default::default() },
+                    ..config(Method::Sip, 0.0)
+                },
+            ] {
+                let whole = gradients(&TrainConfig { micro_batch: None, ..config.clone() }, &device);
+                let apart = gradients(&config, &device);
+                let found = gradients(&together(config), &device);
+                let error = |other: &(Vec<f64>, Vec<f64>, Vec<f64>)| {
+                    [(&other.0, &whole.0), (&other.1, &whole.1), (&other.2, &whole.2)]
+                        .map(|(found, expected)| relative_error(found, expected))
+                };
+                let (device, [gradients, statistics, losses]) = (device.describe(), error(&found));
+                assert!(gradients <= 1e-5, "{device}: gradients {gradients}");
+                assert!(statistics <= 1e-5 && losses <= 1e-5, "{device}: {statistics} {losses}");
+                assert!(error(&apart)[0] > 1e-2, "each by itself is another network");
+            }
         }
     }
 

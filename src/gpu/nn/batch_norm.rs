@@ -28,7 +28,7 @@ pub fn batch_norm(
 ) -> Result<()> {
     let pivots = packed.pivots.map_or(0, |offset| offset + layer.channels);
     recorder.call(
-        &KernelSpec::stored("nn/batch_norm_merge", layer.storage()),
+        &KernelSpec::stored("nn/batch_norm_merge", layer.storage()).with(["nn/batch_norm/whole".to_owned()]),
         &[
             ("chunks", moments.chunks.into()),
             ("gamma_offset", norm.gamma.into()),
@@ -72,7 +72,7 @@ pub fn batch_norm_backward(
     // An empty list in the place of none: it must be some buffer.
     let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
     recorder.call(
-        &KernelSpec::new("nn/batch_norm_backward_merge"),
+        &KernelSpec::new("nn/batch_norm_backward_merge").with(["nn/batch_norm/backward_whole".to_owned()]),
         &[
             ("chunks", sums.chunks.into()),
             ("pooled_chunks", pooled_sums.chunks.into()),

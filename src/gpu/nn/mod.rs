@@ -3,6 +3,7 @@
 pub mod activation;
 pub mod add_gradient;
 pub mod batch_norm;
+pub mod batch_norm_together;
 pub mod bias;
 pub mod conv1x1;
 pub mod conv3x3;

@@ -81,6 +81,7 @@ impl Packed<'_> {
 }
 
 /// The packed weights of several convolutions, and the table that says where they come from.
+#[derive(Clone)]
 pub struct Packing {
     places: Tensor,
     packed: Tensor,

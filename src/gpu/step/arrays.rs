@@ -8,17 +8,26 @@ use crate::gpu::step::adam::Optimiser;
 use crate::gpu::step::data::Data;
 use crate::gpu::step::guard::Guard;
 use crate::gpu::unet::network::Network;
+use crate::gpu::unet::together::Merged;
 use crate::gpu::{Gpu, Tensor};
 use crate::model::StepSpec;
 use crate::model::unet::init::State;
 
-/// Every array of a step, for one micro-batch.
+/// Every array of a step.
 pub(super) struct Arrays {
-    pub(super) network: Network,
+    /// One per micro-batch that is computed at once: one, or all that are normalised together.
+    pub(super) lanes: Vec<Lane>,
     pub(super) optimiser: Optimiser,
     pub(super) guard: Guard,
-    pub(super) data: Data,
     pub(super) physics: Physics,
+    /// Statistics that the lanes share, where they are normalised together.
+    pub(super) merged: Option<Merged>,
+}
+
+/// What a micro-batch has of its own.
+pub(super) struct Lane {
+    pub(super) network: Network,
+    pub(super) data: Data,
     pub(super) fields: Fields,
 }
 
@@ -42,20 +51,42 @@ impl Arrays {
     /// Allocates for steps as `spec` says, with the weights and statistics of `start`.
     pub(super) fn new(gpu: &Gpu, spec: &StepSpec, start: &State) -> Result<Self> {
         let StepSpec { net, operator, physics: precision, activations, samples_at_once: batch, .. } = spec;
+        let merged = spec.together.map(|here| Merged::new(gpu, net, here, spec.micro_batches)).transpose()?;
         let network = Network::new(gpu, net, *activations, *batch, operator.nx, operator.ny)?;
         gpu.write(&network.params, &start.params);
         gpu.write(&network.running, &start.buffers);
         let (optimiser, guard) = gpu.allocate_for(MemoryUse::Parameters, || {
             Ok((Optimiser::new(gpu, spec.adam, net.param_count)?, Guard::new(gpu, start)?))
         })?;
-        let (data, physics, fields) = gpu.allocate_for(MemoryUse::Physics, || {
-            Ok((
-                Data::new(gpu, operator, *batch, *precision, spec.objective.noise > 0.0)?,
-                Physics::new(gpu, operator, *batch, *precision)?,
-                Fields::new(gpu, spec)?,
-            ))
-        })?;
-        Ok(Self { network, optimiser, guard, data, physics, fields })
+        let physics =
+            gpu.allocate_for(MemoryUse::Physics, || Physics::new(gpu, operator, *batch, *precision))?;
+        let mut lanes = vec![Lane::new(gpu, spec, network)?];
+        for _ in 1..spec.together.unwrap_or(1) {
+            let network = lanes[0].network.beside(gpu)?;
+            lanes.push(Lane::new(gpu, spec, network)?);
+        }
+        Ok(Self { lanes, optimiser, guard, physics, merged })
+    }
+
+    /// Where micro-batches are taken over.
+    pub(super) fn first(&self) -> &Lane {
+        &self.lanes[0]
+    }
+}
+
+impl Lane {
+    fn new(gpu: &Gpu, spec: &StepSpec, network: Network) -> Result<Self> {
+        let StepSpec { operator, physics: precision, samples_at_once: batch, .. } = spec;
+        gpu.allocate_for(MemoryUse::Physics, || {
+            let data = Data::new(gpu, operator, *batch, *precision, spec.objective.noise > 0.0)?;
+            Ok(Self { network, data, fields: Fields::new(gpu, spec)? })
+        })
+    }
+
+    /// What a micro-batch adds to its step.
+    pub(super) fn share(&self) -> [&Tensor; 4] {
+        let Self { network, fields, .. } = self;
+        [&network.gradients, &network.batch_statistics, &fields.losses, &fields.x_l2]
     }
 }
 

@@ -5,7 +5,6 @@ use crate::Result;
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Gpu, Tensor};
-use crate::model::unet::NORM_MOMENTUM;
 use crate::model::unet::init::State;
 
 /// Whether training is frozen, and where it was when the losses were last finite.
@@ -28,11 +27,12 @@ impl Guard {
         })
     }
 
-    /// Blends the `statistics` of a micro-batch into the `running` ones, and freezes if a number of `losses`,
+    /// Blends the `statistics` of a micro-batch into the `running` ones with this `momentum`, and freezes if a number of `losses`,
     /// `x_l2`, `gradients` or one of these is not finite.
     pub fn take_over(
         &self,
         recorder: &mut Recorder,
+        momentum: f64,
         losses: &Tensor,
         x_l2: &Tensor,
         gradients: &Tensor,
@@ -44,7 +44,7 @@ impl Guard {
         let mut buffers = arrays.map(|(name, tensor)| (name, tensor, tensor.len())).to_vec();
         buffers.extend([("running", running, running.len()), ("frozen", &self.frozen, 1)]);
         let mut params = arrays.map(|(name, tensor)| (name, tensor.len().into())).to_vec();
-        params.push(("momentum", NORM_MOMENTUM.into()));
+        params.push(("momentum", momentum.into()));
         recorder.call(
             &KernelSpec::new("step/guard"),
             &params,

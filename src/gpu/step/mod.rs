@@ -12,11 +12,12 @@ pub mod mean_shift;
 mod recordings;
 mod share;
 mod state;
+pub mod together;
 
 use crate::error::Feature;
 use crate::gpu::runtime::submission::InFlight;
 use crate::gpu::runtime::submission::{Pace, Submission};
-use crate::gpu::step::arrays::Arrays;
+use crate::gpu::step::arrays::{Arrays, Lane};
 use crate::gpu::step::loss_readback::LossReadback;
 use crate::gpu::step::recordings::{Accumulation, Recordings};
 use crate::gpu::unet::network::Network;
@@ -39,6 +40,8 @@ pub struct Step {
     gpu: Arc<Gpu>,
     cells: usize,
     micro_batches: usize,
+    /// Whether they are normalised together.
+    together: bool,
     skips: bool,
     arrays: Arrays,
     recordings: Recordings,
@@ -62,12 +65,13 @@ impl Step {
         let recordings = Recordings::new(gpu, spec, &arrays)?;
         let accumulation = match spec.micro_batches {
             1 => None,
-            _ => Some(Accumulation::new(gpu, &arrays.network.gradients)?),
+            _ => Some(Accumulation::new(gpu, &arrays.first().network.gradients)?),
         };
         Ok(Self {
             gpu: gpu.clone(),
             cells: spec.operator.cells(),
             micro_batches: spec.micro_batches,
+            together: spec.together.is_some(),
             skips: spec.skip_bad_steps,
             arrays,
             recordings,
@@ -123,20 +127,17 @@ impl Step {
     /// Truth x*, observation y* and prediction x of the last micro-batch, each `[batch, nx, ny]`, while they
     /// are on the device. The first has the precision of the physics.
     pub fn fields(&self) -> [&Tensor; 3] {
-        [&self.arrays.data.truth, &self.arrays.data.input, &self.arrays.fields.prediction]
+        let Lane { data, fields, .. } = self.arrays.first();
+        [&data.truth, &data.input, &fields.prediction]
     }
 
     /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.
-    pub fn recordings(&self) -> [(&'static str, &Recording); 6] {
-        let Recordings { rasterise, pack, forward, backward, guard, update } = &self.recordings;
-        [
-            ("data", rasterise),
-            ("forward", pack),
-            ("forward", forward),
-            ("backward", backward),
-            ("update", guard),
-            ("update", update),
-        ]
+    pub fn recordings(&self) -> Vec<(&'static str, &Recording)> {
+        let Recordings { rasterise, pack, forward, backward, guard, update, .. } = &self.recordings;
+        let forward = forward.iter().map(|segment| ("forward", &segment.recording));
+        let backward = backward.iter().map(|segment| ("backward", &segment.recording));
+        let begin = [("data", rasterise), ("forward", pack)].into_iter();
+        begin.chain(forward).chain(backward).chain([("update", guard), ("update", update)]).collect()
     }
 
     /// Returns once few enough micro-batches are in flight for another one.
@@ -156,7 +157,11 @@ impl Step {
 
     /// Submits one step, when there is room.
     pub async fn submit(&mut self, batch: &Batch) -> Result<()> {
-        for (i, part) in batch.parts(self.micro_batches, self.cells).iter().enumerate() {
+        let parts = batch.parts(self.micro_batches, self.cells);
+        if self.together {
+            return self.submit_together(&parts.iter().map(|part| &**part).collect::<Vec<_>>()).await;
+        }
+        for (i, part) in parts.iter().enumerate() {
             self.make_room().await?;
             let (is_first, is_last) = (i == 0, i + 1 == self.micro_batches);
             self.submit_part(Some(part), is_first, is_last)?;
@@ -173,29 +178,30 @@ impl Step {
             self.submitted += 1;
             arrays.optimiser.schedule(&self.gpu, self.submitted);
         }
-        part.map_or(Ok(()), |part| arrays.data.upload(&self.gpu, part))?;
+        let Lane { network, data, fields } = arrays.first();
+        part.map_or(Ok(()), |part| data.upload(&self.gpu, part))?;
         let mut work = Submission::new(&self.gpu, &mut self.pace);
         if self.skips && is_first {
             work.encoder.clear_buffer(&frozen.buffer, 0, None);
         }
         if let Some(part) = part {
-            recordings.compute(&mut work, part, is_first);
+            recordings.compute(&mut work, &part.truth, is_first);
         }
         if let Some(Accumulation { sum, add, complete }) = &self.accumulation {
             match (is_first, is_last) {
                 (true, _) => {
-                    let gradients = &arrays.network.gradients;
-                    work.encoder.copy_buffer_to_buffer(&gradients.buffer, 0, &sum.buffer, 0, sum.bytes());
+                    let gradients = &network.gradients.buffer;
+                    work.encoder.copy_buffer_to_buffer(gradients, 0, &sum.buffer, 0, sum.bytes());
                 }
                 (false, false) => work.run(add),
                 (false, true) => work.run(complete),
             }
         }
-        work.run(&recordings.guard);
+        work.run(if is_first || !self.together { &recordings.guard } else { &recordings.check });
         if is_last {
             work.run(&recordings.update);
         }
-        self.readback.push(&mut work.encoder, [&arrays.fields.losses, &arrays.fields.x_l2, frozen]);
+        self.readback.push(&mut work.encoder, [&fields.losses, &fields.x_l2, frozen]);
         self.in_flight.push_back(work.submit());
         if self.readback.is_full() {
             self.request_losses()?;

@@ -10,16 +10,16 @@ impl Step {
     /// Computes a micro-batch and updates nothing; `is_first` of the step on this device. What is returned is
     /// for [`Step::take_over`].
     pub async fn compute(&mut self, part: &Batch, is_first: bool) -> Result<Vec<f32>> {
-        self.arrays.data.upload(&self.gpu, part)?;
+        self.arrays.first().data.upload(&self.gpu, part)?;
         let mut work = Submission::new(&self.gpu, &mut self.pace);
-        self.recordings.compute(&mut work, part, is_first);
+        self.recordings.compute(&mut work, &part.truth, is_first);
         work.submit();
-        Ok(self.gpu.fetch_all(self.shared()).await?.concat())
+        Ok(self.gpu.fetch_all(self.arrays.first().share()).await?.concat())
     }
 
     /// Numbers that [`Step::compute`] returns.
     pub fn share_len(&self) -> usize {
-        self.shared().map(Tensor::len).into_iter().sum()
+        self.arrays.first().share().map(Tensor::len).into_iter().sum()
     }
 
     /// Takes over a micro-batch, whichever device has computed it. They come in their order; the first of a
@@ -27,17 +27,11 @@ impl Step {
     pub async fn take_over(&mut self, share: &[f32], is_first: bool, is_last: bool) -> Result<()> {
         self.make_room().await?;
         let mut rest = share;
-        for tensor in self.shared() {
+        for tensor in self.arrays.first().share() {
             let own;
             (own, rest) = rest.split_at(tensor.len());
             self.gpu.write(tensor, own);
         }
         self.submit_part(None, is_first, is_last)
-    }
-
-    /// What a micro-batch adds to its step.
-    fn shared(&self) -> [&Tensor; 4] {
-        let (network, fields) = (&self.arrays.network, &self.arrays.fields);
-        [&network.gradients, &network.batch_statistics, &fields.losses, &fields.x_l2]
     }
 }

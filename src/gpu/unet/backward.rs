@@ -1,6 +1,7 @@
 //! The U-Net's backward pass on the GPU, node by node in reverse (method §5).
 
 use crate::Result;
+use crate::gpu::layer::layers::Statistics;
 use crate::gpu::nn::conv1x1::{self, conv1x1_backward};
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Recorder, Tensor};
@@ -10,15 +11,7 @@ impl Network {
     /// Parameter gradients from ∂L/∂output `[batch, nx, ny]` of the forward pass before it, for the same
     /// `input`.
     pub fn backward(&self, recorder: &mut Recorder, input: &Tensor, output_gradient: &Tensor) -> Result<()> {
-        recorder.label("outc");
-        let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
-        let (shape, last) = (self.shape(0), self.last_layer());
-        let (shares, statistics) = (&self.partial, &self.statistics);
-        let mut sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, statistics)?;
-        if let Some(gradient) = self.block_gradients.last() {
-            let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
-            conv1x1::output_gradient(recorder, shape, last.channels, output_gradient, weights, gradient)?;
-        }
+        let mut sums = self.output_backward(recorder, output_gradient)?;
         for node in self.net.nodes.iter().rev() {
             match *node {
                 // The layers that make up the sum read its gradient themselves.
@@ -28,6 +21,24 @@ impl Network {
             }
         }
         Ok(())
+    }
+
+    /// The gradients of the last convolution, and Σg and Σg·ẑ of the layer before it.
+    pub(crate) fn output_backward(
+        &self,
+        recorder: &mut Recorder,
+        output_gradient: &Tensor,
+    ) -> Result<Statistics<'_>> {
+        recorder.label("outc");
+        let out = conv1x1::Weights { buffer: &self.gradients, offset: self.net.out_weight };
+        let (shape, last) = (self.shape(0), self.last_layer());
+        let (shares, statistics) = (&self.partial, &self.statistics);
+        let sums = conv1x1_backward(recorder, shape, last, output_gradient, out, shares, statistics)?;
+        if let Some(gradient) = self.block_gradients.last() {
+            let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
+            conv1x1::output_gradient(recorder, shape, last.channels, output_gradient, weights, gradient)?;
+        }
+        Ok(sums)
     }
 
     /// The gradients of activations that [`Network::backward`] leaves, as they are stored; tensors that

@@ -16,14 +16,15 @@ use crate::gpu::{Recorder, Tensor};
 use crate::model::unet::Input;
 
 /// The gradient that reaches a layer.
-struct Incoming<'a> {
+#[derive(Clone, Copy)]
+pub(crate) struct Incoming<'a> {
     /// Where ∂L/∂z is made from.
-    gradient: Gradient<'a>,
+    pub(crate) gradient: Gradient<'a>,
     /// Σg and Σg·ẑ of every channel. If the layer is a skip connection and pooled as well, only the share of
     /// the skip connection.
-    sums: Statistics<'a>,
+    pub(crate) sums: Statistics<'a>,
     /// The share of the pooled values in these sums, if the layer is pooled.
-    pooled_sums: Option<Statistics<'a>>,
+    pub(crate) pooled_sums: Option<Statistics<'a>>,
 }
 
 impl Network {
@@ -37,10 +38,22 @@ impl Network {
         output_gradient: &'a Tensor,
         sums: Statistics<'a>,
     ) -> Result<Statistics<'a>> {
-        let conv = &self.net.convs[i];
-        recorder.label(&conv.name);
+        recorder.label(&self.net.convs[i].name);
         let incoming = self.incoming(recorder, i, output_gradient, sums)?;
         self.norm_backward(recorder, i, &incoming)?;
+        self.pass_on(recorder, i, input, &incoming)
+    }
+
+    /// The gradients of layer `i`'s weights, g of the layer before it and that one's sums, once the norms of
+    /// layer `i` are those of the backward pass.
+    pub(crate) fn pass_on<'a>(
+        &'a self,
+        recorder: &mut Recorder,
+        i: usize,
+        input: &Tensor,
+        incoming: &Incoming<'a>,
+    ) -> Result<Statistics<'a>> {
+        let conv = &self.net.convs[i];
         // The next two may run side by side: neither reads what the other writes.
         let (shape, source, gradient) =
             (self.shape(conv.level), self.conv_input(i, input), incoming.gradient);
@@ -53,7 +66,7 @@ impl Network {
 
     /// The gradient that reaches layer `i`. The node behind it has stored g and left `sums`, except where
     /// that node is the sum of a residual block: then g and its sums are made here, from ∂L/∂sum.
-    fn incoming<'a>(
+    pub(crate) fn incoming<'a>(
         &'a self,
         recorder: &mut Recorder,
         i: usize,
@@ -78,17 +91,22 @@ impl Network {
 
     /// The backward half of layer `i`'s norms and the gradients of its batch norm or bias, as
     /// [`batch_norm_backward`].
-    fn norm_backward(&self, recorder: &mut Recorder, i: usize, incoming: &Incoming) -> Result<()> {
+    pub(crate) fn norm_backward(&self, recorder: &mut Recorder, i: usize, incoming: &Incoming) -> Result<()> {
         let (conv, layer) = (&self.net.convs[i], &self.layers[i]);
         let (shape, weights, gradients) = (self.shape(conv.level), &self.params, &self.gradients);
-        let &Incoming { gradient, sums, pooled_sums: pooled } = incoming;
-        let output = matches!(gradient, Gradient::Output { .. }).then_some(self.net.out_weight);
+        let &Incoming { sums, pooled_sums: pooled, .. } = incoming;
+        let output = self.output_weight(incoming);
         match &conv.norm {
             Some(norm) => {
                 batch_norm_backward(recorder, shape, norm, layer, sums, pooled, output, weights, gradients)
             }
             None => bias_backward(recorder, conv.bias, layer, sums, pooled, output, weights, gradients),
         }
+    }
+
+    /// Where the weights of the 1×1 convolution start, which g lacks where it is made from ∂L/∂output.
+    pub(crate) fn output_weight(&self, incoming: &Incoming) -> Option<usize> {
+        matches!(incoming.gradient, Gradient::Output { .. }).then_some(self.net.out_weight)
     }
 
     /// Carries ∂L/∂z of layer `i` on to what it has read, and returns the sums of the layer before.

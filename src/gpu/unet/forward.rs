@@ -71,7 +71,12 @@ impl Network {
     }
 
     /// z of layer `i`, and its moments.
-    fn convolve(&self, recorder: &mut Recorder, i: usize, input: &Tensor) -> Result<Statistics<'_>> {
+    pub(crate) fn convolve(
+        &self,
+        recorder: &mut Recorder,
+        i: usize,
+        input: &Tensor,
+    ) -> Result<Statistics<'_>> {
         recorder.label(&self.net.convs[i].name);
         let (shape, layer) = (self.shape(self.net.convs[i].level), &self.layers[i]);
         let gamma = self.net.convs[i].norm.map(|norm| norm.gamma);
@@ -82,7 +87,7 @@ impl Network {
     }
 
     /// The last convolution, from the last sum or the last activation.
-    fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
+    pub(crate) fn convolve_out(&self, recorder: &mut Recorder, output: &Tensor) -> Result<()> {
         recorder.label("outc");
         let weights = conv1x1::Weights { buffer: &self.params, offset: self.net.out_weight };
         conv1x1(recorder, self.shape(0), self.last_layer(), weights, output)

@@ -6,5 +6,6 @@ mod forward;
 mod input;
 pub mod network;
 mod res_block;
+pub(crate) mod together;
 
 pub use network::Network;

@@ -25,6 +25,8 @@ pub struct Network {
     pub batch_statistics: Tensor,
     pub(crate) weights: Vec<Weights>,
     pub(crate) packing: Packing,
+    /// Those of all layers; see [`Layer::norms`].
+    norms: Tensor,
     pub(crate) layers: Vec<Layer>,
     /// The arrays of the residual blocks, if the network has them.
     pub(crate) blocks: Vec<Block>,
@@ -74,7 +76,37 @@ pub(crate) struct ShortcutGradient {
 impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(gpu: &Gpu, net: &UNet, storage: DType, batch: usize, nx: usize, ny: usize) -> Result<Self> {
-        let mut network = Self::forward_in(gpu, net, storage, batch, nx, ny)?;
+        let shared = Shared::new(gpu, net, storage)?;
+        Self::with(gpu, shared, net, storage, batch, nx, ny)
+    }
+
+    /// Allocates for another micro-batch that is normalised together with this network's: parameters, norms
+    /// and statistics are the same, activations and gradients its own.
+    pub fn beside(&self, gpu: &Gpu) -> Result<Self> {
+        let Self { params, running, batch_statistics, packing, norms, .. } = self;
+        let shared = Shared {
+            params: params.clone(),
+            running: running.clone(),
+            batch_statistics: batch_statistics.clone(),
+            packing: packing.clone(),
+            norms: norms.clone(),
+        };
+        let storage = self.layers[0].storage();
+        let mut other = Self::with(gpu, shared, &self.net, storage, self.batch, self.nx, self.ny)?;
+        other.partial = self.partial.clone(); // nothing stays there
+        Ok(other)
+    }
+
+    fn with(
+        gpu: &Gpu,
+        shared: Shared,
+        net: &UNet,
+        storage: DType,
+        batch: usize,
+        nx: usize,
+        ny: usize,
+    ) -> Result<Self> {
+        let mut network = Self::forward_in(gpu, shared, net, storage, batch, nx, ny)?;
         let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
         let stored =
             |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor_in(label, len, storage));
@@ -123,21 +155,27 @@ impl Network {
 
     /// As [`Network::new`] in 32 bits, without the memory of [`Network::backward`], which must not be called.
     pub fn forward_only(gpu: &Gpu, net: &UNet, batch: usize, nx: usize, ny: usize) -> Result<Self> {
-        Self::forward_in(gpu, net, DType::F32, batch, nx, ny)
+        let shared = Shared::new(gpu, net, DType::F32)?;
+        Self::forward_in(gpu, shared, net, DType::F32, batch, nx, ny)
     }
 
-    fn forward_in(gpu: &Gpu, net: &UNet, storage: DType, batch: usize, nx: usize, ny: usize) -> Result<Self> {
+    fn forward_in(
+        gpu: &Gpu,
+        shared: Shared,
+        net: &UNet,
+        storage: DType,
+        batch: usize,
+        nx: usize,
+        ny: usize,
+    ) -> Result<Self> {
+        let Shared { params, running, batch_statistics, packing, norms } = shared;
         let shape = |level: usize| Shape { batch, nx: nx >> level, ny: ny >> level };
         let tensor = |used, label: &str, len| gpu.allocate_for(used, || gpu.tensor(label, len));
-        let (activations, parameters) = (MemoryUse::Activations, MemoryUse::Parameters);
         let stored = |label: String, shape: Shape, channels: usize| {
-            gpu.allocate_for(activations, || gpu.tensor_in(&label, shape.stored(channels), storage))
+            gpu.allocate_for(MemoryUse::Activations, || {
+                gpu.tensor_in(&label, shape.stored(channels), storage)
+            })
         };
-        let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
-        // Behind the norms of the layers lie some that change nothing, for the sums of residual blocks.
-        let sums = net.blocks.iter().map(|block| block.c_in.max(block.c_out)).max().unwrap_or(0);
-        let norms = tensor(activations, "norms", NORM_LEN * (channels + sums))?;
-        gpu.write_at(&norms, NORM_LEN * channels, &IDENTITY.repeat(sums));
         let (mut layers, mut pooled) = (Vec::<Layer>::new(), BTreeMap::new());
         let (mut first_norm, mut statistics_len) = (0, 1);
         for conv in &net.convs {
@@ -162,18 +200,18 @@ impl Network {
             Ok(Block { input, output: sum(format!("{name} sum"), block.level, block.c_out)? })
         };
         let blocks = net.blocks.iter().map(block).collect::<Result<_>>()?;
-        let weights = weights(net, storage);
         Ok(Self {
             net: net.clone(),
             batch,
             nx,
             ny,
-            params: tensor(parameters, "parameters", net.param_count)?,
+            params,
             gradients: tensor(MemoryUse::Gradients, "no parameter gradients", 1)?,
-            running: tensor(parameters, "running statistics", net.buffer_count)?,
-            batch_statistics: tensor(parameters, "batch statistics", net.buffer_count)?,
-            packing: gpu.allocate_for(parameters, || Packing::new(gpu, &weights))?,
-            weights,
+            running,
+            batch_statistics,
+            packing,
+            norms,
+            weights: weights(net, storage),
             layers,
             blocks,
             block_gradients: Vec::new(),
@@ -233,6 +271,35 @@ impl Network {
     /// Batch and grid at `level`.
     pub(crate) fn shape(&self, level: usize) -> Shape {
         Shape { batch: self.batch, nx: self.nx >> level, ny: self.ny >> level }
+    }
+}
+
+/// What networks of micro-batches that are normalised together have in common.
+struct Shared {
+    params: Tensor,
+    running: Tensor,
+    batch_statistics: Tensor,
+    packing: Packing,
+    norms: Tensor,
+}
+
+impl Shared {
+    fn new(gpu: &Gpu, net: &UNet, storage: DType) -> Result<Self> {
+        let channels: usize = net.convs.iter().map(|conv| conv.c_out).sum();
+        // Behind the norms of the layers lie some that change nothing, for the sums of residual blocks.
+        let sums = net.blocks.iter().map(|block| block.c_in.max(block.c_out)).max().unwrap_or(0);
+        let norms =
+            gpu.allocate_for(MemoryUse::Activations, || gpu.tensor("norms", NORM_LEN * (channels + sums)))?;
+        gpu.write_at(&norms, NORM_LEN * channels, &IDENTITY.repeat(sums));
+        gpu.allocate_for(MemoryUse::Parameters, || {
+            Ok(Self {
+                params: gpu.tensor("parameters", net.param_count)?,
+                running: gpu.tensor("running statistics", net.buffer_count)?,
+                batch_statistics: gpu.tensor("batch statistics", net.buffer_count)?,
+                packing: Packing::new(gpu, &weights(net, storage))?,
+                norms,
+            })
+        })
     }
 }
 

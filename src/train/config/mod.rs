@@ -53,10 +53,16 @@ settings! {
         pub batch: usize = 128;
         /// Send the batch through the network in parts of N samples, and add up their gradients before the
         /// update: less memory, for any batch. Batch norm then takes the statistics of each part, so the
-        /// network is another one.
+        /// network is another one; --sync-batch-norm takes those of all parts.
         #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub micro_batch: Option<usize> = None;
+        /// Normalise the parts of --micro-batch together, by the statistics of all of them: the network is then
+        /// that of the whole batch. It takes the memory of the whole batch, or of a process's share of it
+        /// where several train together.
+        #[cfg_attr(feature = "cli", arg(long))]
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        pub sync_batch_norm: bool = false;
         /// Give a GPU its work in pieces that take at most about this long (ms), as far as single dispatches
         /// allow: drivers take a device for hung that is busy for seconds. The speed is measured in the first
         /// steps; results stay the same bit for bit. Software adapters get whole steps.
@@ -360,6 +366,9 @@ mod tests {
         assert!(complain(|c| (c.batch, c.micro_batch) = (0, Some(4))).contains("batch 0"));
         assert!(complain(|c| c.micro_batch = Some(0)).contains("micro-batch 0"));
         assert!(complain(|c| c.micro_batch = Some(48)).contains("such as 32"));
+        assert!(
+            complain(|c| (c.sync_batch_norm, c.net.batch_norm) = (true, false)).contains("no batch norm")
+        );
         assert!(complain(|c| c.max_dispatch_ms = 0).contains("max-dispatch-ms 0"));
         assert!(complain(|c| c.size.nx = 60).contains("32 or 64"));
         assert!(complain(|c| c.levels = 9).contains("levels 9"));

@@ -44,7 +44,13 @@ impl TrainConfig {
     /// Refuses what this network cannot be trained with, and numbers that are out of range.
     pub(in crate::train) fn check(&self, net: &UNet, operator: &Operator) -> Result<()> {
         self.check_micro_batch()?;
-        net.config.check_input(self.samples_at_once(), operator.nx, operator.ny)?;
+        let normalised = if self.sync_batch_norm { self.batch } else { self.samples_at_once() };
+        net.config.check_input(normalised, operator.nx, operator.ny)?;
+        if self.sync_batch_norm && !net.config.batch_norm {
+            return Err(Error::usage(
+                "sync-batch-norm: the network has no batch norm; leave --sync-batch-norm or --batch-norm out",
+            ));
+        }
         if net.config.res_blocks && self.activations == DType::F16 {
             return Err(Error::usage(
                 "activations f16: the sums of residual blocks need 32 bits (docs/network.md); leave \
@@ -58,11 +64,13 @@ impl TrainConfig {
     pub(in crate::train) fn step(&self, net: &UNet, operator: &Operator) -> Result<StepSpec> {
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let objective = self.objective()?;
+        let micro_batches = self.micro_batches();
         Ok(StepSpec {
             physics: self.physics,
             activations: self.activations,
             adam,
-            micro_batches: self.micro_batches(),
+            micro_batches,
+            together: (self.sync_batch_norm && micro_batches > 1).then_some(micro_batches),
             skip_bad_steps: self.on_nan == OnNan::Skip,
             longest_submission: Some(Duration::from_millis(self.max_dispatch_ms)),
             ..StepSpec::new(net, operator, objective, self.samples_at_once())
