@@ -68,6 +68,7 @@ fn any_number_of_processes_ends_in_the_same_files() {
         ("sip", "--validate-every 2"),
         ("gd", "--method gd --noise 1e-2"),
         ("supervised", "--method supervised --physics f64 --res-blocks"),
+        ("together", "--sync-batch-norm"),
     ] {
         let folder = |processes: usize| root.path().join(format!("{name}-{processes}"));
         let line = |n: usize| format!("{SMALL} {flags} --steps 6 -o {}", folder(n).display());
@@ -77,7 +78,11 @@ fn any_number_of_processes_ends_in_the_same_files() {
         }
     }
     // The shaders, in 32 bits and in 16.
-    for (name, flags) in [("shaders", "--noise 1e-2"), ("half", "--activations f16")] {
+    for (name, flags) in [
+        ("shaders", "--noise 1e-2"),
+        ("half", "--activations f16"),
+        ("shaders-together", "--sync-batch-norm"),
+    ] {
         let folder = |processes: usize| root.path().join(format!("{name}-{processes}"));
         let line = |n: usize| {
             let small = SMALL.replace("cpu", "0");
@@ -168,6 +173,7 @@ fn impossible_requests_end_all_processes() {
         ("--batch 8 --lr fast", "must be a number"),
         ("--batch 8 --size 60x60 --device cpu", "32 or 64 would do for 60"),
         ("--batch 8 --device nothing", "no such adapter"),
+        ("--batch 8 --device cpu --sync-batch-norm --batch-norm off", "the network has no batch norm"),
         ("--batch 8 --device cpu --data missing.npy", "there is no such file"),
     ] {
         let output = train(2, &format!("{line} -o {}", new.display())).output().unwrap();

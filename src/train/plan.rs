@@ -88,12 +88,18 @@ impl Plan {
 
     /// Refuses what [`Plan::trainer`] would refuse before it builds anything.
     pub fn check(&self, device: &Device) -> Result<()> {
-        Trainer::check(device, &self.step).map_err(|error| self.name_micro_batch(error))
+        let processes = self.group.as_ref().map_or(1, |group| group.size());
+        let together = self.step.together.map(|all| all.div_ceil(processes));
+        let own = StepSpec { together, ..self.step.clone() };
+        Trainer::check(device, &own).map_err(|error| self.name_micro_batch(error))
     }
 
-    /// Adds to the error of a batch that is too large what `--micro-batch` would do about it.
+    /// Adds to the error of a batch that is too large what could be done about it with `--micro-batch`.
     fn name_micro_batch(&self, error: Error) -> Error {
         match error {
+            Error::BatchTooLarge { .. } if self.step.together.is_some() => Error::usage(format!(
+                "{error}, or leave --sync-batch-norm out, which keeps all parts of the batch in memory"
+            )),
             Error::BatchTooLarge { fits, .. } if self.step.micro_batches == 1 => {
                 let batch = self.step.samples_at_once;
                 let Some(micro) = (1..=fits).rev().find(|fits| batch.is_multiple_of(*fits)) else {

@@ -15,7 +15,8 @@ use unheat::model::unet::init::State;
 use unheat::model::{Activation, DType, Method, Objective, Operator, Padding, StepSpec, UNet, UNetConfig};
 use wgpu::DeviceType;
 
-/// Those of the default training step and of inference, stored in 32 and in 16 bits, with the variants that
+/// Those of the default training step, also in micro-batches that are normalised together, and of inference,
+/// stored in 32 and in 16 bits, with the variants that
 /// are usual on a GPU and with the direct ones, for devices with 64-bit floats and without.
 pub fn default_step() -> Vec<KernelSpec> {
     let net = UNet::new(&UNetConfig::default());
@@ -31,6 +32,8 @@ pub fn default_step() -> Vec<KernelSpec> {
         let gpu = Arc::new(stub(device_type, with_f64, Checks::Trusted));
         for activations in [DType::F32, DType::F16] {
             let spec = StepSpec { activations, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
+            let halves = StepSpec { samples_at_once: 64, micro_batches: 2, together: Some(2), ..spec.clone() };
+            Step::new(&gpu, &halves, &start).unwrap();
             specs.extend(of_training_and_inference(&gpu, &spec, &start).unwrap());
         }
     }

@@ -14,7 +14,7 @@ use unheat::model::{UNet, UNetConfig};
 
 /// A wrong command line, its exit code, and what the answer must hold: 2 for a request that cannot be met, 1
 /// for a file that is missing or not what it should be.
-const WRONG: [(&str, i32, &str); 134] = [
+const WRONG: [(&str, i32, &str); 135] = [
     // Names.
     ("trian", 2, "'train'"),
     ("train --stepz 3", 2, "'--steps'"),
@@ -76,6 +76,7 @@ const WRONG: [(&str, i32, &str); 134] = [
     ("train --padding periodic", 2, "circular, zero"),
     ("train --activation gelu", 2, "relu, silu, tanh, sigmoid"),
     ("train --batch-norm no", 2, "must be on or off"),
+    ("train --sync-batch-norm --batch-norm off --device cpu", 2, "has no batch norm; leave"),
     ("train --physics 64", 2, "f32, f64"),
     ("train --activations f16 --device cpu", 2, "--activations f32"),
     ("train --lr-schedule linear", 2, "constant, cosine, step"),
