@@ -2,8 +2,8 @@
 //!
 //! `cargo run --release --example scaling_model -- measured.csv --cores 2 --gflops 2000`
 //!
-//! The file is what `scripts/scaling` writes. The other flags are `--latency-us`, `--link-gb` and
-//! `--memory-gb`; the constants below are their defaults.
+//! The file is what `scripts/scaling` writes. The other flags are `--part-us`, `--latency-us`,
+//! `--link-gb` and `--memory-gb`; the constants below are their defaults.
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -15,6 +15,8 @@ use unheat::{Error, Result};
 const CORES: f64 = 2.0;
 /// Assumed: billions of flops per second that a GPU sustains in a whole step.
 const GFLOPS: f64 = 2000.0;
+/// Assumed: τ, microseconds that a part takes however small it is, to submit and to start some hundred kernels.
+const PART_US: f64 = 500.0;
 /// Assumed: α, microseconds of a message between two GPUs.
 const LATENCY_US: f64 = 5.0;
 /// Assumed: 1/β, billions of bytes per second between two GPUs.
@@ -33,17 +35,17 @@ const UPDATE: f64 = 28.0 / ADD_BYTES;
 
 const HEADER: &str = "ranks,threads,batch,micro_batch,filters,size,seconds_per_step";
 
-/// How many flops, cells, messages, bytes and additions are one after the other in a step, or what one of
-/// each costs in seconds.
-type Five = [f64; 5];
+/// How many parts, flops, cells, messages, bytes and additions are one after the other in a step, or what one
+/// of each costs in seconds.
+type Six = [f64; 6];
 
 /// Seconds of computing, exchanging and adding.
-fn seconds(counts: Five, costs: Five) -> [f64; 3] {
-    let [flops, cells, messages, bytes, additions] = std::array::from_fn(|i| counts[i] * costs[i]);
-    [flops + cells, messages + bytes, additions]
+fn seconds(counts: Six, costs: Six) -> [f64; 3] {
+    let [parts, flops, cells, messages, bytes, additions] = std::array::from_fn(|i| counts[i] * costs[i]);
+    [parts + flops + cells, messages + bytes, additions]
 }
 
-fn total(counts: Five, costs: Five) -> f64 {
+fn total(counts: Six, costs: Six) -> f64 {
     seconds(counts, costs).iter().sum()
 }
 
@@ -102,31 +104,33 @@ impl Deal {
     }
 
     /// Everybody gathers and adds the gradients of all parts, as unheat does:
-    /// T = R·(compute(b) + (N − 1)·(α + β·bytes)) + γ·P·(M + 7/3), bytes = 4·(P + B) + 24·b.
-    fn gathered(self, net: &Network) -> Five {
+    /// T = R·(compute(b) + (N − 1)·(α + β·bytes)) + γ·P·(M + 7/3), bytes = 4·(P + B) + 24·b,
+    /// compute(b) = τ + b·(φ·flops + κ·cells).
+    fn gathered(self, net: &Network) -> Six {
         let [n, m, b, r] = self.numbers();
         let bytes = 4.0 * (net.parameters + net.statistics) + 24.0 * b;
         let messages = r * (n - 1.0);
-        [r * b * net.flops, r * b * net.cells, messages, messages * bytes, (m + UPDATE) * net.parameters]
+        let additions = (m + UPDATE) * net.parameters;
+        [r, r * b * net.flops, r * b * net.cells, messages, messages * bytes, additions]
     }
 
     /// Everybody gets one N-th of the gradients of all parts, adds it, updates it, and gathers the weights:
     /// T = R·(compute(b) + (N − 1)·(α + β·(4·P/N + 4·B + 24·b))) + (N − 1)·(α + β·4·P/N)
     /// + γ·P/N·(M + 7/3).
-    fn sliced(self, net: &Network) -> Five {
+    fn sliced(self, net: &Network) -> Six {
         let [n, m, b, r] = self.numbers();
         let slice = 4.0 * net.parameters / n;
         let bytes = r * (slice + 4.0 * net.statistics + 24.0 * b) + slice;
-        let [flops, cells, ..] = self.gathered(net);
-        [flops, cells, (r + 1.0) * (n - 1.0), (n - 1.0) * bytes, (m + UPDATE) * net.parameters / n]
+        let [_, flops, cells, ..] = self.gathered(net);
+        [r, flops, cells, (r + 1.0) * (n - 1.0), (n - 1.0) * bytes, (m + UPDATE) * net.parameters / n]
     }
 
     /// What batch norms add that know the whole batch: each gathers three floats per channel and part, once
     /// on the way forward and once on the way back. With L norms of c channels,
     /// T = Σ over L of 2·(N − 1)·(α + β·12·c·R).
-    fn norms(self, net: &Network) -> Five {
+    fn norms(self, net: &Network) -> Six {
         let [n, _, _, r] = self.numbers();
-        [0.0, 0.0, 2.0 * net.norms * (n - 1.0), 2.0 * (n - 1.0) * 12.0 * net.channels * r, 0.0]
+        [0.0, 0.0, 0.0, 2.0 * net.norms * (n - 1.0), 2.0 * (n - 1.0) * 12.0 * net.channels * r, 0.0]
     }
 
     /// What it says beside `one` rank: samples per second and rank, in shares of what that one does.
@@ -146,11 +150,12 @@ struct Row {
 
 impl Row {
     /// Where ranks share cores, each computes and adds as much slower. Threads share what a rank computes.
-    fn counts(&self, cores: f64) -> Five {
-        let [flops, cells, messages, bytes, additions] = self.deal.gathered(&self.net);
+    fn counts(&self, cores: f64) -> Six {
+        let [parts, flops, cells, messages, bytes, additions] = self.deal.gathered(&self.net);
         let ([n, m, ..], threads) = (self.deal.numbers(), self.threads as f64);
-        let computing = (n.min(m) * threads / cores).max(1.0) / threads;
-        [flops * computing, cells * computing, messages, bytes, additions * (n / cores).max(1.0)]
+        let crowded = (n.min(m) * threads / cores).max(1.0);
+        let [flops, cells] = [flops, cells].map(|count| count * crowded / threads);
+        [parts * crowded, flops, cells, messages, bytes, additions * (n / cores).max(1.0)]
     }
 
     fn fits(&self, cores: f64) -> bool {
@@ -206,20 +211,19 @@ fn parse(path: &Path, text: &str) -> Result<Vec<Row>> {
 
 /// The costs, none below 0, with the least squares of relative errors, Σ (counts·costs / seconds − 1)²: one
 /// cost after the other takes its best value beside the others, until none moves.
-fn fit(rows: &[(Five, f64)]) -> Five {
-    let shares: Vec<Five> =
-        rows.iter().map(|(counts, seconds)| counts.map(|count| count / seconds)).collect();
+fn fit(rows: &[(Six, f64)]) -> Six {
+    let shares: Vec<Six> = rows.iter().map(|(counts, seconds)| counts.map(|count| count / seconds)).collect();
     let product = |j: usize, k: usize| -> f64 { shares.iter().map(|share| share[j] * share[k]).sum() };
-    let products: [Five; 5] = std::array::from_fn(|j| std::array::from_fn(|k| product(j, k)));
-    let sums: Five = std::array::from_fn(|j| shares.iter().map(|share| share[j]).sum());
-    let mut costs = [0.0; 5];
+    let products: [Six; 6] = std::array::from_fn(|j| std::array::from_fn(|k| product(j, k)));
+    let sums: Six = std::array::from_fn(|j| shares.iter().map(|share| share[j]).sum());
+    let mut costs = [0.0; 6];
     for _ in 0..1_000_000 {
         let before = costs;
-        for j in (0..5).filter(|&j| products[j][j] > 0.0) {
-            let slope = sums[j] - (0..5).map(|k| products[j][k] * costs[k]).sum::<f64>();
+        for j in (0..6).filter(|&j| products[j][j] > 0.0) {
+            let slope = sums[j] - (0..6).map(|k| products[j][k] * costs[k]).sum::<f64>();
             costs[j] = (costs[j] + slope / products[j][j]).max(0.0);
         }
-        if (0..5).all(|j| (costs[j] - before[j]).abs() <= 1e-14 * costs[j]) {
+        if (0..6).all(|j| (costs[j] - before[j]).abs() <= 1e-14 * costs[j]) {
             break;
         }
     }
@@ -238,7 +242,14 @@ fn measured(path: &Path, cores: f64) -> Result<()> {
     let rows: Vec<_> = fitting.iter().map(|row| (row.counts(cores), row.seconds)).collect();
     let costs = fit(&rows);
     println!("Fitted to {} settings on {cores} cores:\n\n| cost of a | ns |\n|---|---|", rows.len());
-    let names = ["flop of a core", "cell of a sample", "message, α", "byte, β", "parameter to add, γ"];
+    let names = [
+        "part, τ",
+        "flop of a core, φ",
+        "cell of a sample, κ",
+        "message, α",
+        "byte, β",
+        "parameter to add, γ",
+    ];
     names.iter().zip(costs).for_each(|(name, cost)| println!("| {name} | {:.4} |", 1e9 * cost));
     for (title, rows) in
         [("Fitted, no more ranks than cores:", &fitting), ("Not fitted, more ranks than cores:", &crowded)]
@@ -267,7 +278,7 @@ fn measured(path: &Path, cores: f64) -> Result<()> {
 }
 
 /// Prints what the model makes of many GPUs.
-fn predicted(networks: &[(&str, Network)], costs: Five) {
+fn predicted(networks: &[(&str, Network)], costs: Six) {
     for (name, net) in networks {
         println!(
             "\n{name}: {} parameters\n\n| GPUs | {WEAK} samples each: ms | efficiency | synced norms | \
@@ -305,7 +316,7 @@ fn predicted(networks: &[(&str, Network)], costs: Five) {
 }
 
 /// The parameters above which slices are faster. Both times are straight lines over them.
-fn slices_pay_above(ranks: usize, net: Network, costs: Five) -> Option<f64> {
+fn slices_pay_above(ranks: usize, net: Network, costs: Six) -> Option<f64> {
     let gain = |parameters: f64| {
         let (deal, net) = (Deal::weak(ranks), Network { parameters, ..net });
         total(deal.gathered(&net), costs) - total(deal.sliced(&net), costs)
@@ -315,7 +326,7 @@ fn slices_pay_above(ranks: usize, net: Network, costs: Five) -> Option<f64> {
 }
 
 /// Prints where slices of the gradients would pay.
-fn alternative(networks: &[(&str, Network)], costs: Five) {
+fn alternative(networks: &[(&str, Network)], costs: Six) {
     let names: Vec<&str> = networks.iter().map(|(name, _)| *name).collect();
     println!(
         "\n| GPUs | slices pay above | {} |\n|---|---|{}",
@@ -325,7 +336,7 @@ fn alternative(networks: &[(&str, Network)], costs: Five) {
     for ranks in [8, 64, 1024] {
         let times = networks.iter().map(|(_, net)| {
             let deal = Deal::weak(ranks);
-            let shared = |counts| 1e3 * seconds(counts, costs)[1..].iter().sum::<f64>();
+            let shared = |counts: Six| 1e3 * seconds(counts, costs)[1..].iter().sum::<f64>();
             format!("{:.2} → {:.2} ms", shared(deal.gathered(net)), shared(deal.sliced(net)))
         });
         let above = slices_pay_above(ranks, networks[0].1, costs);
@@ -339,6 +350,7 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
     let mut flags = [
         ("--cores", CORES),
         ("--gflops", GFLOPS),
+        ("--part-us", PART_US),
         ("--latency-us", LATENCY_US),
         ("--link-gb", LINK_GB),
         ("--memory-gb", MEMORY_GB),
@@ -356,15 +368,17 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
         let above_0 = value.filter(|value: &f64| value.is_finite() && *value > 0.0);
         flag.1 = above_0.ok_or_else(|| Error::usage(format!("{argument}: wants a number above 0")))?;
     }
-    let [cores, gflops, latency_us, link_gb, memory_gb] = flags.map(|(_, value)| value);
+    let [cores, gflops, part_us, latency_us, link_gb, memory_gb] = flags.map(|(_, value)| value);
     measured(Path::new(&file), cores)?;
 
     println!(
-        "\nNot measured, but assumed: GPUs of {gflops} GFLOP/s and {memory_gb} GB/s of memory, with \
-         {latency_us} µs and {link_gb} GB/s between them. Milliseconds are computing + exchanging + adding."
+        "\nNot measured, but assumed: GPUs of {gflops} GFLOP/s and {memory_gb} GB/s of memory, {part_us} µs \
+         for a part however small, {latency_us} µs and {link_gb} GB/s between GPUs. Milliseconds are computing \
+         + exchanging + adding."
     );
     // Whatever goes by cells is in the flops per second that are sustained.
-    let costs = [1e-9 / gflops, 0.0, 1e-6 * latency_us, 1e-9 / link_gb, ADD_BYTES * 1e-9 / memory_gb];
+    let costs =
+        [1e-6 * part_us, 1e-9 / gflops, 0.0, 1e-6 * latency_us, 1e-9 / link_gb, ADD_BYTES * 1e-9 / memory_gb];
     let network = |filters, side| Network::new(filters, Size { nx: side, ny: side });
     let filters = UNetConfig::default().filters[0];
     let networks = [
@@ -392,7 +406,7 @@ fn main() -> ExitCode {
 mod tests {
     use super::*;
 
-    const GPU: Five = [5e-13, 0.0, 5e-6, 4e-11, 1.2e-11];
+    const GPU: Six = [5e-4, 5e-13, 0.0, 5e-6, 4e-11, 1.2e-11];
 
     fn network() -> Network {
         Network::new(16, Size { nx: 64, ny: 64 }).unwrap()
@@ -419,7 +433,7 @@ mod tests {
             let net = Network::new(filters, Size { nx: side, ny: side }).unwrap();
             rows.extend([1, 2].map(|ranks| Deal { ranks, batch, micro_batch }.gathered(&net)));
         }
-        for costs in [[2.5e-11, 3e-8, 4e-6, 2e-10, 1e-9], [2.5e-11, 0.0, 0.0, 2e-10, 1e-9]] {
+        for costs in [[1e-4, 2.5e-11, 3e-8, 4e-6, 2e-10, 1e-9], [0.0, 2.5e-11, 0.0, 0.0, 2e-10, 1e-9]] {
             let timed: Vec<_> = rows.iter().map(|&counts| (counts, total(counts, costs))).collect();
             let found = fit(&timed);
             for (found, cost) in found.iter().zip(costs) {
@@ -451,7 +465,7 @@ mod tests {
                 [Deal::gathered, Deal::sliced].map(|step| total(step(Deal::weak(ranks), &net), GPU));
             assert!((gathered / sliced - 1.0).abs() <= 1e-9);
             // With a part for each, (N − 1)·α = P·((N − 1)·(1 − 2/N)·4·β + (N + 7/3)·(1 − 1/N)·γ).
-            let (n, [_, _, alpha, beta, gamma]) = (ranks as f64, GPU);
+            let (n, [_, _, _, alpha, beta, gamma]) = (ranks as f64, GPU);
             let exchanging = (n - 1.0) * (1.0 - 2.0 / n) * 4.0 * beta;
             let expected = (n - 1.0) * alpha / (exchanging + (n + UPDATE) * (1.0 - 1.0 / n) * gamma);
             assert!((parameters / expected - 1.0).abs() <= 1e-6, "{parameters} {expected}");

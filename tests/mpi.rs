@@ -121,7 +121,10 @@ fn a_run_goes_on_with_another_number_of_processes() {
     let last = children.split_whitespace().last().unwrap().parse().unwrap();
     kill_process(Pid::from_raw(last).unwrap(), Signal::KILL).unwrap();
     let output = mpirun.wait_with_output().unwrap();
-    assert!(!output.status.success(), "{}", told(&output));
+    let told = told(&output);
+    assert!(!output.status.success(), "{told}");
+    let ours = told.lines().filter(|line| line.contains("goes on from the last checkpoint"));
+    assert_eq!(ours.count(), 1, "{told}");
     assert!(rows(&folder("killed")) < 300, "the run ended before it was killed");
     succeed(4, &format!("--resume {}", folder("killed").display()));
     assert!(bytes(&folder("killed")) == bytes(&folder("whole")));

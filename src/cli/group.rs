@@ -1,6 +1,7 @@
 //! One training that the processes of mpirun or srun share. The first one is told what to train and says how
 //! it goes; the others are called before anything is read, and do what that one says.
 
+use crate::cli::terminal::messages::note;
 use crate::engine::DeviceChoice;
 use crate::engine::device::choice_of;
 use crate::engine::ranks::Group;
@@ -8,12 +9,9 @@ use crate::engine::ranks::environment::Rank;
 use crate::{Error, Result};
 use std::process::ExitCode;
 use std::rc::Rc;
-#[cfg(feature = "mpi")]
-use {
-    crate::cli::flags::{device, tuning::Preparation, tuning::Tuning},
-    crate::engine::{Device, Trainer},
-    crate::model::StepSpec,
-};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// The command that processes share.
 const SHARED: &str = "train";
@@ -53,12 +51,12 @@ pub(super) fn check_alone() -> Result<()> {
 #[cfg(feature = "mpi")]
 fn serve(rank: Rank) -> ExitCode {
     use crate::cli::errors::{advice, outcome};
-    use crate::cli::terminal::{interrupt, messages};
+    use crate::cli::terminal::interrupt;
     use crate::engine::ranks::mpi::World;
     use crate::train::plan::parts_of;
 
     let complain = |error: &Error| {
-        messages::note!("unheat: process {}: {error}{}", rank.number, advice::advice(error));
+        note!("unheat: process {}: {error}{}", rank.number, advice::advice(error));
     };
     let joined = || {
         use_own_cores(rank);
@@ -81,7 +79,10 @@ fn serve(rank: Rank) -> ExitCode {
 
 /// A device of the kind that the first process has, ready for its steps.
 #[cfg(feature = "mpi")]
-fn open(asked: DeviceChoice, spec: &StepSpec, on_gpu: bool) -> Result<Device> {
+fn open(asked: DeviceChoice, spec: &crate::model::StepSpec, on_gpu: bool) -> Result<crate::engine::Device> {
+    use crate::cli::flags::device;
+    use crate::cli::flags::tuning::{Preparation, Tuning};
+    use crate::engine::{Device, Trainer};
     if !on_gpu {
         return Ok(Device::Cpu);
     }
@@ -144,6 +145,27 @@ fn use_own_cores(rank: Rank) {
         // It fails where threads have been started already, which then are as many as they are.
         let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     }
+}
+
+/// Says how to go on where this process is asked to stop among several, and cannot: mpirun does so when another
+/// one has died, and this one waits for it. Soon after, mpirun ends it.
+pub(super) fn explain(asked: &Arc<AtomicBool>) {
+    /// A step at hand may end meanwhile. Open MPI kills after a second.
+    const PATIENCE: Duration = Duration::from_millis(300);
+    if Rank::of_environment().is_none() {
+        return;
+    }
+    let asked = asked.clone();
+    std::thread::spawn(move || {
+        while !asked.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        std::thread::sleep(PATIENCE);
+        note!(
+            "unheat: asked to stop, which waits for the step at hand; if another process has died, it does \
+             not end, and unheat train --resume with the run's folder goes on from the last checkpoint"
+        );
+    });
 }
 
 /// The share of a batch that one of the processes takes at a time, where nothing is said.

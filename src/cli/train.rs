@@ -129,6 +129,7 @@ impl Arguments {
     /// A flag that is set when the run is to stop.
     pub(super) fn interruption(&self) -> Result<Arc<AtomicBool>> {
         let caught = interrupt::catch()?;
+        group::explain(&caught);
         if self.stop_at_eof {
             let caught = caught.clone();
             std::thread::spawn(move || {

@@ -32,7 +32,8 @@ pub fn default_step() -> Vec<KernelSpec> {
         let gpu = Arc::new(stub(device_type, with_f64, Checks::Trusted));
         for activations in [DType::F32, DType::F16] {
             let spec = StepSpec { activations, ..StepSpec::new(&net, &heat, Method::Sip, 128) };
-            let halves = StepSpec { samples_at_once: 64, micro_batches: 2, together: Some(2), ..spec.clone() };
+            let halves =
+                StepSpec { samples_at_once: 64, micro_batches: 2, together: Some(2), ..spec.clone() };
             Step::new(&gpu, &halves, &start).unwrap();
             specs.extend(of_training_and_inference(&gpu, &spec, &start).unwrap());
         }
