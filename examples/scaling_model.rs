@@ -15,7 +15,8 @@ use unheat::{Error, Result};
 const CORES: f64 = 2.0;
 /// Assumed: billions of flops per second that a GPU sustains in a whole step.
 const GFLOPS: f64 = 2000.0;
-/// Assumed: τ, microseconds that a part takes however small it is, to submit and to start some hundred kernels.
+/// Assumed: τ, microseconds that a part takes however small it is, to submit and to start some hundred
+/// kernels.
 const PART_US: f64 = 500.0;
 /// Assumed: α, microseconds of a message between two GPUs.
 const LATENCY_US: f64 = 5.0;
@@ -373,8 +374,8 @@ fn run(mut arguments: impl Iterator<Item = String>) -> Result<()> {
 
     println!(
         "\nNot measured, but assumed: GPUs of {gflops} GFLOP/s and {memory_gb} GB/s of memory, {part_us} µs \
-         for a part however small, {latency_us} µs and {link_gb} GB/s between GPUs. Milliseconds are computing \
-         + exchanging + adding."
+         for a part however small, {latency_us} µs and {link_gb} GB/s between GPUs. Milliseconds are \
+         computing + exchanging + adding."
     );
     // Whatever goes by cells is in the flops per second that are sustained.
     let costs =

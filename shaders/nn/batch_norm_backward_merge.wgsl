@@ -1,8 +1,8 @@
 //! needs lib/reduce
 
-// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg and ∂L/∂γ =
-// Σg·ẑ; conclude() (batch_norm/) gets them for ∂L/∂z. Two kernels make g of a layer that is pooled and a skip
-// connection. One workgroup per channel.
+// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg and ∂L/∂γ
+// = Σg·ẑ; conclude() (batch_norm/) gets them for ∂L/∂z. Two kernels make g of a layer that is pooled and a
+// skip connection. One workgroup per channel.
 
 @group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>; // [channels, chunks]
 @group(0) @binding(2) var<storage, read> pooled_sums: array<vec2<f32>>; // [channels, pooled_chunks]

@@ -1,7 +1,7 @@
 //! needs lib/grid nn/batch_norm/backward
 
-// Adds up Σg and Σg·ẑ of micro-batches that are normalised together, in their order, and says what ∂L/∂z is in
-// all of them. One invocation per channel.
+// Adds up Σg and Σg·ẑ of micro-batches that are normalised together, in their order, and says what ∂L/∂z is
+// in all of them. One invocation per channel.
 
 struct Params {
     channels: u32,

@@ -81,8 +81,8 @@ pub(super) fn forward_case(parts: usize, chunks: usize) -> Case {
 }
 
 /// Gradients of each of `parts` micro-batches and norms of all, from sums in `chunks` and, where the layer is
-/// pooled, in so many of the pooled values. With `output`, the weights of the last convolution are still to be
-/// multiplied in.
+/// pooled, in so many of the pooled values. With `output`, the weights of the last convolution are still to
+/// be multiplied in.
 pub(super) fn backward_case(parts: usize, chunks: usize, pooled: Option<usize>, output: bool) -> Case {
     const VALUES: usize = 1000;
     let sums = move |part: usize| {

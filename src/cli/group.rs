@@ -69,11 +69,9 @@ fn serve(rank: Rank) -> ExitCode {
     };
     let prepare = |settings: &str, noise: f64, on_gpu: bool| {
         let (asked, spec) = parts_of(settings, noise)?;
-        Ok((open(asked, &spec, on_gpu)?, spec))
+        Ok((open(asked, &spec.shared_by(rank.count), on_gpu)?, spec))
     };
-    if let Err(error) = crate::engine::ranks::serve(&world, prepare) {
-        complain(&error);
-    }
+    crate::engine::ranks::serve(&world, prepare, complain);
     ExitCode::SUCCESS // the first process fails for all
 }
 
@@ -147,8 +145,8 @@ fn use_own_cores(rank: Rank) {
     }
 }
 
-/// Says how to go on where this process is asked to stop among several, and cannot: mpirun does so when another
-/// one has died, and this one waits for it. Soon after, mpirun ends it.
+/// Says how to go on where this process is asked to stop among several, and cannot: mpirun does so when
+/// another one has died, and this one waits for it. Soon after, mpirun ends it.
 pub(super) fn explain(asked: &Arc<AtomicBool>) {
     /// A step at hand may end meanwhile. Open MPI kills after a second.
     const PATIENCE: Duration = Duration::from_millis(300);

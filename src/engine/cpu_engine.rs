@@ -86,8 +86,8 @@ impl<P: Real> CpuEngine<P> {
     }
 }
 
-/// Runs `compute`, which cannot fail, among others that can: after an error nothing is exchanged any more, and
-/// what is computed means nothing.
+/// Runs `compute`, which cannot fail, among others that can: after an error nothing is exchanged any more,
+/// and what is computed means nothing.
 fn with<R>(others: &mut Others, compute: impl FnOnce(&[usize], &mut Exchange<f32>) -> R) -> Result<R> {
     let mut failure = None;
     let processes = others.order.iter().max().map_or(1, |last| last + 1);
@@ -109,7 +109,7 @@ pub(crate) fn check(spec: &StepSpec) -> Result<()> {
     cpu::step::check(spec)?;
     let purpose = Purpose::Training(spec.activations);
     let processes = Rank::of_environment().map_or(1, |rank| rank.local_count);
-    batch::check_shared(&spec.net, spec.operator.cells(), spec.samples_in_memory(), purpose, processes)
+    batch::check_shared(&spec.net, spec.operator.cells(), spec.held(), purpose, processes)
 }
 
 impl<P: Real> Engine for CpuEngine<P> {

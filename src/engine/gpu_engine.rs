@@ -4,6 +4,7 @@ use crate::Result;
 
 use crate::engine::ranks::environment::Rank;
 use crate::engine::training::{Engine, Others, Sharing};
+use crate::gpu::step::together::Pass;
 use crate::gpu::{self, Gpu};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;
@@ -29,7 +30,11 @@ impl GpuEngine {
         }
         let build =
             |samples_at_once| gpu::Step::new(gpu, &StepSpec { samples_at_once, ..spec.clone() }, start);
-        let step = batch::build_or_name_largest(spec.samples_at_once, build)?;
+        let step = match spec.together {
+            // A smaller micro-batch is more of them, which takes as much.
+            Some(_) => build(spec.samples_at_once)?,
+            None => batch::build_or_name_largest(spec.samples_at_once, build)?,
+        };
         Ok(Self { gpu: gpu.clone(), step })
     }
 
@@ -38,8 +43,8 @@ impl GpuEngine {
         if gpu.is_software() {
             let processes = Rank::of_environment().map_or(1, |rank| rank.local_count);
             let purpose = Purpose::Training(spec.activations);
-            let samples = spec.samples_in_memory();
-            batch::check_shared(&spec.net, spec.operator.cells(), samples, purpose, processes)?;
+            let (cells, held) = (spec.operator.cells(), spec.held());
+            batch::check_shared(&spec.net, cells, held, purpose, processes)?;
         }
         gpu::Step::check(gpu, spec)
     }
@@ -52,13 +57,16 @@ impl Sharing for GpuEngine {
     }
 
     fn compute_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<Vec<Vec<u8>>> {
-        let shares = self.step.compute_together(parts, others.order, others.exchange);
-        let shares = self.gpu.block_on(shares)?;
+        let begun = self.step.begin_together(parts);
+        self.run(begun, &[Pass::Forward, Pass::Backward], others)?;
+        let shares = self.gpu.block_on(self.step.shares())?;
         Ok(shares.into_iter().map(|share| bytemuck::pod_collect_to_vec(&share)).collect())
     }
 
     fn predict_together(&mut self, parts: &[&Batch], others: &mut Others) -> Result<[Vec<f32>; 3]> {
-        self.gpu.block_on(self.step.predict_together(parts, others.order, others.exchange))
+        let begun = self.step.begin_together(parts);
+        self.run(begun, &[Pass::Forward], others)?;
+        self.gpu.block_on(self.step.predictions())
     }
 
     fn share_len(&self) -> usize {
@@ -68,6 +76,29 @@ impl Sharing for GpuEngine {
     fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()> {
         let share: Vec<f32> = bytemuck::pod_collect_to_vec(share);
         self.gpu.block_on(self.step.take_over(&share, is_first, is_last))
+    }
+}
+
+impl GpuEngine {
+    /// Runs passes of micro-batches that are normalised together with others. Whatever fails here, the others
+    /// hear of it in the next exchange.
+    fn run(&mut self, begun: Result<()>, passes: &[Pass], others: &mut Others) -> Result<()> {
+        let Self { gpu, step } = self;
+        let mut before = begun;
+        for &pass in passes {
+            for (i, numbers) in step.exchanges(pass).into_iter().enumerate() {
+                let found = before.and_then(|()| gpu.block_on(step.statistics(pass, i)));
+                let (own, error) = match found {
+                    Ok(own) => (own, None),
+                    Err(error) => (vec![0.0; step.parts_at_once() * numbers], Some(error)),
+                };
+                let all = (others.exchange)(&own, error)?;
+                step.normalise(pass, i, &all, others.order);
+                before = Ok(());
+            }
+            step.end_pass(pass);
+        }
+        before
     }
 }
 

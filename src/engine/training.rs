@@ -1,9 +1,8 @@
 //! What training asks of an engine, whatever computes.
 
-use crate::Result;
 use crate::gpu;
-use crate::gpu::step::together::Exchange;
 use crate::model::{Batch, Losses, Snapshot};
+use crate::{Error, Result};
 use std::time::Duration;
 
 /// An engine whose steps several processes can share: it computes micro-batches, and takes over those of
@@ -28,11 +27,15 @@ pub(crate) trait Sharing: Engine {
     fn take_over(&mut self, share: &[u8], is_first: bool, is_last: bool) -> Result<()>;
 }
 
+/// See [`Others::exchange`].
+pub(crate) type Exchange<'a> = dyn FnMut(&[f32], Option<Error>) -> Result<Vec<f32>> + 'a;
+
 /// The processes that compute the other micro-batches of a step.
 pub(crate) struct Others<'a> {
     /// Where each micro-batch's numbers lie in what is exchanged, in the order of the micro-batches.
     pub(crate) order: &'a [usize],
-    /// Gives the numbers of this process's micro-batches to the others.
+    /// Gives the numbers of this process's micro-batches to the others, or as many that mean nothing with the
+    /// reason, and returns those of all. After an error nothing is exchanged any more.
     pub(crate) exchange: &'a mut Exchange<'a>,
 }
 

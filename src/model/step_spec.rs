@@ -59,9 +59,14 @@ impl StepSpec {
         }
     }
 
-    /// Samples whose activations are kept at once.
-    pub fn samples_in_memory(&self) -> usize {
-        self.samples_at_once * self.together.unwrap_or(1)
+    /// The steps as each of so many processes has them, which share them.
+    pub fn shared_by(&self, processes: usize) -> Self {
+        Self { together: self.together.map(|all| all.div_ceil(processes)), ..self.clone() }
+    }
+
+    /// Samples of a micro-batch, and how many micro-batches are kept at once.
+    pub fn held(&self) -> [usize; 2] {
+        [self.samples_at_once, self.together.unwrap_or(1)]
     }
 
     /// Refuses number types that no engine computes the physics in or stores activations in.

@@ -114,5 +114,5 @@ impl Crew {
 fn bytes(config: &TrainConfig) -> Result<u64> {
     let spec = config.spec()?;
     let purpose = Purpose::Training(spec.activations);
-    Ok(batch::system_bytes(&spec.net, spec.operator.cells(), spec.samples_in_memory(), purpose))
+    Ok(batch::system_bytes(&spec.net, spec.operator.cells(), spec.held(), purpose))
 }

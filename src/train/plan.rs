@@ -38,12 +38,14 @@ pub struct Plan {
     pub left_out: Vec<LeftOut>,
     /// The processes that share the steps, of which this is the first; none: it trains alone.
     pub group: Option<Rc<dyn Group>>,
+    /// Whether micro-batches are normalised together.
+    syncs: bool,
     /// The settings that all this comes from, as a file.
     settings: String,
 }
 
-/// What another process of the group needs to know of a plan, from its settings: the device that is asked for,
-/// and the steps.
+/// What another process of the group needs to know of a plan, from its settings: the device that is asked
+/// for, and the steps.
 ///
 /// # Errors
 /// Those of [`TrainConfig::spec`].
@@ -89,16 +91,15 @@ impl Plan {
     /// Refuses what [`Plan::trainer`] would refuse before it builds anything.
     pub fn check(&self, device: &Device) -> Result<()> {
         let processes = self.group.as_ref().map_or(1, |group| group.size());
-        let together = self.step.together.map(|all| all.div_ceil(processes));
-        let own = StepSpec { together, ..self.step.clone() };
-        Trainer::check(device, &own).map_err(|error| self.name_micro_batch(error))
+        Trainer::check(device, &self.step.shared_by(processes)).map_err(|error| self.name_micro_batch(error))
     }
 
     /// Adds to the error of a batch that is too large what could be done about it with `--micro-batch`.
     fn name_micro_batch(&self, error: Error) -> Error {
         match error {
-            Error::BatchTooLarge { .. } if self.step.together.is_some() => Error::usage(format!(
-                "{error}, or leave --sync-batch-norm out, which keeps all parts of the batch in memory"
+            Error::BatchTooLarge { .. } | Error::OutOfMemory(_) if self.syncs => Error::usage(format!(
+                "{error}; --sync-batch-norm keeps all parts of the batch: leave it out and take a smaller \
+                 --micro-batch, or share the batch among more processes"
             )),
             Error::BatchTooLarge { fits, .. } if self.step.micro_batches == 1 => {
                 let batch = self.step.samples_at_once;
@@ -166,7 +167,18 @@ impl TrainConfig {
         let known = fingerprints.into_iter().filter_map(|(name, found)| Some((name.to_owned(), found?)));
         let (group, settings) = (None, file::table(&self.located()?)?.to_string());
         let fingerprints = known.collect();
-        Ok(Plan { step, start, data, held_out, fingerprints, found, left_out, group, settings })
+        Ok(Plan {
+            step,
+            start,
+            data,
+            held_out,
+            fingerprints,
+            found,
+            left_out,
+            group,
+            syncs: self.sync_batch_norm,
+            settings,
+        })
     }
 
     fn model(&self) -> Result<(Operator, UNet, State)> {

@@ -143,6 +143,10 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             let spec = StepSpec::new(&net, &heat, objective, batch);
             let halves = StepSpec { activations: DType::F16, ..spec.clone() };
             Step::new(gpu, &halves, &start).unwrap();
+            if batch_norm {
+                let together = StepSpec { micro_batches: 2, together: Some(2), ..spec.clone() };
+                Step::new(gpu, &together, &start).unwrap();
+            }
             for precision in [DType::F32, DType::F64].into_iter().filter(|&p| gpu.computes_in(p)) {
                 Step::new(gpu, &StepSpec { physics: precision, ..spec.clone() }, &start).unwrap();
                 Inverse::new(gpu, &heat, batch, precision).unwrap().record(&mut Recorder::new(gpu)).unwrap();

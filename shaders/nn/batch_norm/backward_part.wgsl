@@ -1,5 +1,5 @@
-// The sums are those of one of several micro-batches that are normalised together: keeps them for whoever adds
-// up all of these.
+// The sums are those of one of several micro-batches that are normalised together: keeps them for whoever
+// adds up all of these.
 
 struct Params {
     chunks: u32,

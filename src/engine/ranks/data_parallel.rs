@@ -21,23 +21,52 @@ struct Worker {
     cells: usize,
     /// Micro-batches of this process, where all of a step are normalised together.
     together: Option<usize>,
-    /// Why it can do nothing any more.
+    /// Samples of a micro-batch.
+    samples: usize,
+    /// Why it can do nothing any more, which the others are told at the next occasion.
     failure: Option<Error>,
+}
+
+/// Why something is not done, in all processes.
+enum Failure {
+    /// This process has failed.
+    Own(Error),
+    /// Process 0 knows of this one that it has.
+    Other(usize),
+    /// This one has other weights than process 0.
+    Unequal(usize),
+}
+
+/// What happens in all processes, or in none.
+type Agreed<T> = std::result::Result<T, Failure>;
+
+impl Failure {
+    fn error(self) -> Error {
+        match self {
+            Self::Own(error) => error,
+            Self::Other(other) => Error::Device(format!("process {other} has failed, and says why")),
+            Self::Unequal(other) => Error::usage(format!(
+                "process {other} has other weights than process 0 after the same steps: its device rounds \
+                 otherwise; start the processes on devices of one kind, and go on from the last checkpoint"
+            )),
+        }
+    }
 }
 
 impl Worker {
     /// Of a group of so many `processes`.
     fn new(device: &Device, spec: &StepSpec, start: &State, processes: usize) -> Result<Self> {
-        let together = spec.together.map(|all| all.div_ceil(processes));
-        let engine = engines::new(device, &StepSpec { together, ..spec.clone() }, start)?;
-        let (micro_batches, cells) = (spec.micro_batches, spec.operator.cells());
-        Ok(Self { engine, micro_batches, cells, together, failure: None })
+        let own = spec.shared_by(processes);
+        let engine = engines::new(device, &own, start)?;
+        let (micro_batches, cells, samples) =
+            (spec.micro_batches, spec.operator.cells(), spec.samples_at_once);
+        Ok(Self { engine, micro_batches, cells, samples, together: own.together, failure: None })
     }
 
     /// Runs a step. Micro-batch i is computed by process i modulo their number; everybody takes over all of
     /// them in their order. While those of a round travel, the next ones are computed. Where a process fails,
     /// the step fails in all of them.
-    fn step(&mut self, group: &dyn Group, batch: &Batch) -> Result<()> {
+    fn step(&mut self, group: &dyn Group, batch: &Batch) -> Agreed<()> {
         let parts = batch.parts(self.micro_batches, self.cells);
         let parts: Vec<&Batch> = parts.iter().map(|part| &**part).collect();
         let mut computed = self.compute_together(group, &parts)?.into_iter();
@@ -50,11 +79,10 @@ impl Worker {
                     next = self.share(following.get(group.rank()), false, computed.next());
                 }
             });
-            let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
-            check_all(&shares, &mut self.failure)?;
+            let shares = check_all(&all, share.len(), &mut self.failure)?;
             for (i, share) in shares[..round.len()].iter().enumerate() {
                 let is_last = r * group.size() + i + 1 == parts.len();
-                let taken = self.engine.take_over(&share[..share.len() - 1], r + i == 0, is_last);
+                let taken = self.engine.take_over(share, r + i == 0, is_last);
                 self.failure = self.failure.take().or(taken.err());
             }
             share = next;
@@ -80,55 +108,75 @@ impl Worker {
     }
 
     /// What the micro-batches of this process add to a step where all are normalised together; nothing where
-    /// each is normalised by itself.
-    fn compute_together(&mut self, group: &dyn Group, parts: &[&Batch]) -> Result<Vec<Vec<u8>>> {
+    /// each is normalised by itself, or where this process has failed.
+    fn compute_together(&mut self, group: &dyn Group, parts: &[&Batch]) -> Agreed<Vec<Vec<u8>>> {
         let Some(count) = self.together else { return Ok(Vec::new()) };
-        self.among(group, parts, count, |engine, own, others| engine.compute_together(own, others))
+        let found =
+            self.among(group, parts, count, |engine, own, others| engine.compute_together(own, others))?;
+        Ok(found.unwrap_or_default())
     }
 
     /// Truth, observation and prediction for a batch.
-    fn predict(&mut self, group: &dyn Group, batch: &Batch) -> Result<[Vec<f32>; 3]> {
-        let Some(count) = self.together else { return self.engine.predict(batch) };
+    fn predict(&mut self, group: &dyn Group, batch: &Batch) -> Agreed<[Vec<f32>; 3]> {
+        let Some(count) = self.together else { return self.engine.predict(batch).map_err(Failure::Own) };
         let parts = batch.parts(self.micro_batches, self.cells);
         let parts: Vec<&Batch> = parts.iter().map(|part| &**part).collect();
         let own =
             self.among(group, &parts, count, |engine, own, others| engine.predict_together(own, others))?;
+        let len = self.samples * self.cells; // of a micro-batch's fields
+        let own = own.unwrap_or_else(|| [(); 3].map(|()| vec![0.0; count * len]));
+        let mut share: Vec<u8> = bytemuck::pod_collect_to_vec(&own.concat());
+        share.push(self.failure.is_some().into());
+        let all = group.all_gather(&share, &mut || {});
+        let shares = check_all(&all, share.len(), &mut self.failure)?;
+        let shares: Vec<Vec<f32>> = shares.into_iter().map(bytemuck::pod_collect_to_vec).collect();
         let order = order(parts.len(), count, group.size());
-        let found = own.map(|own| {
-            let all = group.all_gather(bytemuck::cast_slice(&own), &mut || {});
-            let all: Vec<f32> = bytemuck::pod_collect_to_vec(&all);
-            let len = own.len() / count;
-            order.iter().flat_map(|at| all[at * len..][..len].to_vec()).collect()
-        });
-        Ok(found)
+        Ok([0, 1, 2].map(|field| {
+            let at = |at: &usize| &shares[at / count][(field * count + at % count) * len..][..len];
+            order.iter().flat_map(at).copied().collect()
+        }))
     }
 
-    /// Runs `compute` for the micro-batches of this process among those of all, which are normalised together.
-    /// Where a process has fewer than others, it computes the first one once more, for nobody.
+    /// Runs `compute` for the micro-batches of this process among those of all, which are normalised
+    /// together. Where a process has fewer than others, it computes the first one once more, for nobody.
+    /// Nothing comes out where this process has failed after all exchanges; the others hear of it at the next
+    /// occasion.
     fn among<R>(
         &mut self,
         group: &dyn Group,
         parts: &[&Batch],
         count: usize,
         compute: impl FnOnce(&mut dyn Sharing, &[&Batch], &mut Others) -> Result<R>,
-    ) -> Result<R> {
+    ) -> Agreed<Option<R>> {
         let own = (0..count).map(|i| {
             parts[Some(group.rank() + i * group.size()).filter(|part| *part < parts.len()).unwrap_or(0)]
         });
         let own: Vec<&Batch> = own.collect();
         let Self { engine, failure, .. } = self;
+        let mut ended = None;
         let mut exchange = |own: &[f32], error: Option<Error>| {
             *failure = failure.take().or(error);
             let mut share = bytemuck::cast_slice(own).to_vec();
             share.push(failure.is_some().into());
             let all = group.all_gather(&share, &mut || {});
-            let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
-            check_all(&shares, failure)?;
-            let values = shares.iter().flat_map(|share| &share[..share.len() - 1]).copied();
-            Ok(bytemuck::pod_collect_to_vec(&values.collect::<Vec<u8>>()))
+            match check_all(&all, share.len(), failure) {
+                Ok(shares) => Ok(bytemuck::pod_collect_to_vec(&shares.concat())),
+                Err(failure) => {
+                    ended = Some(failure);
+                    Err(Error::Device("a process has failed".to_owned())) // in all of them
+                }
+            }
         };
         let order = order(parts.len(), count, group.size());
-        compute(&mut **engine, &own, &mut Others { order: &order, exchange: &mut exchange })
+        let found = compute(&mut **engine, &own, &mut Others { order: &order, exchange: &mut exchange });
+        match (ended, found) {
+            (Some(ended), _) => Err(ended),
+            (None, Ok(found)) => Ok(Some(found)),
+            (None, Err(own)) => {
+                self.failure = self.failure.take().or(Some(own));
+                Ok(None)
+            }
+        }
     }
 
     /// A number that differs where the weights do.
@@ -141,19 +189,18 @@ impl Worker {
 
     /// Whether all processes have the same weights. They compute them each for itself, and processors and
     /// drivers of other kinds may round otherwise.
-    fn compare(&self, group: &dyn Group) -> Result<()> {
-        let own = self.digest();
+    fn compare(&self, group: &dyn Group) -> Agreed<()> {
+        let own = match &self.failure {
+            Some(failure) => Err(Error::Device(failure.to_string())),
+            None => self.digest(),
+        };
         let mut share = own.as_ref().map_or(0, |digest| *digest).to_ne_bytes().to_vec();
         share.push(own.is_err().into());
         let all = group.all_gather(&share, &mut || {});
-        let shares: Vec<&[u8]> = all.chunks_exact(share.len()).collect();
-        check_all(&shares, &mut own.err())?;
+        let shares = check_all(&all, share.len(), &mut own.err())?;
         match shares.iter().position(|share| share != &shares[0]) {
             None => Ok(()),
-            Some(other) => Err(Error::Device(format!(
-                "process {other} has other weights than process 0 after the same steps: its device rounds \
-                 otherwise; start the processes on devices of one kind, and go on from the last checkpoint"
-            ))),
+            Some(other) => Err(Failure::Unequal(other)),
         }
     }
 }
@@ -163,21 +210,26 @@ fn order(micro_batches: usize, count: usize, processes: usize) -> Vec<usize> {
     (0..micro_batches).map(|part| part % processes * count + part / processes).collect()
 }
 
-/// Fails in all processes where one of them says in its last byte that it has failed: with its own error, or
-/// with one that names it.
-fn check_all(shares: &[&[u8]], own: &mut Option<Error>) -> Result<()> {
-    let Some(failed) = shares.iter().position(|share| share.last() != Some(&0)) else { return Ok(()) };
-    let other = || Error::Device(format!("process {failed} has failed, and says why"));
-    Err(own.take().unwrap_or_else(other))
+/// What each process has sent, `len` bytes of which the last one says whether it has failed. Where one has,
+/// all fail: with their own error, or with one that names it.
+fn check_all<'a>(all: &'a [u8], len: usize, own: &mut Option<Error>) -> Agreed<Vec<&'a [u8]>> {
+    let shares: Vec<&[u8]> = all.chunks_exact(len).collect();
+    match shares.iter().position(|share| share[len - 1] != 0) {
+        None => Ok(shares.into_iter().map(|share| &share[..len - 1]).collect()),
+        Some(failed) => Err(own.take().map_or(Failure::Other(failed), Failure::Own)),
+    }
 }
 
 /// Whether all can begin.
-fn agree(group: &dyn Group, own: Result<Worker>) -> Result<Worker> {
+fn agree(group: &dyn Group, own: Result<Worker>) -> Agreed<Worker> {
     let share = [own.is_err().into()];
     let all = group.all_gather(&share, &mut || {});
-    let shares: Vec<&[u8]> = all.chunks_exact(1).collect();
-    let worker = own?;
-    check_all(&shares, &mut None).map(|()| worker)
+    let (worker, mut failure) = match own {
+        Ok(worker) => (Some(worker), None),
+        Err(error) => (None, Some(error)),
+    };
+    check_all(&all, share.len(), &mut failure)?;
+    worker.ok_or(Failure::Other(group.rank())) // who has none has failed
 }
 
 /// The engine of the first process, which tells the others what to do.
@@ -202,7 +254,7 @@ impl DataParallel {
         let (settings, on_gpu) = (settings.to_owned(), matches!(device, Device::Gpu(_)));
         let begin = Message::Begin { settings, on_gpu, noise: spec.objective.noise, start: start.clone() };
         group.broadcast(begin.to_bytes());
-        let worker = agree(&*group, Ok(own))?;
+        let worker = agree(&*group, Ok(own)).map_err(Failure::error)?;
         Ok(Self { worker, group })
     }
 
@@ -214,7 +266,7 @@ impl DataParallel {
 impl Engine for DataParallel {
     fn submit(&mut self, batch: &Batch) -> Result<()> {
         self.tell(&Message::Step(Cow::Borrowed(batch)));
-        self.worker.step(&*self.group, batch)
+        self.worker.step(&*self.group, batch).map_err(Failure::error)
     }
 
     fn make_room(&mut self) -> Result<()> {
@@ -239,7 +291,7 @@ impl Engine for DataParallel {
 
     fn snapshot(&self, batches_tracked: i64) -> Result<Snapshot> {
         self.tell(&Message::Compare); // before it is kept
-        self.worker.compare(&*self.group)?;
+        self.worker.compare(&*self.group).map_err(Failure::error)?;
         self.worker.engine.snapshot(batches_tracked)
     }
 
@@ -254,7 +306,7 @@ impl Engine for DataParallel {
 
     fn predict(&mut self, batch: &Batch) -> Result<[Vec<f32>; 3]> {
         self.tell(&Message::Predict(Cow::Borrowed(batch))); // the running statistics see it
-        self.worker.predict(&*self.group, batch)
+        self.worker.predict(&*self.group, batch).map_err(Failure::error)
     }
 
     fn too_long(&mut self) -> Option<(String, Duration)> {
@@ -267,43 +319,54 @@ impl Engine for DataParallel {
 }
 
 /// Does what the first process says, until it ends. `prepare` says on which device and for what to make an
-/// engine, from the settings of what begins, the noise of its objective, and whether it is for a GPU.
-///
-/// # Errors
-/// Those of making an engine and of its steps.
+/// engine, from the settings of what begins, the noise of its objective, and whether it is for a GPU;
+/// `complain` hears why this process cannot do what it was told, which the others then know.
 pub fn serve(
     group: &dyn Group,
     prepare: impl Fn(&str, f64, bool) -> Result<(Device, StepSpec)>,
-) -> Result<()> {
+    complain: impl Fn(&Error),
+) {
     let mut working: Option<Worker> = None;
-    let mut failure = None;
     loop {
         let message = Message::of_bytes(&group.broadcast(Vec::new()));
         let done = match (message, &mut working) {
-            (Message::End, _) => return failure.map_or(Ok(()), Err),
+            (Message::End, working) => {
+                let failure = working.as_mut().and_then(|worker| worker.failure.take());
+                return failure.iter().for_each(complain);
+            }
             (Message::Begin { settings, on_gpu, noise, start }, working) => {
                 *working = None; // before its memory is needed
                 let own = prepare(&settings, noise, on_gpu)
                     .and_then(|(device, spec)| Worker::new(&device, &spec, &start, group.size()));
                 agree(group, own).map(|worker| *working = Some(worker))
             }
-            (Message::Step(batch), Some(worker)) => {
-                // The first process has the losses, too.
-                worker.step(group, &batch).and_then(|()| worker.engine.losses(false).map(drop))
+            (Message::Step(batch), Some(worker)) => worker.step(group, &batch).map(|()| {
+                let losses = worker.engine.losses(false); // which the first process has, too
+                worker.failure = worker.failure.take().or(losses.err());
+            }),
+            (Message::Compare, Some(worker)) => {
+                let compared = worker.compare(group);
+                worker.failure = None; // it has been said
+                compared
             }
-            (Message::Compare, Some(worker)) => worker.compare(group),
-            (Message::Predict(batch), Some(worker)) => {
-                let predicted = worker.predict(group, &batch);
-                worker.failure = worker.failure.take().or(predicted.err());
-                Ok(())
-            }
+            (Message::Predict(batch), Some(worker)) => match (worker.predict(group, &batch), worker.together)
+            {
+                // The others know nothing of it yet.
+                (Err(Failure::Own(error)), None) => {
+                    worker.failure = worker.failure.take().or(Some(error));
+                    Ok(())
+                }
+                (predicted, _) => predicted.map(drop),
+            },
             (Message::Restore(snapshot), Some(worker)) => {
                 worker.engine.restore(&snapshot);
                 Ok(())
             }
             (_, None) => Ok(()), // nothing has begun
         };
-        failure = failure.or(done.err());
+        if let Err(Failure::Own(error)) = done {
+            complain(&error);
+        }
     }
 }
 
@@ -320,6 +383,7 @@ mod tests {
     use crate::train::data::drawn::Drawn;
     use crate::train::plan::parts_of;
     use crate::train::{OnNan, TrainConfig};
+    use std::cell::RefCell;
     use std::sync::{Arc, Barrier, Mutex};
     use std::thread::JoinHandle;
 
@@ -399,7 +463,7 @@ mod tests {
     /// Threads that share the training of the first one, which is here.
     struct Team {
         first: Rc<dyn Group>,
-        others: Vec<JoinHandle<Result<()>>>,
+        others: Vec<JoinHandle<Vec<String>>>,
     }
 
     impl Team {
@@ -414,13 +478,17 @@ mod tests {
                     assert_eq!(on_gpu, matches!(device, Device::Gpu(_)));
                     Ok((device.clone(), parts_of(settings, noise)?.1))
                 };
-                std::thread::spawn(move || serve(&group, prepare))
+                std::thread::spawn(move || {
+                    let said = RefCell::new(Vec::new());
+                    serve(&group, prepare, |error| said.borrow_mut().push(error.to_string()));
+                    said.into_inner()
+                })
             };
             Self { others: (1..count).map(work).collect(), first: Rc::new(group(0)) }
         }
 
-        /// What became of the others.
-        fn end(self) -> Vec<Result<()>> {
+        /// What the others have complained of.
+        fn end(self) -> Vec<Vec<String>> {
             self.first.broadcast(Message::End.to_bytes());
             self.others.into_iter().map(|other| other.join().unwrap()).collect()
         }
@@ -449,7 +517,7 @@ mod tests {
         let team = Team::new(count, |_| device.clone());
         let trainer = Trainer::shared(device, &spec, &start, &settings, &team.first).unwrap();
         let found = run(trainer, config);
-        team.end().into_iter().for_each(|other| other.unwrap());
+        assert!(team.end().concat().is_empty());
         found
     }
 
@@ -566,8 +634,11 @@ mod tests {
         let team = Team::new(3, |_| Device::Cpu);
         let error = Trainer::shared(&Device::Cpu, &spec, &start, &half, &team.first).err().unwrap();
         assert!(error.to_string().contains("process 1 has failed, and says why"), "{error}");
-        let said = team.end().into_iter().map(|other| other.unwrap_err().to_string());
-        said.for_each(|said| assert!(said.contains("stores 32 bits only"), "{said}"));
+        let said = team.end();
+        assert!(
+            said.iter().all(|said| said.len() == 1 && said[0].contains("stores 32 bits only")),
+            "{said:?}"
+        );
         // A batch without its noise.
         let noisy = TrainConfig { noise: 1e-2, ..config.clone() };
         let batch = batches(&config, &spec).remove(0);
@@ -577,7 +648,26 @@ mod tests {
         let mut trainer = Trainer::shared(&device, &with_noise, &start, &said, &team.first).unwrap();
         let error = trainer.submit(&batch).unwrap_err();
         assert!(error.to_string().contains("noise: a batch has it"), "{error}");
-        assert!(team.end().remove(0).is_err());
+        let said = team.end().concat();
+        assert!(said.len() == 1 && said[0].contains("noise: a batch has it"), "{said:?}");
+        // A GPU that is lost, sooner or later in a step.
+        let synced = together(config.clone());
+        for milliseconds in [0, 20, 60, 150] {
+            let gpus = [gpu(), gpu()];
+            let team = Team::new(2, |rank| Device::Gpu(gpus[rank].clone()));
+            let (spec, settings) = (synced.spec().unwrap(), toml::to_string(&synced).unwrap());
+            let first = Device::Gpu(gpus[0].clone());
+            let mut trainer = Trainer::shared(&first, &spec, &start, &settings, &team.first).unwrap();
+            let [_, lost] = gpus;
+            let losing = std::thread::spawn(move || {
+                std::thread::sleep(Duration::from_millis(milliseconds));
+                lost.device.destroy();
+            });
+            let error = (0..1000).find_map(|_| trainer.submit(&batch).err()).unwrap();
+            assert!(error.to_string().contains("process 1 has failed, and says why"), "{error}");
+            losing.join().unwrap();
+            assert_eq!(team.end().concat().len(), 1);
+        }
         // Other weights than the first one's, as where a device rounds otherwise.
         let mut weights = start.clone();
         weights.params[0] += 1e-3;
@@ -589,6 +679,6 @@ mod tests {
         trainer.submit(&batch).unwrap();
         let error = trainer.snapshot().unwrap_err();
         assert!(error.to_string().contains("process 1 has other weights than process 0"), "{error}");
-        assert!(team.end().remove(0).is_err());
+        assert!(team.end().concat().is_empty(), "the first process says it");
     }
 }

@@ -1,5 +1,5 @@
-//! Batch normalisation of several micro-batches by the statistics of all of them, on the GPU (method §5). Each
-//! leaves its own statistics first; what is made of all of them holds for each.
+//! Batch normalisation of several micro-batches by the statistics of all of them, on the GPU (method §5).
+//! Each leaves its own statistics first; what is made of all of them holds for each.
 
 use crate::Result;
 use crate::gpu::Tensor;
@@ -20,8 +20,8 @@ pub struct Part<'a> {
     pub of: usize,
 }
 
-/// Merges the moments of a micro-batch's z. [`batch_norm`](crate::gpu::nn::batch_norm::batch_norm) takes those
-/// of all.
+/// Merges the moments of a micro-batch's z. [`batch_norm`](crate::gpu::nn::batch_norm::batch_norm) takes
+/// those of all.
 pub fn merge_moments(
     recorder: &mut Recorder,
     channels: usize,
@@ -85,8 +85,8 @@ pub fn merge_sums(
     recorder.declare_touched("merged", 2 * channels)
 }
 
-/// The backward half of `layer`'s norms from the sums of all micro-batches, in their order. `values` are those
-/// of a channel in all of them; `output_weight` is as of [`merge_sums`].
+/// The backward half of `layer`'s norms from the sums of all micro-batches, in their order. `values` are
+/// those of a channel in all of them; `output_weight` is as of [`merge_sums`].
 pub fn batch_norm_backward_together(
     recorder: &mut Recorder,
     values: usize,

@@ -27,8 +27,8 @@ impl Guard {
         })
     }
 
-    /// Blends the `statistics` of a micro-batch into the `running` ones with this `momentum`, and freezes if a number of `losses`,
-    /// `x_l2`, `gradients` or one of these is not finite.
+    /// Blends the `statistics` of a micro-batch into the `running` ones with this `momentum`, and freezes if
+    /// a number of `losses`, `x_l2`, `gradients` or one of these is not finite.
     pub fn take_over(
         &self,
         recorder: &mut Recorder,

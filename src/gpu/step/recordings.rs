@@ -5,6 +5,7 @@ use crate::gpu::runtime::memory::MemoryUse;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::arrays::{Arrays, Fields, Lane};
 use crate::gpu::step::mean_shift::{self, MeanShift};
+use crate::gpu::step::together::Pass;
 use crate::gpu::unet::network::Network;
 use crate::gpu::unet::together::{Segment, Segments, Together};
 use crate::gpu::{Gpu, Recorder, Recording, Tensor};
@@ -55,6 +56,13 @@ impl Recordings {
     pub(super) fn compute(&self, work: &mut Submission, truth: &Truth, is_first: bool) {
         self.begin(work, truth, is_first);
         self.forward.iter().chain(&self.backward).for_each(|segment| work.run(&segment.recording));
+    }
+
+    pub(super) fn segments(&self, pass: Pass) -> &[Segment] {
+        match pass {
+            Pass::Forward => &self.forward,
+            Pass::Backward => &self.backward,
+        }
     }
 
     /// Runs what comes before the forward pass.

@@ -1,12 +1,12 @@
 //! What a step's arrays hold, read back and written: weights, snapshots, gradients, predictions.
 
+use crate::Result;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::Step;
 use crate::gpu::step::arrays::{Arrays, Lane};
 use crate::model::dtype::GRADIENT_SCALE;
 use crate::model::unet::init::State;
 use crate::model::{Batch, DType, Snapshot};
-use crate::{Error, Result};
 
 impl Step {
     /// The flat parameters and running statistics.
@@ -78,9 +78,11 @@ impl Step {
         let parts = batch.parts(self.micro_batches, self.cells);
         if self.together {
             let parts: Vec<&Batch> = parts.iter().map(|part| &**part).collect();
-            let order: Vec<usize> = (0..parts.len()).collect();
-            let mut alone = |own: &[f32], error: Option<Error>| error.map_or_else(|| Ok(own.to_vec()), Err);
-            return self.predict_together(&parts, &order, &mut alone).await;
+            self.begin_together(&parts)?;
+            let mut work = Submission::new(&self.gpu, &mut self.pace);
+            self.recordings.forward.iter().for_each(|segment| work.run(&segment.recording));
+            work.submit();
+            return self.predictions().await;
         }
         let mut all = [const { Vec::new() }; 3];
         for (i, part) in parts.iter().enumerate() {

@@ -1,15 +1,19 @@
 //! Steps whose micro-batches are normalised together, on one device or on several.
 
+use crate::Result;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::Step;
 use crate::gpu::unet::together::Segment;
-use crate::gpu::{Gpu, Tensor};
 use crate::model::Batch;
-use crate::{Error, Result};
 
-/// Gives the statistics of the micro-batches here to other devices, or as many numbers that mean nothing with
-/// the reason, and returns those of all, `[micro-batches, numbers]`. After an error it is not called again.
-pub type Exchange<'a> = dyn FnMut(&[f32], Option<Error>) -> Result<Vec<f32>> + 'a;
+/// A pass of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pass {
+    /// To the predictions.
+    Forward,
+    /// To the gradients.
+    Backward,
+}
 
 impl Step {
     /// Submits a step, all of whose micro-batches are here.
@@ -29,17 +33,57 @@ impl Step {
         Ok(())
     }
 
-    /// As [`Step::compute`], for the micro-batches of a step that are here. `order` says where the statistics
-    /// of each micro-batch lie in what `exchange` returns.
-    pub async fn compute_together(
-        &mut self,
-        parts: &[&Batch],
-        order: &[usize],
-        exchange: &mut Exchange<'_>,
-    ) -> Result<Vec<Vec<f32>>> {
-        let begun = self.begin(parts);
-        let forward = self.run(begun, true, order, exchange).await;
-        self.run(forward, false, order, exchange).await?;
+    /// Begins to compute the micro-batches of a step that are here. What follows is, for the forward pass and
+    /// for the backward pass, [`Step::statistics`] and [`Step::normalise`] of each exchange in turn, then
+    /// [`Step::end_pass`].
+    pub fn begin_together(&mut self, parts: &[&Batch]) -> Result<()> {
+        self.upload(parts)?;
+        let mut work = Submission::new(&self.gpu, &mut self.pace);
+        self.recordings.begin(&mut work, &parts[0].truth, true);
+        work.submit();
+        Ok(())
+    }
+
+    /// Micro-batches here.
+    pub fn parts_at_once(&self) -> usize {
+        self.arrays.lanes.len()
+    }
+
+    /// How many numbers of each micro-batch are exchanged, one entry per exchange.
+    pub fn exchanges(&self, pass: Pass) -> Vec<usize> {
+        let segments = self.recordings.segments(pass).iter();
+        segments
+            .filter_map(|segment| segment.exchange)
+            .map(|[channels, numbers]| channels * numbers)
+            .collect()
+    }
+
+    /// The statistics of exchange `i` of the micro-batches here, `[micro-batches, numbers]`.
+    pub async fn statistics(&mut self, pass: Pass, i: usize) -> Result<Vec<f32>> {
+        let [channels, numbers] = self.run_segment(pass, i);
+        let here = self.arrays.lanes.len();
+        let Some(merged) = &self.arrays.merged else { return Ok(Vec::new()) };
+        let own = self.gpu.fetch(&merged.own).await?;
+        Ok(transposed(&own, channels, here, numbers))
+    }
+
+    /// Takes over the statistics of all micro-batches, which lie in `all` as `order` says.
+    pub fn normalise(&self, pass: Pass, i: usize, all: &[f32], order: &[usize]) {
+        if let (Some(merged), Some([channels, numbers])) =
+            (&self.arrays.merged, self.recordings.segments(pass)[i].exchange)
+        {
+            self.gpu.write_at(&merged.all, 0, &in_order(all, order, channels, numbers));
+        }
+    }
+
+    /// What comes after the last exchange of a pass.
+    pub fn end_pass(&mut self, pass: Pass) {
+        let last = self.recordings.segments(pass).len() - 1;
+        self.run_segment(pass, last);
+    }
+
+    /// What each micro-batch here adds to the step, after both passes, as [`Step::compute`].
+    pub async fn shares(&self) -> Result<Vec<Vec<f32>>> {
         let mut shares = Vec::new();
         for lane in &self.arrays.lanes {
             shares.push(self.gpu.fetch_all(lane.share()).await?.concat());
@@ -47,15 +91,8 @@ impl Step {
         Ok(shares)
     }
 
-    /// As [`Step::predict`], for the micro-batches of a step that are here.
-    pub async fn predict_together(
-        &mut self,
-        parts: &[&Batch],
-        order: &[usize],
-        exchange: &mut Exchange<'_>,
-    ) -> Result<[Vec<f32>; 3]> {
-        let begun = self.begin(parts);
-        self.run(begun, true, order, exchange).await?;
+    /// As [`Step::predict`], of the micro-batches here, after the forward pass.
+    pub async fn predictions(&mut self) -> Result<[Vec<f32>; 3]> {
         let mut work = Submission::new(&self.gpu, &mut self.pace);
         work.run(&self.recordings.guard); // takes over the statistics
         work.submit();
@@ -68,51 +105,17 @@ impl Step {
     }
 
     fn upload(&self, parts: &[&Batch]) -> Result<()> {
-        let lanes = self.arrays.lanes.iter().zip(parts);
-        lanes.into_iter().try_for_each(|(lane, part)| lane.data.upload(&self.gpu, part))
+        let mut lanes = self.arrays.lanes.iter().zip(parts);
+        lanes.try_for_each(|(lane, part)| lane.data.upload(&self.gpu, part))
     }
 
-    fn begin(&mut self, parts: &[&Batch]) -> Result<()> {
-        self.upload(parts)?;
+    /// Channels and numbers of each that are exchanged after it.
+    fn run_segment(&mut self, pass: Pass, i: usize) -> [usize; 2] {
+        let Segment { recording, exchange } = &self.recordings.segments(pass)[i];
         let mut work = Submission::new(&self.gpu, &mut self.pace);
-        self.recordings.begin(&mut work, &parts[0].truth, true);
+        work.run(recording);
         work.submit();
-        Ok(())
-    }
-
-    /// Runs the forward or the backward pass, if what comes before it could be done; where statistics are
-    /// exchanged, the others hear of it in any case.
-    async fn run(
-        &mut self,
-        mut before: Result<()>,
-        is_forward: bool,
-        order: &[usize],
-        exchange: &mut Exchange<'_>,
-    ) -> Result<()> {
-        let Self { gpu, arrays, recordings, pace, .. } = self;
-        let Some(merged) = &arrays.merged else { return before };
-        let segments = if is_forward { &recordings.forward } else { &recordings.backward };
-        for Segment { recording, exchange: numbers } in segments {
-            if before.is_ok() {
-                let mut work = Submission::new(gpu, pace);
-                work.run(recording);
-                work.submit();
-            }
-            let Some([channels, numbers]) = *numbers else { return before };
-            let own = match before {
-                Ok(()) => first(gpu, &merged.own, channels * merged.here * numbers).await,
-                Err(error) => Err(error),
-            };
-            let (own, error) = match own {
-                Ok(own) => (own, None),
-                Err(error) => (vec![0.0; channels * merged.here * numbers], Some(error)),
-            };
-            let by_part = transposed(&own, channels, merged.here, numbers);
-            let all = exchange(&by_part, error)?;
-            gpu.write_at(&merged.all, 0, &in_order(&all, order, channels, numbers));
-            before = Ok(());
-        }
-        before
+        exchange.unwrap_or_default()
     }
 
     /// Puts what micro-batch `i` adds to the step where micro-batches are taken over.
@@ -124,13 +127,6 @@ impl Step {
         }
         self.gpu.queue.submit([encoder.finish()]);
     }
-}
-
-/// The first `len` numbers.
-async fn first(gpu: &Gpu, tensor: &Tensor, len: usize) -> Result<Vec<f32>> {
-    let mut all = gpu.fetch(tensor).await?;
-    all.truncate(len);
-    Ok(all)
 }
 
 /// From `[channels, parts, numbers]` to `[parts, channels, numbers]`.

@@ -1,6 +1,6 @@
-//! Several micro-batches that are normalised together, by the statistics of all of them. Their passes go layer
-//! by layer: each micro-batch leaves its statistics of a layer, and what is made of all of them holds for each.
-//! Between the two there is room for the statistics of micro-batches on other devices.
+//! Several micro-batches that are normalised together, by the statistics of all of them. Their passes go
+//! layer by layer: each micro-batch leaves its statistics of a layer, and what is made of all of them holds
+//! for each. Between the two there is room for the statistics of micro-batches on other devices.
 
 use crate::Result;
 use crate::gpu::layer::layers::Statistics;

@@ -20,16 +20,24 @@ pub enum Purpose {
 /// available now. For the CPU engine and software GPUs: their allocations succeed and the system runs out
 /// later.
 pub fn check_system(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> Result<()> {
-    check_shared(net, cells, batch, purpose, 1)
+    check_shared(net, cells, [batch, 1], purpose, 1)
 }
 
-/// As [`check_system`], of so many networks side by side.
+/// As [`check_system`], of so many networks side by side, for so many samples in so many parts, each of which
+/// has gradients of its own.
 ///
 /// # Errors
 /// As there.
-pub fn check_shared(net: &UNet, cells: usize, batch: usize, purpose: Purpose, networks: usize) -> Result<()> {
+pub fn check_shared(
+    net: &UNet,
+    cells: usize,
+    [samples, parts]: [usize; 2],
+    purpose: Purpose,
+    networks: usize,
+) -> Result<()> {
+    let batch = samples.saturating_mul(parts);
     let Some(available) = available().map(|available| available / networks as u64) else { return Ok(()) };
-    let fits = available.saturating_sub(fixed_bytes(net)) / bytes_per_sample(net, cells, purpose);
+    let fits = available.saturating_sub(fixed_bytes(net, parts)) / bytes_per_sample(net, cells, purpose);
     if batch as u64 <= fits {
         return Ok(());
     }
@@ -42,14 +50,17 @@ pub fn check_shared(net: &UNet, cells: usize, batch: usize, purpose: Purpose, ne
     })
 }
 
-/// About the bytes that the arrays of `batch` samples of `cells` cells take of the system's memory.
-pub fn system_bytes(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> u64 {
-    fixed_bytes(net) + batch as u64 * bytes_per_sample(net, cells, purpose)
+/// About the bytes that the arrays of so many samples of `cells` cells, in so many parts, take of the
+/// system's memory.
+pub fn system_bytes(net: &UNet, cells: usize, [samples, parts]: [usize; 2], purpose: Purpose) -> u64 {
+    fixed_bytes(net, parts) + (samples * parts) as u64 * bytes_per_sample(net, cells, purpose)
 }
 
-/// Parameters, gradients, moments and the copy of the last good ones.
-fn fixed_bytes(net: &UNet) -> u64 {
-    4 * 5 * net.param_count as u64
+/// Parameters, moments, the copy of the last good ones, and gradients; of several parts twice: while they are
+/// added up, and while they go to other processes.
+fn fixed_bytes(net: &UNet, parts: usize) -> u64 {
+    let gradients = if parts > 1 { 1 + 2 * parts as u64 } else { 1 };
+    4 * (4 + gradients) * net.param_count as u64
 }
 
 /// In f64 where the physics may be, else in f32.

@@ -57,9 +57,9 @@ settings! {
         #[cfg_attr(feature = "cli", arg(long, value_name = "N"))]
         #[serde(skip_serializing_if = "Option::is_none")]
         pub micro_batch: Option<usize> = None;
-        /// Normalise the parts of --micro-batch together, by the statistics of all of them: the network is then
-        /// that of the whole batch. It takes the memory of the whole batch, or of a process's share of it
-        /// where several train together.
+        /// Normalise the parts of --micro-batch together, by the statistics of all of them: the network is
+        /// then that of the whole batch. It takes the memory of the whole batch, or of a process's share of
+        /// it where several train together.
         #[cfg_attr(feature = "cli", arg(long))]
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         pub sync_batch_norm: bool = false;
