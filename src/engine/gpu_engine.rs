@@ -4,7 +4,7 @@ use crate::Result;
 
 use crate::engine::ranks::environment::Rank;
 use crate::engine::training::{Engine, Others, Sharing};
-use crate::gpu::step::together::Pass;
+use crate::gpu::unet::together::Pass;
 use crate::gpu::{self, Gpu};
 use crate::io::memory::batch::{self, Purpose};
 use crate::model::unet::init::State;

@@ -30,9 +30,10 @@ impl Trainer {
     /// Builds the engine for steps as `spec` says, starting from `start`.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] where 64-bit physics or 16-bit activations are asked of what has no such
-    /// floats, [`Error::BatchTooLarge`] where the micro-batch does not fit and a smaller one does,
-    /// [`Error::Usage`] and [`Error::OutOfMemory`] where none does.
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where 64-bit physics or 16-bit activations are asked
+    /// of what has no such floats, [`Error::BatchTooLarge`](crate::Error::BatchTooLarge) where the
+    /// micro-batch does not fit and a smaller one does, [`Error::Usage`](crate::Error::Usage) and
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory) where none does.
     pub fn new(device: &Device, spec: &StepSpec, start: &State) -> Result<Self> {
         Ok(Self::of(engines::new(device, spec, start)?, spec, start))
     }
@@ -41,7 +42,7 @@ impl Trainer {
     /// which the others make their engines.
     ///
     /// # Errors
-    /// As there, and [`Error::Device`] where another process cannot make its engine.
+    /// As there, and [`Error::Device`](crate::Error::Device) where another process cannot make its engine.
     pub fn shared(
         device: &Device,
         spec: &StepSpec,

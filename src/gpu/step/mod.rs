@@ -12,7 +12,7 @@ pub mod mean_shift;
 mod recordings;
 mod share;
 mod state;
-pub mod together;
+mod together;
 
 use crate::error::Feature;
 use crate::gpu::runtime::submission::InFlight;

@@ -3,17 +3,8 @@
 use crate::Result;
 use crate::gpu::runtime::submission::Submission;
 use crate::gpu::step::Step;
-use crate::gpu::unet::together::Segment;
+use crate::gpu::unet::together::{Pass, Segment};
 use crate::model::Batch;
-
-/// A pass of the network.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pass {
-    /// To the predictions.
-    Forward,
-    /// To the gradients.
-    Backward,
-}
 
 impl Step {
     /// Submits a step, all of whose micro-batches are here.
@@ -36,7 +27,7 @@ impl Step {
     /// Begins to compute the micro-batches of a step that are here. What follows is, for the forward pass and
     /// for the backward pass, [`Step::statistics`] and [`Step::normalise`] of each exchange in turn, then
     /// [`Step::end_pass`].
-    pub fn begin_together(&mut self, parts: &[&Batch]) -> Result<()> {
+    pub(crate) fn begin_together(&mut self, parts: &[&Batch]) -> Result<()> {
         self.upload(parts)?;
         let mut work = Submission::new(&self.gpu, &mut self.pace);
         self.recordings.begin(&mut work, &parts[0].truth, true);
@@ -45,12 +36,12 @@ impl Step {
     }
 
     /// Micro-batches here.
-    pub fn parts_at_once(&self) -> usize {
+    pub(crate) fn parts_at_once(&self) -> usize {
         self.arrays.lanes.len()
     }
 
     /// How many numbers of each micro-batch are exchanged, one entry per exchange.
-    pub fn exchanges(&self, pass: Pass) -> Vec<usize> {
+    pub(crate) fn exchanges(&self, pass: Pass) -> Vec<usize> {
         let segments = self.recordings.segments(pass).iter();
         segments
             .filter_map(|segment| segment.exchange)
@@ -59,7 +50,7 @@ impl Step {
     }
 
     /// The statistics of exchange `i` of the micro-batches here, `[micro-batches, numbers]`.
-    pub async fn statistics(&mut self, pass: Pass, i: usize) -> Result<Vec<f32>> {
+    pub(crate) async fn statistics(&mut self, pass: Pass, i: usize) -> Result<Vec<f32>> {
         let [channels, numbers] = self.run_segment(pass, i);
         let here = self.arrays.lanes.len();
         let Some(merged) = &self.arrays.merged else { return Ok(Vec::new()) };
@@ -68,7 +59,7 @@ impl Step {
     }
 
     /// Takes over the statistics of all micro-batches, which lie in `all` as `order` says.
-    pub fn normalise(&self, pass: Pass, i: usize, all: &[f32], order: &[usize]) {
+    pub(crate) fn normalise(&self, pass: Pass, i: usize, all: &[f32], order: &[usize]) {
         if let (Some(merged), Some([channels, numbers])) =
             (&self.arrays.merged, self.recordings.segments(pass)[i].exchange)
         {
@@ -77,13 +68,13 @@ impl Step {
     }
 
     /// What comes after the last exchange of a pass.
-    pub fn end_pass(&mut self, pass: Pass) {
+    pub(crate) fn end_pass(&mut self, pass: Pass) {
         let last = self.recordings.segments(pass).len() - 1;
         self.run_segment(pass, last);
     }
 
     /// What each micro-batch here adds to the step, after both passes, as [`Step::compute`].
-    pub async fn shares(&self) -> Result<Vec<Vec<f32>>> {
+    pub(crate) async fn shares(&self) -> Result<Vec<Vec<f32>>> {
         let mut shares = Vec::new();
         for lane in &self.arrays.lanes {
             shares.push(self.gpu.fetch_all(lane.share()).await?.concat());
@@ -92,7 +83,7 @@ impl Step {
     }
 
     /// As [`Step::predict`], of the micro-batches here, after the forward pass.
-    pub async fn predictions(&mut self) -> Result<[Vec<f32>; 3]> {
+    pub(crate) async fn predictions(&mut self) -> Result<[Vec<f32>; 3]> {
         let mut work = Submission::new(&self.gpu, &mut self.pace);
         work.run(&self.recordings.guard); // takes over the statistics
         work.submit();

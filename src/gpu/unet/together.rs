@@ -46,6 +46,15 @@ impl Merged {
     }
 }
 
+/// A pass of the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// To the predictions.
+    Forward,
+    /// To the gradients.
+    Backward,
+}
+
 /// Some dispatches, after which statistics are exchanged.
 pub(crate) struct Segment {
     pub(crate) recording: Recording,
