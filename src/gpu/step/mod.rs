@@ -124,7 +124,8 @@ impl Step {
         self.recordings().iter().map(|(_, part)| part.len()).sum()
     }
 
-    /// Truth x*, observation y* and prediction x of the last micro-batch, each `[batch, nx, ny]`, while they
+    /// Truth x*, observation y* and prediction x of the last micro-batch, or of the first of those that are
+    /// normalised together, each `[batch, nx, ny]`, while they
     /// are on the device. The first has the precision of the physics.
     pub fn fields(&self) -> [&Tensor; 3] {
         let Lane { data, fields, .. } = self.arrays.first();
