@@ -1,7 +1,7 @@
 //! One of several processes that compute the micro-batches of a step.
 //!
-//! Whatever fails in one of them, all take part in the same messages: the reason travels as a byte of the next
-//! one, and then all end what they do in the same place.
+//! Whatever fails in one of them, all take part in the same messages: the reason travels as a byte of the
+//! next one, and then all end what they do in the same place.
 
 use crate::engine::device::Device;
 use crate::engine::engines;
