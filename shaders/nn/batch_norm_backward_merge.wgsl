@@ -1,13 +1,12 @@
 //! needs lib/reduce
 
-// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left. ∂L/∂β = Σg and ∂L/∂γ
-// = Σg·ẑ; conclude() (batch_norm/) gets them for ∂L/∂z. Two kernels make g of a layer that is pooled and a
-// skip connection. One workgroup per channel.
+// Backward of activation(batch norm(z)): adds up the sums that whoever made g has left, and hands Σg and Σg·ẑ
+// to conclude() (batch_norm/): ∂L/∂β and ∂L/∂γ but for the last layer's weight. Two kernels make g of a layer
+// that is pooled and a skip connection. One workgroup per channel.
 
 @group(0) @binding(1) var<storage, read> sums: array<vec2<f32>>; // [channels, chunks]
 @group(0) @binding(2) var<storage, read> pooled_sums: array<vec2<f32>>; // [channels, pooled_chunks]
 @group(0) @binding(3) var<storage, read> weights: array<f32>; // the flat parameters
-@group(0) @binding(4) var<storage, read_write> gradients: array<f32>; // the flat parameter gradients
 
 const ABREAST = 4u; // chunks whose loads are in flight at once
 
@@ -31,9 +30,6 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
         if params.output_weight != 0xffffffffu {
             weight = weights[params.output_weight + channel];
         }
-        let both = weight * total;
-        gradients[params.beta_offset + channel] = both.x;
-        gradients[params.gamma_offset + channel] = both.y;
-        conclude(channel, weight, both);
+        conclude(channel, weight, total);
     }
 }

@@ -4,7 +4,7 @@ use crate::cases::layers::{half_of, lone_layer, lone_norm};
 use crate::cases::{Case, garbage, noise, recorded, widen};
 use crate::cpu::nn::batch_norm::{Moments, Norm, statistics};
 use crate::gpu::layer::layers::{NORM_LEN, Statistics};
-use crate::gpu::nn::batch_norm::batch_norm;
+use crate::gpu::nn::batch_norm::{Sums, batch_norm};
 use crate::gpu::nn::batch_norm_together::{Part, batch_norm_backward_together, merge_moments, merge_sums};
 use crate::gpu::nn::pack_weights::{Packing, Weights};
 use crate::gpu::{Recorder, Shape};
@@ -91,7 +91,7 @@ pub(super) fn backward_case(parts: usize, chunks: usize, pooled: Option<usize>, 
     };
     let (params, forward) = (noise(78, OUTPUT_WEIGHT + CHANNELS), noise(77, NORM_LEN * CHANNELS));
     let (flat, before) = (params.clone(), forward.clone());
-    let weight = output.then_some(OUTPUT_WEIGHT);
+    let output_weight = output.then_some(OUTPUT_WEIGHT);
     let prepare = move |r: &mut Recorder| {
         let weights = r.gpu.tensor_from("weights", &flat)?;
         let layer = lone_layer(r.gpu, POINT, CHANNELS)?;
@@ -106,18 +106,20 @@ pub(super) fn backward_case(parts: usize, chunks: usize, pooled: Option<usize>, 
             let gradients = garbage(r.gpu, "gradients", 2 * CHANNELS)?;
             let sums = Statistics { buffer: &own, chunks };
             let pooled = pooled.map(|chunks| Statistics { buffer: &others, chunks });
+            let sums = Sums { sums, pooled, output_weight, weights: &weights };
             let into = Part { buffer: &merged, number, of: parts };
-            merge_sums(r, &norm, CHANNELS, sums, pooled, weight, &weights, &gradients, into)?;
+            merge_sums(r, &norm, CHANNELS, &sums, &gradients, into)?;
             outputs.push(gradients);
         }
-        let all = Statistics { buffer: &merged, chunks: parts };
-        batch_norm_backward_together(r, VALUES, &layer, all, weight, &weights)?;
+        let sums = Statistics { buffer: &merged, chunks: parts };
+        let all = Sums { sums, pooled: None, output_weight, weights: &weights };
+        batch_norm_backward_together(r, VALUES, &layer, &all)?;
         outputs.push(layer.norms);
         Ok(outputs)
     };
     let reference = move || {
         let (params, forward) = (widen(&params), widen(&forward));
-        let factor = |c: usize| weight.map_or(1.0, |first| params[first + c]);
+        let factor = |c: usize| output_weight.map_or(1.0, |first| params[first + c]);
         let mut totals = vec![[0.0; 2]; CHANNELS];
         let mut outputs = Vec::new();
         for number in 0..parts {

@@ -7,6 +7,7 @@ use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::pack_weights::Packed;
 use crate::gpu::runtime::recording::Recorder;
 use crate::gpu::runtime::spec::KernelSpec;
+use crate::gpu::runtime::uniform::Scalar;
 use crate::gpu::{Shape, Tensor};
 use crate::model::unet::{BatchNorm, NORM_EPSILON};
 
@@ -69,29 +70,61 @@ pub fn batch_norm_backward(
     weights: &Tensor,
     gradients: &Tensor,
 ) -> Result<()> {
-    // An empty list in the place of none: it must be some buffer.
-    let pooled_sums = pooled_sums.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
-    recorder.call(
-        &KernelSpec::new("nn/batch_norm_backward_merge").with(["nn/batch_norm/backward_whole".to_owned()]),
-        &[
-            ("chunks", sums.chunks.into()),
-            ("pooled_chunks", pooled_sums.chunks.into()),
-            ("gamma_offset", norm.gamma.into()),
-            ("beta_offset", norm.beta.into()),
-            ("output_weight", output_weight.unwrap_or(NO_WEIGHT).into()),
-            ("count", (shape.values() as f32).into()),
-            ("first_norm", layer.first_norm.into()),
-        ],
-        &[
-            ("sums", sums.buffer, 2 * layer.channels * sums.chunks),
-            ("pooled_sums", pooled_sums.buffer, 2 * layer.channels * pooled_sums.chunks),
-            ("weights", weights, weights.len()),
-            ("gradients", gradients, gradients.len()),
-            ("norms", &layer.norms, NORM_LEN * (layer.first_norm + layer.channels)),
-        ],
-        [layer.channels as u32, 1, 1],
-    )?;
-    recorder.declare_touched("weights", output_weight.map_or(0, |_| layer.channels))?;
+    let sums = Sums { sums, pooled: pooled_sums, output_weight, weights };
+    let params = [
+        ("gamma_offset", norm.gamma.into()),
+        ("beta_offset", norm.beta.into()),
+        ("count", (shape.values() as f32).into()),
+        ("first_norm", layer.first_norm.into()),
+    ];
+    let norms = ("norms", &layer.norms, NORM_LEN * (layer.first_norm + layer.channels));
+    let buffers = [("gradients", gradients, gradients.len()), norms];
+    sums.add_up(recorder, "whole", layer.channels, &params, &buffers)?;
     recorder.declare_touched("norms", NORM_LEN / 2 * layer.channels)?;
     recorder.declare_touched("gradients", 2 * layer.channels)
+}
+
+/// Σg and Σg·ẑ of the channels of a layer, in chunks.
+pub(crate) struct Sums<'a> {
+    pub(crate) sums: Statistics<'a>,
+    /// Those over g of the pooled values, if the layer is pooled.
+    pub(crate) pooled: Option<Statistics<'a>>,
+    /// Where the weights of the 1×1 convolution lie, which the last layer's g lacks.
+    pub(crate) output_weight: Option<usize>,
+    /// The flat parameters.
+    pub(crate) weights: &'a Tensor,
+}
+
+impl Sums<'_> {
+    /// Adds them up for `shaders/nn/batch_norm/backward_….wgsl`, which has `params` and `buffers` of its own.
+    pub(crate) fn add_up(
+        &self,
+        recorder: &mut Recorder,
+        conclusion: &str,
+        channels: usize,
+        params: &[(&str, Scalar)],
+        buffers: &[(&str, &Tensor, usize)],
+    ) -> Result<()> {
+        let &Self { sums, pooled, output_weight, weights } = self;
+        // An empty list in the place of none: it must be some buffer.
+        let pooled = pooled.unwrap_or(Statistics { buffer: sums.buffer, chunks: 0 });
+        let kernel = "batch_norm_backward_merge";
+        let name = if conclusion == "whole" { kernel.to_owned() } else { format!("{kernel}/{conclusion}") };
+        let spec = KernelSpec::new(&format!("nn/{kernel}"))
+            .with([format!("nn/batch_norm/backward_{conclusion}")])
+            .called(&name);
+        let common = [
+            ("chunks", sums.chunks.into()),
+            ("pooled_chunks", pooled.chunks.into()),
+            ("output_weight", output_weight.unwrap_or(NO_WEIGHT).into()),
+        ];
+        let read = [
+            ("sums", sums.buffer, 2 * channels * sums.chunks),
+            ("pooled_sums", pooled.buffer, 2 * channels * pooled.chunks),
+            ("weights", weights, weights.len()),
+        ];
+        let (params, buffers) = ([&common, params].concat(), [&read, buffers].concat());
+        recorder.call(&spec, &params, &buffers, [channels as u32, 1, 1])?;
+        recorder.declare_touched("weights", output_weight.map_or(0, |_| channels))
+    }
 }

@@ -77,7 +77,7 @@ impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(gpu: &Gpu, net: &UNet, storage: DType, batch: usize, nx: usize, ny: usize) -> Result<Self> {
         let shared = Shared::new(gpu, net, storage)?;
-        Self::with(gpu, shared, net, storage, batch, nx, ny)
+        Self::forward_in(gpu, shared, net, storage, batch, nx, ny)?.with_backward(gpu, None)
     }
 
     /// Allocates for another micro-batch that is normalised together with this network's: parameters, norms
@@ -92,21 +92,15 @@ impl Network {
             norms: norms.clone(),
         };
         let storage = self.layers[0].storage();
-        let mut other = Self::with(gpu, shared, &self.net, storage, self.batch, self.nx, self.ny)?;
-        other.partial = self.partial.clone(); // nothing stays there
-        Ok(other)
+        let other = Self::forward_in(gpu, shared, &self.net, storage, self.batch, self.nx, self.ny)?;
+        other.with_backward(gpu, Some(&self.partial))
     }
 
-    fn with(
-        gpu: &Gpu,
-        shared: Shared,
-        net: &UNet,
-        storage: DType,
-        batch: usize,
-        nx: usize,
-        ny: usize,
-    ) -> Result<Self> {
-        let mut network = Self::forward_in(gpu, shared, net, storage, batch, nx, ny)?;
+    /// Allocates for the backward pass too; `partial` sums may lie where those of another network do, since
+    /// nothing stays there.
+    fn with_backward(mut self, gpu: &Gpu, partial: Option<&Tensor>) -> Result<Self> {
+        let network = &mut self;
+        let (net, batch, storage) = (&network.net.clone(), network.batch, network.layers[0].storage());
         let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
         let stored =
             |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor_in(label, len, storage));
@@ -149,8 +143,8 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        network.partial = scratch("partial sums", partial_len)?;
-        Ok(network)
+        network.partial = partial.map_or_else(|| scratch("partial sums", partial_len), |p| Ok(p.clone()))?;
+        Ok(self)
     }
 
     /// As [`Network::new`] in 32 bits, without the memory of [`Network::backward`], which must not be called.

@@ -4,7 +4,7 @@
 
 use crate::Result;
 use crate::gpu::layer::layers::Statistics;
-use crate::gpu::nn::batch_norm::batch_norm;
+use crate::gpu::nn::batch_norm::{Sums, batch_norm};
 use crate::gpu::nn::batch_norm_together::{Part, batch_norm_backward_together, merge_moments, merge_sums};
 use crate::gpu::nn::bias::bias;
 use crate::gpu::unet::conv_backward::Incoming;
@@ -178,8 +178,9 @@ impl Together<'_> {
         record.cut([conv.c_out, 2]);
         record.recorder.label(&conv.name);
         let values = self.merged.in_all * self.first().shape(conv.level).values();
-        let (all, output) = (self.merged.statistics(), self.first().output_weight(&incoming[0]));
-        batch_norm_backward_together(&mut record.recorder, values, layer, all, output, params)
+        let output_weight = self.first().output_weight(&incoming[0]);
+        let all = Sums { sums: self.merged.statistics(), pooled: None, output_weight, weights: params };
+        batch_norm_backward_together(&mut record.recorder, values, layer, &all)
     }
 
     fn sums_of(
@@ -192,9 +193,9 @@ impl Together<'_> {
         incoming: &Incoming,
     ) -> Result<()> {
         let &Incoming { sums, pooled_sums, .. } = incoming;
-        let (output, part) = (network.output_weight(incoming), self.merged.part(k));
-        let Network { params, gradients, .. } = network;
-        merge_sums(recorder, norm, channels, sums, pooled_sums, output, params, gradients, part)
+        let output_weight = network.output_weight(incoming);
+        let sums = Sums { sums, pooled: pooled_sums, output_weight, weights: &network.params };
+        merge_sums(recorder, norm, channels, &sums, &network.gradients, self.merged.part(k))
     }
 
     fn each(&self, mut record: impl FnMut(usize, &Network) -> Result<()>) -> Result<()> {
