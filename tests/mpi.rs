@@ -151,19 +151,28 @@ fn the_first_process_alone_answers() {
         let told = told(&output);
         assert!(output.status.success() && told.matches(said).count() == 1, "{line}: {told}");
     }
-    // Each with arguments of its own.
+    // Each with arguments of its own, or of another build.
     let program = env!("CARGO_BIN_EXE_unheat");
+    let other = root.path().join("unheat").display().to_string();
+    let mut bytes = std::fs::read(program).unwrap();
+    bytes.push(0);
+    std::fs::copy(program, &other).unwrap(); // with its permissions
+    std::fs::write(&other, bytes).unwrap();
     let new = root.path().join("new");
-    let one = |seed: &str| {
-        let own = format!("-n 1 {program} train {SMALL} --seed {seed} -o {}", new.display());
-        own.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
-    };
-    let mut mpirun = Command::new("mpirun");
-    mpirun.arg("--oversubscribe").args(one("1")).arg(":").args(one("2"));
-    mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
-    let output = mpirun.stdin(Stdio::null()).output().unwrap();
-    assert!(!output.status.success() && told(&output).contains("different arguments"), "{}", told(&output));
-    assert!(!new.exists());
+    for (second, seed, said) in [(program, "2", "different arguments"), (&other[..], "1", "different builds")]
+    {
+        let one = |program: &str, seed: &str| {
+            let own = format!("-n 1 {program} train {SMALL} --seed {seed} -o {}", new.display());
+            own.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+        };
+        let mut mpirun = Command::new("mpirun");
+        mpirun.arg("--oversubscribe").args(one(program, "1")).arg(":").args(one(second, seed));
+        mpirun.env("OMPI_ALLOW_RUN_AS_ROOT", "1").env("OMPI_ALLOW_RUN_AS_ROOT_CONFIRM", "1");
+        let output = mpirun.stdin(Stdio::null()).output().unwrap();
+        let told = told(&output);
+        assert!(!output.status.success() && told.contains(said), "{told}");
+        assert!(!new.exists());
+    }
 }
 
 /// What cannot be shared is refused by one line of ours, and nobody waits for ever.

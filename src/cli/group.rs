@@ -179,6 +179,6 @@ pub(super) fn micro_batch(batch: usize) -> Result<Option<usize>> {
     let count = rank.count;
     Err(Error::usage(format!(
         "batch {batch}: has no {count} equal shares for {count} processes; say how it is shared with \
-         --micro-batch, such as {below}"
+         --micro-batch, such as {below} (with --sync-batch-norm the network stays that of the whole batch)"
     )))
 }

@@ -195,8 +195,8 @@ impl Experiment {
         let purpose = if gpu.is_some() { Purpose::Fields } else { Purpose::Training(config.activations) };
         let cells = config.size.nx * config.size.ny;
         let first = settings.spec(settings.methods[0]);
-        let samples = if gpu.is_some() { config.batch } else { first.samples_at_once };
-        check_shared(&first.net, cells, samples, purpose, settings.methods.len())?;
+        let held = if gpu.is_some() { [config.batch, 1] } else { first.held() };
+        check_shared(&first.net, cells, held, purpose, settings.methods.len())?;
         let start = start.unwrap_or_else(|| State::new(&first.net, config.seed));
         let mut trainings = Vec::new();
         for &method in &settings.methods {

@@ -12,11 +12,19 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 /// The most bytes of a message, whose length MPI counts in 32 bits.
 const MOST: usize = 1 << 30;
 
-/// A number that differs where the arguments of this process do.
-fn arguments() -> u64 {
-    let mut hasher = DefaultHasher::new();
-    std::env::args_os().skip(1).for_each(|argument| argument.hash(&mut hasher));
-    hasher.finish()
+/// Two numbers that differ where the arguments of this process do, and the program: those of another version
+/// would not understand each other, and wait for ever.
+fn fingerprint() -> [u64; 2] {
+    let digest = |value: &dyn Fn(&mut DefaultHasher)| {
+        let mut hasher = DefaultHasher::new();
+        value(&mut hasher);
+        hasher.finish()
+    };
+    let arguments = digest(&|hasher| std::env::args_os().skip(1).for_each(|word| word.hash(hasher)));
+    // Where it cannot be read, as after an update, its version has to do.
+    let program = std::env::current_exe().and_then(std::fs::read);
+    let program = program.unwrap_or_else(|_| env!("CARGO_PKG_VERSION").into());
+    [arguments, digest(&|hasher| program.hash(hasher))]
 }
 
 /// All processes that were started together. When the first one's is dropped, the others end.
@@ -43,14 +51,18 @@ impl World {
                 rank.count
             )));
         }
-        let own = arguments();
-        let mut all = vec![0; size];
-        communicator.all_gather_into(&own, &mut all[..]);
-        if all.iter().any(|other| *other != own) {
-            return Err(Error::usage(
-                "the processes were started with different arguments, and share one training; start them \
-                 with the same, or each by itself",
-            ));
+        let own = fingerprint();
+        let mut all = vec![0; own.len() * size];
+        communicator.all_gather_into(&own[..], &mut all[..]);
+        for (i, what) in ["were started with different arguments", "are different builds of unheat"]
+            .into_iter()
+            .enumerate()
+        {
+            if all.chunks_exact(own.len()).any(|other| other[i] != own[i]) {
+                return Err(Error::usage(format!(
+                    "the processes {what}, and share one training; start them with the same, or each by itself"
+                )));
+            }
         }
         Ok(Self { communicator, _universe: universe })
     }
