@@ -26,7 +26,7 @@ use crate::cli::errors::outcome::Outcome;
 use crate::cli::errors::{advice, mistakes, outcome};
 use crate::cli::files::named::Files;
 use crate::cli::flags::numbers;
-use crate::cli::shell::{completions, man};
+use crate::cli::shell::{completions, man, version};
 use crate::cli::terminal::messages::{self, note};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 #[cfg(unix)]
@@ -103,8 +103,9 @@ pub fn main() -> ExitCode {
     if let Some(done) = group::work() {
         return done;
     }
+    let program = command().long_version(version::LONG.as_str());
     let matches =
-        command().try_get_matches().unwrap_or_else(|error| answer(&mistakes::advised(error, &command())));
+        program.try_get_matches().unwrap_or_else(|error| answer(&mistakes::advised(error, &command())));
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.format(&mut command()).exit());
     let outcome = check_files(&matches).and_then(|()| run(cli.command));
     outcome.unwrap_or_else(|error| {

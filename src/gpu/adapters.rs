@@ -27,6 +27,12 @@ pub(crate) fn memory_percent() -> Result<Option<u8>> {
     }
 }
 
+/// The supported back ends that this program has on this platform.
+pub fn compiled_in() -> impl Iterator<Item = wgpu::Backend> {
+    let there = BACKENDS.intersection(wgpu::Instance::enabled_backend_features());
+    wgpu::Backend::ALL.into_iter().filter(move |&backend| there.contains(backend.into()))
+}
+
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
     instance().enumerate_adapters(BACKENDS).await

@@ -15,3 +15,4 @@ mod preview;
 mod requests;
 mod supply_chain;
 mod sweep;
+mod version;

@@ -123,6 +123,7 @@ fn the_package_holds_what_building_needs() {
         "Cargo.lock",
         "README.md",
         "CHANGELOG.md",
+        "build.rs",
         "LICENSE-MIT",
         "LICENSE-APACHE",
         "src/lib.rs",
