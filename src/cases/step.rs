@@ -135,7 +135,7 @@ impl Lockstep {
         Ok(self.pick(part, &losses[0], &widen(&gradients), &widen(&weights)))
     }
 
-    fn on_cpu<N: Real, P: Real>(&self, part: Part) -> Vec<Vec<f64>> {
+    fn on_cpu<N: cpu::Precision, P: Real>(&self, part: Part) -> Vec<Vec<f64>> {
         let wide = |values: &[N]| -> Vec<f64> { values.iter().map(|v| v.f64()).collect() };
         let mut step = cpu::Step::<N, P>::new(&self.spec, &self.start());
         let losses = step.run(&self.batch(0));

@@ -5,13 +5,16 @@
 //! Stages work on one sample; [`unet`] and [`step`] put them together for a batch, with rayon over samples.
 //! Sums over samples run in a fixed order, so results do not depend on the number of threads.
 
+pub mod fast;
 pub mod heat;
 pub mod nn;
+pub mod passes;
 pub mod predictor;
 pub mod real;
 pub mod reduce;
 pub mod step;
 pub mod unet;
 
+pub use passes::Precision;
 pub use real::Real;
 pub use step::Step;

@@ -1,7 +1,7 @@
 //! From observations to predictions: the network's forward pass and the mean shift, without the training.
 
+use crate::cpu::fast::Network;
 use crate::cpu::step::mean_shift::mean_shift;
-use crate::cpu::unet::network::Network;
 use crate::model::UNet;
 use crate::model::unet::init::State;
 use crate::model::unet::trained::Norm;
@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 /// A network that predicts batches of one size.
 pub struct Predictor {
-    network: Network<f32>,
+    network: Network,
     norm: Norm,
     cells: usize,
 }

@@ -1,5 +1,5 @@
-// The sums are those of one of several micro-batches that are normalised together: keeps its gradients of γ and
-// β, and the sums for whoever adds up those of all.
+// The sums are those of one of several micro-batches that are normalised together: keeps its gradients of γ
+// and β, and the sums for whoever adds up those of all.
 
 struct Params {
     chunks: u32,

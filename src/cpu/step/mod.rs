@@ -8,17 +8,17 @@ mod guard;
 pub mod mean_shift;
 mod state;
 
-use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
 use crate::cpu::nn::batch_norm;
+use crate::cpu::passes::Passes;
 use crate::cpu::real::convert;
 use crate::cpu::reduce::sum;
 use crate::cpu::step::adam::adam;
 use crate::cpu::step::data::Data;
 use crate::cpu::step::guard::{Guard, is_finite};
 use crate::cpu::step::mean_shift::{mean_shift, mean_shift_backward};
-use crate::cpu::unet::network::Network;
 use crate::cpu::unet::together::{Exchange, Together};
+use crate::cpu::{Precision, Real};
 use crate::error::Feature;
 use crate::model::unet::init::State;
 use crate::model::{Adam, Batch, DType, Losses, Objective, Operator, StepSpec};
@@ -27,7 +27,7 @@ use rayon::prelude::*;
 
 /// The network, the optimiser's state and every array of a step for what is computed at once: a micro-batch,
 /// or those that are normalised together.
-pub struct Step<N, P> {
+pub struct Step<N: Precision, P> {
     objective: Objective,
     operator: Operator,
     adam: Adam,
@@ -38,7 +38,7 @@ pub struct Step<N, P> {
     guard: Guard<N>,
     data: Data<N, P>,
     physics: Physics<P>,
-    network: Network<N>,
+    network: N::Network,
     error: Vec<P>,
     signal: Vec<P>,
     output: Vec<N>,
@@ -75,7 +75,7 @@ pub enum Part {
     Update,
 }
 
-impl<N: Real, P: Real> Step<N, P> {
+impl<N: Precision, P: Real> Step<N, P> {
     /// Room for steps as `spec` says, starting from `start`. The physics is computed in P whatever the spec's
     /// precision, and everything is stored as it is computed.
     pub fn new(spec: &StepSpec, start: &State) -> Self {
@@ -97,7 +97,7 @@ impl<N: Real, P: Real> Step<N, P> {
             guard: Guard::new(spec.skip_bad_steps, &params, &running),
             data: Data::new(operator, *samples, parts),
             physics: Physics::new(operator),
-            network: Network::new(net, batch, operator.nx, operator.ny),
+            network: N::Network::new(net, batch, operator.nx, operator.ny),
             error: fields.clone(),
             signal: fields,
             output: values.clone(),
@@ -194,7 +194,7 @@ impl<N: Real, P: Real> Step<N, P> {
         let cells = self.operator.cells();
         self.data.diffuse();
         let Self { network, params, statistics, data, output, .. } = self;
-        network.forward_together(params, statistics, &data.input, output, together);
+        network.forward(params, statistics, &data.input, output, together);
 
         self.prediction
             .par_chunks_mut(cells)
@@ -233,7 +233,7 @@ impl<N: Real, P: Real> Step<N, P> {
         convert(&self.signal, &mut self.output_gradient);
         self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
         let Self { params, data, output_gradient, shares, network, .. } = self;
-        network.backward_together(params, &data.input, output_gradient, shares, None, together);
+        network.backward(params, &data.input, output_gradient, shares, together);
         Losses { loss, x_l2, y_l2, frozen: false }
     }
 

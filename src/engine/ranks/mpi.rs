@@ -60,7 +60,8 @@ impl World {
         {
             if all.chunks_exact(own.len()).any(|other| other[i] != own[i]) {
                 return Err(Error::usage(format!(
-                    "the processes {what}, and share one training; start them with the same, or each by itself"
+                    "the processes {what}, and share one training; start them with the same, or each \
+                     by itself"
                 )));
             }
         }

@@ -96,7 +96,8 @@ pub(crate) struct Sums<'a> {
 }
 
 impl Sums<'_> {
-    /// Adds them up for `shaders/nn/batch_norm/backward_….wgsl`, which has `params` and `buffers` of its own.
+    /// Adds them up for one of the three kernels that end the backward pass, which has `params` and `buffers`
+    /// of its own.
     pub(crate) fn add_up(
         &self,
         recorder: &mut Recorder,

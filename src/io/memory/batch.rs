@@ -56,8 +56,8 @@ pub fn system_bytes(net: &UNet, cells: usize, [samples, parts]: [usize; 2], purp
     fixed_bytes(net, parts) + (samples * parts) as u64 * bytes_per_sample(net, cells, purpose)
 }
 
-/// Parameters, moments, the copy of the last good ones, and gradients: their sum, those of each part, and what
-/// goes of these to other processes.
+/// Parameters, moments, the copy of the last good ones, and gradients: their sum, those of each part, and
+/// what goes of these to other processes.
 fn fixed_bytes(net: &UNet, parts: usize) -> u64 {
     4 * (5 + 2 * parts as u64) * net.param_count as u64
 }

@@ -1,0 +1,92 @@
+//! The 3×3 convolution of one sample by Winograd's tiles, without bias.
+
+use crate::cpu::fast::nn::channels::{Channels, Grid};
+use crate::cpu::fast::nn::gemm::{COLUMNS, gemm};
+use crate::cpu::fast::nn::tiles::{Points, Tiles, inputs, outputs};
+use crate::cpu::fast::nn::winograd::{self, POINTS, SPAN};
+use fearless_simd::{Level, Simd, dispatch};
+
+/// Memory for a block of tiles.
+#[derive(Clone, Default)]
+pub(crate) struct Blocks {
+    pub(crate) inputs: Points,
+    pub(crate) outputs: Points,
+}
+
+/// Weights at the points, `[point][COLUMNS outputs][inputs]`.
+pub(crate) struct PointWeights {
+    values: Vec<[f32; COLUMNS]>,
+    inputs: usize,
+    outputs: usize,
+}
+
+impl PointWeights {
+    /// G w Gᵀ of w(output, input, tap), where both have so many channels.
+    pub(crate) fn new(from: Channels, to: Channels, w: impl Fn(usize, usize, usize) -> f32) -> Self {
+        let (inputs, outputs) = (from.stored(), to.stored());
+        let columns = outputs.div_ceil(COLUMNS);
+        let mut values = vec![[0.0; COLUMNS]; POINTS * columns * inputs];
+        for o in 0..to.count() {
+            for i in 0..from.count() {
+                let (row, column) = (from.at(i), to.at(o));
+                let rows: [[f64; SPAN]; 3] =
+                    [0, 1, 2].map(|x| winograd::weights([0, 1, 2].map(|y| f64::from(w(o, i, 3 * x + y)))));
+                for y in 0..SPAN {
+                    let points = winograd::weights([0, 1, 2].map(|x| rows[x][y]));
+                    for (x, value) in points.into_iter().enumerate() {
+                        let block = (x * SPAN + y) * columns + column / COLUMNS;
+                        values[block * inputs + row][column % COLUMNS] = value as f32;
+                    }
+                }
+            }
+        }
+        Self { values, inputs, outputs }
+    }
+}
+
+/// Cross-correlation: out[x, y, o] = Σ_{i,kx,ky} w[o, i, kx, ky] · padded[x + kx, y + ky, i].
+///
+/// `padded` is `[rows][cells][inputs]` as [`Tiles::padded`] says. The outputs go to one array or, the first
+/// channels and the others, to two: each `[nx, ny, channels]`, overwritten.
+pub(crate) fn conv3x3(
+    padded: &[f32],
+    weights: &PointWeights,
+    grid: Grid,
+    blocks: &mut Blocks,
+    targets: [(&mut [f32], usize); 2],
+) {
+    dispatch!(Level::new(), simd => convolve(simd, padded, weights, grid, blocks, targets));
+}
+
+#[inline(always)]
+fn convolve<S: Simd>(
+    simd: S,
+    padded: &[f32],
+    weights: &PointWeights,
+    grid: Grid,
+    blocks: &mut Blocks,
+    [(first, first_channels), (second, second_channels)]: [(&mut [f32], usize); 2],
+) {
+    let PointWeights { values, inputs: c_in, outputs: c_out } = weights;
+    assert_eq!(first_channels + second_channels, *c_out);
+    let tiles = Tiles::new(grid);
+    let columns = c_out.div_ceil(COLUMNS);
+    blocks.inputs.resize(*c_in);
+    blocks.outputs.resize(*c_out);
+    for block in tiles.blocks() {
+        inputs(simd, padded, tiles, block.clone(), &mut blocks.inputs);
+        for point in 0..POINTS {
+            let (from, to) = (blocks.inputs.of(point), blocks.outputs.of_mut(point));
+            for column in 0..columns {
+                let weights = &values[(point * columns + column) * c_in..][..*c_in];
+                let width = COLUMNS.min(c_out - column * COLUMNS);
+                let to = &mut to[column * COLUMNS..];
+                gemm(simd, (from, *c_in), weights, (to, *c_out), block.len(), width, false);
+            }
+        }
+        outputs(simd, &blocks.outputs, 0, tiles, block.clone(), (&mut *first, first_channels));
+        if second_channels > 0 {
+            outputs(simd, &blocks.outputs, first_channels, tiles, block, (&mut *second, second_channels));
+        }
+    }
+}

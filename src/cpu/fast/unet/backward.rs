@@ -1,0 +1,147 @@
+//! The U-Net's backward pass for a batch, node by node in reverse (method §5).
+
+use crate::cpu::fast::nn::channels::stored;
+use crate::cpu::fast::nn::output::conv1x1_backward;
+use crate::cpu::fast::unet::network::Network;
+use crate::cpu::reduce::sum_rows;
+use crate::cpu::unet::together::Together;
+use crate::model::unet::Node;
+use rayon::prelude::*;
+
+impl Network {
+    /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward_together`] with
+    /// the same `params`, `input` and `together`: those of each micro-batch by itself, `[micro-batches of this
+    /// batch, parameters]`, overwritten.
+    ///
+    /// Biases before a batch norm get an exact zero.
+    pub fn backward_together(
+        &mut self,
+        params: &[f32],
+        input: &[f32],
+        output_gradient: &[f32],
+        gradients: &mut [f32],
+        together: &mut Together<f32>,
+    ) {
+        gradients.fill(0.0);
+        self.output_backward(params, output_gradient, gradients);
+        for node in (0..self.net.nodes.len()).rev() {
+            match self.net.nodes[node] {
+                Node::BlockSum(b) => self.block_sum_backward(b),
+                Node::Conv(i) => self.conv_backward(i, params, input, gradients, together),
+                Node::BlockInput(b) => self.block_input_backward(b),
+            }
+        }
+    }
+
+    /// The last convolution: its own gradients, and ∂L/∂ of the last sum or the last activation.
+    fn output_backward(&mut self, params: &[f32], output_gradient: &[f32], gradients: &mut [f32]) {
+        let (cells, channels) = (self.grid.cells(), self.net.out_channels);
+        let (weights, len) = (self.out_weights(params), cells * stored(channels));
+        let mut own = match self.blocks.last_mut() {
+            Some(block) => std::mem::take(&mut block.gradient),
+            None => self.gradients.last_mut().map(std::mem::take).expect("a layer"),
+        };
+        let this = &*self;
+        let samples = own.par_chunks_mut(len).zip(output_gradient.par_chunks(cells)).enumerate();
+        let shares = samples.map(|(n, (gradient, g))| {
+            this.scratches.with(|scratch| {
+                conv1x1_backward(this.last_values(n, &mut scratch.plane), &weights, g, gradient)
+            })
+        });
+        let shares: Vec<Vec<f32>> = shares.collect();
+        match self.blocks.last_mut() {
+            Some(block) => block.gradient = own,
+            None => *self.gradients.last_mut().expect("a layer") = own,
+        }
+        let gradients = gradients.chunks_exact_mut(self.net.param_count);
+        let parts = shares.chunks(self.batch / gradients.len());
+        for (gradients, shares) in gradients.zip(parts) {
+            let mut sums = vec![0.0; weights.len() + 1];
+            sum_rows(shares, &mut sums);
+            gradients[self.net.out_weight..][..channels].copy_from_slice(&sums[..channels]);
+            gradients[self.net.out_bias] = sums[weights.len()];
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cpu::unet;
+    use crate::model::rng::{Purpose, Random};
+    use crate::model::unet::init::State;
+    use crate::model::unet::{Padding, UNetConfig};
+    use crate::model::{Activation, UNet};
+
+    /// ‖a - b‖ / ‖b‖.
+    fn error(a: &[f32], b: &[f64]) -> f64 {
+        if b.is_empty() {
+            return 0.0;
+        }
+        let difference: f64 = a.iter().zip(b).map(|(&a, b)| (f64::from(a) - b).powi(2)).sum();
+        (difference / b.iter().map(|b| b * b).sum::<f64>()).sqrt()
+    }
+
+    /// Outputs, statistics and gradients are those of the plain twin in f64, for networks of all kinds and
+    /// grids that tiles do not fit.
+    #[test]
+    fn passes_are_those_of_the_plain_twin() {
+        use Activation::{Relu, Sigmoid, Silu, Tanh};
+        use Padding::{Circular, Zero};
+        for (padding, activation, batch_norm, res_blocks, filters, samples, parts, nx, ny) in [
+            (Circular, Relu, true, false, vec![8], 3, 1, 1, 2),
+            (Circular, Relu, true, false, vec![8, 16], 2, 2, 4, 8),
+            (Zero, Relu, true, false, vec![8, 24, 8], 3, 1, 16, 8),
+            (Circular, Silu, true, false, vec![16, 32], 2, 1, 8, 32),
+            (Zero, Tanh, true, false, vec![8, 16], 2, 3, 32, 16),
+            (Circular, Relu, false, false, vec![16, 16, 16], 2, 1, 64, 32),
+            (Zero, Silu, false, false, vec![8, 8, 8], 2, 1, 8, 4),
+            (Circular, Relu, true, true, vec![16], 2, 1, 8, 8),
+            (Circular, Silu, true, true, vec![8, 16], 2, 2, 4, 8),
+            (Zero, Sigmoid, false, true, vec![8, 8, 16], 2, 1, 8, 4),
+            (Circular, Relu, true, false, vec![16; 4], 2, 1, 64, 64),
+        ] {
+            let net = UNet::new(&UNetConfig { filters, padding, activation, batch_norm, res_blocks });
+            let described = format!("{} {samples}x{parts} {nx}x{ny}", net.config);
+            let batch = samples * parts;
+            let mut random = Random::new(Purpose::Cases, 5, nx as u64, ny as u64);
+            let mut noise =
+                |n: usize| -> Vec<f32> { (0..n).map(|_| random.between(-1.0, 1.0) as f32).collect() };
+            let state = State::new(&net, 1);
+            let (input, weight) = (noise(batch * nx * ny), noise(batch * nx * ny));
+            let order: Vec<usize> = (0..parts).collect();
+            let wide = |values: &[f32]| -> Vec<f64> { values.iter().map(|&v| f64::from(v)).collect() };
+
+            let mut network = Network::new(&net, batch, nx, ny);
+            let mut statistics = state.buffers.clone();
+            let (mut output, mut gradients) =
+                (vec![f32::NAN; input.len()], vec![f32::NAN; parts * net.param_count]);
+            let mut exchange = |own: &[f32]| own.to_vec();
+            let mut together = Together { samples, order: &order, exchange: &mut exchange };
+            // Twice, since what is left of a batch must not touch the next.
+            for _ in 0..2 {
+                network.forward_together(&state.params, &mut statistics, &input, &mut output, &mut together);
+                network.backward_together(&state.params, &input, &weight, &mut gradients, &mut together);
+            }
+
+            let mut plain = unet::Network::<f64>::new(&net, batch, nx, ny);
+            let (params, mut exact_statistics) = (wide(&state.params), wide(&state.buffers));
+            let (mut exact, mut exact_gradients) = (vec![0.0; input.len()], vec![0.0; gradients.len()]);
+            let mut exchange = |own: &[f64]| own.to_vec();
+            let mut together = Together { samples, order: &order, exchange: &mut exchange };
+            let (input, weight) = (wide(&input), wide(&weight));
+            plain.forward_together(&params, &mut exact_statistics, &input, &mut exact, &mut together);
+            let to = &mut exact_gradients;
+            plain.backward_together(&params, &input, &weight, to, None, &mut together);
+
+            for (what, error) in [
+                ("output", error(&output, &exact)),
+                ("statistics", error(&statistics, &exact_statistics)),
+                ("gradients", error(&gradients, &exact_gradients)),
+            ] {
+                println!("{what} of {described}: {error:.1e}");
+                assert!(error < 1e-4, "{what} of {described}: {error}");
+            }
+        }
+    }
+}

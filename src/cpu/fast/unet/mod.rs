@@ -1,0 +1,11 @@
+//! The network put together from its stages, as in [`crate::cpu::unet`].
+
+mod backward;
+mod conv_backward;
+mod forward;
+mod input;
+pub(crate) mod network;
+mod res_block;
+mod scratch;
+
+pub use network::Network;
