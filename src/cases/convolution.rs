@@ -378,8 +378,11 @@ pub(super) fn norm_case(shape: Shape, channels: usize, offset: f32, spread: f32)
         }
         vec![flat, found]
     };
+    // Means of chunks are rounded in the last place of the offset, which a small spread shows as a variance
+    // between them.
+    let tolerance = if offset > 1e3 * spread { 1e-4 } else { 1e-5 };
     let name = format!("batch_norm/{offset}±{spread}");
-    let case = recorded(&name, format!("{}x{channels}", text(shape)), 1e-5, prepare, reference);
+    let case = recorded(&name, format!("{}x{channels}", text(shape)), tolerance, prepare, reference);
     case.split_by(move |outputs| {
         let number = |k: usize| outputs[0].iter().skip(k).step_by(NORM_LEN).copied().collect();
         let (mean, var) = outputs[1].split_at(channels);

@@ -1,21 +1,11 @@
 //! The 3×3 convolution over periodic or zero-padded planes and its two gradients, for one sample.
 //!
-//! Every plane is padded by one cell ([`padding`](crate::cpu::nn::padding)). Read as one line of pitch `ny +
-//! 2`, a padded plane turns each of the nine taps into a shift: output cell `p = x (ny + 2) + y` needs
-//! `line[p + kx (ny + 2) + ky]`. All loops run over that line, whatever the shape of the plane. The two cells
-//! between rows are computed and thrown away (forward), or are multiplied by a zero (weight gradient). The
-//! blocks of the inner loops are sized to stay in registers, and a few channels share each load.
+//! Every plane is padded by one cell ([`padding`](crate::cpu::nn::padding)), so that no tap asks where the
+//! border is. This is the plain form that the fast one ([`crate::cpu::fast`]) and the shaders are compared
+//! with: one loop per index of the formula.
 
 use crate::cpu::real::Real;
-use multiversion::multiversion;
-use multiversion::target::target_cfg_f;
-
-/// Output channels that one tile accumulates together.
-const CHANNELS: usize = 4;
-
-/// Strips after which the weight gradient folds its partial sums, for accuracy, and so that the gradients
-/// stay in cache.
-const BLOCK: usize = 128;
+use crate::cpu::reduce::sum;
 
 /// The weights `[c_in][c_out][3][3]` of the adjoint, `w'[i,o,kx,ky] = w[o,i,2-kx,2-ky]`: the gradient of the
 /// input is `conv3x3` of the padded output gradient with them, channel counts exchanged.
@@ -33,7 +23,6 @@ pub fn flip_weights<T: Copy>(weights: &[T], c_in: usize, c_out: usize) -> Vec<T>
 /// Cross-correlation, without bias: `out[o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky] · in[i,x+kx-1,y+ky-1]`.
 ///
 /// `padded` is `[c_in][nx+2][ny+2]`, `weights` `[c_out][c_in][3][3]`, `out` `[c_out][nx][ny]` (overwritten).
-#[multiversion(targets("x86_64+avx2+fma+avx512f", "x86_64+avx2+fma"))]
 pub fn conv3x3<T: Real>(
     padded: &[T],
     weights: &[T],
@@ -43,99 +32,24 @@ pub fn conv3x3<T: Real>(
     nx: usize,
     ny: usize,
 ) {
-    const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
-    const VECTOR: usize =
-        vector_bytes(target_cfg_f!(target_feature = "avx512f"), target_cfg_f!(target_feature = "avx2"));
     assert_eq!(padded.len(), c_in * (nx + 2) * (ny + 2));
     assert_eq!(weights.len(), c_out * c_in * 9);
     assert_eq!(out.len(), c_out * nx * ny);
-    // A constant, so that the other arms are not even compiled.
-    match const { 2 * VECTOR / size_of::<T>() } {
-        32 => convolve::<T, FMA, 32>(padded, weights, out, c_in, nx, ny),
-        16 => convolve::<T, FMA, 16>(padded, weights, out, c_in, nx, ny),
-        8 => convolve::<T, FMA, 8>(padded, weights, out, c_in, nx, ny),
-        _ => convolve::<T, FMA, 4>(padded, weights, out, c_in, nx, ny),
-    }
-}
-
-/// [`conv3x3`] in strips of `W` cells of the line.
-#[inline(always)]
-fn convolve<T: Real, const FMA: bool, const W: usize>(
-    padded: &[T],
-    weights: &[T],
-    out: &mut [T],
-    c_in: usize,
-    nx: usize,
-    ny: usize,
-) {
-    let (pitch, length) = (ny + 2, nx * (ny + 2) - 2);
-    // The last strip ends with the line. A line shorter than a strip gets further cells to read behind the
-    // last plane.
-    let extended;
-    let padded = if length < W {
-        extended = [padded, &[T::zero(); W]].concat();
-        &extended
-    } else {
-        padded
-    };
-    let mut lines: [_; CHANNELS] = std::array::from_fn(|_| vec![T::zero(); length.max(W)]);
-    let mut packed = vec![[[T::zero(); CHANNELS]; 9]; c_in];
-    for (weights, out) in weights.chunks(CHANNELS * c_in * 9).zip(out.chunks_mut(CHANNELS * nx * ny)) {
-        for (o, weights) in weights.chunks_exact(c_in * 9).enumerate() {
-            for (packed, &w) in packed.as_flattened_mut().iter_mut().zip(weights) {
-                packed[o] = w;
-            }
-        }
-        for p in (0..length).step_by(W) {
-            let p = p.min(length.saturating_sub(W));
-            let sums = convolve_strip::<T, FMA, W>(&padded[p..], &packed, (nx + 2) * pitch, pitch);
-            for (line, sums) in lines.iter_mut().zip(&sums) {
-                line[p..p + W].copy_from_slice(sums);
-            }
-        }
-        for (line, out) in lines.iter().zip(out.chunks_exact_mut(nx * ny)) {
-            for (row, out) in line.chunks(pitch).zip(out.chunks_exact_mut(ny)) {
-                out.copy_from_slice(&row[..ny]);
+    out.fill(T::zero());
+    for (weights, out) in weights.chunks_exact(9 * c_in).zip(out.chunks_exact_mut(nx * ny)) {
+        for (tap, &w) in weights.iter().enumerate() {
+            for (x, out) in out.chunks_exact_mut(ny).enumerate() {
+                let row = tap_row(padded, tap, x, nx, ny);
+                out.iter_mut().zip(row).for_each(|(out, &cell)| *out += w * cell);
             }
         }
     }
-}
-
-/// One strip of `W` cells for [`CHANNELS`] output channels; `input` starts at the strip's first tap.
-#[inline(always)]
-fn convolve_strip<T: Real, const FMA: bool, const W: usize>(
-    input: &[T],
-    weights: &[[[T; CHANNELS]; 9]],
-    plane: usize,
-    pitch: usize,
-) -> [[T; W]; CHANNELS] {
-    let mut sums = [[T::zero(); W]; CHANNELS];
-    for (i, weights) in weights.iter().enumerate() {
-        // The nine taps of a channel are summed apart from the total, which halves the rounding error of one
-        // long sum.
-        let mut share = [[T::zero(); W]; CHANNELS];
-        for k in [4, 0, 1, 2, 3, 5, 6, 7, 8] {
-            let cells: &[T; W] = input[i * plane + k / 3 * pitch + k % 3..].first_chunk().unwrap();
-            for o in 0..CHANNELS {
-                for l in 0..W {
-                    share[o][l] = multiply_add::<T, FMA>(weights[k][o], cells[l], share[o][l]);
-                }
-            }
-        }
-        for o in 0..CHANNELS {
-            for l in 0..W {
-                sums[o][l] += share[o][l];
-            }
-        }
-    }
-    sums
 }
 
 /// The gradient of the weights: `dw[o,i,kx,ky] = Σ_{x,y} g[o,x,y] · in[i,x+kx-1,y+ky-1]`.
 ///
 /// `padded_input` is `[c_in][nx+2][ny+2]`, `grad_out` `[c_out][nx][ny]`, `grad_weights` `[c_out][c_in][3][3]`
-/// (overwritten). The order of the sums is fixed by the shapes and the instruction set.
-#[multiversion(targets("x86_64+avx2+fma+avx512f", "x86_64+avx2+fma"))]
+/// (overwritten).
 pub fn conv3x3_weight_gradient<T: Real>(
     padded_input: &[T],
     grad_out: &[T],
@@ -145,133 +59,24 @@ pub fn conv3x3_weight_gradient<T: Real>(
     nx: usize,
     ny: usize,
 ) {
-    const VECTOR: usize =
-        vector_bytes(target_cfg_f!(target_feature = "avx512f"), target_cfg_f!(target_feature = "avx2"));
     assert_eq!(padded_input.len(), c_in * (nx + 2) * (ny + 2));
     assert_eq!(grad_out.len(), c_out * nx * ny);
     assert_eq!(grad_weights.len(), c_out * c_in * 9);
-    match const { VECTOR / size_of::<T>() } {
-        16 => correlate::<T, 4, 16>(padded_input, grad_out, grad_weights, c_in, nx, ny),
-        8 if VECTOR == 64 => correlate::<T, 4, 8>(padded_input, grad_out, grad_weights, c_in, nx, ny),
-        8 => correlate::<T, 2, 8>(padded_input, grad_out, grad_weights, c_in, nx, ny),
-        _ => correlate::<T, 2, 4>(padded_input, grad_out, grad_weights, c_in, nx, ny),
-    }
-}
-
-/// [`conv3x3_weight_gradient`], `K` taps at a time (of the `9 c_in`), in strips of `W` cells of the line.
-#[inline(always)]
-fn correlate<T: Real, const K: usize, const W: usize>(
-    padded: &[T],
-    grad_out: &[T],
-    grad_weights: &mut [T],
-    c_in: usize,
-    nx: usize,
-    ny: usize,
-) {
-    let (pitch, taps) = (ny + 2, c_in * 9);
-    let padded = [padded, &[T::zero(); W]].concat();
-    // The line is zero between the rows and behind the last one.
-    let mut line = vec![T::zero(); (nx * pitch).next_multiple_of(W)];
-    let mut grads = vec![[[T::zero(); W]; CHANNELS]; (nx * pitch - 2).div_ceil(W)];
-    for (grad_out, grad_weights) in
-        grad_out.chunks(CHANNELS * nx * ny).zip(grad_weights.chunks_mut(CHANNELS * taps))
-    {
-        grad_weights.fill(T::zero());
-        for (o, plane) in grad_out.chunks_exact(nx * ny).enumerate() {
-            for (row, line) in plane.chunks_exact(ny).zip(line.chunks_mut(pitch)) {
-                line[..ny].copy_from_slice(row);
-            }
-            for (grads, strip) in grads.iter_mut().zip(line.as_chunks().0) {
-                grads[o] = *strip;
-            }
-        }
-        for (block, grads) in grads.chunks(BLOCK).enumerate() {
-            for next in (0..taps).step_by(K) {
-                let first = next.min(taps - K); // the last step may repeat taps, to be left out of the sum
-                let inputs: [&[[T; W]]; K] = std::array::from_fn(|j| {
-                    let (i, kx, ky) = ((first + j) / 9, (first + j) % 9 / 3, (first + j) % 3);
-                    padded[((nx + 2) * i + kx) * pitch + ky + block * BLOCK * W..].as_chunks().0
-                });
-                let mut sums = [[[T::zero(); W]; CHANNELS]; K];
-                correlate_block(&inputs, grads, &mut sums);
-                add_lane_sums(&sums[next - first..], grad_weights, next, taps);
-            }
+    for (grad_weights, plane) in grad_weights.chunks_exact_mut(9 * c_in).zip(grad_out.chunks_exact(nx * ny)) {
+        for (tap, grad_weight) in grad_weights.iter_mut().enumerate() {
+            let of_row = |(x, g): (usize, &[T])| {
+                let row = tap_row(padded_input, tap, x, nx, ny);
+                sum(ny, |y| g[y] * row[y])
+            };
+            *grad_weight = plane.chunks_exact(ny).enumerate().map(of_row).sum();
         }
     }
 }
 
-/// The partial sums of `K` taps with [`CHANNELS`] channels over one block, lane by lane.
-#[multiversion(targets("x86_64+avx2+fma+avx512f", "x86_64+avx2+fma"), attrs(inline))]
-fn correlate_block<T: Real, const K: usize, const W: usize>(
-    inputs: &[&[[T; W]]; K],
-    grads: &[[[T; W]; CHANNELS]],
-    sums: &mut [[[T; W]; CHANNELS]; K],
-) {
-    const FMA: bool = target_cfg_f!(any(target_feature = "fma", target_arch = "aarch64"));
-    let inputs = inputs.map(|cells| &cells[..grads.len()]);
-    let mut lanes = [[[T::zero(); W]; CHANNELS]; K];
-    for (s, grad) in grads.iter().enumerate() {
-        // No loop over the taps: with constant indices the lanes stay in registers.
-        correlate_strip::<T, FMA, W>(&mut lanes[0], grad, &inputs[0][s]);
-        correlate_strip::<T, FMA, W>(&mut lanes[1], grad, &inputs[1][s]);
-        if const { K == 4 } {
-            correlate_strip::<T, FMA, W>(&mut lanes[2], grad, &inputs[2][s]);
-            correlate_strip::<T, FMA, W>(&mut lanes[3], grad, &inputs[3][s]);
-        }
-    }
-    *sums = lanes;
-}
-
-#[inline(always)]
-fn correlate_strip<T: Real, const FMA: bool, const W: usize>(
-    lanes: &mut [[T; W]; CHANNELS],
-    grads: &[[T; W]; CHANNELS],
-    cells: &[T; W],
-) {
-    for o in 0..CHANNELS {
-        for l in 0..W {
-            lanes[o][l] = multiply_add::<T, FMA>(grads[o][l], cells[l], lanes[o][l]);
-        }
-    }
-}
-
-/// Adds the sum of each tap's lanes to `grad_weights`, by halves. It is not inlined, since the compiler would
-/// turn these few additions into long shuffles of its callers' wide vectors.
-#[inline(never)]
-fn add_lane_sums<T: Real, const W: usize>(
-    sums: &[[[T; W]; CHANNELS]],
-    grad_weights: &mut [T],
-    first: usize,
-    taps: usize,
-) {
-    for (j, sums) in sums.iter().enumerate() {
-        for (lanes, grad_weights) in sums.iter().zip(grad_weights.chunks_exact_mut(taps)) {
-            let mut lanes = *lanes;
-            let mut half = W / 2;
-            while half > 0 {
-                for l in 0..half {
-                    lanes[l] += lanes[l + half];
-                }
-                half /= 2;
-            }
-            grad_weights[first + j] += lanes[0];
-        }
-    }
-}
-
-/// The size of a vector register of the selected target.
-const fn vector_bytes(avx512: bool, avx2: bool) -> usize {
-    match (avx512, avx2) {
-        (true, _) => 64,
-        (_, true) => 32,
-        _ => 16,
-    }
-}
-
-/// `a b + c`, fused only where the target has the instruction; elsewhere `mul_add` is a slow library call.
-#[inline(always)]
-fn multiply_add<T: Real, const FMA: bool>(a: T, b: T, c: T) -> T {
-    if FMA { a.mul_add(b, c) } else { a * b + c }
+/// What tap `9 i + 3 kx + ky` reads for row x of the outputs, `in[i, x+kx-1, ky-1..]`.
+fn tap_row<T>(padded: &[T], tap: usize, x: usize, nx: usize, ny: usize) -> &[T] {
+    let (i, kx, ky) = (tap / 9, tap % 9 / 3, tap % 3);
+    &padded[((nx + 2) * i + x + kx) * (ny + 2) + ky..][..ny]
 }
 
 #[cfg(test)]

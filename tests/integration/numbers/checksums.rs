@@ -60,15 +60,11 @@ fn name_in_table(device: &Device) -> Option<String> {
     match device {
         Device::Cpu => {
             #[cfg(target_arch = "x86_64")]
-            let fused = std::arch::is_x86_feature_detected!("fma");
+            let fused =
+                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
             #[cfg(not(target_arch = "x86_64"))]
             let fused = false;
-            // Wider vectors add up in another order.
-            #[cfg(target_arch = "x86_64")]
-            let name = if std::arch::is_x86_feature_detected!("avx512f") { "cpu" } else { "cpu_avx2" };
-            #[cfg(not(target_arch = "x86_64"))]
-            let name = "cpu";
-            (fused && cfg!(target_os = "linux")).then(|| name.to_owned())
+            (fused && cfg!(target_os = "linux")).then(|| "cpu".to_owned())
         }
         Device::Gpu(gpu) => {
             let info = gpu.info();

@@ -2,9 +2,10 @@
 
 use crate::cpu::fast::nn::channels::{Channels, Grid};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm};
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::fast::nn::tiles::{Points, Tiles, inputs, outputs};
 use crate::cpu::fast::nn::winograd::{self, POINTS, SPAN};
-use fearless_simd::{Level, Simd, dispatch};
+use fearless_simd::Simd;
 
 /// Memory for a block of tiles.
 #[derive(Clone, Default)]
@@ -55,7 +56,7 @@ pub(crate) fn conv3x3(
     blocks: &mut Blocks,
     targets: [(&mut [f32], usize); 2],
 ) {
-    dispatch!(Level::new(), simd => convolve(simd, padded, weights, grid, blocks, targets));
+    vectorised!(widest simd => convolve(simd, padded, weights, grid, blocks, targets));
 }
 
 #[inline(always)]

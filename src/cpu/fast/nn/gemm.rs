@@ -1,8 +1,8 @@
 //! Products of small matrices whose blocks stay in registers: what every convolution comes down to.
 //!
 //! Rows are cells or tiles, columns are channels, side by side in memory. Each element of a product is one
-//! sum in the order of k, whatever the width of the machine's registers: all machines with fused multiply-adds
-//! round alike.
+//! sum in the order of k, whatever the width of the machine's registers: all machines with fused
+//! multiply-adds round alike.
 
 use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8, f32x16};
 

@@ -3,6 +3,7 @@
 pub(crate) mod channels;
 pub(crate) mod conv3x3;
 pub(crate) mod gemm;
+mod lanes;
 pub(crate) mod norm;
 pub(crate) mod one_channel;
 pub(crate) mod output;

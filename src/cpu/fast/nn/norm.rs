@@ -2,10 +2,11 @@
 //! of [`crate::cpu::nn::batch_norm`].
 
 use crate::cpu::fast::nn::channels::{Grid, LANES, View, ViewMut};
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::nn::activation;
 use crate::cpu::nn::batch_norm::{Moments, Norm};
 use crate::model::Activation;
-use fearless_simd::{Level, Select, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Select, Simd, SimdBase, SimdFloat, f32x8};
 
 /// Cells whose sums are taken apart, so that no sum of many terms loses digits.
 const STRIP: usize = 256;
@@ -108,9 +109,9 @@ fn slope<S: Simd, const RELU: bool>(simd: S, function: Activation, x: f32x8<S>, 
 /// The activation of z `[nx, ny, channels]`.
 pub(crate) fn activate(function: Activation, norms: &Norms, z: &[f32], grid: Grid, out: ViewMut) {
     if function == Activation::Relu {
-        dispatch!(Level::new(), simd => activate_by::<_, true>(simd, function, norms, z, grid, out));
+        vectorised!(simd => activate_by::<_, true>(simd, function, norms, z, grid, out));
     } else {
-        dispatch!(Level::new(), simd => activate_by::<_, false>(simd, function, norms, z, grid, out));
+        vectorised!(simd => activate_by::<_, false>(simd, function, norms, z, grid, out));
     }
 }
 
@@ -138,7 +139,7 @@ fn activate_by<S: Simd, const RELU: bool>(
 
 /// Adds the activation's argument of `z` to `out`, both `[cells, channels]`.
 pub(crate) fn add_argument(norms: &Norms, z: &[f32], out: &mut [f32]) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         let channels = norms.stored();
         for c in (0..channels).step_by(LANES) {
             let norm = NormLanes::new(simd, norms, c);
@@ -152,7 +153,7 @@ pub(crate) fn add_argument(norms: &Norms, z: &[f32], out: &mut [f32]) {
 /// The moments of the channels of a sample z `[cells, channels]`.
 pub(crate) fn moments(z: &[f32], channels: usize) -> Vec<Moments<f32>> {
     let mut all = vec![Moments::default(); channels];
-    dispatch!(Level::new(), simd => moments_by(simd, z, channels, &mut all));
+    vectorised!(simd => moments_by(simd, z, channels, &mut all));
     all
 }
 
@@ -194,9 +195,9 @@ pub(crate) fn backward_sums(
 ) -> Vec<[f32; 2]> {
     let mut sums = vec![[0.0; 2]; norms.stored()];
     if function == Activation::Relu {
-        dispatch!(Level::new(), simd => sums_by::<_, true>(simd, function, norms, z, gradient, &mut sums));
+        vectorised!(simd => sums_by::<_, true>(simd, function, norms, z, gradient, &mut sums));
     } else {
-        dispatch!(Level::new(), simd => sums_by::<_, false>(simd, function, norms, z, gradient, &mut sums));
+        vectorised!(simd => sums_by::<_, false>(simd, function, norms, z, gradient, &mut sums));
     }
     sums
 }
@@ -245,11 +246,11 @@ pub(crate) fn backward(
     out: ViewMut,
 ) {
     if function == Activation::Relu {
-        dispatch!(Level::new(), simd => {
+        vectorised!(simd => {
             backward_by::<_, true>(simd, function, norms, means, z, gradient, grid, out);
         });
     } else {
-        dispatch!(Level::new(), simd => {
+        vectorised!(simd => {
             backward_by::<_, false>(simd, function, norms, means, z, gradient, grid, out);
         });
     }

@@ -2,7 +2,7 @@
 
 use crate::cpu::fast::nn::channels::{Grid, View};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm, gemm_transposed};
-use fearless_simd::{Level, dispatch};
+use crate::cpu::fast::nn::lanes::vectorised;
 
 /// The weights as `[COLUMNS outputs][tap]`, from w(output, tap).
 pub(crate) fn pack(channels: usize, stored: usize, w: impl Fn(usize, usize) -> f32) -> Vec<[f32; COLUMNS]> {
@@ -24,7 +24,7 @@ pub(crate) fn conv(
     grid: Grid,
     (out, channels): (&mut [f32], usize),
 ) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for (x, out) in out.chunks_exact_mut(grid.ny * channels).enumerate() {
             for (block, weights) in weights.chunks_exact(9).enumerate() {
                 let first = block * COLUMNS;
@@ -47,7 +47,7 @@ pub(crate) fn weight_gradient(
     grid: Grid,
 ) -> Vec<[f32; COLUMNS]> {
     let mut taps = vec![[0.0; COLUMNS]; 9 * channels.div_ceil(COLUMNS)];
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for x in 0..grid.nx {
             for (block, taps) in taps.chunks_exact_mut(9).enumerate() {
                 let first = block * COLUMNS;

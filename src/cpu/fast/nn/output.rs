@@ -1,12 +1,13 @@
 //! The final 1×1 convolution to one channel (method §5), from values `[cells, channels]`.
 
 use crate::cpu::fast::nn::channels::LANES;
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::fast::nn::norm::{load, store};
-use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
 /// out = bias + Σ_c w_c·value_c; the weights have room for as many channels as the values.
 pub(crate) fn conv1x1(values: &[f32], weights: &[f32], bias: f32, out: &mut [f32]) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for (out, value) in out.iter_mut().zip(values.chunks_exact(weights.len())) {
             let mut sum = f32x8::splat(simd, 0.0);
             for c in (0..weights.len()).step_by(LANES) {
@@ -23,7 +24,7 @@ pub(crate) fn conv1x1(values: &[f32], weights: &[f32], bias: f32, out: &mut [f32
 /// From `g` = ∂L/∂out of one sample: writes ∂L/∂value_c = w_c·g to `gradient` `[cells, channels]`, and
 /// returns the sample's share of ∂L/∂w_c = Σ g·value_c, with ∂L/∂bias = Σ g as the last element.
 pub(crate) fn conv1x1_backward(values: &[f32], weights: &[f32], g: &[f32], gradient: &mut [f32]) -> Vec<f32> {
-    dispatch!(Level::new(), simd => backward_by(simd, values, weights, g, gradient))
+    vectorised!(simd => backward_by(simd, values, weights, g, gradient))
 }
 
 #[inline(always)]

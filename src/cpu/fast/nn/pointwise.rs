@@ -2,7 +2,7 @@
 
 use crate::cpu::fast::nn::channels::{Channels, Grid, View};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm, gemm_transposed};
-use fearless_simd::{Level, dispatch};
+use crate::cpu::fast::nn::lanes::vectorised;
 
 /// Weights as `[COLUMNS outputs][inputs]`, from w(output, input).
 pub(crate) fn pack(from: Channels, to: Channels, w: impl Fn(usize, usize) -> f32) -> Vec<[f32; COLUMNS]> {
@@ -26,7 +26,7 @@ pub(crate) fn conv(
     (out, outputs): (&mut [f32], usize),
     add: bool,
 ) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for (x, out) in out.chunks_exact_mut(grid.ny * outputs).enumerate() {
             for (block, weights) in weights.chunks_exact(inputs).enumerate() {
                 let (cells, first) = (&input.values[x * input.row..], block * COLUMNS);
@@ -46,7 +46,7 @@ pub(crate) fn weight_gradient(
     grid: Grid,
 ) -> Vec<[f32; COLUMNS]> {
     let mut sums = vec![[0.0; COLUMNS]; inputs * outputs.div_ceil(COLUMNS)];
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for x in 0..grid.nx {
             let cells = &input.values[x * input.row..];
             for (block, sums) in sums.chunks_exact_mut(inputs).enumerate() {

@@ -1,12 +1,13 @@
 //! 2×2 max-pooling with stride 2 (method §5). On ties the first maximum in row-major order gets the gradient.
 
 use crate::cpu::fast::nn::channels::{Grid, LANES, ViewMut};
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::fast::nn::norm::{load, store};
-use fearless_simd::{Level, Select, Simd, SimdBase, dispatch, f32x8};
+use fearless_simd::{Select, Simd, SimdBase, f32x8};
 
 /// The maximum of every 2×2 cells of `fine` `[2 nx, 2 ny, channels]`, to the cells of `out` on `grid`.
 pub(crate) fn max_pool(fine: &[f32], channels: usize, grid: Grid, out: ViewMut) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         for x in 0..grid.nx {
             for y in 0..grid.ny {
                 for c in (0..channels).step_by(LANES) {
@@ -27,7 +28,7 @@ pub(crate) fn max_pool_backward(
     channels: usize,
     grid: Grid,
 ) {
-    dispatch!(Level::new(), simd => {
+    vectorised!(simd => {
         let zero = f32x8::splat(simd, 0.0);
         for x in 0..grid.nx {
             for y in 0..grid.ny {

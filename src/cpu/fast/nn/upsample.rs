@@ -3,12 +3,13 @@
 //! Per axis: `out[2i] = ¼·in[i-1] + ¾·in[i]` and `out[2i+1] = ¾·in[i] + ¼·in[i+1]`.
 
 use crate::cpu::fast::nn::channels::{Grid, LANES, View, ViewMut};
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::fast::nn::norm::{load, store};
-use fearless_simd::{Level, Simd, SimdBase, SimdFloat, dispatch, f32x8};
+use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8};
 
 /// Upsamples `coarse` `[nx, ny, channels]` of `grid` to the cells of `fine` on the grid of twice as many.
 pub(crate) fn upsample(coarse: &[f32], channels: usize, grid: Grid, fine: ViewMut) {
-    dispatch!(Level::new(), simd => upsample_by(simd, coarse, channels, grid, fine));
+    vectorised!(simd => upsample_by(simd, coarse, channels, grid, fine));
 }
 
 #[inline(always)]
@@ -34,7 +35,7 @@ fn upsample_by<S: Simd>(simd: S, coarse: &[f32], channels: usize, grid: Grid, fi
 /// The adjoint: carries the gradient on the fine cells to `coarse` `[nx, ny, channels]` of `grid`, which is
 /// overwritten.
 pub(crate) fn upsample_backward(fine: View, coarse: &mut [f32], channels: usize, grid: Grid) {
-    dispatch!(Level::new(), simd => backward_by(simd, fine, coarse, channels, grid));
+    vectorised!(simd => backward_by(simd, fine, coarse, channels, grid));
 }
 
 #[inline(always)]

@@ -4,9 +4,10 @@
 use crate::cpu::fast::nn::channels::{Grid, View};
 use crate::cpu::fast::nn::conv3x3::Blocks;
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm_transposed};
+use crate::cpu::fast::nn::lanes::vectorised;
 use crate::cpu::fast::nn::tiles::{Tiles, gradients, inputs};
 use crate::cpu::fast::nn::winograd::{POINTS, SPAN, WeightsAdjoint, both};
-use fearless_simd::{Level, Simd, SimdBase, dispatch, f32x16};
+use fearless_simd::{Simd, SimdBase, f32x16};
 
 /// dw[o, i, kx, ky] = Σ_{x,y} g[x, y, o] · padded[x + kx, y + ky, i], as `[tap][COLUMNS outputs][inputs]`.
 ///
@@ -19,7 +20,7 @@ pub(crate) fn weight_gradient(
     grid: Grid,
     blocks: &mut Blocks,
 ) -> Vec<[f32; COLUMNS]> {
-    dispatch!(Level::new(), simd => correlate(simd, padded, c_in, gradient, c_out, grid, blocks))
+    vectorised!(widest simd => correlate(simd, padded, c_in, gradient, c_out, grid, blocks))
 }
 
 #[inline(always)]

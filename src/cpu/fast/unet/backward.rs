@@ -10,8 +10,8 @@ use rayon::prelude::*;
 
 impl Network {
     /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward_together`] with
-    /// the same `params`, `input` and `together`: those of each micro-batch by itself, `[micro-batches of this
-    /// batch, parameters]`, overwritten.
+    /// the same `params`, `input` and `together`: those of each micro-batch by itself, `[micro-batches
+    /// of this batch, parameters]`, overwritten.
     ///
     /// Biases before a batch norm get an exact zero.
     pub fn backward_together(
