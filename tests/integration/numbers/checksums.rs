@@ -60,8 +60,7 @@ fn name_in_table(device: &Device) -> Option<String> {
     match device {
         Device::Cpu => {
             #[cfg(target_arch = "x86_64")]
-            let fused =
-                std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma");
+            let fused = fearless_simd::Level::new().as_avx2().is_some();
             #[cfg(not(target_arch = "x86_64"))]
             let fused = false;
             (fused && cfg!(target_os = "linux")).then(|| "cpu".to_owned())

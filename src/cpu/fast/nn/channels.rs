@@ -1,6 +1,6 @@
 //! How many channels lie side by side in memory, and where.
 
-/// The channels of an array are a multiple of this; what is added holds zeros.
+/// The channels of an array are a multiple of this; those that are added are only room.
 pub(crate) const LANES: usize = 8;
 
 /// Channels that an array of so many has room for. The single channel of a field stays alone.

@@ -91,3 +91,42 @@ fn convolve<S: Simd>(
         }
     }
 }
+
+#[cfg(all(test, target_arch = "x86_64"))]
+mod tests {
+    use super::*;
+    use crate::model::rng::{Purpose, Random};
+    use fearless_simd::Level;
+
+    /// A convolution by the instructions of `simd`.
+    fn outputs<S: Simd>(simd: S) -> Vec<f32> {
+        let (grid, from, to) = (Grid { nx: 12, ny: 7 }, Channels::one(24), Channels::one(40));
+        let mut random = Random::new(Purpose::Cases, 6, 0, 0);
+        let mut noise = |n: usize| -> Vec<f32> { (0..n).map(|_| random.between(-1.0, 1.0) as f32).collect() };
+        let [rows, pitch] = Tiles::new(grid).padded();
+        let (padded, w) = (noise(rows * pitch * 24), noise(40 * 24 * 9));
+        let weights = PointWeights::new(from, to, |o, i, k| w[(o * 24 + i) * 9 + k]);
+        let mut out = vec![f32::NAN; grid.cells() * 40];
+        let (first, second) = out.split_at_mut(grid.cells() * 16);
+        let targets = [(first, 16), (second, 24)];
+        convolve(simd, &padded, &weights, grid, &mut Blocks::default(), targets);
+        out
+    }
+
+    /// Those with fused multiply-adds give the same bits, whatever the width of their registers.
+    #[test]
+    fn all_instructions_give_the_same() {
+        let level = Level::new();
+        let plain = outputs(level.as_sse2().unwrap());
+        let Some(avx2) = level.as_avx2().map(outputs) else {
+            return println!("NOT COMPARED: this processor has no AVX2");
+        };
+        let difference: f32 = plain.iter().zip(&avx2).map(|(a, b)| (a - b).powi(2)).sum();
+        let norm: f32 = avx2.iter().map(|v| v * v).sum();
+        assert!(norm > 0.0 && (difference / norm).sqrt() < 1e-6, "{difference} of {norm}");
+        match level.as_avx512().map(outputs) {
+            Some(wide) => assert!(wide.iter().zip(&avx2).all(|(a, b)| a.to_bits() == b.to_bits())),
+            None => println!("NOT COMPARED: this processor has no AVX-512"),
+        }
+    }
+}

@@ -137,6 +137,11 @@ fn transposed_by<S: Simd, V: SimdFloat<S, Element = f32>, const R: usize>(
         transposed_rows::<S, V, 4>(simd, &a[row..], a_pitch, b, b_pitch, &mut c[row..row + 4], ks);
         row += 4;
     }
+    while row + 3 <= rows {
+        // The three taps of a row of one channel.
+        transposed_rows::<S, V, 3>(simd, &a[row..], a_pitch, b, b_pitch, &mut c[row..row + 3], ks);
+        row += 3;
+    }
     while row < rows {
         transposed_rows::<S, V, 1>(simd, &a[row..], a_pitch, b, b_pitch, &mut c[row..row + 1], ks);
         row += 1;

@@ -11,7 +11,8 @@ use fearless_simd::{Select, Simd, SimdBase, SimdFloat, f32x8};
 /// Cells whose sums are taken apart, so that no sum of many terms loses digits.
 const STRIP: usize = 256;
 
-/// The normalisations of a layer's channels; those of channels that are only room give zero.
+/// The normalisations of a layer's channels. The argument of a channel that is only room is 0, and so are the
+/// weights that read its activation.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Norms {
     mean: Vec<f32>,
@@ -80,7 +81,8 @@ pub(crate) fn store<S: Simd>(lanes: f32x8<S>, values: &mut [f32], at: usize) {
     lanes.store_slice(&mut values[at..at + LANES]);
 }
 
-/// The function of every lane. ReLU has a way of its own.
+/// The function of every lane. ReLU has a way of its own, which may hide a NaN; the sums of the passes show it
+/// (moments, or without batch norm [`backward`], whose last term is never skipped).
 #[inline(always)]
 fn value<S: Simd, const RELU: bool>(simd: S, function: Activation, x: f32x8<S>) -> f32x8<S> {
     if RELU {
@@ -157,6 +159,34 @@ pub(crate) fn moments(z: &[f32], channels: usize) -> Vec<Moments<f32>> {
     all
 }
 
+/// What `add` adds to zero at 0, `step`, 2 `step`... below `len`: in four sums by turns, which do not wait for
+/// each other, then all together.
+#[inline(always)]
+fn accumulate<S: Simd>(
+    simd: S,
+    len: usize,
+    step: usize,
+    add: impl Fn(usize, f32x8<S>) -> f32x8<S>,
+) -> f32x8<S> {
+    let mut sums = [f32x8::splat(simd, 0.0); 4];
+    let mut at = 0;
+    // With constant indices the sums stay in registers.
+    while at + 3 * step < len {
+        sums[0] = add(at, sums[0]);
+        sums[1] = add(at + step, sums[1]);
+        sums[2] = add(at + 2 * step, sums[2]);
+        sums[3] = add(at + 3 * step, sums[3]);
+        at += 4 * step;
+    }
+    for sum in &mut sums {
+        if at < len {
+            *sum = add(at, *sum);
+            at += step;
+        }
+    }
+    (sums[0] + sums[1]) + (sums[2] + sums[3])
+}
+
 #[inline(always)]
 fn moments_by<S: Simd>(simd: S, z: &[f32], channels: usize, all: &mut [Moments<f32>]) {
     for z in z.chunks(STRIP * channels) {
@@ -164,17 +194,24 @@ fn moments_by<S: Simd>(simd: S, z: &[f32], channels: usize, all: &mut [Moments<f
         for c in (0..channels).step_by(LANES) {
             // The first value is the pivot: sums of differences from it keep the digits that Σz² would lose.
             let pivot = load(simd, z, c);
-            let mut sums = [f32x8::splat(simd, 0.0); 4];
-            for (i, at) in (c..z.len()).step_by(channels).enumerate() {
-                sums[i % 4] += load(simd, z, at) - pivot;
-            }
-            let mean = pivot + ((sums[0] + sums[1]) + (sums[2] + sums[3])) / count;
-            let mut squares = [f32x8::splat(simd, 0.0); 4];
-            for (i, at) in (c..z.len()).step_by(channels).enumerate() {
-                let deviation = load(simd, z, at) - mean;
-                squares[i % 4] = deviation.mul_add(deviation, squares[i % 4]);
-            }
-            let m2 = (squares[0] + squares[1]) + (squares[2] + squares[3]);
+            let sum = accumulate(
+                simd,
+                z.len() - c,
+                channels,
+                #[inline(always)]
+                |at, sum| sum + (load(simd, z, c + at) - pivot),
+            );
+            let mean = pivot + sum / count;
+            let m2 = accumulate(
+                simd,
+                z.len() - c,
+                channels,
+                #[inline(always)]
+                |at, sum| {
+                    let deviation = load(simd, z, c + at) - mean;
+                    deviation.mul_add(deviation, sum)
+                },
+            );
             let (mut means, mut m2s) = ([0.0; LANES], [0.0; LANES]);
             mean.store_slice(&mut means);
             m2.store_slice(&mut m2s);
@@ -217,11 +254,16 @@ fn sums_by<S: Simd, const RELU: bool>(
         for c in (0..channels).step_by(LANES) {
             let norm = NormLanes::new(simd, norms, c);
             let (mut plain, mut weighted) = ([zero; 2], [zero; 2]);
-            for (i, at) in (c..z.len()).step_by(channels).enumerate() {
-                let z = load(simd, z, at);
-                let g = slope::<S, RELU>(simd, function, norm.argument(z), load(simd, gradient, at));
-                plain[i % 2] += g;
-                weighted[i % 2] = g.mul_add(norm.normalised(z), weighted[i % 2]);
+            // By two sums in turn, which do not wait for each other.
+            for at in (c..z.len()).step_by(2 * channels) {
+                for (i, at) in [at, at + channels].into_iter().enumerate() {
+                    if at < z.len() {
+                        let z = load(simd, z, at);
+                        let g = slope::<S, RELU>(simd, function, norm.argument(z), load(simd, gradient, at));
+                        plain[i] += g;
+                        weighted[i] = g.mul_add(norm.normalised(z), weighted[i]);
+                    }
+                }
             }
             let (mut sums, mut products) = ([0.0; LANES], [0.0; LANES]);
             (plain[0] + plain[1]).store_slice(&mut sums);

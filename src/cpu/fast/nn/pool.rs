@@ -11,8 +11,8 @@ pub(crate) fn max_pool(fine: &[f32], channels: usize, grid: Grid, out: ViewMut) 
         for x in 0..grid.nx {
             for y in 0..grid.ny {
                 for c in (0..channels).step_by(LANES) {
-                    let [a, b, c_, d] = four(simd, fine, channels, grid, [x, y, c]).0;
-                    store(a.max(b).max(c_.max(d)), out.values, x * out.row + y * out.cell + c);
+                    let [first, second, third, fourth] = four(simd, fine, channels, grid, [x, y, c]).0;
+                    store(first.max(second).max(third.max(fourth)), out.values, x * out.row + y * out.cell + c);
                 }
             }
         }

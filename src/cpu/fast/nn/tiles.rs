@@ -51,7 +51,10 @@ impl Points {
     /// Makes room for tiles of so many channels.
     pub(crate) fn resize(&mut self, channels: usize) {
         self.channels = channels;
-        self.values.resize(POINTS * self.pitch(), 0.0);
+        let needed = POINTS * self.pitch();
+        if self.values.len() < needed {
+            self.values.resize(needed, 0.0); // it never shrinks, lest it be cleared at every other layer
+        }
     }
 
     /// Floats from one point to the next: a few more than there are, lest all points share a few sets of the

@@ -1,6 +1,17 @@
 //! Winograd's minimal filtering F(4×4, 3×3): a tile of 4×4 outputs of a 3×3 convolution takes 36 products per
 //! pair of channels in the place of 144 (Lavin and Gray, Fast algorithms for convolutional neural networks,
 //! 2016; the points are 0, ±1, ±2 and ∞). Lanes are channels.
+//!
+//! The outputs are Aᵀ[(G w Gᵀ) ⊙ (Bᵀ d B)]A of the weights w and the inputs d, where
+//!
+//! ```text
+//!      4  0 -5  0  1  0         1/4    0    0
+//!      0 -4 -4  1  1  0        -1/6 -1/6 -1/6          1  1  1  1  1  0
+//! Bᵀ = 0  4 -4 -1  1  0    G = -1/6  1/6 -1/6     Aᵀ = 0  1 -1  2 -2  0
+//!      0 -2 -1  2  1  0        1/24 1/12  1/6          0  1  1  4  4  0
+//!      0  2 -1 -2  1  0        1/24 -1/12 1/6          0  1 -1  8 -8  1
+//!      0  4  0 -5  0  1           0    0    1
+//! ```
 
 use fearless_simd::{Simd, SimdFloat};
 
@@ -17,7 +28,7 @@ fn scaled<S: Simd, V: SimdFloat<S, Element = f32>>(simd: S, factor: f32, a: V, b
     V::splat(simd, factor).mul_add(a, b)
 }
 
-/// A linear map from `N` to `M` numbers along one axis, for `L` channels at once. These are types since
+/// A linear map from `N` to `M` numbers along one axis, for as many channels as `V` has. These are types since
 /// closures would not be compiled for the instructions of their callers.
 pub(crate) trait Transform<const N: usize, const M: usize> {
     fn along<S: Simd, V: SimdFloat<S, Element = f32>>(simd: S, values: [V; N]) -> [V; M];

@@ -90,6 +90,8 @@ mod tests {
         use Padding::{Circular, Zero};
         for (padding, activation, batch_norm, res_blocks, filters, samples, parts, nx, ny) in [
             (Circular, Relu, true, false, vec![8], 3, 1, 1, 2),
+            (Circular, Relu, true, false, vec![16], 2, 1, 37, 53),
+            (Zero, Silu, true, false, vec![8, 16, 24], 2, 1, 20, 12),
             (Circular, Relu, true, false, vec![8, 16], 2, 2, 4, 8),
             (Zero, Relu, true, false, vec![8, 24, 8], 3, 1, 16, 8),
             (Circular, Silu, true, false, vec![16, 32], 2, 1, 8, 32),
@@ -134,7 +136,15 @@ mod tests {
             let to = &mut exact_gradients;
             plain.backward_together(&params, &input, &weight, to, None, &mut together);
 
+            // Every sample for itself, by a network that has nothing for the backward pass.
+            let (mut own, mut exact_own) = (vec![f32::NAN; output.len()], vec![0.0; exact.len()]);
+            let narrow: Vec<f32> = input.iter().map(|&v| v as f32).collect();
+            let mut alone = Network::forward_only(&net, batch, nx, ny);
+            alone.forward_running(&state.params, &statistics, &narrow, &mut own);
+            plain.forward_running(&params, &wide(&statistics), &input, &mut exact_own);
+
             for (what, error) in [
+                ("output with running statistics", error(&own, &exact_own)),
                 ("output", error(&output, &exact)),
                 ("statistics", error(&statistics, &exact_statistics)),
                 ("gradients", error(&gradients, &exact_gradients)),

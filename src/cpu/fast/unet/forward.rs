@@ -43,30 +43,31 @@ impl Network {
         output: &mut [f32],
         together: &mut Together<f32>,
     ) {
-        self.run(params, input, output, |network, i, moments| {
+        self.run(params, input, output, true, |network, i, moments| {
             network.normalise(i, params, statistics, moments, together);
         });
     }
 
     /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
     pub fn forward_running(&mut self, params: &[f32], running: &[f32], input: &[f32], output: &mut [f32]) {
-        self.run(params, input, output, |network, i, _| network.set_norms(i, params, running));
+        self.run(params, input, output, false, |network, i, _| network.set_norms(i, params, running));
     }
 
     /// The forward pass; `set_norms` sets the norms of a layer whose z has been made, from every sample's
-    /// moments.
+    /// moments where it is normalised by its `batch`.
     fn run(
         &mut self,
         params: &[f32],
         input: &[f32],
         output: &mut [f32],
+        batch: bool,
         mut set_norms: impl FnMut(&mut Self, usize, &[Vec<Moments<f32>>]),
     ) {
         for node in 0..self.net.nodes.len() {
             match self.net.nodes[node] {
                 Node::BlockInput(b) => self.block_input(b, input),
                 Node::Conv(i) => {
-                    let moments = self.convolve(i, params, input);
+                    let moments = self.convolve(i, params, input, batch);
                     set_norms(self, i, &moments);
                 }
                 Node::BlockSum(b) => self.block_sum(b),
@@ -75,16 +76,18 @@ impl Network {
         self.convolve_out(params, output);
     }
 
-    /// z of layer i, and the moments of every sample.
-    fn convolve(&mut self, i: usize, params: &[f32], input: &[f32]) -> Vec<Vec<Moments<f32>>> {
+    /// z of layer i, and the moments of every sample where it is normalised by its `batch`.
+    fn convolve(&mut self, i: usize, params: &[f32], input: &[f32], batch: bool) -> Vec<Vec<Moments<f32>>> {
         let mut z = std::mem::take(&mut self.z[i]);
         let conv = &self.net.convs[i];
         let grid = self.grid_of(conv.level);
         let (channels, weights) = (outputs(conv).stored(), self.weights(conv, params));
+        let wanted = batch && conv.norm.is_some();
         let samples = z.par_chunks_mut(channels * grid.cells()).enumerate();
         let all = samples.map(|(n, z)| {
             self.scratches.with(|scratch| self.convolve_sample(conv, n, input, &weights, scratch, z));
-            moments(z, channels)
+            // While z is in the cache.
+            if wanted { moments(z, channels) } else { Vec::new() }
         });
         let all = all.collect();
         self.z[i] = z;

@@ -15,7 +15,8 @@ pub(crate) struct Scratch {
     pub(crate) blocks: Blocks,
 }
 
-/// One for each thread of the pool, kept from step to step.
+/// One for each thread of the pool that this was made in, kept from step to step. In a larger pool, threads
+/// would wait for each other.
 pub(crate) struct Scratches(Vec<Mutex<Scratch>>);
 
 impl Scratches {
