@@ -4,8 +4,8 @@
 //! Channels lie side by side, `[batch, nx, ny, channels]`, so that a vector register holds channels of one
 //! cell: borders, pools and upsampling need no shuffles, and a coarse level fills the registers as well as a
 //! fine one. Every element is computed by the same operations in the same order whatever the width of the
-//! registers: all machines with fused multiply-adds (on x86-64, of its third level: AVX2, FMA and more) end in
-//! the same bytes.
+//! registers: all machines with fused multiply-adds (on x86-64, of its third level: AVX2, FMA and more) end
+//! in the same bytes.
 
 mod nn;
 pub mod unet;

@@ -81,8 +81,8 @@ pub(crate) fn store<S: Simd>(lanes: f32x8<S>, values: &mut [f32], at: usize) {
     lanes.store_slice(&mut values[at..at + LANES]);
 }
 
-/// The function of every lane. ReLU has a way of its own, which may hide a NaN; the sums of the passes show it
-/// (moments, or without batch norm [`backward`], whose last term is never skipped).
+/// The function of every lane. ReLU has a way of its own, which may hide a NaN; the sums of the passes show
+/// it (moments, or without batch norm [`backward`], whose last term is never skipped).
 #[inline(always)]
 fn value<S: Simd, const RELU: bool>(simd: S, function: Activation, x: f32x8<S>) -> f32x8<S> {
     if RELU {
@@ -159,8 +159,8 @@ pub(crate) fn moments(z: &[f32], channels: usize) -> Vec<Moments<f32>> {
     all
 }
 
-/// What `add` adds to zero at 0, `step`, 2 `step`... below `len`: in four sums by turns, which do not wait for
-/// each other, then all together.
+/// What `add` adds to zero at 0, `step`, 2 `step`... below `len`: in four sums by turns, which do not wait
+/// for each other, then all together.
 #[inline(always)]
 fn accumulate<S: Simd>(
     simd: S,

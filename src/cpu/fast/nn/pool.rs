@@ -12,7 +12,8 @@ pub(crate) fn max_pool(fine: &[f32], channels: usize, grid: Grid, out: ViewMut) 
             for y in 0..grid.ny {
                 for c in (0..channels).step_by(LANES) {
                     let [first, second, third, fourth] = four(simd, fine, channels, grid, [x, y, c]).0;
-                    store(first.max(second).max(third.max(fourth)), out.values, x * out.row + y * out.cell + c);
+                    let maximum = first.max(second).max(third.max(fourth));
+                    store(maximum, out.values, x * out.row + y * out.cell + c);
                 }
             }
         }

@@ -28,8 +28,8 @@ fn scaled<S: Simd, V: SimdFloat<S, Element = f32>>(simd: S, factor: f32, a: V, b
     V::splat(simd, factor).mul_add(a, b)
 }
 
-/// A linear map from `N` to `M` numbers along one axis, for as many channels as `V` has. These are types since
-/// closures would not be compiled for the instructions of their callers.
+/// A linear map from `N` to `M` numbers along one axis, for as many channels as `V` has. These are types
+/// since closures would not be compiled for the instructions of their callers.
 pub(crate) trait Transform<const N: usize, const M: usize> {
     fn along<S: Simd, V: SimdFloat<S, Element = f32>>(simd: S, values: [V; N]) -> [V; M];
 }
