@@ -11,5 +11,5 @@ fn activate(x: vec4<f32>) -> vec4<f32> {
 
 // The slope is σ(x)·(1 + x·(1 - σ(x))), and 1 - σ(x) = σ(-x).
 fn activate_backward(x: vec4<f32>, g: vec4<f32>) -> vec4<f32> {
-    return g * (sigmoid(x) * (1.0 + x * sigmoid(-x)));
+    return g * (sigmoid(x) * fma(x, sigmoid(-x), vec4(1.0)));
 }

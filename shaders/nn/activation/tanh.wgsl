@@ -7,7 +7,9 @@ fn activate(argument: vec4<f32>) -> vec4<f32> {
     let large = sign(x) * (1.0 - e) / (1.0 + e);
     // Near zero that would cancel: the Taylor series, whose next term is 1e-9 of it.
     let square = x * x;
-    let small = x - x * square * (1.0 / 3.0 - square * (2.0 / 15.0 - square * (17.0 / 315.0)));
+    let inner = fma(square, vec4(-17.0 / 315.0), vec4(2.0 / 15.0));
+    let third = fma(square, -inner, vec4(1.0 / 3.0));
+    let small = fma(-(x * square), third, x);
     return select(large, small, square < vec4(0.015625));
 }
 

@@ -3,7 +3,9 @@
 // What conv3x3 and conv3x3_direct share: out[n,o,x,y] = Σ_{i,kx,ky} w[o,i,kx,ky]·in[n,i,x+kx-1,y+ky-1]
 // (method §5). An invocation owns patches of PATCH × 4 pixels. The nine taps of one input channel are added
 // up on their own and then join the sum: one chain over all channels would round more. Every variant adds in
-// the same order, so all give the same bits.
+// the same order, so all give the same bits. That holds while no compiler has a choice: here and in all that
+// variants share, inputs and epilogues, a product that joins a sum is an fma, since a·b + c may be fused in
+// one variant and not in the next (NVIDIA's compiler does that).
 
 struct Params {
     batch: u32,

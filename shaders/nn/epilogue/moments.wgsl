@@ -50,12 +50,12 @@ fn emit(place: Tile, strip: u32, quad: u32, sum: mat4x4<f32>) {
     var m2 = vec4(0.0);
     for (var p = 0u; p < 4u; p++) {
         let deviation = (shifted[p] - mean) * weights[p];
-        m2 += deviation * deviation;
+        m2 = fma(deviation, deviation, m2);
     }
     put(strip, quad, mean, m2);
 }
 
-// Chan's formula.
+// Chan's formula. Every variant must round alike: what may be fused is said by fma (convolution.wgsl).
 fn combine(a: Statistics, b: Statistics) -> Statistics {
     if b.count == 0.0 {
         return a;
@@ -63,8 +63,8 @@ fn combine(a: Statistics, b: Statistics) -> Statistics {
     let count = a.count + b.count;
     let delta = b.first - a.first;
     let share = b.count / count;
-    let second = a.second + b.second + delta * delta * (a.count * share);
-    return Statistics(count, a.first + delta * share, second);
+    let second = fma(delta * delta, vec4(a.count * share), a.second + b.second);
+    return Statistics(count, fma(delta, vec4(share), a.first), second);
 }
 
 fn write_statistics(o: u32, chunk: u32, chunks: u32, all: Statistics) {
