@@ -33,13 +33,40 @@ pub fn compiled_in() -> impl Iterator<Item = wgpu::Backend> {
     wgpu::Backend::ALL.into_iter().filter(move |&backend| there.contains(backend.into()))
 }
 
+/// The instance that every adapter of this process comes from. Drivers make no promise about instances that
+/// come and go in several threads: NVIDIA's on Linux crashes (wgpu's issue 5930).
+#[cfg(not(target_arch = "wasm32"))]
+static SHARED: std::sync::Mutex<Option<wgpu::Instance>> = std::sync::Mutex::new(None);
+
 /// Every adapter of the supported back ends, in wgpu's order, which numbers them on the command line.
 pub async fn adapters() -> Vec<wgpu::Adapter> {
     instance().enumerate_adapters(BACKENDS).await
 }
 
-/// What finds adapters of the supported back ends.
+/// The same by an instance that no lost device has belonged to.
+pub(crate) async fn adapters_anew() -> Vec<wgpu::Adapter> {
+    #[cfg(not(target_arch = "wasm32"))]
+    {
+        let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *shared = Some(new_instance());
+    }
+    adapters().await
+}
+
+/// What finds adapters of the supported back ends, one for the whole process.
+#[cfg(not(target_arch = "wasm32"))]
 pub fn instance() -> wgpu::Instance {
+    let mut shared = SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    shared.get_or_insert_with(new_instance).clone()
+}
+
+/// What finds adapters of the supported back ends.
+#[cfg(target_arch = "wasm32")]
+pub fn instance() -> wgpu::Instance {
+    new_instance()
+}
+
+fn new_instance() -> wgpu::Instance {
     let mut descriptor = wgpu::InstanceDescriptor::new_without_display_handle();
     descriptor.backends = BACKENDS;
     // The back end's validation layers, where they are installed, slow everything down: WGPU_VALIDATION=1
@@ -80,6 +107,14 @@ pub(crate) fn successors(infos: &[wgpu::AdapterInfo], lost: &wgpu::AdapterInfo) 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn threads_share_one_instance_which_a_lost_device_ends() {
+        let find = || std::thread::spawn(|| crate::blocking::block_on(adapters()).len());
+        let threads: Vec<_> = (0..8).map(|_| find()).collect();
+        let found: Vec<usize> = threads.into_iter().map(|thread| thread.join().unwrap()).collect();
+        assert_eq!(found, [crate::blocking::block_on(adapters_anew()).len(); 8]);
+    }
 
     #[test]
     fn a_lost_device_is_followed_by_itself_or_its_like() {

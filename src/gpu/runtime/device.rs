@@ -1,6 +1,6 @@
 //! Devices: Vulkan, Metal and DX12 through wgpu.
 
-use crate::gpu::adapters::{adapters, is_fxc, memory_percent, successors};
+use crate::gpu::adapters::{adapters_anew, is_fxc, memory_percent, successors};
 use crate::gpu::faults::Fault;
 use crate::gpu::kernel_cache::{Asked, KernelCache, Remedy};
 use crate::gpu::runtime::checks::{self, Checks, one_line};
@@ -127,7 +127,7 @@ impl Gpu {
     /// # Errors
     /// [`Error::Device`] when there is none, or all refuse.
     pub async fn reopen(&self) -> Result<Self> {
-        let adapters = adapters().await;
+        let adapters = adapters_anew().await;
         let infos: Vec<wgpu::AdapterInfo> = adapters.iter().map(wgpu::Adapter::get_info).collect();
         let mut refused = None;
         for index in successors(&infos, &self.info) {
