@@ -9,12 +9,13 @@ pub mod fast;
 pub mod heat;
 pub mod nn;
 pub mod passes;
+pub mod precision;
 pub mod predictor;
 pub mod real;
 pub mod reduce;
 pub mod step;
 pub mod unet;
 
-pub use passes::Precision;
+pub use precision::Precision;
 pub use real::Real;
 pub use step::Step;

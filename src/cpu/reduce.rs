@@ -2,6 +2,7 @@
 //! the length of a lane.
 
 use crate::cpu::Real;
+use rayon::prelude::*;
 
 const LANES: usize = 16;
 
@@ -30,12 +31,13 @@ pub fn sum<T: Real>(len: usize, f: impl Fn(usize) -> T) -> T {
 
 /// Adds `rows` of the length of `out` element by element, from the first to the last; `out` is overwritten.
 pub fn sum_rows<T: Real>(rows: &[Vec<T>], out: &mut [T]) {
-    out.fill(T::zero());
-    for row in rows {
-        for (o, &r) in out.iter_mut().zip(row) {
-            *o += r;
+    const COLUMNS: usize = 512; // of a task
+    out.par_chunks_mut(COLUMNS).enumerate().for_each(|(i, out)| {
+        out.fill(T::zero());
+        for row in rows {
+            out.iter_mut().zip(&row[i * COLUMNS..]).for_each(|(o, &r)| *o += r);
         }
-    }
+    });
 }
 
 /// The mean of a field, added up in rows so that long sums lose nothing.

@@ -1,6 +1,6 @@
 //! From observations to predictions: the network's forward pass and the mean shift, without the training.
 
-use crate::cpu::unet::network::norm_rows;
+use crate::cpu::unet::norms::norm_rows;
 use crate::engine::device::Device;
 use crate::gpu::Gpu;
 use crate::io::memory::batch::{Purpose, check_system};

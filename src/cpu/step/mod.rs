@@ -194,7 +194,7 @@ impl<N: Precision, P: Real> Step<N, P> {
         let cells = self.operator.cells();
         self.data.diffuse();
         let Self { network, params, statistics, data, output, .. } = self;
-        network.forward(params, statistics, &data.input, output, together);
+        network.forward_together(params, statistics, &data.input, output, together);
 
         self.prediction
             .par_chunks_mut(cells)
@@ -233,7 +233,7 @@ impl<N: Precision, P: Real> Step<N, P> {
         convert(&self.signal, &mut self.output_gradient);
         self.output_gradient.par_chunks_mut(cells).for_each(mean_shift_backward);
         let Self { params, data, output_gradient, shares, network, .. } = self;
-        network.backward(params, &data.input, output_gradient, shares, together);
+        network.backward_together(params, &data.input, output_gradient, shares, together);
         Losses { loss, x_l2, y_l2, frozen: false }
     }
 

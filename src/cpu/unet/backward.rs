@@ -22,13 +22,13 @@ impl<T: Real> Network<T> {
         input_gradient: Option<&mut [T]>,
     ) {
         alone(self.batch, |whole| {
-            self.backward_together(params, input, output_gradient, gradients, input_gradient, whole);
+            self.run_back(params, input, output_gradient, gradients, input_gradient, whole);
         });
     }
 
     /// As [`Network::backward`], for a batch of micro-batches that are normalised `together`: `gradients` get
     /// those of each by itself, `[micro-batches of this batch, parameters]`.
-    pub fn backward_together(
+    pub(super) fn run_back(
         &mut self,
         params: &[T],
         input: &[T],

@@ -8,7 +8,8 @@ use crate::cpu::nn::padding::pad;
 use crate::cpu::nn::upsample::upsample_backward;
 use crate::cpu::reduce::sum_rows;
 use crate::cpu::unet::input::{Scratch, nine_taps};
-use crate::cpu::unet::network::Network;
+use crate::cpu::unet::network::{Network, samples};
+use crate::cpu::unet::norms::norm_gradients;
 use crate::cpu::unet::together::Together;
 use crate::model::unet::{Conv, Input};
 use rayon::prelude::*;
@@ -26,7 +27,8 @@ impl<T: Real> Network<T> {
         together: &mut Together<T>,
     ) {
         let conv = &self.net.convs[i].clone();
-        let sums = &self.norm_backward(conv, i, gradients, together);
+        let per_sample = self.norm_sums(conv, i);
+        let sums = &norm_gradients(conv, &per_sample, gradients, self.net.param_count, together);
         let (nx, ny) = self.grid(conv.level);
         let count = T::of((together.order.len() * together.samples * nx * ny) as f64);
         let flipped = flip_weights(&nine_taps(conv, params), conv.c_in, conv.c_out);
@@ -64,55 +66,17 @@ impl<T: Real> Network<T> {
         self.gradients[i] = own;
     }
 
-    /// The gradients of layer i's batch norm or bias, and what its backward pass subtracts: Σg and Σg·ẑ per
-    /// channel, over all micro-batches.
-    fn norm_backward(
-        &self,
-        conv: &Conv,
-        i: usize,
-        gradients: &mut [T],
-        together: &mut Together<T>,
-    ) -> Vec<[T; 2]> {
-        let parts = self.norm_sums(conv, i, together.samples);
-        for (gradients, sums) in gradients.chunks_exact_mut(self.net.param_count).zip(&parts) {
-            for (c, sums) in sums.chunks_exact(2).enumerate() {
-                match conv.norm {
-                    Some(norm) => [gradients[norm.beta + c], gradients[norm.gamma + c]] = [sums[0], sums[1]],
-                    None => gradients[conv.bias + c] = sums[0],
-                }
-            }
-        }
-        let mut total = vec![[T::zero(); 2]; conv.c_out];
-        if conv.norm.is_some() {
-            for part in together.all(&parts) {
-                for (total, sums) in total.iter_mut().zip(part.chunks_exact(2)) {
-                    total[0] += sums[0];
-                    total[1] += sums[1];
-                }
-            }
-        }
-        total // without batch norm no mean is subtracted
-    }
-
-    /// Σg and Σg·ẑ of every channel of layer i, of micro-batches of so many `samples`, each `[c_out, 2]`.
-    fn norm_sums(&self, conv: &Conv, i: usize, samples: usize) -> Vec<Vec<T>> {
+    /// Σg and Σg·ẑ of every channel of layer i, of every sample.
+    fn norm_sums(&self, conv: &Conv, i: usize) -> Vec<Vec<[T; 2]>> {
         let (nx, ny) = self.grid(conv.level);
-        let per_sample: Vec<Vec<[T; 2]>> = self.z[i]
+        self.z[i]
             .par_chunks(conv.c_out * nx * ny)
             .zip(self.gradients[i].par_chunks(conv.c_out * nx * ny))
             .map(|(z, g)| {
                 let planes = z.chunks_exact(nx * ny).zip(g.chunks_exact(nx * ny)).zip(&self.norms[i]);
                 planes.map(|((z, g), &norm)| batch_norm::backward_sums(conv.activation, norm, z, g)).collect()
             })
-            .collect();
-        let sums = |part: &[Vec<[T; 2]>]| {
-            let mut sums = vec![T::zero(); 2 * conv.c_out];
-            for sample in part {
-                sums.iter_mut().zip(sample.as_flattened()).for_each(|(sum, share)| *sum += *share);
-            }
-            sums
-        };
-        per_sample.chunks(samples).map(sums).collect()
+            .collect()
     }
 
     /// Where ∂L/∂ of what `conv` has read is kept.
@@ -192,13 +156,4 @@ impl<T: Real> Network<T> {
             }
         }
     }
-}
-
-/// The values of every sample; empty ones where there are no values.
-fn samples<T>(values: &mut [T], batch: usize) -> Vec<&mut [T]> {
-    if values.is_empty() {
-        return (0..batch).map(|_| <&mut [T]>::default()).collect();
-    }
-    let len = values.len() / batch;
-    values.chunks_exact_mut(len).collect()
 }

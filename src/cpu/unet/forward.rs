@@ -1,11 +1,13 @@
 //! The U-Net's forward pass for a batch, node after node (method §5): rayon over samples.
 
 use crate::cpu::Real;
-use crate::cpu::nn::batch_norm::{self, Moments, Norm};
+use crate::cpu::nn::batch_norm::{self, Moments};
 use crate::cpu::nn::conv1x1::conv1x1;
 use crate::cpu::nn::conv3x3::conv3x3;
+use crate::cpu::passes::Passes;
 use crate::cpu::unet::input::{Scratch, nine_taps};
-use crate::cpu::unet::network::{Network, running_norms};
+use crate::cpu::unet::network::Network;
+use crate::cpu::unet::norms::{batch_norms, running_norms};
 use crate::cpu::unet::together::{Together, alone};
 use crate::model::unet::Node;
 use rayon::prelude::*;
@@ -26,18 +28,6 @@ impl<T: Real> Network<T> {
         alone(self.batch, |whole| self.forward_together(params, statistics, input, output, whole));
     }
 
-    /// As [`Network::forward_apart`], for a batch of micro-batches that are normalised `together`.
-    pub fn forward_together(
-        &mut self,
-        params: &[T],
-        statistics: &mut [T],
-        input: &[T],
-        output: &mut [T],
-        together: &mut Together<T>,
-    ) {
-        self.run(params, input, output, |network, i| network.normalise(i, params, statistics, together));
-    }
-
     /// As [`Network::forward`], but normalised with the `running` statistics: every sample stands for itself.
     pub fn forward_running(&mut self, params: &[T], running: &[T], input: &[T], output: &mut [T]) {
         self.run(params, input, output, |network, i| {
@@ -46,7 +36,7 @@ impl<T: Real> Network<T> {
     }
 
     /// The forward pass; `set_norms` sets the norms of a layer whose z has been made.
-    fn run(
+    pub(super) fn run(
         &mut self,
         params: &[T],
         input: &[T],
@@ -82,37 +72,24 @@ impl<T: Real> Network<T> {
         self.z[i] = z;
     }
 
-    /// Sets the norms of layer i by its batch statistics: moments of every sample, merged in the order of the
-    /// samples of a micro-batch, then of the micro-batches. Without batch norm, they hold the bias alone.
-    fn normalise(&mut self, i: usize, params: &[T], statistics: &mut [T], together: &mut Together<T>) {
+    /// Sets the norms of layer i by its batch statistics.
+    pub(super) fn normalise(
+        &mut self,
+        i: usize,
+        params: &[T],
+        statistics: &mut [T],
+        together: &mut Together<T>,
+    ) {
         let conv = &self.net.convs[i];
-        let Some(norm) = conv.norm else {
-            self.norms[i] = running_norms(conv, params, statistics);
-            return;
-        };
         let (nx, ny) = self.grid(conv.level);
-        let per_sample: Vec<Vec<Moments<T>>> = self.z[i]
-            .par_chunks(conv.c_out * nx * ny)
-            .map(|z| z.chunks_exact(nx * ny).map(Moments::of).collect())
-            .collect();
-        let merged = |part: &[Vec<Moments<T>>], c: usize| {
-            let Moments { count, mean, m2 } =
-                part.iter().fold(Moments::default(), |m, sample| m.merge(sample[c]));
-            [count, mean, m2]
+        let moments: Vec<Vec<Moments<T>>> = match conv.norm {
+            Some(_) => self.z[i]
+                .par_chunks(conv.c_out * nx * ny)
+                .map(|z| z.chunks_exact(nx * ny).map(Moments::of).collect())
+                .collect(),
+            None => Vec::new(),
         };
-        let parts = per_sample.chunks(together.samples);
-        let own: Vec<Vec<T>> =
-            parts.map(|part| (0..conv.c_out).flat_map(|c| merged(part, c)).collect()).collect();
-        let all = together.all(&own);
-        for c in 0..conv.c_out {
-            let moments = all.iter().fold(Moments::default(), |m, part| {
-                m.merge(Moments { count: part[3 * c], mean: part[3 * c + 1], m2: part[3 * c + 2] })
-            });
-            self.norms[i][c] = Norm::new(moments, params[norm.gamma + c], params[norm.beta + c]);
-            let [mean, variance] = batch_norm::statistics(moments, params[conv.bias + c]);
-            statistics[norm.running_mean + c] = mean;
-            statistics[norm.running_var + c] = variance;
-        }
+        self.norms[i] = batch_norms(conv, params, statistics, &moments, together);
     }
 
     /// The last convolution, from the last sum or the last activation.

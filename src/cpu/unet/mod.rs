@@ -6,6 +6,8 @@ mod conv_backward;
 mod forward;
 mod input;
 pub mod network;
+pub mod norms;
+mod passes;
 mod res_block;
 pub mod together;
 

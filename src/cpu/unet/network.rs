@@ -7,8 +7,7 @@
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm::Norm;
 use crate::model::UNet;
-use crate::model::unet::init::State;
-use crate::model::unet::{Conv, ResBlock};
+use crate::model::unet::ResBlock;
 
 /// A network with room for the activations and gradients of one batch.
 pub struct Network<T> {
@@ -78,20 +77,11 @@ impl<T: Real> Network<T> {
     }
 }
 
-/// The normalisations `[c_out]` of a layer by its running statistics, or without batch norm by its biases.
-pub fn running_norms<T: Real>(conv: &Conv, params: &[T], running: &[T]) -> Vec<Norm<T>> {
-    let norm = |c: usize| {
-        let bias = params[conv.bias + c];
-        let Some(norm) = conv.norm else { return Norm::bias(bias) };
-        let (mean, var) = (running[norm.running_mean + c], running[norm.running_var + c]);
-        Norm::running(mean, var, bias, params[norm.gamma + c], params[norm.beta + c])
-    };
-    (0..conv.c_out).map(norm).collect()
-}
-
-/// What the statistics of `state` come to, per layer `[c_out]` of (mean, rstd, scale, shift).
-pub fn norm_rows(net: &UNet, state: &State) -> Vec<Vec<[f32; 4]>> {
-    let row = |norm: Norm<f32>| [norm.mean, norm.rstd, norm.scale, norm.shift];
-    let rows = |conv| running_norms(conv, &state.params, &state.buffers).into_iter().map(row).collect();
-    net.convs.iter().map(rows).collect()
+/// The values of every sample; empty ones where there are no values.
+pub(crate) fn samples<T>(values: &mut [T], batch: usize) -> Vec<&mut [T]> {
+    if values.is_empty() {
+        return (0..batch).map(|_| <&mut [T]>::default()).collect();
+    }
+    let len = values.len() / batch;
+    values.chunks_exact_mut(len).collect()
 }

@@ -1,6 +1,7 @@
 //! Whether a batch fits into memory, and which would.
 
 use crate::io::memory::available;
+use crate::model::unet::Conv;
 use crate::model::{DType, UNet};
 use crate::{Error, Result};
 
@@ -37,7 +38,8 @@ pub fn check_shared(
 ) -> Result<()> {
     let batch = samples.saturating_mul(parts);
     let Some(available) = available().map(|available| available / networks as u64) else { return Ok(()) };
-    let fits = available.saturating_sub(fixed_bytes(net, parts)) / bytes_per_sample(net, cells, purpose);
+    let fixed = fixed_bytes(net, parts) + working_bytes(net, cells, batch, purpose);
+    let fits = available.saturating_sub(fixed) / bytes_per_sample(net, cells, purpose);
     if batch as u64 <= fits {
         return Ok(());
     }
@@ -53,7 +55,10 @@ pub fn check_shared(
 /// About the bytes that the arrays of so many samples of `cells` cells, in so many parts, take of the
 /// system's memory.
 pub fn system_bytes(net: &UNet, cells: usize, [samples, parts]: [usize; 2], purpose: Purpose) -> u64 {
-    fixed_bytes(net, parts) + (samples * parts) as u64 * bytes_per_sample(net, cells, purpose)
+    let batch = samples * parts;
+    fixed_bytes(net, parts)
+        + working_bytes(net, cells, batch, purpose)
+        + batch as u64 * bytes_per_sample(net, cells, purpose)
 }
 
 /// Parameters, moments, the copy of the last good ones, and gradients: their sum, those of each part, and
@@ -62,9 +67,28 @@ fn fixed_bytes(net: &UNet, parts: usize) -> u64 {
     4 * (5 + 2 * parts as u64) * net.param_count as u64
 }
 
+/// What the CPU engine has at hand: the weights of all layers at Winograd's 36 points in the place of 9 taps,
+/// and for every thread that has a sample what it makes of it, with the points of its tiles and of the weights'
+/// gradient. `src/cpu/fast/` has these arrays.
+fn working_bytes(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> u64 {
+    let most = |floats: &dyn Fn(&Conv) -> usize| net.convs.iter().map(floats).max().unwrap_or(0) as u64;
+    let read = most(&|c| c.c_in * (cells >> (2 * c.level)));
+    let made = most(&|c| c.c_out * (cells >> (2 * c.level)));
+    let tiles = 36 * 48 * most(&|c| c.c_in + c.c_out);
+    let per_thread = match purpose {
+        Purpose::Training(_) => 2 * read + 2 * made + tiles + (36 + 9) * most(&|c| c.c_in * c.c_out),
+        Purpose::Prediction => read + made + tiles,
+        Purpose::Fields => return 0,
+    };
+    let threads = batch.min(rayon::current_num_threads()) as u64;
+    4 * (4 * net.param_count as u64 + threads * per_thread)
+}
+
 /// In f64 where the physics may be, else in f32.
 fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
-    let layers: u64 = net.convs.iter().map(|c| (c.c_out * (cells >> (2 * c.level))) as u64).sum();
+    // The CPU engine has room for eight channels where there are four.
+    let z = |c: &Conv| (c.c_out.next_multiple_of(8) * (cells >> (2 * c.level))) as u64;
+    let layers: u64 = net.convs.iter().map(z).sum();
     let sums: u64 = net.blocks.iter().map(|b| ((b.c_in + b.c_out) * (cells >> (2 * b.level))) as u64).sum();
     let widest = net.convs.iter().map(|c| c.c_in * c.c_out).max().unwrap_or(0) as u64;
     match purpose {

@@ -2,6 +2,7 @@
 
 use crate::support::{Golden, check, live_errors, net, rasterised, relative, widen};
 use unheat::cpu::heat::physics::Physics;
+use unheat::cpu::passes::Passes;
 use unheat::cpu::unet::network::Network;
 use unheat::cpu::unet::together::Together;
 use unheat::cpu::{Precision, Real, Step, fast};
@@ -107,9 +108,11 @@ fn network_in_single_precision() {
     network.backward_together(&params, &input, &gradient, &mut gradients, &mut whole);
     check("output", relative(&wide(&output), &golden.f64("f64.output")), 1e-5);
     check("running", relative(&wide(&running), &golden.buffers(&net, "f64.after.")), 1e-5);
-    let (worst, _) = live_errors(&net, &wide(&gradients), &golden.params(&net, "f64.grad."));
-    // The golden batch has near-ties of ReLUs: one that falls on the other side moves a gradient by 5e-4.
+    let (worst, all) = live_errors(&net, &wide(&gradients), &golden.params(&net, "f64.grad."));
+    // The golden batch has near-ties of ReLUs. In 64 bits too, inputs that differ by 1e-6 move single gradients
+    // by 5e-4 to 2e-2, those that differ by 1e-7 by 3e-6.
     check("worst gradient", worst, 1e-3);
+    check("all gradients", all, 2e-4);
     let bias = golden.f64("f64.grad.outc.bias");
     check("outc.bias", relative(&[f64::from(gradients[net.out_bias])], &bias), 1e-4);
 }

@@ -3,16 +3,9 @@
 use crate::cpu::fast::nn::channels::{Channels, Grid};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm};
 use crate::cpu::fast::nn::lanes::vectorised;
-use crate::cpu::fast::nn::tiles::{Points, Tiles, inputs, outputs};
+use crate::cpu::fast::nn::tiles::{Tiles, Workspace, inputs, outputs};
 use crate::cpu::fast::nn::winograd::{self, POINTS, SPAN};
 use fearless_simd::Simd;
-
-/// Memory for a block of tiles.
-#[derive(Clone, Default)]
-pub(crate) struct Blocks {
-    pub(crate) inputs: Points,
-    pub(crate) outputs: Points,
-}
 
 /// Weights at the points, `[point][COLUMNS outputs][inputs]`.
 pub(crate) struct PointWeights {
@@ -53,10 +46,10 @@ pub(crate) fn conv3x3(
     padded: &[f32],
     weights: &PointWeights,
     grid: Grid,
-    blocks: &mut Blocks,
+    workspace: &mut Workspace,
     targets: [(&mut [f32], usize); 2],
 ) {
-    vectorised!(widest simd => convolve(simd, padded, weights, grid, blocks, targets));
+    vectorised!(widest simd => convolve(simd, padded, weights, grid, workspace, targets));
 }
 
 #[inline(always)]
@@ -65,19 +58,19 @@ fn convolve<S: Simd>(
     padded: &[f32],
     weights: &PointWeights,
     grid: Grid,
-    blocks: &mut Blocks,
+    workspace: &mut Workspace,
     [(first, first_channels), (second, second_channels)]: [(&mut [f32], usize); 2],
 ) {
     let PointWeights { values, inputs: c_in, outputs: c_out } = weights;
     assert_eq!(first_channels + second_channels, *c_out);
     let tiles = Tiles::new(grid);
     let columns = c_out.div_ceil(COLUMNS);
-    blocks.inputs.resize(*c_in);
-    blocks.outputs.resize(*c_out);
+    workspace.inputs.resize(*c_in);
+    workspace.outputs.resize(*c_out);
     for block in tiles.blocks() {
-        inputs(simd, padded, tiles, block.clone(), &mut blocks.inputs);
+        inputs(simd, padded, tiles, block.clone(), &mut workspace.inputs);
         for point in 0..POINTS {
-            let (from, to) = (blocks.inputs.of(point), blocks.outputs.of_mut(point));
+            let (from, to) = (workspace.inputs.of(point), workspace.outputs.of_mut(point));
             for column in 0..columns {
                 let weights = &values[(point * columns + column) * c_in..][..*c_in];
                 let width = COLUMNS.min(c_out - column * COLUMNS);
@@ -85,9 +78,9 @@ fn convolve<S: Simd>(
                 gemm(simd, (from, *c_in), weights, (to, *c_out), block.len(), width, false);
             }
         }
-        outputs(simd, &blocks.outputs, 0, tiles, block.clone(), (&mut *first, first_channels));
+        outputs(simd, &workspace.outputs, 0, tiles, block.clone(), (&mut *first, first_channels));
         if second_channels > 0 {
-            outputs(simd, &blocks.outputs, first_channels, tiles, block, (&mut *second, second_channels));
+            outputs(simd, &workspace.outputs, first_channels, tiles, block, (&mut *second, second_channels));
         }
     }
 }
@@ -109,7 +102,7 @@ mod tests {
         let mut out = vec![f32::NAN; grid.cells() * 40];
         let (first, second) = out.split_at_mut(grid.cells() * 16);
         let targets = [(first, 16), (second, 24)];
-        convolve(simd, &padded, &weights, grid, &mut Blocks::default(), targets);
+        convolve(simd, &padded, &weights, grid, &mut Workspace::default(), targets);
         out
     }
 

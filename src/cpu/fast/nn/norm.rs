@@ -28,9 +28,21 @@ impl Norms {
         Self { mean: zeros.clone(), rstd: zeros.clone(), scale: zeros.clone(), shift: zeros }
     }
 
-    pub(crate) fn set(&mut self, c: usize, norm: Norm<f32>) {
-        (self.mean[c], self.rstd[c], self.scale[c], self.shift[c]) =
-            (norm.mean, norm.rstd, norm.scale, norm.shift);
+    /// Takes those of the layer's own channels.
+    pub(crate) fn set(&mut self, norms: &[Norm<f32>]) {
+        for (c, norm) in norms.iter().enumerate() {
+            (self.mean[c], self.rstd[c], self.scale[c], self.shift[c]) =
+                (norm.mean, norm.rstd, norm.scale, norm.shift);
+        }
+    }
+
+    /// Σg/n and Σg·ẑ/n per channel, from the sums over n = `count` values.
+    pub(crate) fn means(&self, sums: &[[f32; 2]], count: f32) -> [Vec<f32>; 2] {
+        [0, 1].map(|k| {
+            let mut means = vec![0.0; self.stored()];
+            means.iter_mut().zip(sums).for_each(|(mean, sum)| *mean = sum[k] / count);
+            means
+        })
     }
 
     pub(crate) fn stored(&self) -> usize {
@@ -38,7 +50,25 @@ impl Norms {
     }
 }
 
-/// Those of [`LANES`] channels.
+/// How a layer's activation is made from its z.
+#[derive(Clone, Copy)]
+pub(crate) struct Layer<'a> {
+    pub(crate) function: Activation,
+    pub(crate) norms: &'a Norms,
+}
+
+/// Calls a kernel for a layer: ReLU has loops of its own.
+macro_rules! by_function {
+    ($kernel:ident($layer:expr, $($argument:expr),*)) => {
+        if $layer.function == Activation::Relu {
+            vectorised!(simd => $kernel::<_, true>(simd, $layer, $($argument),*))
+        } else {
+            vectorised!(simd => $kernel::<_, false>(simd, $layer, $($argument),*))
+        }
+    };
+}
+
+/// The norms of [`LANES`] channels.
 #[derive(Clone, Copy)]
 struct NormLanes<S: Simd> {
     mean: f32x8<S>,
@@ -109,30 +139,19 @@ fn slope<S: Simd, const RELU: bool>(simd: S, function: Activation, x: f32x8<S>, 
 }
 
 /// The activation of z `[nx, ny, channels]`.
-pub(crate) fn activate(function: Activation, norms: &Norms, z: &[f32], grid: Grid, out: ViewMut) {
-    if function == Activation::Relu {
-        vectorised!(simd => activate_by::<_, true>(simd, function, norms, z, grid, out));
-    } else {
-        vectorised!(simd => activate_by::<_, false>(simd, function, norms, z, grid, out));
-    }
+pub(crate) fn activate(layer: Layer, z: &[f32], grid: Grid, out: ViewMut) {
+    by_function!(activate_by(layer, z, grid, out));
 }
 
 #[inline(always)]
-fn activate_by<S: Simd, const RELU: bool>(
-    simd: S,
-    function: Activation,
-    norms: &Norms,
-    z: &[f32],
-    grid: Grid,
-    out: ViewMut,
-) {
-    let channels = norms.stored();
+fn activate_by<S: Simd, const RELU: bool>(simd: S, layer: Layer, z: &[f32], grid: Grid, out: ViewMut) {
+    let channels = layer.norms.stored();
     for (x, z) in z.chunks_exact(grid.ny * channels).enumerate() {
         for c in (0..channels).step_by(LANES) {
-            let norm = NormLanes::new(simd, norms, c);
+            let norm = NormLanes::new(simd, layer.norms, c);
             for y in 0..grid.ny {
                 let argument = norm.argument(load(simd, z, y * channels + c));
-                let lanes = value::<S, RELU>(simd, function, argument);
+                let lanes = value::<S, RELU>(simd, layer.function, argument);
                 store(lanes, out.values, x * out.row + y * out.cell + c);
             }
         }
@@ -224,42 +243,37 @@ fn moments_by<S: Simd>(simd: S, z: &[f32], channels: usize, all: &mut [Moments<f
 
 /// Σg and Σg·ẑ of the channels of a sample, where g = ∂L/∂(the activation's argument); z and `gradient` are
 /// `[cells, channels]`.
-pub(crate) fn backward_sums(
-    function: Activation,
-    norms: &Norms,
-    z: &[f32],
-    gradient: &[f32],
-) -> Vec<[f32; 2]> {
-    let mut sums = vec![[0.0; 2]; norms.stored()];
-    if function == Activation::Relu {
-        vectorised!(simd => sums_by::<_, true>(simd, function, norms, z, gradient, &mut sums));
-    } else {
-        vectorised!(simd => sums_by::<_, false>(simd, function, norms, z, gradient, &mut sums));
-    }
+pub(crate) fn backward_sums(layer: Layer, z: &[f32], gradient: &[f32]) -> Vec<[f32; 2]> {
+    let mut sums = vec![[0.0; 2]; layer.norms.stored()];
+    by_function!(sums_by(layer, z, gradient, &mut sums));
     sums
 }
 
 #[inline(always)]
 fn sums_by<S: Simd, const RELU: bool>(
     simd: S,
-    function: Activation,
-    norms: &Norms,
+    layer: Layer,
     z: &[f32],
     gradient: &[f32],
     all: &mut [[f32; 2]],
 ) {
-    let channels = norms.stored();
+    let channels = layer.norms.stored();
     let zero = f32x8::splat(simd, 0.0);
     for (z, gradient) in z.chunks(STRIP * channels).zip(gradient.chunks(STRIP * channels)) {
         for c in (0..channels).step_by(LANES) {
-            let norm = NormLanes::new(simd, norms, c);
+            let norm = NormLanes::new(simd, layer.norms, c);
             let (mut plain, mut weighted) = ([zero; 2], [zero; 2]);
             // By two sums in turn, which do not wait for each other.
             for at in (c..z.len()).step_by(2 * channels) {
                 for (i, at) in [at, at + channels].into_iter().enumerate() {
                     if at < z.len() {
                         let z = load(simd, z, at);
-                        let g = slope::<S, RELU>(simd, function, norm.argument(z), load(simd, gradient, at));
+                        let g = slope::<S, RELU>(
+                            simd,
+                            layer.function,
+                            norm.argument(z),
+                            load(simd, gradient, at),
+                        );
                         plain[i] += g;
                         weighted[i] = g.mul_add(norm.normalised(z), weighted[i]);
                     }
@@ -279,46 +293,35 @@ fn sums_by<S: Simd, const RELU: bool>(
 /// Turns ∂L/∂activation of a sample into ∂L/∂z: γ·rstd·(g - Σg/n - ẑ·Σgẑ/n), where `means` are Σg/n and Σgẑ/n
 /// of the batch for every channel. z and `gradient` are `[nx, ny, channels]`.
 pub(crate) fn backward(
-    function: Activation,
-    norms: &Norms,
+    layer: Layer,
     means: &[Vec<f32>; 2],
     z: &[f32],
     gradient: View,
     grid: Grid,
     out: ViewMut,
 ) {
-    if function == Activation::Relu {
-        vectorised!(simd => {
-            backward_by::<_, true>(simd, function, norms, means, z, gradient, grid, out);
-        });
-    } else {
-        vectorised!(simd => {
-            backward_by::<_, false>(simd, function, norms, means, z, gradient, grid, out);
-        });
-    }
+    by_function!(backward_by(layer, means, z, gradient, grid, out));
 }
 
 #[inline(always)]
-#[expect(clippy::too_many_arguments)]
 fn backward_by<S: Simd, const RELU: bool>(
     simd: S,
-    function: Activation,
-    norms: &Norms,
+    layer: Layer,
     means: &[Vec<f32>; 2],
     z: &[f32],
     gradient: View,
     grid: Grid,
     out: ViewMut,
 ) {
-    let channels = norms.stored();
+    let channels = layer.norms.stored();
     for (x, z) in z.chunks_exact(grid.ny * channels).enumerate() {
         for c in (0..channels).step_by(LANES) {
-            let norm = NormLanes::new(simd, norms, c);
+            let norm = NormLanes::new(simd, layer.norms, c);
             let [plain, weighted] = [load(simd, &means[0], c), load(simd, &means[1], c)];
             for y in 0..grid.ny {
                 let z = load(simd, z, y * channels + c);
                 let g = load(simd, gradient.values, x * gradient.row + y * gradient.cell + c);
-                let own = slope::<S, RELU>(simd, function, norm.argument(z), g);
+                let own = slope::<S, RELU>(simd, layer.function, norm.argument(z), g);
                 let centred = own - plain - norm.normalised(z) * weighted;
                 store(norm.scale * centred, out.values, x * out.row + y * out.cell + c);
             }

@@ -47,6 +47,13 @@ pub(crate) struct Points {
     channels: usize,
 }
 
+/// What the inputs of a block of tiles and its outputs are at the points.
+#[derive(Clone, Default)]
+pub(crate) struct Workspace {
+    pub(crate) inputs: Points,
+    pub(crate) outputs: Points,
+}
+
 impl Points {
     /// Makes room for tiles of so many channels.
     pub(crate) fn resize(&mut self, channels: usize) {

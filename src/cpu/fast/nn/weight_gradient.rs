@@ -2,50 +2,46 @@
 //! the convolution has read and of its outputs' gradient, tile by tile.
 
 use crate::cpu::fast::nn::channels::{Grid, View};
-use crate::cpu::fast::nn::conv3x3::Blocks;
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm_transposed};
 use crate::cpu::fast::nn::lanes::vectorised;
-use crate::cpu::fast::nn::tiles::{Tiles, gradients, inputs};
+use crate::cpu::fast::nn::tiles::{Tiles, Workspace, gradients, inputs};
 use crate::cpu::fast::nn::winograd::{POINTS, SPAN, WeightsAdjoint, both};
 use fearless_simd::{Simd, SimdBase, f32x16};
 
 /// dw[o, i, kx, ky] = Σ_{x,y} g[x, y, o] · padded[x + kx, y + ky, i], as `[tap][COLUMNS outputs][inputs]`.
 ///
-/// `padded` is `[rows][cells][c_in]` as [`Tiles::padded`] says.
+/// `read` is what the convolution has read, padded as [`Tiles::padded`] says, and how many channels that has;
+/// `made` the gradient of its outputs.
 pub(crate) fn weight_gradient(
-    padded: &[f32],
-    c_in: usize,
-    gradient: View,
-    c_out: usize,
+    read: (&[f32], usize),
+    made: (View, usize),
     grid: Grid,
-    blocks: &mut Blocks,
+    workspace: &mut Workspace,
 ) -> Vec<[f32; COLUMNS]> {
-    vectorised!(widest simd => correlate(simd, padded, c_in, gradient, c_out, grid, blocks))
+    vectorised!(widest simd => correlate(simd, read, made, grid, workspace))
 }
 
 #[inline(always)]
 fn correlate<S: Simd>(
     simd: S,
-    padded: &[f32],
-    c_in: usize,
-    gradient: View,
-    c_out: usize,
+    (padded, c_in): (&[f32], usize),
+    (gradient, c_out): (View, usize),
     grid: Grid,
-    blocks: &mut Blocks,
+    workspace: &mut Workspace,
 ) -> Vec<[f32; COLUMNS]> {
     let tiles = Tiles::new(grid);
     let columns = c_out.div_ceil(COLUMNS);
     let pairs = columns * c_in;
-    blocks.inputs.resize(c_in);
-    blocks.outputs.resize(c_out);
+    workspace.inputs.resize(c_in);
+    workspace.outputs.resize(c_out);
     let mut sums = vec![[0.0; COLUMNS]; POINTS * pairs];
     // Block by block, so that no sum of many terms loses digits.
     for block in tiles.blocks() {
         let count = block.len();
-        inputs(simd, padded, tiles, block.clone(), &mut blocks.inputs);
-        gradients(simd, gradient, tiles, block, &mut blocks.outputs);
+        inputs(simd, padded, tiles, block.clone(), &mut workspace.inputs);
+        gradients(simd, gradient, tiles, block, &mut workspace.outputs);
         for point in 0..POINTS {
-            let (read, made) = (blocks.inputs.of(point), blocks.outputs.of(point));
+            let (read, made) = (workspace.inputs.of(point), workspace.outputs.of(point));
             for column in 0..columns {
                 let sums = &mut sums[(point * columns + column) * c_in..][..c_in];
                 let width = COLUMNS.min(c_out - column * COLUMNS);

@@ -1,58 +1,27 @@
-//! The U-Net's backward pass for a batch, node by node in reverse (method §5).
+//! The backward pass of the last convolution (method §5).
 
 use crate::cpu::fast::nn::channels::stored;
 use crate::cpu::fast::nn::output::conv1x1_backward;
 use crate::cpu::fast::unet::network::Network;
 use crate::cpu::reduce::sum_rows;
-use crate::cpu::unet::together::Together;
-use crate::model::unet::Node;
 use rayon::prelude::*;
 
 impl Network {
-    /// Parameter gradients for ∂L/∂output `[batch, nx, ny]` of the last [`Network::forward_together`] with
-    /// the same `params`, `input` and `together`: those of each micro-batch by itself, `[micro-batches
-    /// of this batch, parameters]`, overwritten.
-    ///
-    /// Biases before a batch norm get an exact zero.
-    pub fn backward_together(
-        &mut self,
-        params: &[f32],
-        input: &[f32],
-        output_gradient: &[f32],
-        gradients: &mut [f32],
-        together: &mut Together<f32>,
-    ) {
-        gradients.fill(0.0);
-        self.output_backward(params, output_gradient, gradients);
-        for node in (0..self.net.nodes.len()).rev() {
-            match self.net.nodes[node] {
-                Node::BlockSum(b) => self.block_sum_backward(b),
-                Node::Conv(i) => self.conv_backward(i, params, input, gradients, together),
-                Node::BlockInput(b) => self.block_input_backward(b),
-            }
-        }
-    }
-
     /// The last convolution: its own gradients, and ∂L/∂ of the last sum or the last activation.
-    fn output_backward(&mut self, params: &[f32], output_gradient: &[f32], gradients: &mut [f32]) {
+    pub(super) fn output_backward(&mut self, params: &[f32], output_gradient: &[f32], gradients: &mut [f32]) {
         let (cells, channels) = (self.grid.cells(), self.net.out_channels);
         let (weights, len) = (self.out_weights(params), cells * stored(channels));
-        let mut own = match self.blocks.last_mut() {
-            Some(block) => std::mem::take(&mut block.gradient),
-            None => self.gradients.last_mut().map(std::mem::take).expect("a layer"),
-        };
+        let last = self.last_gradient();
+        let mut own = std::mem::take(last);
         let this = &*self;
         let samples = own.par_chunks_mut(len).zip(output_gradient.par_chunks(cells)).enumerate();
         let shares = samples.map(|(n, (gradient, g))| {
             this.scratches.with(|scratch| {
-                conv1x1_backward(this.last_values(n, &mut scratch.plane), &weights, g, gradient)
+                conv1x1_backward(this.last_values(n, &mut scratch.activation), &weights, g, gradient)
             })
         });
         let shares: Vec<Vec<f32>> = shares.collect();
-        match self.blocks.last_mut() {
-            Some(block) => block.gradient = own,
-            None => *self.gradients.last_mut().expect("a layer") = own,
-        }
+        *self.last_gradient() = own;
         let gradients = gradients.chunks_exact_mut(self.net.param_count);
         let parts = shares.chunks(self.batch / gradients.len());
         for (gradients, shares) in gradients.zip(parts) {
@@ -64,10 +33,22 @@ impl Network {
     }
 }
 
+impl Network {
+    /// ∂L/∂ of what the last convolution reads.
+    fn last_gradient(&mut self) -> &mut Vec<f32> {
+        match self.blocks.last_mut() {
+            Some(block) => &mut block.gradient,
+            None => self.gradients.last_mut().expect("a layer"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::passes::Passes;
     use crate::cpu::unet;
+    use crate::cpu::unet::together::Together;
     use crate::model::rng::{Purpose, Random};
     use crate::model::unet::init::State;
     use crate::model::unet::{Padding, UNetConfig};
@@ -93,6 +74,7 @@ mod tests {
         for (padding, activation, batch_norm, res_blocks, filters, samples, parts, nx, ny) in [
             (Circular, Relu, true, false, vec![8], 3, 1, 1, 2),
             (Circular, Relu, true, false, vec![16], 2, 1, 13, 7),
+            (Circular, Relu, true, false, vec![16; 4], 2, 1, 16, 32),
             (Zero, Silu, true, false, vec![8, 16, 24], 2, 1, 20, 12),
             (Circular, Relu, true, false, vec![8, 16], 2, 2, 4, 8),
             (Zero, Relu, true, false, vec![8, 24, 8], 3, 1, 16, 8),
@@ -135,7 +117,7 @@ mod tests {
             let (input, weight) = (wide(&input), wide(&weight));
             plain.forward_together(&params, &mut exact_statistics, &input, &mut exact, &mut together);
             let to = &mut exact_gradients;
-            plain.backward_together(&params, &input, &weight, to, None, &mut together);
+            plain.backward_together(&params, &input, &weight, to, &mut together);
 
             // Every sample for itself, by a network that has nothing for the backward pass.
             let (mut own, mut exact_own) = (vec![f32::NAN; output.len()], vec![0.0; exact.len()]);

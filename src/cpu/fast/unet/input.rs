@@ -15,7 +15,7 @@ impl Network {
     /// Fills `scratch.padded` with what `conv` reads of sample n; `input` is the network's.
     pub(crate) fn load(&self, conv: &Conv, n: usize, input: &[f32], scratch: &mut Scratch) {
         let (grid, channels) = (self.grid_of(conv.level), self.inputs(conv).stored());
-        let Scratch { padded, plane, .. } = scratch;
+        let Scratch { padded, activation, .. } = scratch;
         let mut out = resized(padded, grid, channels);
         match conv.input {
             Input::Field => copy(&input[n * grid.cells()..][..grid.cells()], grid, channels, &mut out),
@@ -25,14 +25,14 @@ impl Network {
             }
             Input::Activation(j) => self.activate(j, n, out),
             Input::Pool(j) => {
-                self.activate_to(j, n, plane);
-                max_pool(plane, channels, grid, out);
+                self.activate_to(j, n, activation);
+                max_pool(activation, channels, grid, out);
             }
             Input::SkipUp { skip, low } => {
                 let first = self.norms[skip].stored();
-                self.activate_to(low, n, plane);
+                self.activate_to(low, n, activation);
                 let up = ViewMut { values: &mut out.values[first..], ..out };
-                upsample(plane, channels - first, grid.half(), up);
+                upsample(activation, channels - first, grid.half(), up);
                 self.activate(skip, n, out);
             }
         }
@@ -41,9 +41,9 @@ impl Network {
 
     /// Writes the activation of layer j, sample n.
     pub(crate) fn activate(&self, j: usize, n: usize, out: ViewMut) {
-        let (grid, norms) = (self.grid_of(self.net.convs[j].level), &self.norms[j]);
-        let len = grid.cells() * norms.stored();
-        activate(self.net.convs[j].activation, norms, &self.z[j][n * len..][..len], grid, out);
+        let (grid, layer) = (self.grid_of(self.net.convs[j].level), self.layer(j));
+        let len = grid.cells() * layer.norms.stored();
+        activate(layer, &self.z[j][n * len..][..len], grid, out);
     }
 
     /// The same, to an array of its own, `[nx, ny, channels]`.

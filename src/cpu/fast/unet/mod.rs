@@ -5,7 +5,9 @@ mod conv_backward;
 mod forward;
 mod input;
 pub(crate) mod network;
+mod passes;
 mod res_block;
 mod scratch;
+mod weights;
 
 pub use network::Network;

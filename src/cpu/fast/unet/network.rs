@@ -5,7 +5,7 @@
 //! (`input.rs`).
 
 use crate::cpu::fast::nn::channels::{Channels, Grid};
-use crate::cpu::fast::nn::norm::Norms;
+use crate::cpu::fast::nn::norm::{Layer, Norms};
 use crate::cpu::fast::unet::scratch::Scratches;
 use crate::model::UNet;
 use crate::model::unet::{Conv, Input, ResBlock};
@@ -19,7 +19,7 @@ pub struct Network {
     pub(crate) z: Vec<Vec<f32>>,
     /// The normalisation of every channel, per layer.
     pub(crate) norms: Vec<Norms>,
-    /// ∂L/∂activation, per layer as `z`.
+    /// ∂L/∂activation, per layer as `z`; empty where it is the gradient of a block's sum.
     pub(crate) gradients: Vec<Vec<f32>>,
     /// The arrays of the residual blocks, if the network has them.
     pub(crate) blocks: Vec<Block>,
@@ -63,7 +63,9 @@ impl Network {
     /// Allocates for `batch` fields of `nx` × `ny` cells.
     pub fn new(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
         let mut network = Self::forward_only(net, batch, nx, ny);
-        network.gradients = network.z.clone();
+        let of_block = |i: usize| net.blocks.iter().any(|block| block.adds(i));
+        let gradient = |(i, z): (usize, &Vec<f32>)| if of_block(i) { Vec::new() } else { z.clone() };
+        network.gradients = network.z.iter().enumerate().map(gradient).collect();
         for (block, described) in network.blocks.iter_mut().zip(&net.blocks) {
             block.gradient = block.output.clone();
             if described.input != Input::Field {
@@ -76,6 +78,11 @@ impl Network {
     /// The cells of a level.
     pub(crate) fn grid_of(&self, level: usize) -> Grid {
         Grid { nx: self.grid.nx >> level, ny: self.grid.ny >> level }
+    }
+
+    /// How the activation of layer i is made.
+    pub(crate) fn layer(&self, i: usize) -> Layer<'_> {
+        Layer { function: self.net.convs[i].activation, norms: &self.norms[i] }
     }
 
     /// The channels that `conv` reads.

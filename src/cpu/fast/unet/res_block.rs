@@ -4,9 +4,9 @@ use crate::cpu::fast::nn::channels::{View, ViewMut, stored, whole_mut};
 use crate::cpu::fast::nn::norm::{activate, add_argument};
 use crate::cpu::fast::nn::pool::{max_pool, max_pool_backward};
 use crate::cpu::fast::nn::upsample::{upsample, upsample_backward};
-use crate::cpu::fast::unet::conv_backward::samples;
 use crate::cpu::fast::unet::input::copy;
 use crate::cpu::fast::unet::network::{Block, Network};
+use crate::cpu::unet::network::samples;
 use crate::model::unet::{Conv, Input, ResBlock};
 use rayon::prelude::*;
 
@@ -51,14 +51,14 @@ impl Network {
     pub(crate) fn block_sum(&mut self, b: usize) {
         let ResBlock { level, sample, .. } = self.net.blocks[b];
         let second = self.net.blocks[b].second();
-        let (grid, function) = (self.grid_of(level), self.net.convs[second].activation);
+        let grid = self.grid_of(level);
         let mut output = std::mem::take(&mut self.blocks[b].output);
+        let layer = self.layer(second);
         let len = output.len() / self.batch;
         let shortcut = sample.map_or(&self.blocks[b].input, |sample| &self.z[sample]);
         let terms = self.z[second].par_chunks(len).zip(shortcut.par_chunks(len));
         output.par_chunks_mut(len).zip(terms).for_each(|(out, (z, x))| {
-            let channels = self.norms[second].stored();
-            activate(function, &self.norms[second], z, grid, whole_mut(out, grid, channels));
+            activate(layer, z, grid, whole_mut(out, grid, layer.norms.stored()));
             match sample {
                 Some(sample) => add_argument(&self.norms[sample], x, out),
                 None => out.iter_mut().zip(x).for_each(|(out, x)| *out += x),
@@ -67,16 +67,13 @@ impl Network {
         self.blocks[b].output = output;
     }
 
-    /// ∂L/∂sum of block b to both terms of the sum.
+    /// ∂L/∂sum of block b to a shortcut without a convolution; the layers of the sum read it where it is.
     pub(crate) fn block_sum_backward(&mut self, b: usize) {
-        let (block, second) = (&mut self.blocks[b], self.net.blocks[b].second());
-        self.gradients[second].copy_from_slice(&block.gradient);
-        match self.net.blocks[b].sample {
-            Some(sample) => {
-                self.gradients[sample].copy_from_slice(&block.gradient);
-                block.input_gradient.fill(0.0);
-            }
-            None => block.input_gradient.copy_from_slice(&block.gradient),
+        let Block { gradient, input_gradient, .. } = &mut self.blocks[b];
+        if self.net.blocks[b].sample.is_none() {
+            let len = gradient.len() / self.batch;
+            let samples = input_gradient.par_chunks_mut(len).zip(gradient.par_chunks(len));
+            samples.for_each(|(to, from)| to.copy_from_slice(from));
         }
     }
 

@@ -1,18 +1,20 @@
 //! What a thread needs for the sample at hand.
 
-use crate::cpu::fast::nn::conv3x3::Blocks;
+use crate::cpu::fast::nn::tiles::Workspace;
 use std::sync::Mutex;
 
-/// One sample's planes.
+/// What is made of one sample, each `[nx, ny, channels]`.
 #[derive(Default)]
 pub(crate) struct Scratch {
     /// What a convolution reads.
     pub(crate) padded: Vec<f32>,
     /// ∂L/∂z, padded as the adjoint convolution reads it.
     pub(crate) gradient: Vec<f32>,
-    pub(crate) plane: Vec<f32>,
-    pub(crate) planes: Vec<f32>,
-    pub(crate) blocks: Blocks,
+    /// An activation that is pooled or upsampled, or that the last convolution reads.
+    pub(crate) activation: Vec<f32>,
+    /// What the adjoint convolution carries on to what was pooled or upsampled.
+    pub(crate) carried: Vec<f32>,
+    pub(crate) workspace: Workspace,
 }
 
 /// One for each thread of the pool that this was made in, kept from step to step. In a larger pool, threads
