@@ -39,7 +39,7 @@ pub(crate) struct Block {
 }
 
 impl Network {
-    /// As [`Network::new`], with half the memory: [`Network::backward_together`] must not be called.
+    /// As [`Network::new`], with half the memory: there must be no backward pass.
     pub fn forward_only(net: &UNet, batch: usize, nx: usize, ny: usize) -> Self {
         let (grid, scratches) = (Grid { nx, ny }, Scratches::new());
         let (z, norms, blocks) = (Vec::new(), Vec::new(), Vec::new());
