@@ -8,8 +8,7 @@
 
 Tensors of the network have the names of docs/method.md, section 8. --physics f64 computes the residual in
 real space, as the reference system does (section 3); --physics f32 takes the Fourier form (section 3b). The
-result is the median of the steps after the warm-up, each of which waits for the device. The program has not
-been run on CUDA yet.
+result is the median of the steps after the warm-up, each of which waits for the device.
 """
 
 import argparse

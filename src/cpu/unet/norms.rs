@@ -1,5 +1,5 @@
-//! Batch norms over a step's micro-batches: what every sample gives is put together in the order of the samples
-//! of a micro-batch, then of the micro-batches.
+//! Batch norms over a step's micro-batches: what every sample gives is put together in the order of the
+//! samples of a micro-batch, then of the micro-batches.
 
 use crate::cpu::Real;
 use crate::cpu::nn::batch_norm::{self, Moments, Norm};

@@ -68,8 +68,8 @@ fn fixed_bytes(net: &UNet, parts: usize) -> u64 {
 }
 
 /// What the CPU engine has at hand: the weights of all layers at Winograd's 36 points in the place of 9 taps,
-/// and for every thread that has a sample what it makes of it, with the points of its tiles and of the weights'
-/// gradient. `src/cpu/fast/` has these arrays.
+/// and for every thread that has a sample what it makes of it, with the points of its tiles and of the
+/// weights' gradient. `src/cpu/fast/` has these arrays.
 fn working_bytes(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> u64 {
     let most = |floats: &dyn Fn(&Conv) -> usize| net.convs.iter().map(floats).max().unwrap_or(0) as u64;
     let read = most(&|c| c.c_in * (cells >> (2 * c.level)));

@@ -109,8 +109,8 @@ fn network_in_single_precision() {
     check("output", relative(&wide(&output), &golden.f64("f64.output")), 1e-5);
     check("running", relative(&wide(&running), &golden.buffers(&net, "f64.after.")), 1e-5);
     let (worst, all) = live_errors(&net, &wide(&gradients), &golden.params(&net, "f64.grad."));
-    // The golden batch has near-ties of ReLUs. In 64 bits too, inputs that differ by 1e-6 move single gradients
-    // by 5e-4 to 2e-2, those that differ by 1e-7 by 3e-6.
+    // The golden batch has near-ties of ReLUs. In 64 bits too, inputs that differ by 1e-6 move single
+    // gradients by 5e-4 to 2e-2, those that differ by 1e-7 by 3e-6.
     check("worst gradient", worst, 1e-3);
     check("all gradients", all, 2e-4);
     let bias = golden.f64("f64.grad.outc.bias");

@@ -31,9 +31,7 @@ impl Network {
             gradients[self.net.out_bias] = sums[weights.len()];
         }
     }
-}
 
-impl Network {
     /// ∂L/∂ of what the last convolution reads.
     fn last_gradient(&mut self) -> &mut Vec<f32> {
         match self.blocks.last_mut() {
