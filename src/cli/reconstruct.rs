@@ -65,6 +65,10 @@ pub(super) struct Arguments {
     /// --norm batch]
     #[arg(long, value_name = "N")]
     batch: Option<usize>,
+    /// The values are in the units of the training, such as other fields of `generate`: the networks see
+    /// them as they are, not moved and stretched to the mean and the spread of their training
+    #[arg(long)]
+    same_units: bool,
     #[command(flatten)]
     operator: OperatorFlags,
     #[command(flatten)]
@@ -319,7 +323,8 @@ impl Session {
         predict: impl Fn(Trained, &[f64]) -> Result<Vec<f64>>,
     ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
         let of = |Network { net, state, trained_for }: &Network| {
-            at_scale(trained_for.as_ref(), y, cells, |seen| predict(Trained { net, state, norm }, seen))
+            let scale = trained_for.as_ref().filter(|_| !self.arguments.same_units);
+            at_scale(scale, y, cells, |seen| predict(Trained { net, state, norm }, seen))
         };
         let mut all = self.networks.iter().map(of).collect::<Result<Vec<_>>>()?;
         if all.len() == 1 {

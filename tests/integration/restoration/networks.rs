@@ -1,6 +1,7 @@
 //! Networks on observations in other units than those that they were trained on.
 
 use crate::support::desk::Desk;
+use unheat::io::arrays::weights;
 
 const TRAIN: &str = "train --batch 8 --size 32x32 --levels 2 --filters 8 --steps 10 --device cpu --no-tune \
                      --no-self-test --seed 4";
@@ -33,6 +34,21 @@ fn networks_do_not_depend_on_the_unit_or_the_zero_of_values() {
             assert!((found - expected).abs() < 1e-4, "{scale} {offset}: {found}, not {expected}");
         }
     }
+}
+
+/// Weights that do not say what they were trained for see everything as it is.
+#[test]
+fn networks_see_values_in_the_units_of_their_training_as_they_are() {
+    let desk = trained();
+    let (net, state) = weights::read(&desk.path("net/weights.safetensors")).unwrap();
+    weights::write(&desk.path("bare.safetensors"), &net, &state, None).unwrap();
+    let reconstruct = |flags: &str| {
+        desk.run(&format!("reconstruct --weights {flags} -i y.npy -o p.npy --device cpu"), 0);
+        desk.load("p.npy")
+    };
+    let found = reconstruct("net/weights.safetensors --same-units");
+    assert_eq!(found, reconstruct("bare.safetensors"));
+    assert_ne!(found, reconstruct("net/weights.safetensors"));
 }
 
 #[test]
