@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use unheat::cpu::Real;
-use unheat::cpu::unet::network::norm_rows;
+use unheat::cpu::unet::norms::norm_rows;
 use unheat::gpu::{Gpu, Tensor};
 use unheat::model::unet::init::State;
 use unheat::model::unet::trained::Norm;
