@@ -221,7 +221,7 @@ fn array(arguments: Arguments, input: &Input, open: impl FnOnce(Arguments) -> Re
     if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
-    session.doubt_scale(&y, &mut findings);
+    session.doubt_scale(&y, nx * ny, &mut findings);
     let physics = session.physics([nx, ny], None, |_| beyond)?;
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let known = Known { physics: physics.as_ref(), rounding, bounds: None };
@@ -306,11 +306,13 @@ impl Session {
     }
 
     /// Doubts values far from those that networks are made for, where no network says what it was trained for
-    /// and would be shown them at that scale.
-    fn doubt_scale(&self, y: &[f64], findings: &mut Findings) {
-        if self.trained_for().is_none() {
-            findings.doubts(Found::new(None, 1, y.iter().copied()).warning());
-        }
+    /// and would be shown them at that scale, or where they are to be shown as they are.
+    fn doubt_scale(&self, y: &[f64], cells: usize, findings: &mut Findings) {
+        findings.doubts(match self.trained_for() {
+            None => Found::new(None, 1, y.iter().copied()).warning(),
+            Some(scale) if self.arguments.same_units => scale::other_units(scale, y, cells),
+            Some(_) => None,
+        });
     }
 
     /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
@@ -345,7 +347,7 @@ impl Session {
         // As measured: tiles with their margins, predictions, and what their misfit is computed from.
         sources::check_memory(&job.input, 96 * photo.planes.len() as u64)?;
         let truth = sources::truth(job, photo)?;
-        self.doubt_scale(&photo.planes, findings);
+        self.doubt_scale(&photo.planes, nx * ny, findings);
         let norm = arguments.norm.unwrap_or(Norm::Running);
         let (predicted, deviations) = self.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
             reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)

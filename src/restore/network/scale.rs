@@ -1,6 +1,7 @@
 //! Predictions at the scale of a network's training, and whether its training suits what it is shown.
 
 use crate::Result;
+use crate::cpu::reduce::mean;
 use crate::cpu::unet::at_scale::AtScale;
 use crate::model::TrainedFor;
 use crate::model::operator::factor::{Factor, words};
@@ -11,6 +12,10 @@ const NOISIER: f64 = 3.0;
 
 /// Noise of less than this part of the spread counts as none.
 const QUIET: f64 = 1e-4;
+
+/// Values are in the units of a training if their spread is within this factor of its spread, and their mean
+/// within so many spreads of its mean.
+const OTHER_UNITS: f64 = 5.0;
 
 /// A prediction whose misfit is more than this part of the observation's spread does not explain it.
 const MISFIT: f64 = 0.1;
@@ -60,14 +65,36 @@ pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, factors: &[Factor]) -> Op
     })
 }
 
+/// Why observations `[batch, cells]` do not look like those that a network was trained for in the same units;
+/// none where nothing speaks against it.
+pub fn other_units(scale: &TrainedFor, y: &[f64], cells: usize) -> Option<String> {
+    let fields = || y.chunks_exact(cells);
+    let count = fields().count().max(1) as f64;
+    let mean = fields().map(mean).sum::<f64>() / count;
+    let variance = |y: &[f64]| y.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / cells as f64;
+    let spread = (fields().map(variance).sum::<f64>() / count).sqrt();
+    let fits = (scale.spread / OTHER_UNITS..=scale.spread * OTHER_UNITS).contains(&spread)
+        && (mean - scale.mean).abs() <= OTHER_UNITS * scale.spread;
+    (!fits).then(|| {
+        format!(
+            "the values have a mean of {mean:.2e} and a spread of {spread:.1e}, those of the training \
+             {:.2e} and {:.1e}: they do not seem to be in its units; leave --same-units out",
+            scale.mean, scale.spread
+        )
+    })
+}
+
 /// Whether a prediction fails to explain its observation, ‖y - P(x)‖ being `misfit`, in words.
 pub fn unexplained(spectrum: &Spectrum, misfit: f64, cells: usize) -> Option<String> {
     let rms = misfit / (cells as f64).sqrt();
     (rms > (MISFIT * spectrum.spread).max(NOISIER * spectrum.noise)).then(|| {
-        let part = 100.0 * rms / spectrum.spread;
+        let by = match spectrum.spread > 0.0 {
+            true => format!("{:.0} % of its spread", 100.0 * rms / spectrum.spread),
+            false => format!("{rms:.1e} per cell, though that is the same everywhere"),
+        };
         format!(
-            "diffused again, the prediction misses the observation by {part:.0} % of its spread; --refine N \
-             brings it nearer, more training too"
+            "diffused again, the prediction misses the observation by {by}; --refine N brings it nearer, \
+             more training too"
         )
     })
 }
@@ -76,6 +103,25 @@ pub fn unexplained(spectrum: &Spectrum, misfit: f64, cells: usize) -> Option<Str
 mod tests {
     use super::*;
     use crate::model::unet::trained_for::TrainedEdges;
+
+    #[test]
+    fn values_in_other_units_are_noticed() {
+        let (amount, noise, edges) = (Some(8.0), 0.0, TrainedEdges::Periodic);
+        let scale = TrainedFor { amount, operator: None, noise, mean: 0.2, spread: 0.1, edges };
+        let y = |scale: f64, offset: f64| {
+            [[0.1, 0.3, 0.1, 0.3], [0.2, 0.4, 0.0, 0.2]]
+                .concat()
+                .iter()
+                .map(|v| scale * v + offset)
+                .collect::<Vec<f64>>()
+        };
+        for (factor, offset) in [(1.0, 0.0), (2.0, 0.0), (0.5, 0.1), (1.0, 0.3)] {
+            assert_eq!(other_units(&scale, &y(factor, offset), 4), None, "{factor} {offset}");
+        }
+        for (factor, offset) in [(40.0, 293.0), (1.0, 293.0), (-1000.0, 0.0), (1e-3, 0.2), (0.0, 0.2)] {
+            assert!(other_units(&scale, &y(factor, offset), 4).is_some(), "{factor} {offset}");
+        }
+    }
 
     #[test]
     fn networks_see_one_scale_and_predictions_have_the_observations() {

@@ -49,6 +49,11 @@ fn networks_see_values_in_the_units_of_their_training_as_they_are() {
     let found = reconstruct("net/weights.safetensors --same-units");
     assert_eq!(found, reconstruct("bare.safetensors"));
     assert_ne!(found, reconstruct("net/weights.safetensors"));
+    let kelvin: Vec<f64> = desk.load("y.npy").iter().map(|v| 293.0 + 40.0 * v).collect();
+    desk.save("y.npy", [6, 32, 32], &kelvin);
+    let flags = "--weights net/weights.safetensors --same-units --strict -i y.npy -o p.npy --device cpu";
+    let said = desk.run(&format!("reconstruct {flags}"), 3);
+    assert!(said.contains("leave --same-units out"), "{said}");
 }
 
 #[test]
