@@ -39,27 +39,28 @@ impl Signal {
     ) -> Self {
         let from = FROM * wavenumber[crossover];
         let rings: Vec<usize> = (0..waves.len()).filter(|&ring| wavenumber[ring] >= from).collect();
-        let cost = |signal: Signal| -> f64 {
-            let of = |&ring: &usize| {
-                let power = signal.power(wavenumber[ring].powi(2)) * kernel2[ring] + noise;
-                waves[ring] * (power.ln() + energy[ring] / power)
-            };
-            rings.iter().map(of).sum()
-        };
-        let shape = |ring: usize, slope: f64| wavenumber[ring].powf(-slope) * kernel2[ring];
         let mut best = (f64::INFINITY, Self::NONE);
         for slope in (0..=40).map(|step| STEEPEST * f64::from(step) / 40.0) {
+            // Powers once per slope: one logarithm per ring and height is what the search costs.
+            let unit = Self { height: 1.0, slope };
+            let left = |&ring: &usize| unit.power(wavenumber[ring].powi(2)) * kernel2[ring];
+            let left: Vec<f64> = rings.iter().map(left).collect();
+            let cost = |height: f64| -> f64 {
+                let of = |(&ring, left): (&usize, &f64)| {
+                    let power = height * left + noise;
+                    waves[ring] * (power.ln() + energy[ring] / power)
+                };
+                rings.iter().zip(&left).map(of).sum()
+            };
             // Around the least that would explain all power of some ring.
-            let least = rings
-                .iter()
-                .map(|&ring| energy[ring].max(noise) / shape(ring, slope).max(f64::MIN_POSITIVE))
-                .fold(f64::INFINITY, f64::min);
+            let explains =
+                |(&ring, left): (&usize, &f64)| energy[ring].max(noise) / left.max(f64::MIN_POSITIVE);
+            let least = rings.iter().zip(&left).map(explains).fold(f64::INFINITY, f64::min);
             let (low, high) = ((least * 1e-12).ln(), (least * 1e6).ln());
-            let height = minimum(low, high, |height| cost(Self { height: height.exp(), slope })).exp();
-            let signal = Self { height, slope };
-            let found = cost(signal);
+            let height = minimum(low, high, |height| cost(height.exp())).exp();
+            let found = cost(height);
             if found < best.0 {
-                best = (found, signal);
+                best = (found, Self { height, slope });
             }
         }
         best.1
@@ -70,7 +71,8 @@ impl Signal {
 fn minimum(low: f64, high: f64, f: impl Fn(f64) -> f64) -> f64 {
     const STEPS: usize = 60;
     let at = |step: usize| low + (high - low) * step as f64 / STEPS as f64;
-    let best = (0..=STEPS).min_by(|&a, &b| f(at(a)).total_cmp(&f(at(b)))).unwrap_or(0);
+    let values: Vec<f64> = (0..=STEPS).map(|step| f(at(step))).collect();
+    let best = (0..=STEPS).min_by(|&a, &b| values[a].total_cmp(&values[b])).unwrap_or(0);
     let (mut low, mut high) = (at(best.saturating_sub(1)), at((best + 1).min(STEPS)));
     let golden = 0.5 * (5f64.sqrt() - 1.0);
     for _ in 0..24 {

@@ -6,6 +6,7 @@ use crate::restore::Blur;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::measurement::{NoiseLevel, Spectrum};
 use crate::restore::methods::damped_inverse;
+use rayon::prelude::*;
 
 /// A step that does not help is halved at most this often; then its sample is left as it is.
 const HALVINGS: i32 = 6;
@@ -53,8 +54,9 @@ pub fn refine(
     let analyser = Analyser::new(blur);
     let cells = blur.cells();
     let mut refined = Refined::default();
-    for (y, x) in y.chunks_exact(cells).zip(x.chunks_exact(cells)) {
-        let spectrum = analyser.analyse(y, noise, rounding);
+    let spectrum = |y: &[f64]| analyser.analyse(y, noise, rounding);
+    let spectra: Vec<Spectrum> = y.par_chunks_exact(cells).map(spectrum).collect();
+    for ((y, x), spectrum) in y.chunks_exact(cells).zip(x.chunks_exact(cells)).zip(spectra) {
         let sample = refine_one(blur, &spectrum, y, x, updates, bounds)?;
         refined.x.extend(sample.x);
         refined.before.extend(sample.before);

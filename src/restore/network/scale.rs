@@ -38,31 +38,53 @@ pub fn at_scale(
 }
 
 /// Why a network that was trained for `scale` should not be asked about an observation by these factors, with
-/// this spectrum; none where nothing speaks against it.
-pub fn misfit(scale: &TrainedFor, spectrum: &Spectrum, factors: &[Factor]) -> Option<String> {
+/// this spectrum; none where nothing speaks against it. In the `same_units` it sees the noise as it is.
+pub fn misfit(
+    scale: &TrainedFor,
+    spectrum: &Spectrum,
+    factors: &[Factor],
+    same_units: bool,
+) -> Option<String> {
+    let other = other_operator(scale, factors);
+    if other.is_some() {
+        return other;
+    }
+    let Spectrum { noise, spread, .. } = *spectrum;
+    let (found, trained) = (noise / spread, scale.noise / scale.spread);
+    match same_units {
+        true => (noisier(scale, noise) > NOISIER).then(|| {
+            let trained = scale.noise;
+            format!("noise is {noise:.1e}, but the network was trained for {trained}: details may be made up")
+        }),
+        false => (spread > 0.0 && found / trained.max(QUIET) > NOISIER).then(|| {
+            format!(
+                "noise is {found:.1e} of the observation's spread, but the network was trained for \
+                 {trained:.1e} of it: details may be made up"
+            )
+        }),
+    }
+}
+
+/// How many times as noisy as those of a training observations are, in the same units, whose noise has this
+/// standard deviation.
+pub fn noisier(scale: &TrainedFor, noise: f64) -> f64 {
+    noise / scale.noise.max(QUIET * scale.spread)
+}
+
+/// That a network was trained for another operator than of these factors, if so.
+pub fn other_operator(scale: &TrainedFor, factors: &[Factor]) -> Option<String> {
     match (scale.amount, factors) {
         (Some(trained), &[Factor::Heat([amount, along_y])]) if amount == along_y => {
-            if (amount - trained).abs() > 0.05 * trained.max(amount) {
-                return Some(format!("the network was trained for an amount of {trained}, not of {amount}"));
-            }
+            let differs = (amount - trained).abs() > 0.05 * trained.max(amount);
+            differs.then(|| format!("the network was trained for an amount of {trained}, not of {amount}"))
         }
         (trained, factors) => {
             let trained = trained.map(|amount| format!("heat:{amount}"));
             let trained = trained.or(scale.operator.clone()).unwrap_or("another operator".to_owned());
             let asked = words(factors);
-            if trained != asked {
-                return Some(format!("the network was trained for {trained}, not for {asked}"));
-            }
+            (trained != asked).then(|| format!("the network was trained for {trained}, not for {asked}"))
         }
     }
-    let (found, trained) = (spectrum.noise / spectrum.spread, scale.noise / scale.spread);
-    let times = found / trained.max(QUIET);
-    (spectrum.spread > 0.0 && times > NOISIER).then(|| {
-        format!(
-            "noise is {found:.1e} of the observation's spread, but the network was trained for {trained:.1e} \
-             of it: details may be made up"
-        )
-    })
 }
 
 /// Why observations `[batch, cells]` do not look like those that a network was trained for in the same units;

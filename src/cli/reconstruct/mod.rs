@@ -1,0 +1,197 @@
+//! `unheat reconstruct`.
+
+mod arguments;
+mod networks;
+mod session;
+mod shipped;
+
+pub(super) use arguments::Arguments;
+
+use crate::cli::errors::outcome::{Outcome, done};
+use crate::cli::files::arrays;
+use crate::cli::files::input::{Input, Kind};
+use crate::cli::files::output;
+use crate::cli::files::restoration_figure::{self, Seen};
+use crate::cli::files::sources::{self, Job};
+use crate::cli::findings::Findings;
+use crate::cli::terminal::messages::print_line;
+use crate::engine::Norm;
+use crate::io::arrays::npy::{self, FieldData, Fields};
+use crate::io::images::photo::Photo;
+use crate::io::plots::film;
+use crate::io::plots::restoration::Palette;
+use crate::model::operator::factor::Factor;
+use crate::restore::measurement::noise::rounding_of_floats;
+use crate::restore::network::tiled::reconstruct_planes;
+use crate::{Error, Result};
+use networks::Networks;
+use session::{Known, Session};
+use std::collections::BTreeSet;
+use std::path::Path;
+
+pub(super) fn run(arguments: Arguments) -> Outcome {
+    if let Some(path) = &arguments.uncertainty_map {
+        if arguments.weights.len() < 2 {
+            return Err(Error::usage(
+                "--uncertainty-map needs --weights several times, of networks trained with different seeds",
+            ));
+        }
+        output::check(path, "npy")?;
+    }
+    let brings_own = arguments.weights.is_empty();
+    if brings_own || arguments.operator.is_told() {
+        arguments.operator.check()?;
+    } else if arguments.refine.is_some() || arguments.report.is_some() {
+        let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
+        return Err(Error::usage(what));
+    }
+    let Arguments { weights, same_units, .. } = &arguments;
+    let named = (!brings_own).then(|| Networks::read(weights, *same_units)).transpose()?;
+    let input = Input::open(&arguments.input)?;
+    arguments.animation.check(input.kind == Kind::Folder)?;
+    match input.kind {
+        Kind::Array => array(arguments, named, &input),
+        Kind::Picture | Kind::Folder => pictures(&input, &Session::open(arguments, named)?),
+    }
+}
+
+fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcome {
+    output::check(&arguments.output, "npy")?;
+    if let Some(path) = &arguments.report {
+        output::check(path, "png")?;
+    }
+    let observed = input.array(11)?;
+    let [count, nx, ny] = observed.shape;
+    let truth = arguments.truth.as_deref().map(|path| array_truth(path, observed.shape)).transpose()?;
+    let session = Session::open(arguments, named)?;
+    let Session { arguments, device, .. } = &session;
+    let y = arrays::widen(&observed.data);
+    let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
+    let physics = session.physics([nx, ny], None, |_| arguments.edges.of_arrays())?;
+    let known = Known { physics: physics.as_ref(), rounding, bounds: None };
+    let networks = session.of_fields(&known, &y, [nx, ny]).map_err(about(&input.name))?;
+    session.check_size(&networks, [nx, ny]).map_err(about(&input.name))?;
+    let (predicted, deviations) = session.predicted(&networks, &y, [nx, ny])?;
+    check_finite(&input.name, &predicted, nx * ny)?;
+
+    let mut findings = Findings::default();
+    if !arguments.edges.is_told() {
+        arrays::doubt_edges(&mut findings, &y, nx, ny);
+    }
+    networks.doubt_scale(&y, nx * ny, &mut findings);
+    let (x, told) = session.refined(&networks, &known, &y, predicted, &mut findings)?;
+    if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
+        arrays::write_like(path, deviations, &observed)?;
+    }
+    arguments.animation.write(&x, [nx, ny], film::Palette::Inferno)?;
+    arrays::write_like(&arguments.output, x.clone(), &observed)?;
+    if let (Some(path), Some(physics)) = (&arguments.report, &physics) {
+        let shown = count.min(restoration_figure::ROWS) * nx * ny;
+        let truth = truth.as_ref().map(|truth| &truth[..shown]);
+        let seen =
+            Seen { observation: &y[..shown], x: &x[..shown], truth, nx, ny, axes: physics.axes([nx, ny]) };
+        let again = physics.seen(&x[..shown])?;
+        restoration_figure::draw(path, &again, &seen, Palette::Field)?;
+    }
+    print_line!(
+        "{count} fields of {nx}x{ny} cells, on {}, are in {}{}{told}",
+        device.describe(),
+        arguments.output.display(),
+        networks.told()
+    );
+    findings.warn();
+    Ok(done(findings.doubted() && arguments.strict, false))
+}
+
+fn array_truth(path: &Path, shape: [usize; 3]) -> Result<Vec<f64>> {
+    let truth = Input::open_array(path)?.array(1)?;
+    if truth.shape == shape {
+        return Ok(arrays::widen(&truth.data));
+    }
+    Err(Error::file(path, format!("has the shape {:?}, the observations have {shape:?}", truth.shape)))
+}
+
+fn pictures(input: &Input, session: &Session) -> Outcome {
+    let arguments = &session.arguments;
+    if input.kind == Kind::Folder && arguments.uncertainty_map.is_some() {
+        return Err(Error::usage("--uncertainty-map is for one picture at a time"));
+    }
+    let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
+    let jobs = sources::jobs(input, &arguments.output, report, truth)?;
+    sources::check_apart(&jobs, &arguments.weights)?;
+    let (mut by, mut told, mut findings) = (BTreeSet::new(), String::new(), Findings::default());
+    let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
+        let mut own = Findings::default();
+        let network;
+        (network, told) = picture(session, job, &photo, &mut own)?;
+        by.insert(network);
+        own.name(&job.input);
+        findings.append(own);
+        Ok(())
+    })?;
+    if input.kind == Kind::Folder {
+        told.clear(); // that of the last one alone says little
+    }
+    let (device, output) = (session.device.describe(), arguments.output.display());
+    let by = by.into_iter().collect::<String>();
+    print_line!("{}, on {device}, in {output}{by}{told}", tally.counted());
+    findings.warn();
+    Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
+}
+
+/// Reconstructs one picture, and returns by which network, if nobody named one, and what refinement did.
+fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<(String, String)> {
+    let Session { arguments, device, .. } = session;
+    let (nx, ny) = (photo.nx, photo.ny);
+    // As measured: tiles with their margins, predictions, and what their misfit is computed from.
+    sources::check_memory(&job.input, 96 * photo.planes.len() as u64)?;
+    let truth = sources::truth(job, photo)?;
+    let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
+    let physics = session.physics([nx, ny], photo.pixel(), beyond)?;
+    let networks = session.of_pictures(physics.as_ref()).map_err(about(&job.input))?;
+    networks.doubt_scale(&photo.planes, nx * ny, findings);
+    let norm = arguments.norm.unwrap_or(Norm::Running);
+    let (predicted, deviations) = networks.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
+        reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
+    })?;
+    check_finite(&job.input, &predicted, nx * ny)?;
+    let rounding = sources::rounding(photo, &photo.planes);
+    let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
+    let (x, told) = session.refined(&networks, &known, &photo.planes, predicted, findings)?;
+    if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
+        let shape = [photo.channels(), nx, ny];
+        npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;
+    }
+    let written = photo.with_planes(&x);
+    arguments.animation.write_pages(&written)?;
+    output::picture(&job.output, &written)?;
+    if let (Some(path), Some(physics)) = (&job.report, &physics) {
+        let (observation, x, truth) = (&photo.planes[..], &written.planes[..], truth.as_deref());
+        restoration_figure::draw(
+            path,
+            &physics.seen(x)?,
+            &Seen { observation, x, truth, nx, ny, axes: physics.axes([nx, ny]) },
+            if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
+        )?;
+    }
+    Ok((networks.told(), told))
+}
+
+/// Puts the name of a file before what is wrong with what was asked about it.
+fn about(path: &Path) -> impl Fn(Error) -> Error {
+    move |error| match error {
+        Error::Usage(what) => Error::file(path, what),
+        other => other,
+    }
+}
+
+fn check_finite(input: &Path, predicted: &[f64], cells: usize) -> Result<()> {
+    match predicted.iter().position(|v| !v.is_finite()) {
+        None => Ok(()),
+        Some(bad) => {
+            let field = bad / cells;
+            let what = format!("the prediction for field {field} is not finite; are these values in range?");
+            Err(Error::file(input, what))
+        }
+    }
+}

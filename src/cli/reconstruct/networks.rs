@@ -1,0 +1,109 @@
+//! Networks that reconstruct together, and how they are shown what was observed.
+
+use crate::Result;
+use crate::cli::findings::Findings;
+use crate::cli::reconstruct::shipped::{Shipped, of_fields, of_pictures};
+use crate::engine::{Norm, Trained};
+use crate::io::arrays::weights;
+use crate::model::operator::factor::Factor;
+use crate::model::unet::init::State;
+use crate::model::{TrainedFor, UNet};
+use crate::restore::measurement::Spectrum;
+use crate::restore::network::scale::{self, at_scale};
+use crate::train::Found;
+use std::path::PathBuf;
+
+/// One or several of them.
+pub(crate) struct Networks {
+    pub(crate) all: Vec<Network>,
+    /// Whether they see the values as they are, not at the scale of their training.
+    same_units: bool,
+    /// What those are called that come with unheat.
+    pub(crate) shipped: Option<&'static str>,
+}
+
+pub(crate) struct Network {
+    pub(crate) net: UNet,
+    state: State,
+    /// What it was trained for, if the file says so.
+    trained_for: Option<TrainedFor>,
+}
+
+impl Networks {
+    /// Those of these files.
+    pub(crate) fn read(paths: &[PathBuf], same_units: bool) -> Result<Self> {
+        let read = |path: &PathBuf| {
+            weights::read_all(path).map(|(net, state, trained_for)| Network { net, state, trained_for })
+        };
+        let all = paths.iter().map(read).collect::<Result<_>>()?;
+        Ok(Self { all, same_units, shipped: None })
+    }
+
+    /// The one that comes with unheat for pictures that these factors observed.
+    pub(crate) fn of_pictures(factors: &[Factor]) -> Result<Self> {
+        of_pictures(factors).map(Self::of)
+    }
+
+    /// Those that come with unheat of which one suits fields y `[batch, cells]` with this noise that these
+    /// factors observed: at least one.
+    pub(crate) fn of_fields(factors: &[Factor], noise: f64, y: &[f64], cells: usize) -> Result<Vec<Self>> {
+        Ok(of_fields(factors, noise, y, cells)?.into_iter().map(Self::of).collect())
+    }
+
+    fn of(Shipped { name, net, state, trained_for, same_units }: Shipped) -> Self {
+        let all = vec![Network { net, state, trained_for: Some(trained_for) }];
+        Self { all, same_units, shipped: Some(name) }
+    }
+
+    /// ", by the network … that comes with unheat", where nobody has named one.
+    pub(crate) fn told(&self) -> String {
+        self.shipped
+            .map(|name| format!("; by the network {name}, which comes with unheat"))
+            .unwrap_or_default()
+    }
+
+    /// What the first network that says so was trained for.
+    pub(crate) fn trained_for(&self) -> Option<&TrainedFor> {
+        self.all.iter().find_map(|network| network.trained_for.as_ref())
+    }
+
+    /// Why they should not be asked about an observation by these factors, with this spectrum.
+    pub(crate) fn misfit(&self, spectrum: &Spectrum, factors: &[Factor]) -> Option<String> {
+        scale::misfit(self.trained_for()?, spectrum, factors, self.same_units)
+    }
+
+    /// Doubts values far from those that networks are made for, where no network says what it was trained for
+    /// and would be shown them at that scale, or where they are to be shown as they are.
+    pub(crate) fn doubt_scale(&self, y: &[f64], cells: usize, findings: &mut Findings) {
+        findings.doubts(match self.trained_for() {
+            None => Found::new(None, 1, y.iter().copied()).warning(),
+            Some(scale) if self.same_units => scale::other_units(scale, y, cells),
+            Some(_) => None,
+        });
+    }
+
+    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
+    /// them also the standard deviation of their predictions.
+    pub(crate) fn predicted(
+        &self,
+        y: &[f64],
+        cells: usize,
+        norm: Norm,
+        predict: impl Fn(Trained, &[f64]) -> Result<Vec<f64>>,
+    ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
+        let of = |Network { net, state, trained_for }: &Network| {
+            let scale = trained_for.as_ref().filter(|_| !self.same_units);
+            at_scale(scale, y, cells, |seen| predict(Trained { net, state, norm }, seen))
+        };
+        let mut all = self.all.iter().map(of).collect::<Result<Vec<_>>>()?;
+        if all.len() == 1 {
+            return Ok((all.remove(0), None));
+        }
+        let count = all.len() as f64;
+        let mean: Vec<f64> =
+            (0..y.len()).map(|cell| all.iter().map(|x| x[cell]).sum::<f64>() / count).collect();
+        let squares = |cell: usize| all.iter().map(|x| (x[cell] - mean[cell]).powi(2)).sum::<f64>();
+        let deviations = (0..y.len()).map(|cell| (squares(cell) / (count - 1.0)).sqrt()).collect();
+        Ok((mean, Some(deviations)))
+    }
+}
