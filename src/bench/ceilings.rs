@@ -1,5 +1,6 @@
 //! What a device can do at most.
 
+use crate::cpu::fast::peak;
 use serde::{Deserialize, Serialize};
 
 /// The two ceilings of the roofline.
@@ -7,15 +8,22 @@ use serde::{Deserialize, Serialize};
 pub struct Ceilings {
     /// 10⁹ floating-point operations per second: multiply-adds in registers, each counting two.
     pub gflops: f64,
-    /// 10⁹ bytes per second, reads and writes together: the faster of the two copies below.
+    /// 10⁹ bytes per second, reads and writes together: on a GPU the faster of the two copies below, on the
+    /// CPU engine a copy by all threads.
     pub gbytes_per_second: f64,
-    /// A copy by a shader, a vector of four per invocation.
-    pub copy_kernel: f64,
-    /// A copy by the driver's own command.
-    pub copy_command: f64,
+    /// On a GPU, a copy by a shader, a vector of four per invocation.
+    pub copy_kernel: Option<f64>,
+    /// On a GPU, a copy by the driver's own command.
+    pub copy_command: Option<f64>,
 }
 
 impl Ceilings {
+    /// Those of the cores that the CPU engine computes on. It takes about a second.
+    pub fn of_cores() -> Self {
+        let (gflops, gbytes_per_second) = (peak::gflops(), peak::gbytes_per_second());
+        Self { gflops, gbytes_per_second, copy_kernel: None, copy_command: None }
+    }
+
     /// FLOP per byte above which arithmetic bounds the time, and below which memory does.
     pub fn ridge(&self) -> f64 {
         self.gflops / self.gbytes_per_second

@@ -1,8 +1,9 @@
 //! The measurement of a training step.
 //!
-//! On a GPU: the ceilings are measured first, then whole steps in flight as training keeps them, then every
-//! dispatch by itself. On the CPU engine: whole steps and their four parts.
+//! The ceilings are measured first, then whole steps, on a GPU in flight as training keeps them, then every
+//! dispatch by itself; on the CPU engine whole steps and their four parts.
 
+use crate::bench::ceilings::Ceilings;
 use crate::bench::measurement::{Kind, Measurement, Memory, Stage, StepTime};
 use crate::bench::probe;
 use crate::engine::{Device, Trainer};
@@ -65,12 +66,10 @@ pub fn measure(
     let mut plan = config.plan()?;
     progress("building a training step");
     let mut trainer = plan.trainer(device)?;
+    progress("measuring what the device can do at most");
     let ceilings = match device {
-        Device::Gpu(gpu) => {
-            progress("measuring what the device can do at most");
-            Some(probe::measure(gpu)?)
-        }
-        Device::Cpu => None,
+        Device::Gpu(gpu) => probe::measure(gpu)?,
+        Device::Cpu => Ceilings::of_cores(),
     };
     progress("timing whole steps");
     let (mut step, parts) = time_steps(&mut trainer, &mut plan, options)?;
@@ -107,7 +106,7 @@ pub fn measure(
             ..config.clone()
         },
         timing,
-        ceilings,
+        ceilings: Some(ceilings),
         step,
         memory,
         stages,

@@ -21,7 +21,7 @@ pub struct Measurement {
     pub settings: TrainConfig,
     /// How the stages were timed; none on the CPU engine, whose parts are timed by the host's clock.
     pub timing: Option<Timing>,
-    /// The device's limits; none on the CPU engine.
+    /// The device's limits; none in what an earlier version measured on the CPU engine.
     pub ceilings: Option<Ceilings>,
     /// Whole steps.
     pub step: StepTime,
@@ -159,9 +159,9 @@ impl DispatchGroup {
     }
 
     /// How much of the roofline is reached: each dispatch's larger fraction of the two ceilings, weighted by
-    /// its time. Above 1 where data come from a cache.
+    /// its time. Above 1 where data come from a cache. None where nothing is declared.
     pub fn roofline(&self) -> Option<f64> {
-        self.least_ms.map(|least| least / self.ms)
+        self.least_ms.filter(|_| self.flops > 0 || self.bytes > 0).map(|least| least / self.ms)
     }
 }
 

@@ -53,8 +53,8 @@ pub(super) fn measure(gpu: &Gpu) -> Result<Ceilings> {
     Ok(Ceilings {
         gflops: 1e-9 * flops_per_piece / piece,
         gbytes_per_second: copy_kernel.max(copy_command),
-        copy_kernel,
-        copy_command,
+        copy_kernel: Some(copy_kernel),
+        copy_command: Some(copy_command),
     })
 }
 

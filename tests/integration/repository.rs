@@ -226,7 +226,7 @@ fn rooms_use_only_those_below() {
         ("cases", "cpu gpu model"),
         ("trust", "cases engine gpu model"),
         ("train", "blocking cpu engine io model restore"),
-        ("bench", "engine gpu io model train"),
+        ("bench", "cpu engine gpu io model train"),
         ("sweep", "engine io model train"),
         ("cli", "bench sweep train trust restore engine cases io blocking gpu cpu model"),
     ];

@@ -10,4 +10,5 @@
 mod nn;
 pub mod unet;
 
+pub use nn::peak;
 pub use unet::network::Network;

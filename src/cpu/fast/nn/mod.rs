@@ -7,6 +7,7 @@ mod lanes;
 pub(crate) mod norm;
 pub(crate) mod one_channel;
 pub(crate) mod output;
+pub mod peak;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod tiles;
