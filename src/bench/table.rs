@@ -16,8 +16,8 @@ pub fn measurement(measured: &Measurement, by: By) -> String {
             _ => "copy by all threads".to_owned(),
         };
         lines.push(format!(
-            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s ({copies}); both meet at {} FLOP per \
-             byte",
+            "at most {} GFLOP/s (multiply-adds in registers) and {} GB/s ({copies}); both meet at {} FLOP \
+             per byte",
             number(c.gflops),
             number(c.gbytes_per_second),
             number(c.ridge())

@@ -209,6 +209,7 @@ fn reconstructs(found: &Value, method: &str, folder: &Path) {
         &output,
         "--norm",
         "running",
+        "--same-units",
         "--device",
         "cpu",
     ]);

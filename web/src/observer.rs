@@ -5,7 +5,6 @@ use crate::failure::thrown;
 use js_sys::{Float32Array, Object, Reflect};
 use unheat::cpu::heat::physics::Physics;
 use unheat::cpu::heat::rasterise::rasterise;
-use unheat::cpu::unet::at_scale::AtScale;
 use unheat::model::Operator;
 use unheat::model::operator::factor::Factor;
 use unheat::model::rectangles::draw;
@@ -54,16 +53,9 @@ impl Experiment {
     pub async fn predict(&mut self, field: Vec<f32>) -> std::result::Result<Object, JsValue> {
         let observation = observed(&self.operator, &field).map_err(thrown)?;
         let (found, predictions) = (Object::new(), Object::new());
-        // As `unheat reconstruct` does: the networks see it at the scale of their training.
-        let wide: Vec<f64> = observation.iter().map(|&v| f64::from(v)).collect();
-        let at_scale = AtScale::new(Some(&self.trained_for), &wide, wide.len());
-        let seen = at_scale.as_ref().map_or(wide.clone(), |at_scale| at_scale.seen(&wide));
-        let seen: Vec<f32> = seen.into_iter().map(|v| v as f32).collect();
+        // As `unheat reconstruct --same-units` does: what is drawn is as hot as what the networks train on.
         for training in &mut self.trainings {
-            let prediction = training.predict(&seen).await.map_err(thrown)?;
-            let mut prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
-            at_scale.iter().for_each(|at_scale| at_scale.back(&mut prediction));
-            let prediction: Vec<f32> = prediction.into_iter().map(|v| v as f32).collect();
+            let prediction = training.predict(&observation).await.map_err(thrown)?;
             let array = Float32Array::from(prediction.as_slice());
             Reflect::set(&predictions, &training.method.name().into(), &array)?;
         }

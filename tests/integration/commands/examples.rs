@@ -1,5 +1,6 @@
 //! The examples of the library do what they say.
 
+use crate::support::desk::Desk;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -27,6 +28,21 @@ fn a_kernel_is_added_with_its_twin_and_its_case() {
 fn the_fft_finds_its_wave_alone() {
     let said = run("only_the_fft", &[]);
     assert!(said.contains("mode (3, 5)") && said.contains("mode (10, 0)"), "{said}");
+}
+
+/// Its settings are those of a training; a short one begins as the long one does.
+#[test]
+fn the_recipe_of_the_longest_training_can_be_followed() {
+    let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/record.toml");
+    let desk = Desk::new();
+    let flags = "--device cpu --steps 2 --batch 2 --filters 8 --size 16x16 --levels 2 -o run";
+    desk.run(&format!("train --config {} {flags}", recipe.display()), 0);
+    let settings = std::fs::read_to_string(desk.path("run/config.toml")).unwrap();
+    for line in
+        ["method = \"supervised\"", "noise = 0.001", "lr_schedule = \"cosine\"", "validate_every = 1000"]
+    {
+        assert!(settings.contains(line), "{line} is not in {settings}");
+    }
 }
 
 #[test]
