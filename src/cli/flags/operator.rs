@@ -120,7 +120,15 @@ impl OperatorFlags {
     /// # Errors
     /// Those of [`OperatorFlags::told`].
     pub(crate) fn check(&self) -> Result<()> {
-        if self.pixel == Some(PixelSize::Auto) { Ok(()) } else { self.told(None).map(|_| ()) }
+        self.known().map(|_| ())
+    }
+
+    /// The operator, if it does not hang on what a file tells.
+    ///
+    /// # Errors
+    /// Those of [`OperatorFlags::told`].
+    pub(crate) fn known(&self) -> Result<Option<Arc<Told>>> {
+        if self.pixel == Some(PixelSize::Auto) { Ok(None) } else { self.told(None).map(Some) }
     }
 
     /// The operator on fields whose file says that their cells have these sides, in metres.

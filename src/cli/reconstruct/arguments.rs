@@ -32,8 +32,8 @@ pub(crate) struct Arguments {
     #[arg(short, long, value_name = "FILE|DIR")]
     pub(crate) output: PathBuf,
     /// Statistics of the batch norm: of the batch, as in training, or the running ones of the weights file
-    /// [default: batch for arrays and --weights; otherwise running, so that no field or tile depends on
-    /// another]
+    /// [default: batch for periodic arrays with --weights; otherwise running, so that no field or tile
+    /// depends on another]
     #[arg(long, value_enum)]
     pub(crate) norm: Option<Norm>,
     /// Fields (of a picture: tiles) at a time; with --norm batch each batch has its own statistics [default:
@@ -52,8 +52,8 @@ pub(crate) struct Arguments {
     /// --amount or --operator; an update that would make the misfit worse is not made
     #[arg(long, value_name = "N")]
     pub(crate) refine: Option<usize>,
-    /// Standard deviation of the observation's noise, for --refine; or auto, which reads it from the
-    /// observation
+    /// Standard deviation of the observation's noise, for --refine and, without --weights, for the choice of
+    /// the network; or auto, which reads it from the observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     pub(crate) noise: NoiseLevel,

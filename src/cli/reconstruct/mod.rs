@@ -45,6 +45,9 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
         return Err(Error::usage(what));
     }
+    if brings_own && let Some(told) = arguments.operator.known()? {
+        Networks::of_pictures(&told.factors)?; // there is one for every operator that there is any for
+    }
     let Arguments { weights, same_units, .. } = &arguments;
     let named = (!brings_own).then(|| Networks::read(weights, *same_units)).transpose()?;
     let input = Input::open(&arguments.input)?;

@@ -8,6 +8,7 @@ use crate::io::arrays::weights;
 use crate::model::operator::factor::Factor;
 use crate::model::unet::init::State;
 use crate::model::{TrainedFor, UNet};
+use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::network::scale::{self, at_scale};
 use crate::train::Found;
@@ -44,10 +45,15 @@ impl Networks {
         of_pictures(factors).map(Self::of)
     }
 
-    /// Those that come with unheat of which one suits fields y `[batch, cells]` with this noise that these
-    /// factors observed: at least one.
-    pub(crate) fn of_fields(factors: &[Factor], noise: f64, y: &[f64], cells: usize) -> Result<Vec<Self>> {
-        Ok(of_fields(factors, noise, y, cells)?.into_iter().map(Self::of).collect())
+    /// Those that come with unheat of which one suits fields y `[batch, cells]` that these factors observed,
+    /// of which this `[noise, spread]` is usual: at least one.
+    pub(crate) fn of_fields(
+        factors: &[Factor],
+        usual: [f64; 2],
+        y: &[f64],
+        cells: usize,
+    ) -> Result<Vec<Self>> {
+        Ok(of_fields(factors, usual, y, cells)?.into_iter().map(Self::of).collect())
     }
 
     fn of(Shipped { name, net, state, trained_for, same_units }: Shipped) -> Self {
@@ -55,7 +61,7 @@ impl Networks {
         Self { all, same_units, shipped: Some(name) }
     }
 
-    /// ", by the network … that comes with unheat", where nobody has named one.
+    /// "; by the network …, which comes with unheat", where nobody has named one.
     pub(crate) fn told(&self) -> String {
         self.shipped
             .map(|name| format!("; by the network {name}, which comes with unheat"))
@@ -67,9 +73,14 @@ impl Networks {
         self.all.iter().find_map(|network| network.trained_for.as_ref())
     }
 
-    /// Why they should not be asked about an observation by these factors, with this spectrum.
-    pub(crate) fn misfit(&self, spectrum: &Spectrum, factors: &[Factor]) -> Option<String> {
-        scale::misfit(self.trained_for()?, spectrum, factors, self.same_units)
+    /// Why they should not be asked about an observation through `blur` with this spectrum, or why what they
+    /// make of it, ‖y - P(x)‖ being `misfit`, cannot be right.
+    pub(crate) fn doubt(&self, blur: &Blur, spectrum: &Spectrum, misfit: f64) -> Option<String> {
+        let of = |scale: &TrainedFor| scale::misfit(scale, spectrum, blur.factors(), self.same_units);
+        let unsuited = self.trained_for().and_then(of);
+        let why = unsuited.or_else(|| scale::unexplained(spectrum, misfit, blur.cells()))?;
+        // Nobody has trained it who could train it for longer.
+        Some(if self.shipped.is_some() { format!("{why}; `unheat restore` needs no network") } else { why })
     }
 
     /// Doubts values far from those that networks are made for, where no network says what it was trained for

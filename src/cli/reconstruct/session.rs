@@ -9,9 +9,9 @@ use crate::engine::{Device, Norm, operators};
 use crate::model::operator::factor::Factor;
 use crate::model::units::{Extent, Length};
 use crate::model::{TrainedFor, UNetConfig};
+use crate::restore::measurement::Spectrum;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::network::refine::refine;
-use crate::restore::network::scale;
 use crate::restore::network::tiled::reconstruct_planes;
 use crate::restore::{Beyond, Blur, Frame};
 use crate::{Error, Result};
@@ -91,20 +91,19 @@ impl Session {
             let level = self.arguments.noise;
             let seen = frame.observed(blur, level, rounding, y)?;
             let analyser = Analyser::new(blur);
-            let noise = |y: &[f64]| analyser.analyse(y, level, rounding).noise;
+            let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
             let step = seen.len().div_ceil(blur.cells() * MANY);
             let some = seen.par_chunks_exact(blur.cells()).step_by(step);
-            let mut noises: Vec<f64> = some.map(noise).collect();
-            let middle = noises.len() / 2;
-            let (_, median, _) = noises.select_nth_unstable_by(middle, f64::total_cmp);
+            let spectra: Vec<Spectrum> = some.map(spectrum).collect();
+            let usual = [median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))];
             let cells = size[0] * size[1];
-            let few = &y[..y.len().min(FEW * cells)];
+            let few = few(y, cells);
             let mut best: Option<(f64, Networks)> = None;
-            for networks in Networks::of_fields(blur.factors(), *median, y, cells)? {
+            for networks in Networks::of_fields(blur.factors(), usual, y, cells)? {
                 self.test(&networks)?;
                 self.check_size(&networks, size)?;
-                let (x, _) = self.predicted(&networks, few, size)?;
-                let (norms, _) = blur.misfit(&frame.widened(few), &frame.widened(&x))?;
+                let (x, _) = self.predicted(&networks, &few, size)?;
+                let (norms, _) = blur.misfit(&frame.widened(&few), &frame.widened(&x))?;
                 let misfit = norms.iter().map(|norm| norm * norm).sum();
                 if best.as_ref().is_none_or(|(least, _)| misfit < *least) {
                     best = Some((misfit, networks));
@@ -203,8 +202,7 @@ impl Session {
         let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(spectrum);
-            let why = networks.misfit(spectrum, blur.factors());
-            findings.doubts(why.or_else(|| scale::unexplained(spectrum, *misfit, blur.cells())));
+            findings.doubts(networks.doubt(blur, spectrum, *misfit));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
@@ -238,6 +236,22 @@ impl Physics {
     pub(crate) fn seen(&self, x: &[f64]) -> Result<Vec<f64>> {
         Ok(self.frame.cropped(self.blur.apply(&self.frame.widened(x))?))
     }
+}
+
+/// The median of some numbers, of which there are any.
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    let middle = values.len() / 2;
+    *values.select_nth_unstable_by(middle, f64::total_cmp).1
+}
+
+/// A few of the fields y `[batch, cells]`, from all over the batch; if there are others, none that is the
+/// same everywhere and tells nothing.
+fn few(y: &[f64], cells: usize) -> Vec<f64> {
+    let varies = |field: &&[f64]| field.iter().any(|value| *value != field[0]);
+    let varied: Vec<&[f64]> = y.chunks_exact(cells).filter(varies).collect();
+    let all = if varied.is_empty() { vec![&y[..cells]] } else { varied };
+    all.iter().step_by(all.len().div_ceil(FEW)).flat_map(|field| field.iter().copied()).collect()
 }
 
 /// What a network says that it was trained for, where that is enough to compute it.

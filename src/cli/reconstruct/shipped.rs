@@ -9,9 +9,9 @@ use crate::restore::network::scale;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// A network is shown observations up to this many times as noisy as those of its training; then the next one
-/// is better (BENCHMARKS.md, "Long trainings on a GPU").
-const NOISIER: f64 = 2.0;
+/// A network may be shown observations up to this many times as noisy as those of its training; beyond, one
+/// that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a GPU").
+const SHOWN: f64 = 2.0;
 
 /// One of them.
 pub(crate) struct Shipped {
@@ -55,33 +55,42 @@ pub(super) fn of_pictures(factors: &[Factor]) -> Result<Shipped> {
     let found = all.into_iter().find(suits);
     found.ok_or_else(|| {
         Error::usage(format!(
-            "no network for {} comes with unheat, only for heat:2 and heat:8; use restore, which needs none, \
-             or name one that you have trained by --weights",
+            "no network for {} comes with unheat, only for heat:2 and heat:8 (within 5 %); use restore, \
+             which needs none, or name one that you have trained by --weights",
             words(factors)
         ))
     })
 }
 
-/// Those of which one suits fields y `[batch, cells]` with this noise that these factors observed: the one
-/// for pictures, and before it, where units are those of the experiment's own fields, the one of theirs whose
-/// training was about as noisy.
+/// Those of which one suits fields y `[batch, cells]` that these factors observed, of which this
+/// `[noise, spread]` is usual: the one for pictures, and before it, where units are those of the experiment's
+/// own fields, the one of theirs whose training was about as noisy. None is among them that was trained for
+/// so much less noise than another that it would take noise for details.
 ///
 /// # Errors
 /// [`Error::Usage`] where there is none.
-pub(super) fn of_fields(factors: &[Factor], noise: f64, y: &[f64], cells: usize) -> Result<Vec<Shipped>> {
-    let mut suiting = Vec::new();
+pub(super) fn of_fields(
+    factors: &[Factor],
+    [noise, spread]: [f64; 2],
+    y: &[f64],
+    cells: usize,
+) -> Result<Vec<Shipped>> {
+    let mut all = vec![of_pictures(factors)?];
     for shipped in RECTANGLES.iter().map(File::read) {
-        let shipped = shipped?;
+        let shipped = Shipped { same_units: true, ..shipped? };
         let scale = &shipped.trained_for;
-        let speaks_against = scale::other_operator(scale, factors).or(scale::other_units(scale, y, cells));
-        if speaks_against.is_none() {
-            suiting.push(Shipped { same_units: true, ..shipped });
+        if scale::other_operator(scale, factors).or(scale::other_units(scale, y, cells)).is_none() {
+            all.push(shipped);
         }
     }
-    let is_quiet = |shipped: &Shipped| scale::noisier(&shipped.trained_for, noise) <= NOISIER;
-    let at = suiting.iter().position(is_quiet).unwrap_or(suiting.len().saturating_sub(1));
-    let of_rectangles = suiting.into_iter().nth(at);
-    Ok(of_rectangles.into_iter().chain([of_pictures(factors)?]).collect())
+    let noisier =
+        |shipped: &Shipped| scale::times_noisier(&shipped.trained_for, noise, spread, shipped.same_units);
+    let most = all.iter().map(noisier).fold(f64::INFINITY, f64::min).max(SHOWN);
+    all.retain(|shipped| noisier(shipped) <= most);
+    // Of those for rectangles, which come from quiet to noisy, the first.
+    let mut is_first = true;
+    all.retain(|shipped| !shipped.same_units || std::mem::take(&mut is_first));
+    Ok(all)
 }
 
 impl File {

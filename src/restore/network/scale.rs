@@ -11,7 +11,7 @@ use crate::restore::measurement::Spectrum;
 const NOISIER: f64 = 3.0;
 
 /// Noise of less than this part of the spread counts as none.
-const QUIET: f64 = 1e-4;
+const QUIET: f64 = 2e-4;
 
 /// Values are in the units of a training if their spread is within this factor of its spread, and their mean
 /// within so many spreads of its mean.
@@ -19,6 +19,10 @@ const OTHER_UNITS: f64 = 5.0;
 
 /// A prediction whose misfit is more than this part of the observation's spread does not explain it.
 const MISFIT: f64 = 0.1;
+
+/// The same of an observation without a spread, as a part of its mean, or if that is 0 of 1: networks compute
+/// in 32 bits.
+const MISFIT_OF_FLAT: f64 = 1e-4;
 
 /// Predicts x for observations y `[batch, cells]` with a network that was trained for `scale`; one that does
 /// not say what it was trained for sees them as they are.
@@ -50,35 +54,43 @@ pub fn misfit(
         return other;
     }
     let Spectrum { noise, spread, .. } = *spectrum;
-    let (found, trained) = (noise / spread, scale.noise / scale.spread);
-    match same_units {
-        true => (noisier(scale, noise) > NOISIER).then(|| {
-            let trained = scale.noise;
-            format!("noise is {noise:.1e}, but the network was trained for {trained}: details may be made up")
-        }),
-        false => (spread > 0.0 && found / trained.max(QUIET) > NOISIER).then(|| {
-            format!(
-                "noise is {found:.1e} of the observation's spread, but the network was trained for \
-                 {trained:.1e} of it: details may be made up"
-            )
-        }),
-    }
+    (times_noisier(scale, noise, spread, same_units) > NOISIER).then(|| {
+        let (found, of_spread, trained, of_it) = match same_units {
+            true => (noise, "", scale.noise, ""),
+            false => (noise / spread, " of the observation's spread", scale.noise / scale.spread, " of it"),
+        };
+        let trained = if trained > 0.0 { format!("{trained:.1e}{of_it}") } else { "none".to_owned() };
+        format!(
+            "noise is {found:.1e}{of_spread}, but the network was trained for {trained}: details may be \
+             made up"
+        )
+    })
 }
 
-/// How many times as noisy as those of a training observations are, in the same units, whose noise has this
-/// standard deviation.
-pub fn noisier(scale: &TrainedFor, noise: f64) -> f64 {
-    noise / scale.noise.max(QUIET * scale.spread)
+/// How many times as noisy as those of a training an observation with this noise and spread is: in the
+/// `same_units`, or measured in their spreads.
+pub fn times_noisier(scale: &TrainedFor, noise: f64, spread: f64, same_units: bool) -> f64 {
+    let trained = scale.noise.max(QUIET * scale.spread);
+    match same_units {
+        true => noise / trained,
+        false if spread > 0.0 => noise / spread * scale.spread / trained,
+        false => 0.0,
+    }
 }
 
 /// That a network was trained for another operator than of these factors, if so.
 pub fn other_operator(scale: &TrainedFor, factors: &[Factor]) -> Option<String> {
-    match (scale.amount, factors) {
+    // A Gaussian blur is heat of another name.
+    let heat = match factors {
+        &[Factor::Gaussian(sigma)] => &[Factor::Heat([0.5 * sigma * sigma; 2])],
+        factors => factors,
+    };
+    match (scale.amount, heat) {
         (Some(trained), &[Factor::Heat([amount, along_y])]) if amount == along_y => {
             let differs = (amount - trained).abs() > 0.05 * trained.max(amount);
             differs.then(|| format!("the network was trained for an amount of {trained}, not of {amount}"))
         }
-        (trained, factors) => {
+        (trained, _) => {
             let trained = trained.map(|amount| format!("heat:{amount}"));
             let trained = trained.or(scale.operator.clone()).unwrap_or("another operator".to_owned());
             let asked = words(factors);
@@ -109,7 +121,12 @@ pub fn other_units(scale: &TrainedFor, y: &[f64], cells: usize) -> Option<String
 /// Whether a prediction fails to explain its observation, ‖y - P(x)‖ being `misfit`, in words.
 pub fn unexplained(spectrum: &Spectrum, misfit: f64, cells: usize) -> Option<String> {
     let rms = misfit / (cells as f64).sqrt();
-    (rms > (MISFIT * spectrum.spread).max(NOISIER * spectrum.noise)).then(|| {
+    let most = match spectrum {
+        Spectrum { spread, .. } if *spread > 0.0 => MISFIT * spread,
+        Spectrum { mean: 0.0, .. } => MISFIT_OF_FLAT,
+        Spectrum { mean, .. } => MISFIT_OF_FLAT * mean.abs(),
+    };
+    (rms > most.max(NOISIER * spectrum.noise)).then(|| {
         let by = match spectrum.spread > 0.0 {
             true => format!("{:.0} % of its spread", 100.0 * rms / spectrum.spread),
             false => format!("{rms:.1e} per cell, though that is the same everywhere"),

@@ -32,7 +32,7 @@ fn the_fft_finds_its_wave_alone() {
 
 /// Its settings are those of a training; a short one begins as the long one does.
 #[test]
-fn the_recipe_of_the_longest_training_can_be_followed() {
+fn the_recipe_of_the_networks_in_assets_can_be_followed() {
     let recipe = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/record.toml");
     let desk = Desk::new();
     let flags = "--device cpu --steps 2 --batch 2 --filters 8 --size 16x16 --levels 2 -o run";

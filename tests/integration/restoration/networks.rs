@@ -127,6 +127,7 @@ fn the_network_for_the_noise_of_the_experiments_own_fields_comes_with_unheat() {
         ("1e-3", "noise_1e-3", 2.6),
         ("3e-3", "noise_1e-2", 4.3),
         ("1e-2", "noise_1e-2", 5.0),
+        ("0.1", "noise_1e-2", 170.0),
     ] {
         desk.run(&format!("diffuse -i x.npy -o y.npy --physics f64 --noise {noise} --device cpu"), 0);
         let said = desk.run("reconstruct -i y.npy -o p.npy --device cpu", 0);
@@ -137,16 +138,18 @@ fn the_network_for_the_noise_of_the_experiments_own_fields_comes_with_unheat() {
         let found = x_loss(&desk.load("p.npy"), &truth);
         assert!(found < most, "{noise}: {found}");
     }
+    // Ten times the noise of any training: no network is right, and it says what is.
+    let said = desk.run("reconstruct -i y.npy -o p.npy --device cpu --strict", 3);
+    assert!(said.contains("noise is") && said.contains("`unheat restore` needs no network"), "{said}");
+    desk.save("zero.npy", [1, 64, 64], &[0.0; 4096]);
+    desk.run("reconstruct -i zero.npy -o p.npy --device cpu --strict", 0);
     // The same in kelvin is no field of the experiment.
     let kelvin: Vec<f64> = desk.load("y.npy").iter().map(|v| 293.0 + 40.0 * v).collect();
     desk.save("y.npy", [32, 64, 64], &kelvin);
     let said = desk.run("reconstruct -i y.npy -o p.npy --device cpu", 0);
     assert!(said.contains("by the network pictures_8"), "{said}");
-    let said = desk.run("reconstruct -i y.npy -o p.npy --device cpu --amount 5", 1);
-    assert!(
-        said.contains("y.npy: no network for heat:5 comes with unheat, only for heat:2 and heat:8"),
-        "{said}"
-    );
+    let said = desk.run("reconstruct -i y.npy -o p.npy --device cpu --amount 5", 2);
+    assert!(said.contains("no network for heat:5 comes with unheat, only for heat:2 and heat:8"), "{said}");
 }
 
 #[test]
@@ -173,9 +176,12 @@ fn networks_for_pictures_come_with_unheat() {
     let said = desk.run("reconstruct -i y.npy -o p.npy --amount 2 --edges insulated --device cpu", 0);
     assert!(said.contains("by the network pictures_2"), "{said}");
     for flags in ["--operator disk:3", "--amount 2x8", "--operator helmholtz:0.1+disk:2"] {
-        let said = desk.run(&format!("reconstruct -i y.png -o p.png --device cpu {flags}"), 1);
-        assert!(said.contains("y.png: no network for") && said.contains("use restore"), "{said}");
+        let said = desk.run(&format!("reconstruct -i y.png -o p.png --device cpu {flags}"), 2);
+        assert!(said.contains("no network for") && said.contains("use restore"), "{said}");
     }
+    // A blur of standard deviation 2 is heat of another name.
+    let said = desk.run("reconstruct -i y.png -o p.png --device cpu --operator gaussian:2", 0);
+    assert!(said.contains("by the network pictures_2"), "{said}");
     let said = desk.run("reconstruct -i y.png -o p.png --same-units", 2);
     assert!(said.contains("--weights"), "{said}");
 }
