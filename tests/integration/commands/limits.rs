@@ -91,10 +91,9 @@ fn a_limit_on_memory_gets_a_line_and_never_an_abort() {
             }
             refused += 1;
             let code = output.status.code();
-            assert!(
-                matches!(code, Some(1 | 2)),
-                "{command} {large}, {base} + {extra} MiB: {code:?} {stderr}"
-            );
+            // Of a folder it may leave out only those for which there is no room, and say so of each.
+            let is_expected = matches!(code, Some(1 | 2)) || (large == "large" && code == Some(4));
+            assert!(is_expected, "{command} {large}, {base} + {extra} MiB: {code:?} {stderr}");
             let lines: Vec<_> = stderr.lines().filter(|line| line.starts_with("unheat: ")).collect();
             let line = lines.last().copied().unwrap_or_default();
             assert!(line.contains("available") || line.contains("are free"), "{command} {large}: {stderr}");
