@@ -1,5 +1,6 @@
 //! What a device can do at most.
 
+use crate::Result;
 use crate::cpu::fast::peak;
 use serde::{Deserialize, Serialize};
 
@@ -19,9 +20,12 @@ pub struct Ceilings {
 
 impl Ceilings {
     /// Those of the cores that the CPU engine computes on. It takes about a second.
-    pub fn of_cores() -> Self {
-        let (gflops, gbytes_per_second) = (peak::gflops(), peak::gbytes_per_second());
-        Self { gflops, gbytes_per_second, copy_kernel: None, copy_command: None }
+    ///
+    /// # Errors
+    /// [`Error::OutOfMemory`](crate::Error::OutOfMemory).
+    pub fn of_cores() -> Result<Self> {
+        let (gflops, gbytes_per_second) = (peak::gflops(), peak::gbytes_per_second()?);
+        Ok(Self { gflops, gbytes_per_second, copy_kernel: None, copy_command: None })
     }
 
     /// FLOP per byte above which arithmetic bounds the time, and below which memory does.

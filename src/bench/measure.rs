@@ -69,7 +69,7 @@ pub fn measure(
     progress("measuring what the device can do at most");
     let ceilings = match device {
         Device::Gpu(gpu) => probe::measure(gpu)?,
-        Device::Cpu => Ceilings::of_cores(),
+        Device::Cpu => Ceilings::of_cores()?,
     };
     progress("timing whole steps");
     let (mut step, parts) = time_steps(&mut trainer, &mut plan, options)?;

@@ -39,14 +39,15 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         output::check(path, "npy")?;
     }
     let brings_own = arguments.weights.is_empty();
-    if brings_own || arguments.operator.is_told() {
+    if brings_own {
+        if let Some(told) = arguments.operator.known()? {
+            Networks::of_pictures(&told.factors)?; // there is one for every operator that there is any for
+        }
+    } else if arguments.operator.is_told() {
         arguments.operator.check()?;
     } else if arguments.refine.is_some() || arguments.report.is_some() {
         let what = "--refine and --report need to know what observed the fields: add --amount or --operator";
         return Err(Error::usage(what));
-    }
-    if brings_own && let Some(told) = arguments.operator.known()? {
-        Networks::of_pictures(&told.factors)?; // there is one for every operator that there is any for
     }
     let Arguments { weights, same_units, .. } = &arguments;
     let named = (!brings_own).then(|| Networks::read(weights, *same_units)).transpose()?;

@@ -89,15 +89,13 @@ impl Session {
             let Physics { frame, blur, .. } = physics;
             let rounding = frame.rounding(y, known.rounding);
             let level = self.arguments.noise;
-            let seen = frame.observed(blur, level, rounding, y)?;
+            let cells = size[0] * size[1];
+            let (many, few) = (some(y, cells, MANY), some(y, cells, FEW));
+            let seen = frame.observed(blur, level, rounding, &many)?;
             let analyser = Analyser::new(blur);
             let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
-            let step = seen.len().div_ceil(blur.cells() * MANY);
-            let some = seen.par_chunks_exact(blur.cells()).step_by(step);
-            let spectra: Vec<Spectrum> = some.map(spectrum).collect();
+            let spectra: Vec<Spectrum> = seen.par_chunks_exact(blur.cells()).map(spectrum).collect();
             let usual = [median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))];
-            let cells = size[0] * size[1];
-            let few = few(y, cells);
             let mut best: Option<(f64, Networks)> = None;
             for networks in Networks::of_fields(blur.factors(), usual, y, cells)? {
                 self.test(&networks)?;
@@ -245,13 +243,13 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
 }
 
-/// A few of the fields y `[batch, cells]`, from all over the batch; if there are others, none that is the
-/// same everywhere and tells nothing.
-fn few(y: &[f64], cells: usize) -> Vec<f64> {
+/// At most so many of the fields y `[batch, cells]`, from all over the batch; if there are others, none that
+/// is the same everywhere and tells nothing.
+fn some(y: &[f64], cells: usize, most: usize) -> Vec<f64> {
     let varies = |field: &&[f64]| field.iter().any(|value| *value != field[0]);
     let varied: Vec<&[f64]> = y.chunks_exact(cells).filter(varies).collect();
     let all = if varied.is_empty() { vec![&y[..cells]] } else { varied };
-    all.iter().step_by(all.len().div_ceil(FEW)).flat_map(|field| field.iter().copied()).collect()
+    all.iter().step_by(all.len().div_ceil(most)).flat_map(|field| field.iter().copied()).collect()
 }
 
 /// What a network says that it was trained for, where that is enough to compute it.

@@ -69,6 +69,7 @@ fn a_limit_on_memory_gets_a_line_and_never_an_abort() {
             ["small.npy", "some.npy"],
         ),
         ("generate --size 64x64 -o y.npy --device cpu --count", ["2", "2000"]),
+        ("bench --device cpu --steps 1 --batch", ["1", "100"]),
         ("train {NET} -o RUN --data", ["small", "large"]),
         ("train {NET} -o RUN --data", ["small.npy", "large.npy"]),
         ("train {NET} -o RUN --observations", ["small.npy", "large.npy"]),

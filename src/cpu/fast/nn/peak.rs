@@ -2,6 +2,7 @@
 //! and copies of arrays that no cache holds.
 
 use crate::cpu::fast::nn::lanes::vectorised;
+use crate::{Error, Result};
 use fearless_simd::{Simd, SimdBase, SimdFloat};
 use rayon::prelude::*;
 use std::hint::black_box;
@@ -16,6 +17,8 @@ const LENGTH: usize = 1 << 22;
 
 /// Floats of a copied array: together with its copy 256 MiB.
 const COPIED: usize = 32 << 20;
+/// The same where memory is short.
+const COPIED_AT_LEAST: usize = 1 << 20;
 
 /// Measurements, of which the fastest counts.
 const REPEATS: usize = 5;
@@ -27,16 +30,33 @@ pub fn gflops() -> f64 {
 }
 
 /// 10⁹ bytes per second that all threads together read and write when they copy.
-pub fn gbytes_per_second() -> f64 {
-    let (from, mut to) = (vec![1.0f32; COPIED], vec![0.0f32; COPIED]);
-    let share = COPIED.div_ceil(rayon::current_num_threads());
+///
+/// # Errors
+/// [`Error::OutOfMemory`] where two small arrays have no room.
+pub fn gbytes_per_second() -> Result<f64> {
+    let halved = std::iter::successors(Some(COPIED), |len| Some(len / 2));
+    let arrays = |len| Some((array(len)?, array(len)?));
+    let (from, mut to) = halved
+        .take_while(|len| *len >= COPIED_AT_LEAST)
+        .find_map(arrays)
+        .ok_or_else(|| Error::OutOfMemory("no room for two arrays of 4 MiB to copy".to_owned()))?;
+    let share = from.len().div_ceil(rayon::current_num_threads());
     let bytes = 2 * size_of_val(from.as_slice());
-    1e-9 * fastest(|| {
+    let rate = fastest(|| {
         let shares = to.par_chunks_mut(share).zip(from.par_chunks(share));
         shares.for_each(|(to, from)| to.copy_from_slice(from));
         black_box(&to);
         bytes
-    })
+    });
+    Ok(1e-9 * rate)
+}
+
+/// An array of ones, if there is room.
+fn array(len: usize) -> Option<Vec<f32>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(len).ok()?;
+    values.resize(len, 1.0);
+    Some(values)
 }
 
 /// The most that `work` does in a second, which says how much it has done.
@@ -77,7 +97,7 @@ mod tests {
 
     #[test]
     fn no_core_is_slower_than_a_pocket_calculator_or_faster_than_it_can_be() {
-        let (gflops, gbytes) = (gflops(), gbytes_per_second());
+        let (gflops, gbytes) = (gflops(), gbytes_per_second().unwrap());
         let threads = rayon::current_num_threads() as f64;
         assert!(gflops > 0.1 && gflops < 1000.0 * threads, "{gflops}");
         assert!(gbytes > 0.1 && gbytes < 1000.0 * threads, "{gbytes}");
