@@ -4,7 +4,7 @@ use crate::cases::{Case, garbage, garbage_in, noise, recorded, recorded_in, wide
 use crate::cpu;
 use crate::gpu::Recorder;
 use crate::gpu::heat::add_noise::add_noise;
-use crate::gpu::heat::fft::{Fft, Load, Store, pairs};
+use crate::gpu::heat::fft::{Fft, Load, Store, Transfer, pairs};
 use crate::gpu::heat::inverse::Inverse;
 use crate::gpu::heat::narrow::narrow;
 use crate::gpu::heat::rasterise::{flatten, rasterise};
@@ -197,6 +197,7 @@ pub(crate) fn of_operator(batch: usize, operator: &Operator) -> Vec<Case> {
     for precision in [DType::F32, DType::F64] {
         cases.push(diffuse_case(batch, operator, precision, precision));
         cases.push(inverse_case(batch, operator, precision));
+        cases.push(tikhonov_case(batch, operator, 1e-2, precision));
         for method in Method::ALL {
             for noise in [0.0, 1e-3] {
                 let objective = Objective { noise, ..method.into() };
@@ -232,6 +233,31 @@ pub(super) fn diffuse_case(batch: usize, operator: &Operator, precision: DType, 
         if precision == stored { ("diffuse", [1e-6, 1e-14]) } else { ("diffuse/narrow", [1e-6, 1e-7]) };
     let shape = format!("{batch}x{nx}x{ny} {}", operator.describe());
     recorded_in(precision, name, shape, tolerance, prepare, reference)
+}
+
+/// What a network is shown of noisy observations, whose Tikhonov inverse is computed in `precision`. With a
+/// smaller λ than this the rounding of 32 bits is what is inverted.
+pub(super) fn tikhonov_case(batch: usize, operator: &Operator, lambda: f64, precision: DType) -> Case {
+    const LEAST: f64 = 1e-2;
+    let lambda = lambda.max(LEAST);
+    let Operator { nx, ny, .. } = *operator;
+    let [of_gpu, of_cpu] = [operator.clone(), operator.clone()];
+    let observed = move |operator: &Operator| -> Vec<f32> {
+        let mut y = vec![0.0; batch * nx * ny];
+        cpu::heat::physics::Physics::new(operator).diffuse(&widen(&fields(batch, nx, ny)), &mut y);
+        y.iter().zip(noise(9, batch * nx * ny)).map(|(&y, n)| y as f32 + 1e-3 * n).collect()
+    };
+    let prepare = move |r: &mut crate::gpu::Recorder| {
+        let observation = r.gpu.tensor_from("observation", &observed(&of_gpu))?;
+        let input = garbage(r.gpu, "network input", batch * nx * ny)?;
+        let inverse = Transfer::new(r.gpu, &of_gpu.tikhonov(lambda), precision)?;
+        let physics = crate::gpu::heat::physics::Physics::new(r.gpu, &of_gpu, batch, precision)?;
+        physics.filter(r, &observation, &inverse, &input)?;
+        Ok(vec![input])
+    };
+    let reference = move || vec![cpu::heat::shown::Shown::new(&of_cpu, lambda).of(&observed(&of_cpu))];
+    let shape = format!("{batch}x{nx}x{ny} {}", operator.describe());
+    recorded_in(precision, "tikhonov", shape, [1e-4, 1.2e-7], prepare, reference)
 }
 
 /// The error of a poor prediction: strong at low frequencies, with white noise on top.

@@ -69,6 +69,8 @@ fn representative(spec: &StepSpec) -> StepSpec {
     };
     /// More leaves nothing of the y loss but rounding.
     const MOST_DIFFUSED: f64 = 8.0;
+    /// A smaller λ makes the observation's rounding larger than tolerances allow.
+    const LEAST_DAMPED: f64 = 0.1;
     let [nx, ny] = [spec.operator.nx, spec.operator.ny].map(shorter);
     let operator = match (spec.operator.amount(), spec.operator.phase()) {
         (Some(amount), _) => Operator::heat(nx, ny, amount.min(MOST_DIFFUSED)),
@@ -78,6 +80,7 @@ fn representative(spec: &StepSpec) -> StepSpec {
     StepSpec {
         net: UNet::new(&UNetConfig { filters, ..config.clone() }),
         operator: operator.expect("a grid of the right size"),
+        tikhonov: spec.tikhonov.map(|lambda| lambda.max(LEAST_DAMPED)),
         samples_at_once: SAMPLES,
         micro_batches: spec.micro_batches.min(2),
         together: spec.together.map(|_| 2),
@@ -102,6 +105,12 @@ fn physics_cases(spec: &StepSpec) -> Vec<Case> {
         physics::mean_shift_backward_case(samples, nx, ny, spec.objective.method),
         physics::narrow_case(samples * nx * ny),
     ];
+    if let Some(lambda) = spec.tikhonov {
+        cases.extend(
+            [DType::F32, DType::F64]
+                .map(|precision| physics::tikhonov_case(samples, operator, lambda, precision)),
+        );
+    }
     if spec.objective.noise > 0.0 {
         cases.push(physics::add_noise_case(samples * nx * ny, precision));
     }
@@ -235,7 +244,7 @@ mod tests {
             spec(usual, Method::Sip.into(), 64, 64),
             spec(zero, Method::Gd.into(), 32, 128),
             StepSpec { activations: DType::F16, ..spec(silu, Method::Supervised.into(), 16, 32) },
-            spec(residual.clone(), noisy, 32, 32),
+            StepSpec { tikhonov: Some(1e-2), ..spec(residual.clone(), noisy, 32, 32) },
             StepSpec { micro_batches: 2, together: Some(2), ..spec(residual, Method::Sip.into(), 32, 32) },
             StepSpec { micro_batches: 2, ..spec(wide, Method::Sip.into(), 256, 128) },
             spec(UNetConfig { filters: vec![8], ..narrow }, Method::Gd.into(), 8, 8),

@@ -40,8 +40,9 @@ impl Predictor {
         Ok(Self { forward, len: batch * nx * ny })
     }
 
-    /// Predictions for observations, both `[batch, nx, ny]`. Diffusion preserves the mean, so that of each
-    /// observation is given to its prediction. The running statistics stay as they are.
+    /// Predictions for observations, both `[batch, nx, ny]`, or for what else the network is shown of them
+    /// ([`shown`](crate::cpu::heat::shown::shown)). Diffusion preserves the mean, so that of each observation is
+    /// given to its prediction. The running statistics stay as they are.
     ///
     /// # Errors
     /// [`Error::Usage`] when `observation` has another length; [`Error::Device`].

@@ -13,6 +13,9 @@ pub struct StepSpec {
     pub operator: Operator,
     /// What is minimised.
     pub objective: Objective,
+    /// The λ of the Tikhonov inverse that the network is shown in the place of an observation; none: it is shown
+    /// the observation itself.
+    pub tikhonov: Option<f64>,
     /// In how many bits the physics is computed; the network always takes 32.
     pub physics: DType,
     /// In how many bits activations and their gradients are stored.
@@ -48,6 +51,7 @@ impl StepSpec {
             net: net.clone(),
             operator: operator.clone(),
             objective: objective.into(),
+            tikhonov: None,
             physics: DType::F32,
             activations: DType::F32,
             adam: Adam::default(),

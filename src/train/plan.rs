@@ -79,7 +79,8 @@ impl Plan {
     pub fn trained_for(&mut self) -> Result<TrainedFor> {
         let operator = &self.step.operator;
         let observations = HeldOut::of(self.data.examples(), operator.nx, operator.ny)?.observation(operator);
-        Ok(TrainedFor::of(&observations, operator, self.step.objective.noise))
+        let trained_for = TrainedFor::of(&observations, operator, self.step.objective.noise);
+        Ok(TrainedFor { tikhonov: self.step.tikhonov, ..trained_for })
     }
 
     /// Whether the held-out fields are those that are trained on.

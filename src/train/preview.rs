@@ -1,6 +1,7 @@
 //! What the network makes of one example, for people who look on while it trains.
 
 use crate::Result;
+use crate::cpu::heat::shown::shown;
 use crate::engine::device::Device;
 use crate::engine::predictor::{Norm, Trained, predict};
 use crate::model::unet::init::State;
@@ -30,6 +31,8 @@ pub(crate) struct Previewer {
     operator: Operator,
     truth: Option<Vec<f32>>,
     observation: Vec<f32>,
+    /// What the network is shown of it.
+    shown: Vec<f32>,
 }
 
 impl Previewer {
@@ -47,6 +50,7 @@ impl Previewer {
             device: device.clone(),
             net: plan.step.net.clone(),
             operator: plan.step.operator.clone(),
+            shown: shown(&plan.step.operator, plan.step.tikhonov, &observation),
             truth,
             observation,
         })
@@ -55,9 +59,8 @@ impl Previewer {
     /// The example as the network in this state sees it.
     pub(crate) fn look(&self, state: &State) -> Result<Preview<'_>> {
         let Operator { nx, ny, .. } = self.operator;
-        let observation = &self.observation;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
-        let prediction = predict(&self.device, trained, 1, observation, nx, ny)?;
-        Ok(Preview { truth: self.truth.as_deref(), observation, prediction, nx, ny })
+        let prediction = predict(&self.device, trained, 1, &self.shown, nx, ny)?;
+        Ok(Preview { truth: self.truth.as_deref(), observation: &self.observation, prediction, nx, ny })
     }
 }

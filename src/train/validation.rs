@@ -1,6 +1,7 @@
 //! How good the network is on fields that training never sees, and the best weights so far.
 
 use crate::Result;
+use crate::cpu::heat::shown::shown;
 use crate::engine::device::Device;
 use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
@@ -24,6 +25,8 @@ pub(crate) struct Validation {
     truth: Vec<f64>,
     /// y* = P(x*) + n.
     observation: Vec<f32>,
+    /// What the network is shown of it.
+    shown: Vec<f32>,
     file: ValidationFile,
     /// Updates that the network had when it was tried last.
     looked: u64,
@@ -43,6 +46,7 @@ impl Validation {
     ) -> Result<Option<Self>> {
         let Some(held_out) = &plan.held_out else { return Ok(None) };
         let every = config.validate_every;
+        let observation = held_out.observation(&plan.step.operator);
         let (file, rows) = ValidationFile::resume(&folder.join("validation.csv"), done, every)?;
         Ok(Some(Self {
             device: device.clone(),
@@ -52,7 +56,8 @@ impl Validation {
             batch: config.samples_at_once(),
             every,
             truth: held_out.truth.clone(),
-            observation: held_out.observation(&plan.step.operator),
+            shown: shown(&plan.step.operator, plan.step.tikhonov, &observation),
+            observation,
             file,
             looked: done,
             best: rows.iter().map(|row| row.x_l2_mean).fold(f64::INFINITY, f64::min),
@@ -75,7 +80,7 @@ impl Validation {
     pub(crate) fn look(&mut self, done: u64, state: &State) -> Result<ValidationRow> {
         let Operator { nx, ny, .. } = self.operator;
         let trained = Trained { net: &self.net, state, norm: Norm::Running };
-        let prediction = predict(&self.device, trained, self.batch, &self.observation, nx, ny)?;
+        let prediction = predict(&self.device, trained, self.batch, &self.shown, nx, ny)?;
         let error: Vec<f64> = self.truth.iter().zip(&prediction).map(|(t, &p)| t - f64::from(p)).collect();
         let prediction: Vec<f64> = prediction.into_iter().map(f64::from).collect();
         let seen = diffuse(&Device::Cpu, DType::F64, &self.operator, &prediction)?;

@@ -39,6 +39,7 @@ impl Work<'_> {
         let padding = if net.config.padding == Padding::Zero { ", zero padding" } else { "" };
         let phase = if operator.phase().is_some() { ", phase" } else { "" };
         let noise = if objective.noise > 0.0 { ", noise" } else { "" };
+        let shown = if spec.tikhonov.is_some() { ", shown the inverse" } else { "" };
         let parts = match (spec.micro_batches, spec.together) {
             (1, _) => "",
             (_, None) => ", micro-batches",
@@ -47,7 +48,7 @@ impl Work<'_> {
         let skip = if spec.skip_bad_steps { ", skips bad steps" } else { "" };
         let purpose = match self {
             Self::Training(_) => {
-                format!("{}{phase}{noise}, physics {physics}{parts}{skip}", objective.method.name())
+                format!("{}{phase}{noise}{shown}, physics {physics}{parts}{skip}", objective.method.name())
             }
             Self::Inference(_) => "inference".to_owned(),
         };

@@ -140,7 +140,7 @@ fn record_on(gpu: &Arc<Gpu>, sizes: &[Size]) -> BTreeMap<String, KernelSpec> {
             let turned = if padding == Padding::Zero { "heat+advection:1,0.5" } else { "heat" };
             let heat = Operator::of(nx, ny, &factors(&turned.parse().unwrap(), 8.0.into()).unwrap()).unwrap();
             let start = State::new(&net, 0);
-            let spec = StepSpec::new(&net, &heat, objective, batch);
+            let spec = StepSpec { tikhonov: Some(1e-2), ..StepSpec::new(&net, &heat, objective, batch) };
             let halves = StepSpec { activations: DType::F16, ..spec.clone() };
             Step::new(gpu, &halves, &start).unwrap();
             if batch_norm {

@@ -158,7 +158,8 @@ impl Experiment {
     ) -> Result<Self> {
         let name = name.unwrap_or_else(|| WEIGHTS.to_owned());
         let loaded = file.map(|bytes| weights::of_bytes(Path::new(&name), &bytes)).transpose()?;
-        let settings = Settings::read(settings, loaded.as_ref().map(|(net, ..)| &net.config))?;
+        let known = loaded.as_ref().map(|(net, _, told)| (&net.config, told.as_ref()));
+        let settings = Settings::read(settings, known)?;
         let file = loaded.is_some().then_some(name);
         let (start, told) = loaded.map_or((None, None), |(_, state, told)| (Some(state), told));
         let mut experiment = Self::build(device, settings, file, start, canvases)?;
@@ -205,6 +206,7 @@ impl Experiment {
         let operator = first.operator;
         let drawn = Drawn::new(config, &operator);
         let trained_for = TrainedFor::of(&drawn.observed_examples(&operator), &operator, config.noise);
+        let trained_for = TrainedFor { tikhonov: config.tikhonov, ..trained_for };
         let canvases = Canvases::new(device.gpu.as_ref(), canvases, &trainings, config)?;
         let (step, seconds) = (0, 0.0);
         Ok(Self {

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value as Json};
 use std::path::Path;
 use toml::{Table, Value};
-use unheat::model::{Activation, Method, Objective, StepSpec, UNetConfig};
+use unheat::model::{Activation, Method, Objective, StepSpec, TrainedFor, UNetConfig};
 use unheat::train::config::file;
 use unheat::{Error, Result, TrainConfig};
 use wasm_bindgen::prelude::wasm_bindgen;
@@ -52,11 +52,12 @@ pub fn activations() -> String {
 
 impl Settings {
     /// Reads settings from a JSON object; `_` and `-` are the same in names, and numbers may be texts. The
-    /// architecture is that of `net`, where weights from a file bring one along.
+    /// architecture is that of `loaded` weights, where a file brings some along, and so is what their network was
+    /// shown, unless the settings say.
     ///
     /// # Errors
     /// [`Error::Usage`] with the first that is unknown or impossible.
-    pub(crate) fn read(json: &str, net: Option<&UNetConfig>) -> Result<Self> {
+    pub(crate) fn read(json: &str, loaded: Option<(&UNetConfig, Option<&TrainedFor>)>) -> Result<Self> {
         let object: Map<String, Json> =
             serde_json::from_str(json).map_err(|error| Error::usage(format!("settings: {error}")))?;
         let (mut table, mut methods) = (Table::new(), vec![Method::Sip, Method::Gd]);
@@ -90,8 +91,9 @@ impl Settings {
         if config.files().next().is_some() {
             return Err(Error::usage("operator: a page has no files, and so no psf"));
         }
-        if let Some(net) = net {
+        if let Some((net, trained_for)) = loaded {
             (config.levels, config.net) = (net.levels(), net.clone());
+            config.tikhonov = config.tikhonov.or(trained_for.and_then(|told| told.tikhonov));
         }
         config.method = methods[0];
         let spec = config.spec()?; // nothing that may be impossible depends on the method

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use unheat::cpu::Real;
+use unheat::cpu::heat::shown::shown;
 use unheat::cpu::unet::norms::norm_rows;
 use unheat::gpu::{Gpu, Tensor};
 use unheat::model::unet::init::State;
@@ -137,7 +138,8 @@ impl Training {
     /// The prediction for one observation `[nx, ny]`, with the running statistics, which stay as they are.
     pub(crate) async fn predict(&mut self, observation: &[f32]) -> Result<Vec<f32>> {
         let state = self.state().await?;
-        let (net, operator) = (&self.spec.net, &self.spec.operator);
+        let StepSpec { net, operator, tikhonov, .. } = &self.spec;
+        let input = &shown(operator, *tikhonov, observation);
         match &mut self.engine {
             Engine::Gpu { gpu, predictor, .. } => {
                 if predictor.is_none() {
@@ -146,11 +148,11 @@ impl Training {
                 }
                 let Some(predictor) = predictor else { unreachable!("it was made just now") };
                 predictor.load(&state, &norm_rows(net, &state));
-                predictor.predict(observation).await
+                predictor.predict(input).await
             }
             Engine::Cpu { predictor, .. } => {
                 let new = || cpu::predictor::Predictor::new(net, Norm::Running, 1, operator.nx, operator.ny);
-                Ok(predictor.get_or_insert_with(new).predict(&state, observation))
+                Ok(predictor.get_or_insert_with(new).predict(&state, input))
             }
         }
     }

@@ -75,7 +75,7 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
     let known = Known { physics: physics.as_ref(), rounding, bounds: None };
     let networks = session.of_fields(&known, &y, [nx, ny]).map_err(about(&input.name))?;
     session.check_size(&networks, [nx, ny]).map_err(about(&input.name))?;
-    let (predicted, deviations) = session.predicted(&networks, &y, [nx, ny])?;
+    let (predicted, deviations) = session.predicted(&networks, &known, &y, [nx, ny])?;
     check_finite(&input.name, &predicted, nx * ny)?;
 
     let mut findings = Findings::default();
@@ -155,12 +155,14 @@ fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings)
     let networks = session.of_pictures(physics.as_ref()).map_err(about(&job.input))?;
     networks.doubt_scale(&photo.planes, nx * ny, findings);
     let norm = arguments.norm.unwrap_or(Norm::Running);
-    let (predicted, deviations) = networks.predicted(&photo.planes, nx * ny, norm, |trained, seen| {
-        reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
-    })?;
-    check_finite(&job.input, &predicted, nx * ny)?;
     let rounding = sources::rounding(photo, &photo.planes);
     let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
+    let inverse = |lambda, seen: &[f64]| session.inverse(&known, lambda, seen);
+    let (predicted, deviations) =
+        networks.predicted(&photo.planes, nx * ny, norm, inverse, |trained, seen| {
+            reconstruct_planes(device, trained, arguments.batch, seen, nx, ny)
+        })?;
+    check_finite(&job.input, &predicted, nx * ny)?;
     let (x, told) = session.refined(&networks, &known, &photo.planes, predicted, findings)?;
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         let shape = [photo.channels(), nx, ny];

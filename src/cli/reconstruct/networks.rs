@@ -93,18 +93,23 @@ impl Networks {
         });
     }
 
-    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale; with several of
-    /// them also the standard deviation of their predictions.
+    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale and by the `inverse`
+    /// with its λ where it sees that; with several of them also the standard deviation of their predictions.
     pub(crate) fn predicted(
         &self,
         y: &[f64],
         cells: usize,
         norm: Norm,
+        inverse: impl Fn(f64, &[f64]) -> Result<Vec<f64>>,
         predict: impl Fn(Trained, &[f64]) -> Result<Vec<f64>>,
     ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
         let of = |Network { net, state, trained_for }: &Network| {
             let scale = trained_for.as_ref().filter(|_| !self.same_units);
-            at_scale(scale, y, cells, |seen| predict(Trained { net, state, norm }, seen))
+            let trained = Trained { net, state, norm };
+            at_scale(scale, y, cells, |seen| match trained_for.as_ref().and_then(|known| known.tikhonov) {
+                None => predict(trained, seen),
+                Some(lambda) => predict(trained, &inverse(lambda, seen)?),
+            })
         };
         let mut all = self.all.iter().map(of).collect::<Result<Vec<_>>>()?;
         if all.len() == 1 {

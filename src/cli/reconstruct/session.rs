@@ -7,6 +7,7 @@ use crate::cli::terminal::messages::note;
 use crate::engine::predictor::{check_size, predict};
 use crate::engine::{Device, Norm, operators};
 use crate::model::operator::factor::Factor;
+use crate::model::operator::tikhonov;
 use crate::model::units::{Extent, Length};
 use crate::model::{TrainedFor, UNetConfig};
 use crate::restore::measurement::Spectrum;
@@ -100,7 +101,7 @@ impl Session {
             for networks in Networks::of_fields(blur.factors(), usual, y, cells)? {
                 self.test(&networks)?;
                 self.check_size(&networks, size)?;
-                let (x, _) = self.predicted(&networks, &few, size)?;
+                let (x, _) = self.predicted(&networks, known, &few, size)?;
                 let (norms, _) = blur.misfit(&frame.widened(&few), &frame.widened(&x))?;
                 let misfit = norms.iter().map(|norm| norm * norm).sum();
                 if best.as_ref().is_none_or(|(least, _)| misfit < *least) {
@@ -128,6 +129,7 @@ impl Session {
     pub(crate) fn predicted(
         &self,
         networks: &Networks,
+        known: &Known,
         y: &[f64],
         [nx, ny]: [usize; 2],
     ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
@@ -137,7 +139,8 @@ impl Session {
         let norm = norm.unwrap_or(usual);
         let cells = nx * ny;
         let at_once = batch.unwrap_or(if norm == Norm::Batch { y.len() / cells } else { BATCH });
-        networks.predicted(y, cells, norm, |trained, seen| {
+        let inverse = |lambda, seen: &[f64]| self.inverse(known, lambda, seen);
+        networks.predicted(y, cells, norm, inverse, |trained, seen| {
             if !is_periodic {
                 return reconstruct_planes(&self.device, trained, *batch, seen, nx, ny);
             }
@@ -145,6 +148,19 @@ impl Session {
             let predicted = predict(&self.device, trained, at_once, &seen, nx, ny)?;
             Ok(predicted.into_iter().map(f64::from).collect())
         })
+    }
+
+    /// What networks that see the Tikhonov inverse with this λ see of fields y `[batch, nx, ny]`.
+    pub(crate) fn inverse(&self, known: &Known, lambda: f64, y: &[f64]) -> Result<Vec<f64>> {
+        let Some(Physics { frame, blur, .. }) = known.physics else {
+            return Err(Error::usage(
+                "weights: the network sees the inverse of what observed the fields, and does not say of what: \
+                 add --operator",
+            ));
+        };
+        let observed = frame.observed(blur, self.arguments.noise, frame.rounding(y, known.rounding), y)?;
+        let inverse = blur.turning_back(|_, wave| tikhonov::gain(wave.size(), lambda));
+        Ok(frame.cropped(blur.filter(&observed, &inverse)?))
     }
 
     fn named_or(

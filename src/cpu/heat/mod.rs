@@ -5,3 +5,4 @@ pub mod fft;
 pub mod inverse;
 pub mod physics;
 pub mod rasterise;
+pub mod shown;

@@ -6,9 +6,10 @@
 use crate::cpu::Real;
 use crate::cpu::heat::physics::Physics;
 use crate::cpu::heat::rasterise::rasterise;
+use crate::cpu::heat::shown::Shown;
 use crate::cpu::real::convert;
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, Operator, Truth};
+use crate::model::{Batch, Operator, StepSpec, Truth};
 use rayon::prelude::*;
 
 /// Arrays of the data, `[batch, nx, ny]`.
@@ -27,13 +28,17 @@ pub(super) struct Data<N, P> {
     pub(super) noise: Option<Vec<P>>,
     /// y* in the precision of the physics.
     pub(super) observation: Vec<P>,
-    /// y* in the network's precision: its input.
+    /// By what the network is shown y*, if not as it is.
+    shown: Option<Shown>,
+    /// What the network is shown, in its precision.
     pub(super) input: Vec<N>,
 }
 
 impl<N: Real, P: Real> Data<N, P> {
-    /// For so many micro-batches of so many `samples`.
-    pub(super) fn new(operator: &Operator, samples: usize, micro_batches: usize) -> Self {
+    /// For all micro-batches that are computed at once.
+    pub(super) fn new(spec: &StepSpec) -> Self {
+        let operator = &spec.operator;
+        let [samples, micro_batches] = spec.held();
         let micro_batch = samples * operator.cells();
         let len = micro_batches * micro_batch;
         Self {
@@ -45,6 +50,7 @@ impl<N: Real, P: Real> Data<N, P> {
             truth: vec![P::zero(); len],
             noise: None,
             observation: vec![P::zero(); len],
+            shown: spec.tikhonov.map(|lambda| Shown::new(operator, lambda)),
             input: vec![N::zero(); len],
         }
     }
@@ -64,7 +70,7 @@ impl<N: Real, P: Real> Data<N, P> {
         self.noise = batch.noise.as_ref().map(|noise| noise.iter().map(|&n| P::of(n)).collect());
     }
 
-    /// x* -> FFT -> diffusion -> observation y*.
+    /// x* -> FFT -> diffusion -> observation y* -> what the network is shown.
     pub(super) fn diffuse(&mut self) {
         // Fields are transformed in pairs, which must be the same whatever else is computed beside them.
         let parts = self.drawn.chunks(self.micro_batch).zip(self.diffused.chunks_mut(self.micro_batch));
@@ -73,6 +79,13 @@ impl<N: Real, P: Real> Data<N, P> {
             self.diffused.par_iter_mut().zip(noise).for_each(|(y, n)| *y += n.f64());
         }
         convert(&self.diffused, &mut self.observation);
-        convert(&self.observation, &mut self.input);
+        match &self.shown {
+            None => convert(&self.observation, &mut self.input),
+            Some(shown) => {
+                // As it would be measured: in 32 bits, whose rounding the inverse makes larger.
+                let observation: Vec<f32> = self.diffused.iter().map(|&y| y as f32).collect();
+                convert(&shown.of(&observation), &mut self.input);
+            }
+        }
     }
 }

@@ -95,7 +95,7 @@ impl<N: Precision, P: Real> Step<N, P> {
             samples: *samples,
             together: spec.together,
             guard: Guard::new(spec.skip_bad_steps, &params, &running),
-            data: Data::new(operator, *samples, parts),
+            data: Data::new(spec),
             physics: Physics::new(operator),
             network: N::Network::new(net, batch, operator.nx, operator.ny),
             error: fields.clone(),

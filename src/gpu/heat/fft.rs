@@ -42,6 +42,8 @@ pub enum Load<'a> {
     Complex(&'a Tensor),
     /// Real fields `[batch, nx, ny]`, two to a complex one.
     Real(&'a Tensor),
+    /// Real fields as of `Real`, in 32 bits whatever the transform computes in.
+    Wide(&'a Tensor),
     /// A spectrum on its way to that of the training signal.
     Damped {
         /// What it is to be.
@@ -67,6 +69,7 @@ impl<'a> Load<'a> {
         match self {
             Self::Complex(_) => "complex",
             Self::Real(_) => "real",
+            Self::Wide(_) => "wide",
             Self::Damped { method: Method::Sip, noise: None, .. } => "damped/sip",
             Self::Damped { method: Method::Gd, noise: None, .. } => "damped/gd",
             Self::Damped { method: Method::Supervised, noise: None, .. } => "damped/supervised",
@@ -80,6 +83,7 @@ impl<'a> Load<'a> {
         let name = match self {
             Self::Complex(_) => "complex",
             Self::Real(_) => "real",
+            Self::Wide(_) => "wide",
             Self::Damped { .. } => "damped",
         };
         format!("heat/fft/load_{name}")
@@ -87,7 +91,7 @@ impl<'a> Load<'a> {
 
     fn constants(&self) -> Vec<(&'static str, u32)> {
         match self {
-            Self::Complex(_) | Self::Real(_) => Vec::new(),
+            Self::Complex(_) | Self::Real(_) | Self::Wide(_) => Vec::new(),
             Self::Damped { method, noise, .. } => {
                 vec![("METHOD", *method as u32), ("NOISY", noise.is_some().into())]
             }
@@ -97,7 +101,7 @@ impl<'a> Load<'a> {
     fn buffers(&self, fft: &Fft) -> Buffers<'a> {
         match *self {
             Self::Complex(field) => vec![("input", field, fft.complex_len())],
-            Self::Real(field) => vec![("input", field, fft.real_len())],
+            Self::Real(field) | Self::Wide(field) => vec![("input", field, fft.real_len())],
             Self::Damped { spectrum, log_kernel, kernel, energy, noise, scalars, .. } => {
                 vec![
                     ("spectrum", spectrum, fft.complex_len()),

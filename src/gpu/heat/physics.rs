@@ -63,9 +63,15 @@ impl Physics {
 
     /// y = P(x); both `[batch, nx, ny]`, y in the precision of the physics or in 32 bits.
     pub fn diffuse(&self, recorder: &mut Recorder, x: &Tensor, y: &Tensor) -> Result<()> {
-        let scratch = [&self.along_y, &self.spectrum];
-        let store = if y.precision() == x.precision() { Store::Real(y) } else { Store::Narrow(y) };
-        self.fft.filter(recorder, Load::Real(x), scratch, &self.transfer, store)
+        self.filter(recorder, x, &self.transfer, y)
+    }
+
+    /// F⁻¹(H·F(x)) with another H on the same grid; x and y as in `diffuse`, but that x may have 32 bits too.
+    pub fn filter(&self, recorder: &mut Recorder, x: &Tensor, transfer: &Transfer, y: &Tensor) -> Result<()> {
+        let (scratch, precision) = ([&self.along_y, &self.spectrum], self.spectrum.precision());
+        let load = if x.precision() == precision { Load::Real(x) } else { Load::Wide(x) };
+        let store = if y.precision() == precision { Store::Real(y) } else { Store::Narrow(y) };
+        self.fft.filter(recorder, load, scratch, transfer, store)
     }
 
     /// ∂L/∂x from the error x* - x and the observation's noise, `[batch, nx, ny]`, and Σ|Â|² per sample in

@@ -76,10 +76,8 @@ impl Arrays {
 
 impl Lane {
     fn new(gpu: &Gpu, spec: &StepSpec, network: Network) -> Result<Self> {
-        let StepSpec { operator, physics: precision, samples_at_once: batch, .. } = spec;
         gpu.allocate_for(MemoryUse::Physics, || {
-            let data = Data::new(gpu, operator, *batch, *precision, spec.objective.noise > 0.0)?;
-            Ok(Self { network, data, fields: Fields::new(gpu, spec)? })
+            Ok(Self { network, data: Data::new(gpu, spec)?, fields: Fields::new(gpu, spec)? })
         })
     }
 

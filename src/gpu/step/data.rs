@@ -6,13 +6,13 @@
 //! throughout.
 
 use crate::gpu::heat::add_noise::add_noise;
-use crate::gpu::heat::fft;
+use crate::gpu::heat::fft::{self, Transfer};
 use crate::gpu::heat::narrow::narrow;
 use crate::gpu::heat::physics::Physics;
 use crate::gpu::heat::rasterise::{NUMBERS, flatten, rasterise};
 use crate::gpu::{Gpu, Recorder, Tensor};
 use crate::model::rectangles::PER_SAMPLE;
-use crate::model::{Batch, DType, Operator, Truth};
+use crate::model::{Batch, DType, Operator, StepSpec, Truth};
 use crate::{Error, Result};
 
 /// Buffers of the data, `[batch, nx, ny]` but the rectangles.
@@ -27,26 +27,39 @@ pub struct Data {
     pub truth: Tensor,
     /// What observations have beyond P(x*), in the precision of the physics; none where they are exact.
     pub noise: Option<Tensor>,
-    /// y* in 32 bits, the network's input.
+    /// y* in 32 bits.
+    pub observation: Tensor,
+    /// What the network is shown of it; `observation` itself where that is the same.
     pub input: Tensor,
+    /// What makes the input of the observation, if anything does.
+    inverse: Option<Transfer>,
 }
 
 impl Data {
-    /// Allocates for `batch` samples and physics in `precision`, with noise or without.
-    pub fn new(gpu: &Gpu, operator: &Operator, batch: usize, precision: DType, noisy: bool) -> Result<Self> {
+    /// Allocates for a micro-batch.
+    pub fn new(gpu: &Gpu, spec: &StepSpec) -> Result<Self> {
+        let &StepSpec { ref operator, physics: precision, samples_at_once: batch, .. } = spec;
         let wide = gpu.computes_in(DType::F64) && fft::fits(gpu, operator, DType::F64);
         let finest = if wide { DType::F64 } else { DType::F32 };
         let len = batch * operator.cells();
         let drawn = gpu.tensor_in("truth", len, finest)?;
         let truth =
             if precision == finest { drawn.clone() } else { gpu.tensor_in("narrow truth", len, precision)? };
+        let observation = gpu.tensor("observation", len)?;
+        let inverse = spec.tikhonov.map(|lambda| Transfer::new(gpu, &operator.tikhonov(lambda), finest));
+        let input = if inverse.is_some() { gpu.tensor("network input", len)? } else { observation.clone() };
         Ok(Self {
             operator: operator.clone(),
             batch,
             physics: Physics::new(gpu, operator, batch, finest)?,
             rectangles: gpu.tensor_in("rectangles", batch * PER_SAMPLE * NUMBERS, finest)?,
-            noise: if noisy { Some(gpu.tensor_in("noise", len, precision)?) } else { None },
-            input: gpu.tensor("observation", len)?,
+            noise: match spec.objective.noise > 0.0 {
+                true => Some(gpu.tensor_in("noise", len, precision)?),
+                false => None,
+            },
+            inverse: inverse.transpose()?,
+            observation,
+            input,
             truth,
             drawn,
         })
@@ -59,16 +72,19 @@ impl Data {
         rasterise(recorder, &self.rectangles, &self.drawn, PER_SAMPLE, self.batch, nx, ny)
     }
 
-    /// Records x* -> FFT -> diffusion -> observation y*.
+    /// Records x* -> FFT -> diffusion -> observation y* -> what the network is shown.
     pub fn diffuse(&self, recorder: &mut Recorder) -> Result<()> {
         recorder.label("diffusion");
-        self.physics.diffuse(recorder, &self.drawn, &self.input)?;
+        self.physics.diffuse(recorder, &self.drawn, &self.observation)?;
         if self.drawn.precision() != self.truth.precision() {
             narrow(recorder, &self.drawn, &self.truth, self.drawn.len())?;
         }
-        match &self.noise {
-            Some(noise) => add_noise(recorder, noise, &self.input, noise.len()),
+        if let Some(noise) = &self.noise {
+            add_noise(recorder, noise, &self.observation, noise.len())?;
+        }
+        match &self.inverse {
             None => Ok(()),
+            Some(inverse) => self.physics.filter(recorder, &self.observation, inverse, &self.input),
         }
     }
 

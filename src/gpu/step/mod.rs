@@ -129,7 +129,7 @@ impl Step {
     /// are on the device. The first has the precision of the physics.
     pub fn fields(&self) -> [&Tensor; 3] {
         let Lane { data, fields, .. } = self.arrays.first();
-        [&data.truth, &data.input, &fields.prediction]
+        [&data.truth, &data.observation, &fields.prediction]
     }
 
     /// What a step runs, in order and by name; of a step of several micro-batches what the only one would.

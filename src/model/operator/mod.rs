@@ -5,6 +5,7 @@ pub mod amounts;
 pub mod factor;
 pub mod formula;
 pub mod point_spread;
+pub mod tikhonov;
 pub mod wave;
 pub mod waves;
 

@@ -13,6 +13,9 @@ pub struct TrainedFor {
     /// What else has made the observations, such as `disk:3` or `psf of 9x9 cells, checksum 1a2b3c4d`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operator: Option<String>,
+    /// The λ of the Tikhonov inverse that the network sees in the place of an observation, if it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tikhonov: Option<f64>,
     /// The standard deviation of the noise in a cell.
     pub noise: f64,
     /// The mean over observations of their mean.
@@ -32,7 +35,8 @@ pub enum TrainedEdges {
 }
 
 impl TrainedFor {
-    /// What these observations `[count, cells]` by `operator`, with `noise`, amount to.
+    /// What these observations `[count, cells]` by `operator`, with `noise`, amount to for a network that sees
+    /// them as they are.
     pub fn of(observations: &[f32], operator: &Operator, noise: f64) -> Self {
         let cells = operator.cells();
         let count = (observations.len() / cells) as f64;
@@ -46,7 +50,15 @@ impl TrainedFor {
         let spread = (variances / count).sqrt();
         let amount = operator.amount();
         let operator = amount.is_none().then(|| words(operator.factors()));
-        Self { amount, operator, noise, mean: means / count, spread, edges: TrainedEdges::Periodic }
+        Self {
+            amount,
+            operator,
+            tikhonov: None,
+            noise,
+            mean: means / count,
+            spread,
+            edges: TrainedEdges::Periodic,
+        }
     }
 }
 

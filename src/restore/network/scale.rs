@@ -13,6 +13,9 @@ const NOISIER: f64 = 3.0;
 /// Noise of less than this part of the spread counts as none.
 const QUIET: f64 = 2e-4;
 
+/// And noise of less than this part of λ, where a network sees the Tikhonov inverse with this λ.
+const QUIET_OF_LAMBDA: f64 = 0.1;
+
 /// Values are in the units of a training if their spread is within this factor of its spread, and their mean
 /// within so many spreads of its mean.
 const OTHER_UNITS: f64 = 5.0;
@@ -70,7 +73,8 @@ pub fn misfit(
 /// How many times as noisy as those of a training an observation with this noise and spread is: in the
 /// `same_units`, or measured in their spreads.
 pub fn times_noisier(scale: &TrainedFor, noise: f64, spread: f64, same_units: bool) -> f64 {
-    let trained = scale.noise.max(QUIET * scale.spread);
+    let quiet = scale.tikhonov.map_or(QUIET * scale.spread, |lambda| QUIET_OF_LAMBDA * lambda);
+    let trained = scale.noise.max(quiet);
     match same_units {
         true => noise / trained,
         false if spread > 0.0 => noise / spread * scale.spread / trained,
@@ -146,7 +150,8 @@ mod tests {
     #[test]
     fn values_in_other_units_are_noticed() {
         let (amount, noise, edges) = (Some(8.0), 0.0, TrainedEdges::Periodic);
-        let scale = TrainedFor { amount, operator: None, noise, mean: 0.2, spread: 0.1, edges };
+        let scale =
+            TrainedFor { amount, operator: None, tikhonov: None, noise, mean: 0.2, spread: 0.1, edges };
         let y = |scale: f64, offset: f64| {
             [[0.1, 0.3, 0.1, 0.3], [0.2, 0.4, 0.0, 0.2]]
                 .concat()
@@ -165,7 +170,8 @@ mod tests {
     #[test]
     fn networks_see_one_scale_and_predictions_have_the_observations() {
         let (amount, noise, edges) = (Some(8.0), 0.0, TrainedEdges::Periodic);
-        let scale = TrainedFor { amount, operator: None, noise, mean: 0.2, spread: 0.1, edges };
+        let scale =
+            TrainedFor { amount, operator: None, tikhonov: None, noise, mean: 0.2, spread: 0.1, edges };
         let y = [[1.0, 3.0, 1.0, 3.0], [1e-12, 2e-12, 2e-12, 1e-12], [5.0; 4]].concat();
         let x = at_scale(Some(&scale), &y, 4, |seen| {
             let expected = [[0.1, 0.3, 0.1, 0.3], [0.1, 0.3, 0.3, 0.1], [0.2; 4]].concat();

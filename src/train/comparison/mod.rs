@@ -5,6 +5,7 @@
 pub mod report;
 
 use crate::Result;
+use crate::cpu::heat::shown::shown;
 use crate::engine::Device;
 use crate::engine::operators::diffuse;
 use crate::engine::predictor::{Norm, Trained, predict};
@@ -91,10 +92,12 @@ impl Trial {
 
     /// Tries the network in `path`, with batch statistics as in training.
     pub fn network(&self, name: &str, path: &Path, device: &Device, batch: usize) -> Result<Score> {
-        let (net, state) = weights::read(path)?;
+        let (net, state, trained_for) = weights::read_all(path)?;
         let Operator { nx, ny, .. } = self.operator;
         let trained = Trained { net: &net, state: &state, norm: Norm::Batch };
-        let restored = predict(device, trained, batch, &self.observation, nx, ny)?;
+        let lambda = trained_for.and_then(|trained_for| trained_for.tikhonov);
+        let input = shown(&self.operator, lambda, &self.observation);
+        let restored = predict(device, trained, batch, &input, nx, ny)?;
         self.score(name, restored.into_iter().map(f64::from).collect())
     }
 

@@ -115,7 +115,7 @@ pub fn config(table: &Table, path: &Path) -> Result<TrainConfig> {
 }
 
 /// As [`config`], but what `table` leaves out is that of the weights and data that it names, where it is
-/// known from them: the architecture, and the size of the grid.
+/// known from them: the architecture, what the network is shown, and the size of the grid.
 ///
 /// # Errors
 /// As there, and where those files cannot be read.
@@ -123,7 +123,10 @@ pub fn config_with_files(table: &Table, path: &Path) -> Result<TrainConfig> {
     let config = config(table, path)?;
     let mut found = Table::new();
     if let Some(path) = &config.weights {
-        found = architecture(&weights::read(path)?.0.config)?;
+        let (net, _, trained_for) = weights::read_all(path)?;
+        found = architecture(&net.config)?;
+        let shown = trained_for.and_then(|trained_for| trained_for.tikhonov);
+        found.extend(shown.map(|lambda| ("tikhonov".to_owned(), lambda.into())));
     }
     let fields = config.data.as_ref().or(config.observations.as_ref()).filter(|path| !is_pictures(path));
     if let (Some(path), false) = (fields, table.contains_key("size")) {

@@ -66,6 +66,7 @@ impl TrainConfig {
         let objective = self.objective()?;
         let micro_batches = self.micro_batches();
         Ok(StepSpec {
+            tikhonov: self.tikhonov,
             physics: self.physics,
             activations: self.activations,
             adam,

@@ -4,6 +4,7 @@ use crate::support::desk::Desk;
 use std::path::Path;
 use unheat::io::arrays::weights;
 use unheat::io::images::photo;
+use unheat::model::TrainedFor;
 
 const TRAIN: &str = "train --batch 8 --size 32x32 --levels 2 --filters 8 --steps 10 --device cpu --no-tune \
                      --no-self-test --seed 4";
@@ -108,6 +109,53 @@ fn several_networks_tell_how_uncertain_they_are() {
     assert!(map.iter().any(|&deviation| deviation > 1e-3));
     let said = desk.run(&both.replace("--weights other/weights.safetensors ", ""), 2);
     assert!(said.contains("needs --weights several times"), "{said}");
+}
+
+/// Where a network has learned from inverses it is shown inverses, by whatever command: reconstruction finds the
+/// loss that validation has found.
+#[test]
+fn networks_that_see_the_inverse_see_it_everywhere() {
+    let desk = Desk::new();
+    desk.run("generate --count 6 --size 32x32 -o x.npy --device cpu", 0);
+    let train = "--tikhonov 1e-2 --amount 4 --method supervised --validate-every 40 --validation-data x.npy";
+    desk.run(&format!("{} {train} --steps 40 -o net", TRAIN.replace("--steps 10 ", "")), 0);
+    let validation = std::fs::read_to_string(desk.path("net/validation.csv")).unwrap();
+    let told: f64 = validation.trim().lines().last().unwrap().split(',').nth(1).unwrap().parse().unwrap();
+
+    desk.run("diffuse -i x.npy --amount 4 -o y.npy --device cpu --physics f64", 0);
+    let (y, truth) = (desk.load("y.npy"), desk.load("x.npy"));
+    let reconstruct = |flags: &str| {
+        let usual = "--norm running --same-units -o p.npy --device cpu";
+        desk.run(&format!("reconstruct --weights net/weights.safetensors {flags} {usual}"), 0);
+        desk.load("p.npy")
+    };
+    let found = x_loss(&reconstruct("-i y.npy"), &truth) / 4.0;
+    assert!((found / told - 1.0).abs() < 1e-3, "{found} and not {told}");
+    // With another operator it is shown another inverse.
+    assert_ne!(reconstruct("-i y.npy --amount 4.1"), reconstruct("-i y.npy"));
+    desk.save("odd.npy", [1, 30, 25], &y[..750]);
+    assert_eq!(reconstruct("-i odd.npy --edges insulated").len(), 750);
+    assert_eq!(reconstruct("-i odd.npy --edges open").len(), 750);
+
+    // Weights bring it along, and the settings may say something else.
+    let on =
+        "train --weights net/weights.safetensors --batch 4 --size 32x32 --steps 1 --device cpu --no-tune";
+    for (more, expected) in [("", "tikhonov = 0.01"), ("--tikhonov 0.5", "tikhonov = 0.5")] {
+        desk.run(&format!("{on} {more} -o on"), 0);
+        let config = std::fs::read_to_string(desk.path("on/config.toml")).unwrap();
+        assert!(config.contains(expected), "{config}");
+        std::fs::remove_dir_all(desk.path("on")).unwrap();
+    }
+    // Files of an operator that no file can tell.
+    let (net, state, trained_for) = weights::read_all(&desk.path("net/weights.safetensors")).unwrap();
+    let trained_for = trained_for.map(|known| TrainedFor {
+        amount: None,
+        operator: Some("psf of 9x9 cells, checksum 1a2b3c4d".to_owned()),
+        ..known
+    });
+    weights::write(&desk.path("psf.safetensors"), &net, &state, trained_for.as_ref()).unwrap();
+    let said = desk.run("reconstruct --weights psf.safetensors -i y.npy -o p.npy --device cpu", 2);
+    assert!(said.contains("add --operator"), "{said}");
 }
 
 /// ½Σ(x − x*)², the mean over fields of 64 × 64 cells.
