@@ -13,8 +13,8 @@ pub struct StepSpec {
     pub operator: Operator,
     /// What is minimised.
     pub objective: Objective,
-    /// The λ of the Tikhonov inverse that the network is shown in the place of an observation; none: it is shown
-    /// the observation itself.
+    /// The λ of the Tikhonov inverse that the network is shown in the place of an observation; none: it is
+    /// shown the observation itself.
     pub tikhonov: Option<f64>,
     /// In how many bits the physics is computed; the network always takes 32.
     pub physics: DType,

@@ -52,8 +52,8 @@ pub fn activations() -> String {
 
 impl Settings {
     /// Reads settings from a JSON object; `_` and `-` are the same in names, and numbers may be texts. The
-    /// architecture is that of `loaded` weights, where a file brings some along, and so is what their network was
-    /// shown, unless the settings say.
+    /// architecture is that of `loaded` weights, where a file brings some along, and so is what their network
+    /// was shown, unless the settings say.
     ///
     /// # Errors
     /// [`Error::Usage`] with the first that is unknown or impossible.

@@ -93,8 +93,9 @@ impl Networks {
         });
     }
 
-    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale and by the `inverse`
-    /// with its λ where it sees that; with several of them also the standard deviation of their predictions.
+    /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale and by the
+    /// `inverse` with its λ where it sees that; with several of them also the standard deviation of their
+    /// predictions.
     pub(crate) fn predicted(
         &self,
         y: &[f64],

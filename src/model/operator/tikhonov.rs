@@ -11,8 +11,8 @@ pub fn gain(kernel: f64, lambda: f64) -> f64 {
 }
 
 impl Operator {
-    /// The Tikhonov inverse with this λ > 0, an operator itself: waves are scaled by [`gain`] and turned back.
-    /// It is made of no factors.
+    /// The Tikhonov inverse with this λ > 0, an operator itself: waves are scaled by [`gain`] and turned
+    /// back. It is made of no factors.
     pub fn tikhonov(&self, lambda: f64) -> Self {
         let wave = |mode: usize| Wave {
             log_kernel: (-gain(self.kernel()[mode], lambda).ln()).min(Wave::LOST),

@@ -35,8 +35,8 @@ pub enum TrainedEdges {
 }
 
 impl TrainedFor {
-    /// What these observations `[count, cells]` by `operator`, with `noise`, amount to for a network that sees
-    /// them as they are.
+    /// What these observations `[count, cells]` by `operator`, with `noise`, amount to for a network that
+    /// sees them as they are.
     pub fn of(observations: &[f32], operator: &Operator, noise: f64) -> Self {
         let cells = operator.cells();
         let count = (observations.len() / cells) as f64;

@@ -111,8 +111,8 @@ fn several_networks_tell_how_uncertain_they_are() {
     assert!(said.contains("needs --weights several times"), "{said}");
 }
 
-/// Where a network has learned from inverses it is shown inverses, by whatever command: reconstruction finds the
-/// loss that validation has found.
+/// Where a network has learned from inverses it is shown inverses, by whatever command: reconstruction finds
+/// the loss that validation has found.
 #[test]
 fn networks_that_see_the_inverse_see_it_everywhere() {
     let desk = Desk::new();
