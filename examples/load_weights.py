@@ -5,9 +5,9 @@
 builds the module from the file, predicts from the observations in y.npy, and compares with x.npy, the output
 of
 
-    unheat reconstruct --weights runs/sip-001/weights.safetensors -i y.npy -o x.npy [--norm running]
+    unheat reconstruct --weights runs/sip-001/weights.safetensors --same-units -i y.npy -o x.npy
 
-(add --norm running to both). Needs numpy, torch and safetensors only.
+(--norm running may be added to both). Needs numpy, torch and safetensors only.
 """
 
 import argparse
@@ -123,13 +123,29 @@ def load(path):
     batch_norm = f"inc.{norm}.weight" in tensors
     module = UNet(filters, Choices(**about, batch_norm=batch_norm, res_blocks=res_blocks))
     module.load_state_dict(tensors)  # strict: every tensor is used, none is missing
+    module.trained_for = about.get("trained_for") or {}
     return module
 
 
 @torch.no_grad()
+def shown(trained_for, observations):
+    """What a network that was trained for this is shown of observations: these, or their Tikhonov inverse
+    (docs/method.md, "What the network is shown")."""
+    if "tikhonov" not in trained_for:
+        return observations
+    if "amount" not in trained_for:
+        raise SystemExit("the network sees the inverse of another operator than diffusion")
+    damping = trained_for["tikhonov"] ** 2
+    x, y = np.meshgrid(*[2 * np.pi * np.fft.fftfreq(n) for n in observations.shape[1:]], indexing="ij")
+    kernel = np.exp(-trained_for["amount"] * (x**2 + y**2))
+    gain = kernel * (1 + damping) / (kernel**2 + damping)
+    return np.fft.ifft2(gain * np.fft.fft2(observations.astype(np.float64))).real
+
+
 def predict(module, observations):
     """Predictions for observations [count, x, y], each with the mean of its observation."""
-    output = module(torch.from_numpy(observations.astype(np.float32))[:, None])[:, 0].numpy()
+    inputs = shown(module.trained_for, observations)
+    output = module(torch.from_numpy(inputs.astype(np.float32))[:, None])[:, 0].numpy()
     means = observations.mean(axis=(1, 2), keepdims=True)
     return output + (means - output.mean(axis=(1, 2), keepdims=True))
 

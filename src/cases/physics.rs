@@ -235,11 +235,12 @@ pub(super) fn diffuse_case(batch: usize, operator: &Operator, precision: DType, 
     recorded_in(precision, name, shape, tolerance, prepare, reference)
 }
 
-/// What a network is shown of noisy observations, whose Tikhonov inverse is computed in `precision`. With a
-/// smaller λ than this the rounding of 32 bits is what is inverted.
+/// What a network is shown of noisy observations, whose Tikhonov inverse is computed in `precision`. With a λ
+/// of less than a hundredth of the largest K the rounding of 32 bits is what is inverted.
 pub(super) fn tikhonov_case(batch: usize, operator: &Operator, lambda: f64, precision: DType) -> Case {
     const LEAST: f64 = 1e-2;
-    let lambda = lambda.max(LEAST);
+    let most = operator.kernel().iter().copied().fold(1.0, f64::max);
+    let lambda = lambda.max(LEAST * most);
     let Operator { nx, ny, .. } = *operator;
     let [of_gpu, of_cpu] = [operator.clone(), operator.clone()];
     let observed = move |operator: &Operator| -> Vec<f32> {

@@ -279,6 +279,7 @@ fn each(fields: &mut [f64], cells: usize, f: impl Fn(usize, &mut [f64]) + Sync) 
 mod tests {
     use super::*;
     use crate::model::operator::point_spread::PointSpread;
+    use crate::model::operator::tikhonov;
     use crate::model::rng::{Purpose, Random};
 
     fn random_field(cells: usize) -> Vec<f64> {
@@ -371,6 +372,14 @@ mod tests {
             let blur = Blur::periodic(&Device::Cpu, DType::F64, &operator).unwrap();
             for (a, b) in seen.iter().zip(blur.apply(&x).unwrap()) {
                 assert!((a - b).abs() <= 1e-13, "{text}: {a} {b}");
+            }
+            // And so is what a network is shown of it.
+            let (lambda, mut shown) = (0.05, vec![0.0; 128]);
+            let inverse = crate::cpu::heat::physics::Physics::<f64>::new(&operator.tikhonov(lambda));
+            inverse.diffuse(&seen, &mut shown);
+            let inverse = blur.turning_back(|_, wave| tikhonov::gain(wave.size(), lambda));
+            for (a, b) in shown.iter().zip(blur.filter(&seen, &inverse).unwrap()) {
+                assert!((a - b).abs() <= 1e-11, "{text}: {a} {b}");
             }
         }
     }

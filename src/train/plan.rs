@@ -226,7 +226,12 @@ impl TrainConfig {
             let start = State::new(&net, self.seed);
             return Ok((net, start));
         };
-        let (net, start) = weights::read(path)?;
+        let (net, start, trained_for) = weights::read_all(path)?;
+        let shown = trained_for.and_then(|trained_for| trained_for.tikhonov);
+        if let (Some(lambda), None) = (shown, self.tikhonov) {
+            let what = format!("its network sees Tikhonov inverses; add --tikhonov {lambda}");
+            return Err(Error::file(path, what));
+        }
         let mut wanted = self.net.clone();
         if let [one] = wanted.filters[..] {
             wanted.filters = vec![one; net.config.levels()];

@@ -165,7 +165,8 @@ impl Experiment {
         let mut experiment = Self::build(device, settings, file, start, canvases)?;
         let now = &experiment.trained_for;
         let differs = |told: &TrainedFor| {
-            (&told.amount, &told.operator, told.noise) != (&now.amount, &now.operator, now.noise)
+            (&told.amount, &told.operator, told.noise, told.tikhonov)
+                != (&now.amount, &now.operator, now.noise, now.tikhonov)
         };
         experiment.remark = told.filter(differs).map(|told| {
             format!("These weights were trained for {}; training goes on with {}.", words(&told), words(now))
@@ -298,11 +299,12 @@ impl Experiment {
 
 /// What a network was trained for, in a few words.
 fn words(trained_for: &TrainedFor) -> String {
-    let TrainedFor { amount, operator, noise, .. } = trained_for;
+    let TrainedFor { amount, operator, noise, tikhonov, .. } = trained_for;
     let what = match (amount, operator) {
         (Some(amount), _) => format!("an amount of {amount}"),
         (None, Some(operator)) => operator.clone(),
         (None, None) => "another operator".to_owned(),
     };
-    format!("{what} and noise {noise}")
+    let inverse = tikhonov.map(|lambda| format!(", seen by its inverse with λ = {lambda}"));
+    format!("{what} and noise {noise}{}", inverse.unwrap_or_default())
 }

@@ -52,8 +52,9 @@ pub(crate) struct Arguments {
     /// --amount or --operator; an update that would make the misfit worse is not made
     #[arg(long, value_name = "N")]
     pub(crate) refine: Option<usize>,
-    /// Standard deviation of the observation's noise, for --refine and, without --weights, for the choice of
-    /// the network; or auto, which reads it from the observation
+    /// Standard deviation of the observation's noise, for --refine, without --weights for the choice of the
+    /// network, and with --edges open for what lies beyond them where a network sees an inverse; or auto,
+    /// which reads it from the observation
     #[arg(long, value_name = "auto|SIGMA", value_parser = noise, default_value = "auto")]
     #[arg(allow_negative_numbers = true)]
     pub(crate) noise: NoiseLevel,
@@ -73,8 +74,8 @@ pub(crate) struct Arguments {
     /// names
     #[arg(long, value_name = "FILE|DIR", requires = "report")]
     pub(crate) truth: Option<PathBuf>,
-    /// What the shaders of a GPU compute the physics of --refine and --report in; the CPU always computes
-    /// in 64 bits
+    /// What the shaders of a GPU compute the physics of --refine and --report in, and the inverse that some
+    /// networks see; the CPU always computes in 64 bits
     #[arg(long, value_parser = DType::physics_parser(), default_value_t = DType::F64)]
     pub(crate) physics: DType,
     #[command(flatten)]

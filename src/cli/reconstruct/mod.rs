@@ -14,7 +14,7 @@ use crate::cli::files::output;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
-use crate::cli::terminal::messages::print_line;
+use crate::cli::terminal::messages::{note, print_line};
 use crate::engine::Norm;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::images::photo::Photo;
@@ -83,6 +83,7 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     networks.doubt_scale(&y, nx * ny, &mut findings);
+    networks.advice(&y, nx * ny).into_iter().for_each(|advice| note!("{advice}"));
     let (x, told) = session.refined(&networks, &known, &y, predicted, &mut findings)?;
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         arrays::write_like(path, deviations, &observed)?;
@@ -147,8 +148,9 @@ fn pictures(input: &Input, session: &Session) -> Outcome {
 fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<(String, String)> {
     let Session { arguments, device, .. } = session;
     let (nx, ny) = (photo.nx, photo.ny);
-    // As measured: tiles with their margins, predictions, and what their misfit is computed from.
-    sources::check_memory(&job.input, 96 * photo.planes.len() as u64)?;
+    // As measured: tiles with their margins, predictions, and what their misfit is computed from; and what
+    // networks see that see an inverse.
+    sources::check_memory(&job.input, 112 * photo.planes.len() as u64)?;
     let truth = sources::truth(job, photo)?;
     let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
     let physics = session.physics([nx, ny], photo.pixel(), beyond)?;

@@ -1,6 +1,5 @@
 //! Networks that reconstruct together, and how they are shown what was observed.
 
-use crate::Result;
 use crate::cli::findings::Findings;
 use crate::cli::reconstruct::shipped::{Shipped, of_fields, of_pictures};
 use crate::engine::{Norm, Trained};
@@ -12,6 +11,8 @@ use crate::restore::Blur;
 use crate::restore::measurement::Spectrum;
 use crate::restore::network::scale::{self, at_scale};
 use crate::train::Found;
+use crate::{Error, Result};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// One or several of them.
@@ -36,7 +37,17 @@ impl Networks {
         let read = |path: &PathBuf| {
             weights::read_all(path).map(|(net, state, trained_for)| Network { net, state, trained_for })
         };
-        let all = paths.iter().map(read).collect::<Result<_>>()?;
+        let all = paths.iter().map(read).collect::<Result<Vec<Network>>>()?;
+        // They are shown the inverse of one operator.
+        let known = || all.iter().filter_map(|network| network.trained_for.as_ref());
+        let operators = || known().map(|known| (&known.amount, &known.operator));
+        if known().any(|known| known.tikhonov.is_some()) && operators().any(|o| Some(o) != operators().next())
+        {
+            return Err(Error::usage(
+                "weights: these networks were trained for several operators, and some see the inverse of \
+                 theirs; name networks of one operator",
+            ));
+        }
         Ok(Self { all, same_units, shipped: None })
     }
 
@@ -93,6 +104,15 @@ impl Networks {
         });
     }
 
+    /// What to say where values in the units of their training are moved and stretched like any others.
+    pub(crate) fn advice(&self, y: &[f64], cells: usize) -> Option<&'static str> {
+        let is_moved = self.shipped.is_none() && !self.same_units;
+        let scale = self.trained_for().filter(|scale| is_moved && scale.amount.is_some())?;
+        let advice = "the values seem to be in the units of the network's training: with --same-units it \
+                      sees them as they are, which predicts better if so";
+        scale::other_units(scale, y, cells).is_none().then_some(advice)
+    }
+
     /// The mean of what the networks `predict` for y `[batch, cells]`, each at its own scale and by the
     /// `inverse` with its λ where it sees that; with several of them also the standard deviation of their
     /// predictions.
@@ -106,11 +126,10 @@ impl Networks {
     ) -> Result<(Vec<f64>, Option<Vec<f64>>)> {
         let of = |Network { net, state, trained_for }: &Network| {
             let scale = trained_for.as_ref().filter(|_| !self.same_units);
-            let trained = Trained { net, state, norm };
-            at_scale(scale, y, cells, |seen| match trained_for.as_ref().and_then(|known| known.tikhonov) {
-                None => predict(trained, seen),
-                Some(lambda) => predict(trained, &inverse(lambda, seen)?),
-            })
+            let lambda = trained_for.as_ref().and_then(|known| known.tikhonov);
+            // Before it is moved and stretched: what is told of its noise is in its own units.
+            let shown = lambda.map_or(Ok(Cow::Borrowed(y)), |lambda| inverse(lambda, y).map(Cow::Owned))?;
+            at_scale(scale, y, &shown, cells, |seen| predict(Trained { net, state, norm }, seen))
         };
         let mut all = self.all.iter().map(of).collect::<Result<Vec<_>>>()?;
         if all.len() == 1 {

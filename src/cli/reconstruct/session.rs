@@ -154,8 +154,8 @@ impl Session {
     pub(crate) fn inverse(&self, known: &Known, lambda: f64, y: &[f64]) -> Result<Vec<f64>> {
         let Some(Physics { frame, blur, .. }) = known.physics else {
             return Err(Error::usage(
-                "weights: the network sees the inverse of what observed the fields, and does not say what \
-                 did: add --operator",
+                "weights: the network sees the inverse of what observed the fields, which is a point spread \
+                 function that weights do not hold; add --operator psf:FILE",
             ));
         };
         let observed = frame.observed(blur, self.arguments.noise, frame.rounding(y, known.rounding), y)?;

@@ -25,7 +25,7 @@ impl<'a> AtScale<'a> {
         Some(Self { scale, cells, units: y.chunks_exact(cells).map(unit).collect() })
     }
 
-    /// What the network sees of these observations.
+    /// What the network sees of these observations, or of what a filter that leaves means has made of them.
     pub fn seen(&self, y: &[f64]) -> Vec<f64> {
         let Self { scale, cells, units } = self;
         let fields = y.chunks_exact(*cells).zip(units);

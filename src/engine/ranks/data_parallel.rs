@@ -213,6 +213,7 @@ mod tests {
         TrainConfig {
             method,
             noise,
+            tikhonov: (noise > 0.0).then_some(1e-2),
             batch: 12,
             micro_batch: Some(3),
             size: Size { nx: 16, ny: 16 },

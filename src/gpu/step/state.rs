@@ -101,7 +101,7 @@ impl Step {
     /// Truth, observation and prediction of a micro-batch.
     pub(super) async fn predicted(&self, lane: &Lane) -> Result<[Vec<f32>; 3]> {
         let truth = self.gpu.fetch_f64(&lane.data.truth).await?.into_iter().map(|v| v as f32).collect();
-        let input = self.gpu.fetch(&lane.data.input).await?;
-        Ok([truth, input, self.gpu.fetch(&lane.fields.prediction).await?])
+        let observation = self.gpu.fetch(&lane.data.observation).await?;
+        Ok([truth, observation, self.gpu.fetch(&lane.fields.prediction).await?])
     }
 }

@@ -3,6 +3,7 @@
 use crate::io::arrays::tensors::{self, Data, Tensor, TensorsAndMetadata};
 use crate::io::arrays::{checkpoint, checksum};
 use crate::io::{atomic, contents};
+use crate::model::operator::tikhonov;
 use crate::model::unet::init::State;
 use crate::model::unet::{Entry, Place};
 use crate::model::{Activation, Padding, TrainedFor, UNet, UNetConfig};
@@ -100,8 +101,17 @@ fn tensor(entry: &Entry, values: &[f32]) -> Tensor {
 /// [`Error::Io`] when the file cannot be read; [`Error::File`] when it is damaged, is not the state dict of a
 /// network with one channel in and out, has a tensor missing or too many, of the wrong shape or type, or
 /// holds a number that is not finite, or when its checksum is wrong. The error names the tensor.
+/// [`Error::File`] for a network that does not see observations as they are, too: [`read_all`] tells what it
+/// is to be shown.
 pub fn read(path: &Path) -> Result<(UNet, State)> {
-    read_all(path).map(|(net, state, _)| (net, state))
+    let (net, state, trained_for) = read_all(path)?;
+    match trained_for.and_then(|trained_for| trained_for.tikhonov) {
+        None => Ok((net, state)),
+        Some(lambda) => {
+            let what = format!("its network sees the Tikhonov inverse with λ = {lambda} of an observation");
+            Err(Error::file(path, format!("{what}, and would be shown the observation itself")))
+        }
+    }
 }
 
 /// The same, and what the network was trained for, if the file says so.
@@ -147,6 +157,9 @@ pub fn of_bytes(path: &Path, bytes: &[u8]) -> Result<(UNet, State, Option<Traine
         })?,
     };
     let (net, state) = state(&tensors, &about).map_err(|what| Error::file(path, what))?;
+    if let Some(lambda) = about.trained_for.as_ref().and_then(|trained_for| trained_for.tikhonov) {
+        tikhonov::check(lambda).map_err(|error| Error::file(path, format!("metadata `{KEY}`: {error}")))?;
+    }
     Ok((net, state, about.trained_for))
 }
 
@@ -155,6 +168,11 @@ fn of_checkpoint(path: &Path, file: TensorsAndMetadata) -> Result<(UNet, State)>
     let checkpoint = checkpoint::of_tensors(path, file)?;
     let damaged = || Error::file(path, "its settings describe no network: this checkpoint is damaged");
     let settings: Table = checkpoint.settings.parse().map_err(|_| damaged())?;
+    if settings.contains_key("tikhonov") {
+        let what = "a checkpoint whose network sees Tikhonov inverses, which its weights alone do not tell; \
+                    name the run's weights.safetensors";
+        return Err(Error::file(path, what));
+    }
     let levels = settings.get("levels").and_then(|levels| usize::try_from(levels.as_integer()?).ok());
     let config: UNetConfig = settings.try_into().map_err(|_| damaged())?;
     let net = UNet::new(&config.with_levels(levels.ok_or_else(damaged)?).map_err(|_| damaged())?);

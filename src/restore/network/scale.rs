@@ -28,18 +28,20 @@ const MISFIT: f64 = 0.1;
 const MISFIT_OF_FLAT: f64 = 1e-4;
 
 /// Predicts x for observations y `[batch, cells]` with a network that was trained for `scale`; one that does
-/// not say what it was trained for sees them as they are.
+/// not say what it was trained for sees them as they are. What a network is `shown` is y, or what a filter
+/// that leaves means has made of it.
 ///
 /// # Errors
 /// Those of `predict`.
 pub fn at_scale(
     scale: Option<&TrainedFor>,
     y: &[f64],
+    shown: &[f64],
     cells: usize,
     predict: impl FnOnce(&[f64]) -> Result<Vec<f64>>,
 ) -> Result<Vec<f64>> {
-    let Some(at_scale) = AtScale::new(scale, y, cells) else { return predict(y) };
-    let mut x = predict(&at_scale.seen(y))?;
+    let Some(at_scale) = AtScale::new(scale, y, cells) else { return predict(shown) };
+    let mut x = predict(&at_scale.seen(shown))?;
     at_scale.back(&mut x);
     Ok(x)
 }
@@ -173,14 +175,14 @@ mod tests {
         let scale =
             TrainedFor { amount, operator: None, tikhonov: None, noise, mean: 0.2, spread: 0.1, edges };
         let y = [[1.0, 3.0, 1.0, 3.0], [1e-12, 2e-12, 2e-12, 1e-12], [5.0; 4]].concat();
-        let x = at_scale(Some(&scale), &y, 4, |seen| {
+        let x = at_scale(Some(&scale), &y, &y, 4, |seen| {
             let expected = [[0.1, 0.3, 0.1, 0.3], [0.1, 0.3, 0.3, 0.1], [0.2; 4]].concat();
             assert!(seen.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-12), "{seen:?}");
             Ok(seen.iter().map(|v| 2.0 * (v - 0.2) + 0.2).collect()) // twice the contrast
         });
         let expected = [[0.0, 4.0, 0.0, 4.0], [0.5e-12, 2.5e-12, 2.5e-12, 0.5e-12], [5.0; 4]].concat();
         assert!(x.unwrap().iter().zip(&expected).all(|(a, b)| (a - b).abs() <= 1e-12 * b.max(1e-12)));
-        let as_it_is = at_scale(None, &y, 4, |seen| Ok(seen.to_vec())).unwrap();
+        let as_it_is = at_scale(None, &y, &y, 4, |seen| Ok(seen.to_vec())).unwrap();
         assert_eq!(as_it_is, y);
     }
 }

@@ -2,6 +2,7 @@
 //! that a browser can do it too.
 
 use crate::io::memory;
+use crate::model::operator::tikhonov;
 use crate::model::{Adam, DType, Method, Objective, Operator, StepSpec, UNet, noise};
 use crate::train::config::on_nan::OnNan;
 use crate::train::config::size::Size;
@@ -64,6 +65,7 @@ impl TrainConfig {
     pub(in crate::train) fn step(&self, net: &UNet, operator: &Operator) -> Result<StepSpec> {
         let adam = Adam { learning_rate: self.lr, schedule: self.schedule()?, ..Adam::default() };
         let objective = self.objective()?;
+        self.tikhonov.map_or(Ok(()), tikhonov::check)?;
         let micro_batches = self.micro_batches();
         Ok(StepSpec {
             tikhonov: self.tikhonov,

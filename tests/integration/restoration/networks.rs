@@ -1,10 +1,15 @@
 //! Networks on observations in other units than those that they were trained on.
 
 use crate::support::desk::Desk;
+use crate::support::{opened, relative, widen};
 use std::path::Path;
 use unheat::io::arrays::weights;
 use unheat::io::images::photo;
 use unheat::model::TrainedFor;
+use unheat::train::config::size::Size;
+use unheat::train::data::drawn::Drawn;
+use unheat::train::plan::Plan;
+use unheat::{Device, TrainConfig};
 
 const TRAIN: &str = "train --batch 8 --size 32x32 --levels 2 --filters 8 --steps 10 --device cpu --no-tune \
                      --no-self-test --seed 4";
@@ -46,7 +51,8 @@ fn networks_see_values_in_the_units_of_their_training_as_they_are() {
     let (net, state) = weights::read(&desk.path("net/weights.safetensors")).unwrap();
     weights::write(&desk.path("bare.safetensors"), &net, &state, None).unwrap();
     let reconstruct = |flags: &str| {
-        desk.run(&format!("reconstruct --weights {flags} -i y.npy -o p.npy --device cpu"), 0);
+        let said = desk.run(&format!("reconstruct --weights {flags} -i y.npy -o p.npy --device cpu"), 0);
+        assert_eq!(said.contains("with --same-units it sees"), flags == "net/weights.safetensors", "{said}");
         desk.load("p.npy")
     };
     let found = reconstruct("net/weights.safetensors --same-units");
@@ -146,6 +152,14 @@ fn networks_that_see_the_inverse_see_it_everywhere() {
         assert!(config.contains(expected), "{config}");
         std::fs::remove_dir_all(desk.path("on")).unwrap();
     }
+    let named = Some(desk.path("net/weights.safetensors"));
+    let config = TrainConfig { weights: named, ..TrainConfig::default() };
+    let refused = config.plan().err().unwrap().to_string();
+    assert!(refused.contains("add --tikhonov 0.01"), "{refused}");
+    // A checkpoint's weights do not tell what they are to be shown.
+    let said = desk.run("reconstruct --weights net/checkpoint.safetensors -i y.npy -o p.npy --device cpu", 1);
+    assert!(said.contains("name the run's weights.safetensors"), "{said}");
+    assert!(weights::read(&desk.path("net/weights.safetensors")).is_err());
     // Files of an operator that no file can tell.
     let (net, state, trained_for) = weights::read_all(&desk.path("net/weights.safetensors")).unwrap();
     let trained_for = trained_for.map(|known| TrainedFor {
@@ -155,7 +169,61 @@ fn networks_that_see_the_inverse_see_it_everywhere() {
     });
     weights::write(&desk.path("psf.safetensors"), &net, &state, trained_for.as_ref()).unwrap();
     let said = desk.run("reconstruct --weights psf.safetensors -i y.npy -o p.npy --device cpu", 2);
-    assert!(said.contains("add --operator"), "{said}");
+    assert!(said.contains("add --operator psf:FILE"), "{said}");
+    let both = "--weights psf.safetensors --weights net/weights.safetensors";
+    let said = desk.run(&format!("reconstruct {both} -i y.npy -o p.npy --device cpu"), 2);
+    assert!(said.contains("name networks of one operator"), "{said}");
+    // One that no training can have.
+    let trained_for = trained_for.map(|known| TrainedFor { tikhonov: Some(0.0), ..known });
+    weights::write(&desk.path("zero.safetensors"), &net, &state, trained_for.as_ref()).unwrap();
+    let said = desk.run("reconstruct --weights zero.safetensors -i y.npy -o p.npy --device cpu", 1);
+    assert!(said.contains("tikhonov 0: must be a number from 1e-8 to 1"), "{said}");
+}
+
+/// The inverse comes before the scale: units, and with open edges what is told of the noise, do not matter.
+#[test]
+fn networks_that_see_the_inverse_do_not_depend_on_the_unit() {
+    let desk = Desk::new();
+    desk.run(&format!("{TRAIN} --tikhonov 1e-2 -o net"), 0);
+    desk.run("generate --count 2 --size 32x32 -o x.npy --device cpu", 0);
+    desk.run("diffuse -i x.npy -o y32.npy --noise 1e-3 --device cpu", 0);
+    let y = desk.load("y32.npy");
+    for edges in ["periodic", "open"] {
+        let reconstruct = |scale: f64, offset: f64| -> Vec<f64> {
+            desk.save("y.npy", [2, 32, 32], &y.iter().map(|v| scale * v + offset).collect::<Vec<_>>());
+            let noise = scale * 1e-3;
+            let flags = format!("--edges {edges} --noise {noise} --norm running -i y.npy -o p.npy");
+            desk.run(&format!("reconstruct --weights net/weights.safetensors {flags} --device cpu"), 0);
+            desk.load("p.npy").iter().map(|x| (x - offset) / scale).collect()
+        };
+        let expected = reconstruct(1.0, 0.0);
+        for (found, expected) in reconstruct(40.0, 293.0).iter().zip(&expected) {
+            assert!((found - expected).abs() < 1e-3, "{edges}: {found}, not {expected}");
+        }
+    }
+}
+
+/// What a trainer shows of a batch is the observation, whatever its network sees, on both engines.
+#[test]
+fn observations_are_told_and_not_what_is_seen_of_them() {
+    let config = TrainConfig {
+        batch: 4,
+        size: Size { nx: 32, ny: 32 },
+        levels: 2,
+        tikhonov: Some(1e-2),
+        ..TrainConfig::default()
+    };
+    let plan = config.plan().unwrap();
+    let batch = Drawn::new(&config, &plan.step.operator).batch(0);
+    let seen = |device: &Device, plan: &Plan| plan.trainer(device).unwrap().predict(&batch).unwrap();
+    let plain = TrainConfig { tikhonov: None, ..config.clone() }.plan().unwrap();
+    let [truth, expected, unlike] = seen(&Device::Cpu, &plain);
+    for device in opened() {
+        let [found_truth, found, prediction] = seen(&device, &plan);
+        assert!(relative(&widen(&found_truth), &widen(&truth)) < 1e-6);
+        assert!(relative(&widen(&found), &widen(&expected)) < 1e-6, "{}", device.describe());
+        assert!(relative(&widen(&prediction), &widen(&unlike)) > 1e-2, "it sees something else");
+    }
 }
 
 /// ½Σ(x − x*)², the mean over fields of 64 × 64 cells.
