@@ -39,7 +39,7 @@ fn the_recipe_of_the_networks_in_assets_can_be_followed() {
     desk.run(&format!("train --config {} {flags}", recipe.display()), 0);
     let settings = std::fs::read_to_string(desk.path("run/config.toml")).unwrap();
     for line in
-        ["method = \"supervised\"", "noise = 0.001", "lr_schedule = \"cosine\"", "validate_every = 1000"]
+        ["method = \"supervised\"", "tikhonov = 0.005", "lr_schedule = \"cosine\"", "validate_every = 1000"]
     {
         assert!(settings.contains(line), "{line} is not in {settings}");
     }
