@@ -127,7 +127,6 @@ def load(path):
     return module
 
 
-@torch.no_grad()
 def shown(trained_for, observations):
     """What a network that was trained for this is shown of observations: these, or their Tikhonov inverse
     (docs/method.md, "What the network is shown")."""
@@ -142,6 +141,7 @@ def shown(trained_for, observations):
     return np.fft.ifft2(gain * np.fft.fft2(observations.astype(np.float64))).real
 
 
+@torch.no_grad()
 def predict(module, observations):
     """Predictions for observations [count, x, y], each with the mean of its observation."""
     inputs = shown(module.trained_for, observations)

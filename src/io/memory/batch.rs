@@ -93,7 +93,7 @@ fn bytes_per_sample(net: &UNet, cells: usize, purpose: Purpose) -> u64 {
     let widest = net.convs.iter().map(|c| c.c_in * c.c_out).max().unwrap_or(0) as u64;
     match purpose {
         Purpose::Training(storage) => {
-            3 * storage.bytes() as u64 * layers + 2 * 4 * sums + 4 * 9 * widest + 8 * 10 * cells as u64
+            3 * storage.bytes() as u64 * layers + 2 * 4 * sums + 4 * 9 * widest + 8 * 12 * cells as u64
         }
         Purpose::Prediction => 4 * (layers + sums + 3 * cells as u64),
         Purpose::Fields => 8 * 5 * cells as u64,

@@ -102,7 +102,8 @@ fn the_library_alone_is_built_from_few_packages() {
     assert!(["clap", "ratatui", "image", "npyz", "env_logger"].iter().all(|name| has(&whole, name)));
 }
 
-/// The largest package, in bytes, compressed; two mebibytes of it are the networks of `assets/weights/`.
+/// The largest package, in bytes, compressed; less than two mebibytes of it are the networks of
+/// `assets/weights/`.
 const MOST_BYTES: u64 = 4 << 20;
 
 /// Whoever installs the package has everything to build it, and nothing of the workshop.

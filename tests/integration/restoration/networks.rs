@@ -139,9 +139,26 @@ fn networks_that_see_the_inverse_see_it_everywhere() {
     assert!((found / told - 1.0).abs() < 1e-3, "{found} and not {told}");
     // With another operator it is shown another inverse.
     assert_ne!(reconstruct("-i y.npy --amount 4.1"), reconstruct("-i y.npy"));
+    // Walls are mirrors: what lies between them is a quarter of a periodic field.
+    let quarter: Vec<f64> = (0..256).map(|cell| y[32 * (cell / 16) + cell % 16]).collect();
+    let mirror = |at: usize| at.min(31 - at);
+    let whole: Vec<f64> = (0..1024).map(|cell| quarter[16 * mirror(cell / 32) + mirror(cell % 32)]).collect();
+    desk.save("quarter.npy", [1, 16, 16], &quarter);
+    desk.save("whole.npy", [1, 32, 32], &whole);
+    let (periodic, walled) = (reconstruct("-i whole.npy"), reconstruct("-i quarter.npy --edges insulated"));
+    // But for what upsampling repeats at the border of the periodic field, and for its part in the mean.
+    let inner = |field: &[f64], row: usize| -> Vec<f64> {
+        let cells: Vec<f64> = (0..64).map(|cell| field[row * (8 + cell / 8) + 8 + cell % 8]).collect();
+        let mean = cells.iter().sum::<f64>() / 64.0;
+        cells.iter().map(|value| value - mean).collect()
+    };
+    let difference = relative(&inner(&walled, 16), &inner(&periodic, 32));
+    assert!(difference < 1e-5, "{difference}");
+    // Fields of any size go.
     desk.save("odd.npy", [1, 30, 25], &y[..750]);
-    assert_eq!(reconstruct("-i odd.npy --edges insulated").len(), 750);
-    assert_eq!(reconstruct("-i odd.npy --edges open").len(), 750);
+    let (open, insulated) =
+        (reconstruct("-i odd.npy --edges open"), reconstruct("-i odd.npy --edges insulated"));
+    assert_eq!((open.len(), insulated.len()), (750, 750));
 
     // Weights bring it along, and the settings may say something else.
     let on =
