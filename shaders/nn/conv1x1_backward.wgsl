@@ -11,12 +11,13 @@ struct Params {
     ny: u32,
     channels: u32,
     first_norm: u32,
+    first_share: u32, // where the shares start
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read> output_gradient: array<vec4<f32>>; // g [batch, nx, row/4]
 @group(0) @binding(2) var<storage, read> z: array<stored4>; // [batch, channels, nx, row/4]
-@group(0) @binding(3) var<storage, read_write> shares: array<f32>; // [batch, channels + 1]
+@group(0) @binding(3) var<storage, read_write> shares: array<f32>; // from there on [batch, channels + 1]
 @group(0) @binding(4) var<storage, read_write> sums: array<vec2<f32>>; // [channels, batch]
 
 const ABREAST = 4u; // quads whose loads are in flight at once
@@ -46,7 +47,7 @@ fn main(@builtin(workgroup_id) workgroup: vec3<u32>, @builtin(local_invocation_i
     let total = workgroup_sum(local, vec2(share, 0.0)).x;
     let sums_of_g = workgroup_sum(local, own);
     if local == 0u {
-        shares[n * (params.channels + 1u) + c] = total;
+        shares[params.first_share + n * (params.channels + 1u) + c] = total;
         if c < params.channels {
             sums[c * params.batch + n] = sums_of_g;
         }

@@ -13,6 +13,7 @@ use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::{Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::batch_norm::batch_norm;
 use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
+use crate::gpu::nn::sum_rows::PartialSums;
 use crate::gpu::nn::{conv3x3, conv3x3_weight_gradient};
 use crate::gpu::{Recorder, Shape};
 use crate::model::{Activation, DType, Padding};
@@ -233,10 +234,11 @@ pub(super) fn weight_gradient_case(input: Input, c_out: usize, padding: Padding,
         let table = norm_table(r.gpu)?;
         on_gpu.with_conv_input(r.gpu, &table, |conv_input| {
             g.with(r.gpu, &table, |gradient| {
+                let mut sums = PartialSums::new(&partial, &out);
                 conv3x3_weight_gradient::conv3x3_weight_gradient(
-                    r, shape, conv_input, gradient, weights, &partial,
-                )?
-                .add_up(r, &out, 0)
+                    r, shape, conv_input, gradient, weights, &mut sums,
+                )?;
+                sums.add_up(r)
             })
         })?;
         Ok(vec![out])

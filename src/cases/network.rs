@@ -9,6 +9,7 @@ use crate::cpu::nn::upsample as reference_upsample;
 use crate::gpu::layer::layers::NORM_LEN;
 use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::nn::conv1x1::{self, conv1x1, conv1x1_backward};
+use crate::gpu::nn::sum_rows::{Columns, PartialSums, Rows};
 use crate::gpu::nn::upsample;
 use crate::gpu::{Recorder, Shape};
 use crate::model::unet::init::State;
@@ -16,7 +17,7 @@ use crate::model::unet::{Entry, Place};
 use crate::model::{Activation, DType, Padding, UNet, UNetConfig};
 
 pub(super) fn cases() -> Vec<Case> {
-    let mut cases = Vec::new();
+    let mut cases = vec![sum_rows_case()];
     for (batch, nx, ny) in [(3, 8, 16), (2, 2, 2), (2, 1, 1)] {
         let shape = Shape { batch, nx, ny };
         for storage in DType::ACTIVATIONS {
@@ -120,6 +121,42 @@ pub(super) fn conv1x1_case(shape: Shape, storage: DType) -> Case {
     first_stored(case.stored_in(storage), shape, 1, 1.0)
 }
 
+/// Three matrices of partial sums, of which two have room in the scratch memory: these are added up together,
+/// the third by itself, from the place of the first.
+pub(super) fn sum_rows_case() -> Case {
+    let matrices = [
+        (Rows::whole(70, 40), 0),
+        (Rows { count: 9, columns: 33, wanted: Columns { step: 9, first: 4 } }, 40),
+        (Rows::whole(1, 5), 73),
+    ];
+    let starts = [0, 70 * 40, 0];
+    let rows = noise(47, 70 * 40 + 9 * 33 * 9);
+    let on_gpu = rows.clone();
+    let prepare = move |r: &mut Recorder| {
+        let scratch = r.gpu.tensor_from("rows", &on_gpu)?;
+        let total = garbage(r.gpu, "total", 73 + 5)?;
+        let mut partial = PartialSums::new(&scratch, &total);
+        for (rows, offset) in matrices {
+            partial.make_room(r, rows, offset)?;
+        }
+        partial.add_up(r)?;
+        Ok(vec![total])
+    };
+    let reference = move || {
+        let mut total = vec![0.0; 73 + 5];
+        for ((matrix, offset), start) in matrices.into_iter().zip(starts) {
+            let Rows { count, columns, wanted: Columns { step, first } } = matrix;
+            for column in 0..columns {
+                let places = (0..count).map(|row| start + (row * columns + column) * step + first);
+                total[offset + column] = places.map(|place| f64::from(rows[place])).sum();
+            }
+        }
+        vec![total]
+    };
+    let described = "70x40, 9x33 of 297, 1x5".to_owned();
+    recorded("sum_rows", described, 1e-6, prepare, reference)
+}
+
 pub(super) fn conv1x1_backward_case(shape: Shape, storage: DType) -> Case {
     let channels = 10;
     let below = Below::new(shape, channels, storage);
@@ -133,8 +170,9 @@ pub(super) fn conv1x1_backward_case(shape: Shape, storage: DType) -> Case {
         let gradients = garbage(r.gpu, "gradients", channels + 1)?;
         let shares = garbage(r.gpu, "shares", shape.batch * (channels + 1))?;
         let sums = garbage(r.gpu, "sums", 2 * channels * shape.batch)?;
-        let out = conv1x1::Weights { buffer: &gradients, offset: 0 };
-        let statistics = conv1x1_backward(r, shape, &layer, &output_gradient, out, &shares, &sums)?;
+        let mut partial = PartialSums::new(&shares, &gradients);
+        let statistics = conv1x1_backward(r, shape, &layer, &output_gradient, 0, &mut partial, &sums)?;
+        partial.add_up(r)?;
         let affine = garbage(r.gpu, "affine gradients", 2 * channels)?;
         let norm = lone_norm(channels);
         batch_norm_backward(r, shape, &norm, &layer, statistics, None, Some(0), &buffer, &affine)?;

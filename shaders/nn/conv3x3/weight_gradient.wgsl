@@ -24,10 +24,11 @@ struct Params {
     input_norms: u32, // where the channels of the input's layer start among all norms
     low_norms: u32, // of the input skip_up
     gradient_norms: u32,
+    first_partial: u32, // where the rows of partial sums start
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // [chunks, c_out, c_in, 3, 3]
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // from there on [chunks, c_out, c_in, 3, 3]
 
 const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;
@@ -185,7 +186,7 @@ fn write_quad(chunk: u32, i: u32, o: u32, sums: QuadSums) {
     let lower = transpose(sums.lower);
     for (var k = 0u; k < 4u; k++) {
         if o + k < params.c_out {
-            let at = ((chunk * params.c_out + o + k) * params.c_in + i) * 9u;
+            let at = params.first_partial + ((chunk * params.c_out + o + k) * params.c_in + i) * 9u;
             store(at, upper[k]);
             store(at + 3u, middle[k]);
             store(at + 6u, lower[k]);

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::gpu::layer::input::ConvInput;
 use crate::gpu::layer::layers::{Layer, Norms, Statistics};
-use crate::gpu::nn::sum_rows::{Columns, PartialSums};
+use crate::gpu::nn::sum_rows::{PartialSums, Rows};
 use crate::gpu::runtime::recording::{Recorder, flat_workgroups};
 use crate::gpu::runtime::spec::KernelSpec;
 use crate::gpu::{Shape, Tensor};
@@ -46,30 +46,33 @@ pub fn conv1x1(
     Ok(())
 }
 
-/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias into
-/// `gradients`; Σg and Σg·ẑ for the layer's batch norm, without the factor w, into `sums` `[channels, batch,
-/// 2]`. `shares` is scratch of at least batch·(channels + 1) elements.
+/// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias, for the
+/// gradients from `offset` on, left with the `partial` sums, which need room for batch·(channels + 1)
+/// elements; Σg and Σg·ẑ for the layer's batch norm, without the factor w, into `sums` `[channels, batch, 2]`.
 pub fn conv1x1_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,
     layer: &Layer,
     output_gradient: &Tensor,
-    gradients: Weights,
-    shares: &Tensor,
+    offset: usize,
+    partial: &mut PartialSums,
     sums: &'a Tensor,
 ) -> Result<Statistics<'a>> {
     let (channels, norms) = (layer.channels, Norms::of([layer])?);
+    let rows = Rows::whole(shape.batch, channels + 1);
+    let (shares, first_share) = partial.make_room(recorder, rows, offset)?;
     let params = [
         ("batch", shape.batch.into()),
         ("nx", shape.nx.into()),
         ("ny", shape.ny.into()),
         ("channels", channels.into()),
         ("first_norm", layer.first_norm.into()),
+        ("first_share", first_share.into()),
     ];
     let mut buffers = vec![
         ("output_gradient", output_gradient, shape.stored(1)),
         ("z", &layer.z, shape.stored(channels)),
-        ("shares", shares, shape.batch * (channels + 1)),
+        ("shares", shares, first_share + shape.batch * (channels + 1)),
         ("sums", sums, 2 * channels * shape.batch),
     ];
     buffers.extend(norms.buffers());
@@ -80,10 +83,8 @@ pub fn conv1x1_backward<'a>(
         [shape.batch as u32, channels as u32 + 1, 1],
     )?;
     norms.declare_touched(recorder)?;
+    recorder.declare_touched("shares", shape.batch * (channels + 1))?;
     recorder.declare_flops(2 * channels * shape.values());
-    let partial =
-        PartialSums { rows: shares, count: shape.batch, columns: channels + 1, wanted: Columns::ALL };
-    partial.add_up(recorder, gradients.buffer, gradients.offset)?;
     Ok(Statistics { buffer: sums, chunks: shape.batch })
 }
 

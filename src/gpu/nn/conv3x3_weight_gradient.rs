@@ -7,10 +7,10 @@ use crate::gpu::layer::layers::Norms;
 use crate::gpu::layer::tile::Tile;
 use crate::gpu::nn::conv3x3::{check_channels, conv_spec, hands_round, key, powers, tile_constants, usual};
 use crate::gpu::nn::pack_weights::{Weights, block_quads};
-use crate::gpu::nn::sum_rows::{Columns, PartialSums};
+use crate::gpu::nn::sum_rows::{Columns, PartialSums, Rows};
 use crate::gpu::runtime::recording::{Choices, Recorder};
 use crate::gpu::runtime::variants::Variant;
-use crate::gpu::{Gpu, Shape, Tensor};
+use crate::gpu::{Gpu, Shape};
 
 /// The variants of the weight gradient that are possible on this device. An invocation of the direct kernel
 /// has all output channels, and the invocations of its subgroups must differ in their input channels alone.
@@ -23,22 +23,27 @@ fn weight_gradient_variants(gpu: &Gpu, plan: &GradientPlan) -> Vec<Variant> {
     tiled.chain(hands_round(gpu, plan.channels).then_some(direct)).collect()
 }
 
-/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `input`, as partial sums in `partial`, scratch of at
-/// least [`partial_len`] elements.
-pub fn conv3x3_weight_gradient<'a>(
+/// ∂L/∂w from ∂L/∂z `gradient` and the forward input `input`, left with the partial `sums`, which need room
+/// for [`partial_len`] elements.
+pub fn conv3x3_weight_gradient(
     recorder: &mut Recorder,
     shape: Shape,
     input: ConvInput,
     gradient: Gradient,
     weights: Weights,
-    partial: &'a Tensor,
-) -> Result<PartialSums<'a>> {
+    sums: &mut PartialSums,
+) -> Result<()> {
     check_channels(input.channels(), weights.c_in)?;
     check_channels(gradient.layer().channels, weights.c_out)?;
     let norms = Norms::of(input.layers().into_iter().chain([gradient.layer()]))?;
     let [input_norms, low_norms] = input.first_norms();
     let plan = GradientPlan::new(shape, weights.c_in, weights.c_out, input.most_abreast());
     let input_blocks = weights.c_in.div_ceil(plan.channels);
+    let columns = weights.taps * weights.c_in * weights.c_out;
+    // A 1×1 convolution has the middle one of nine taps.
+    let wanted = if weights.taps == 9 { Columns::ALL } else { Columns { step: 9, first: 4 } };
+    let rows = Rows { count: plan.chunks(), columns, wanted };
+    let (partial, first_partial) = sums.make_room(recorder, rows, weights.offset)?;
     let params = [
         ("batch", shape.batch.into()),
         ("nx", shape.nx.into()),
@@ -52,11 +57,12 @@ pub fn conv3x3_weight_gradient<'a>(
         ("input_norms", input_norms.into()),
         ("low_norms", low_norms.into()),
         ("gradient_norms", gradient.layer().first_norm.into()),
+        ("first_partial", first_partial.into()),
     ];
     let mut buffers = input.buffers(shape);
     buffers.extend(gradient.buffers(shape));
     buffers.extend(norms.buffers());
-    buffers.push(("partial", partial, plan.partial_len()));
+    buffers.push(("partial", partial, first_partial + plan.partial_len()));
     let mut files = input.files();
     files.push(gradient.file());
     let mut constants = tile_constants(shape, plan.tile, weights.padding);
@@ -85,11 +91,9 @@ pub fn conv3x3_weight_gradient<'a>(
     };
     recorder.call_variant(choices, &params, &buffers, workgroups)?;
     norms.declare_touched(recorder)?;
-    let columns = weights.taps * weights.c_in * weights.c_out;
+    recorder.declare_touched("partial", plan.partial_len())?;
     recorder.declare_flops(2 * columns * shape.values());
-    // A 1×1 convolution has the middle one of nine taps.
-    let wanted = if weights.taps == 9 { Columns::ALL } else { Columns { step: 9, first: 4 } };
-    Ok(PartialSums { rows: partial, count: plan.chunks(), columns, wanted })
+    Ok(())
 }
 
 /// Scratch elements that [`conv3x3_weight_gradient`] needs.

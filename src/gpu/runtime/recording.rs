@@ -285,7 +285,11 @@ impl Recording {
 
 /// Workgroups of [`WORKGROUP`] invocations for `len` elements, folded into two axes as `flat_index` expects.
 pub fn flat_workgroups(len: usize) -> [u32; 3] {
-    let groups = len.div_ceil(WORKGROUP as usize);
+    folded(len.div_ceil(WORKGROUP as usize))
+}
+
+/// So many workgroups, or a few more, folded into two axes as `flat_index` expects.
+pub(crate) fn folded(groups: usize) -> [u32; 3] {
     let wide = groups.min(32768);
     [wide as u32, groups.div_ceil(wide) as u32, 1]
 }

@@ -10,6 +10,7 @@ use crate::gpu::nn::batch_norm::batch_norm_backward;
 use crate::gpu::nn::bias::bias_backward;
 use crate::gpu::nn::conv3x3::conv3x3;
 use crate::gpu::nn::conv3x3_weight_gradient::conv3x3_weight_gradient;
+use crate::gpu::nn::sum_rows::PartialSums;
 use crate::gpu::nn::upsample::upsample_backward;
 use crate::gpu::unet::network::Network;
 use crate::gpu::{Recorder, Tensor};
@@ -29,7 +30,8 @@ pub(crate) struct Incoming<'a> {
 
 impl Network {
     /// The gradients of layer `i`'s parameters, and g of the layer before it. `sums` are Σg and Σg·ẑ of layer
-    /// `i`, as the node behind it has left them; what is returned are those of the layer before.
+    /// `i`, as the node behind it has left them; what is returned are those of the layer before. The gradients
+    /// of the weights are left with the `partial` sums.
     pub(crate) fn conv_backward<'a>(
         &'a self,
         recorder: &mut Recorder,
@@ -37,31 +39,30 @@ impl Network {
         input: &Tensor,
         output_gradient: &'a Tensor,
         sums: Statistics<'a>,
+        partial: &mut PartialSums,
     ) -> Result<Statistics<'a>> {
         recorder.label(&self.net.convs[i].name);
         let incoming = self.incoming(recorder, i, output_gradient, sums)?;
         self.norm_backward(recorder, i, &incoming)?;
-        self.pass_on(recorder, i, input, &incoming)
+        self.pass_on(recorder, i, input, &incoming, partial)
     }
 
-    /// The gradients of layer `i`'s weights, g of the layer before it and that one's sums, once the norms of
-    /// layer `i` are those of the backward pass.
+    /// The gradients of layer `i`'s weights, among the `partial` sums, g of the layer before it and that one's
+    /// sums, once the norms of layer `i` are those of the backward pass.
     pub(crate) fn pass_on<'a>(
         &'a self,
         recorder: &mut Recorder,
         i: usize,
         input: &Tensor,
         incoming: &Incoming<'a>,
+        partial: &mut PartialSums,
     ) -> Result<Statistics<'a>> {
         let conv = &self.net.convs[i];
         // The next two may run side by side: neither reads what the other writes.
         let (shape, source, gradient) =
             (self.shape(conv.level), self.conv_input(i, input), incoming.gradient);
-        let weights = self.weights[i];
-        let shares = conv3x3_weight_gradient(recorder, shape, source, gradient, weights, &self.partial)?;
-        let sums = self.input_gradient(recorder, i, gradient)?;
-        shares.add_up(recorder, &self.gradients, weights.offset)?;
-        Ok(sums)
+        conv3x3_weight_gradient(recorder, shape, source, gradient, self.weights[i], partial)?;
+        self.input_gradient(recorder, i, gradient)
     }
 
     /// The gradient that reaches layer `i`. The node behind it has stored g and left `sums`, except where

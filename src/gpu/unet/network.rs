@@ -2,6 +2,7 @@
 
 use crate::gpu::layer::layers::{IDENTITY, Layer, NORM_LEN, Statistics};
 use crate::gpu::nn::pack_weights::{Packing, Pivot, Weights};
+use crate::gpu::nn::sum_rows::PartialSums;
 use crate::gpu::nn::{activation, conv3x3, conv3x3_weight_gradient, upsample};
 use crate::gpu::{Gpu, MemoryUse, Shape, Tensor};
 use crate::model::unet::{Conv, Input, ResBlock};
@@ -104,11 +105,11 @@ impl Network {
         let scratch = |label: &str, len| gpu.allocate_for(MemoryUse::Scratch, || gpu.tensor(label, len));
         let stored =
             |label: &str, len| gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor_in(label, len, storage));
-        let mut partial_len = batch * (net.out_channels + 1);
+        let mut partial_lens = vec![batch * (net.out_channels + 1)];
         let mut statistics_len = network.statistics.len().max(2 * batch * net.out_channels);
         for (i, conv) in net.convs.iter().enumerate() {
             let shape = network.shape(conv.level);
-            partial_len = partial_len.max(conv3x3_weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
+            partial_lens.push(conv3x3_weight_gradient::partial_len(shape, conv.c_in, conv.c_out));
             statistics_len = statistics_len.max(2 * conv.c_out * upsample::chunks(shape));
             let chunks = conv3x3::chunks(shape).max(upsample::chunks(shape.coarser()));
             // No batch norm comes before the first convolution.
@@ -143,7 +144,8 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        network.partial = partial.map_or_else(|| scratch("partial sums", partial_len), |p| Ok(p.clone()))?;
+        let len = PartialSums::scratch_len(&partial_lens);
+        network.partial = partial.map_or_else(|| scratch("partial sums", len), |p| Ok(p.clone()))?;
         Ok(self)
     }
 

@@ -123,7 +123,10 @@ impl Together<'_> {
     ) -> Result<()> {
         let mut sums = Vec::new();
         for (network, gradient) in self.networks.iter().zip(output_gradients) {
-            sums.push(network.output_backward(&mut record.recorder, gradient)?);
+            // The networks share the scratch memory, so each adds up its own before the next one.
+            let mut partial = network.partial_sums();
+            sums.push(network.output_backward(&mut record.recorder, gradient, &mut partial)?);
+            partial.add_up(&mut record.recorder)?;
         }
         for node in self.first().net.nodes.iter().rev() {
             let recorder = &mut record.recorder;
@@ -138,7 +141,9 @@ impl Together<'_> {
                     self.norm_backward(record, i, &incoming)?;
                     sums = Vec::new();
                     for ((network, input), incoming) in self.networks.iter().zip(inputs).zip(&incoming) {
-                        sums.push(network.pass_on(&mut record.recorder, i, input, incoming)?);
+                        let mut partial = network.partial_sums();
+                        sums.push(network.pass_on(&mut record.recorder, i, input, incoming, &mut partial)?);
+                        partial.add_up(&mut record.recorder)?;
                     }
                 }
                 Node::BlockInput(b) => self.each(|_, network| network.block_input_backward(recorder, b))?,

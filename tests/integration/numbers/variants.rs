@@ -12,6 +12,7 @@ use unheat::gpu::layer::layers::{Layer, NORM_LEN};
 use unheat::gpu::nn::conv3x3::{chunks, conv3x3, statistics_len};
 use unheat::gpu::nn::conv3x3_weight_gradient::{conv3x3_weight_gradient, partial_len};
 use unheat::gpu::nn::pack_weights::{Packing, Weights};
+use unheat::gpu::nn::sum_rows::PartialSums;
 use unheat::gpu::runtime::variants::{Key, Variant, Variants};
 use unheat::gpu::tune::{Workload, tune};
 use unheat::gpu::{Checks, Gpu, Recorder, Shape, Tensor};
@@ -213,8 +214,9 @@ fn weight_gradient(gpu: &Gpu, shape: Shape, input: ConvInput, gradient: Gradient
         let weights = Weights { offset: 0, c_out, c_in, taps: 9, padding: Padding::Zero, pivot: None };
         let out = zeros(r, 9 * c_in * c_out);
         let partial = zeros(r, partial_len(shape, c_in, c_out));
-        let sums = conv3x3_weight_gradient(r, shape, input, gradient, weights, &partial).unwrap();
-        sums.add_up(r, &out, weights.offset).unwrap();
+        let mut sums = PartialSums::new(&partial, &out);
+        conv3x3_weight_gradient(r, shape, input, gradient, weights, &mut sums).unwrap();
+        sums.add_up(r).unwrap();
         vec![out, partial]
     });
 }

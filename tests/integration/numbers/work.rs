@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 use unheat::gpu::heat::narrow::narrow;
-use unheat::gpu::nn::sum_rows::{Columns, PartialSums};
+use unheat::gpu::nn::sum_rows::{PartialSums, Rows};
 use unheat::gpu::probes::copy::copy;
 use unheat::gpu::probes::multiply_add::{CHAINS, ITERATIONS, multiply_add};
 use unheat::gpu::step::adam::Optimiser;
@@ -31,9 +31,11 @@ fn bytes_follow_from_the_shader_and_the_declared_lengths() {
     copy(&mut record, &tensor(400), &tensor(400)).unwrap();
     narrow(&mut record, &wide, &tensor(500), 100).unwrap();
     record.label("second");
-    let rows = tensor(1000);
-    let sums = PartialSums { rows: &rows, count: 30, columns: 20, wanted: Columns::ALL };
-    sums.add_up(&mut record, &tensor(1000), 700).unwrap();
+    let (rows, total) = (tensor(1000), tensor(1000));
+    let mut sums = PartialSums::new(&rows, &total);
+    sums.make_room(&mut record, Rows::whole(30, 20), 700).unwrap();
+    sums.make_room(&mut record, Rows::whole(3, 40), 800).unwrap();
+    sums.add_up(&mut record).unwrap();
     let optimiser = Optimiser::new(&gpu, Adam::default(), 50).unwrap();
     optimiser.update(&mut record, &tensor(1), &tensor(50), &tensor(50)).unwrap();
     multiply_add(&mut record, &tensor(10), 7, 3).unwrap();
@@ -43,7 +45,8 @@ fn bytes_follow_from_the_shader_and_the_declared_lengths() {
     let expected = [
         ("first", "copy", work(0, 4 * (400 + 400))),
         ("first", "narrow/f64", work(0, 100 * (8 + 4))),
-        ("second", "sum_rows", work(30 * 20, 4 * (30 * 20 + 20))),
+        // Three blocks of at most 32 columns, of six numbers.
+        ("second", "sum_rows", work(30 * 20 + 3 * 40, 4 * (30 * 20 + 3 * 40 + 20 + 40 + 3 * 6))),
         // Gradients once; weights and both moments in and out; schedule and frozen.
         ("second", "adam", work(13 * 50, 4 * (50 * 7 + 2 + 1))),
         ("second", "multiply_add", work(2 * CHAINS * ITERATIONS * 3 * 7, 4 * 7)),
@@ -118,5 +121,5 @@ fn a_step_moves_at_most_1_7_gigabytes() {
     assert!(whole.flops > 40_000_000_000, "{whole:?}");
     let memory: u64 = MemoryUse::ALL.map(|used| gpu.memory(used)).into_iter().sum();
     eprintln!("{memory} bytes of memory");
-    assert!(memory <= 420_000_000, "{memory}");
+    assert!(memory <= 440_000_000, "{memory}");
 }
