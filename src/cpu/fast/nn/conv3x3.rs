@@ -3,7 +3,8 @@
 use crate::cpu::fast::nn::channels::{Channels, Grid};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm};
 use crate::cpu::fast::nn::lanes::vectorised;
-use crate::cpu::fast::nn::tiles::{Tiles, Workspace, inputs, outputs};
+use crate::cpu::fast::nn::points::Workspace;
+use crate::cpu::fast::nn::tiles::{Tiles, inputs, outputs};
 use crate::cpu::fast::nn::winograd::{self, POINTS, SPAN};
 use fearless_simd::Simd;
 
@@ -70,12 +71,12 @@ fn convolve<S: Simd>(
     for block in tiles.blocks() {
         inputs(simd, padded, tiles, block.clone(), &mut workspace.inputs);
         for point in 0..POINTS {
-            let (from, to) = (workspace.inputs.of(point), workspace.outputs.of_mut(point));
+            let from = workspace.inputs.rows(point);
             for column in 0..columns {
                 let weights = &values[(point * columns + column) * c_in..][..*c_in];
                 let width = COLUMNS.min(c_out - column * COLUMNS);
-                let to = &mut to[column * COLUMNS..];
-                gemm(simd, (from, *c_in), weights, (to, *c_out), block.len(), width, false);
+                let to = workspace.outputs.group_mut(column, point);
+                gemm(simd, from, weights, (to, COLUMNS), block.len(), width, false);
             }
         }
         outputs(simd, &workspace.outputs, 0, tiles, block.clone(), (&mut *first, first_channels));

@@ -24,11 +24,35 @@ macro_rules! unrolled {
     };
 }
 
-/// C = A B, or C += A B where `add`, for A `[rows, ks]` with rows `a_pitch` apart, B `[ks][COLUMNS]` and the
-/// first `columns` of C `[rows, columns]` with rows `c_pitch` apart.
+/// The left side of a product, `[rows, ks]`.
+#[derive(Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    pub(crate) values: &'a [f32],
+    /// From a row to the next.
+    pub(crate) pitch: usize,
+    /// So many of a row lie side by side, at most,
+    pub(crate) abreast: usize,
+    /// and the next ones so far from these.
+    pub(crate) stride: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// Rows that lie so far apart, each in one piece.
+    pub(crate) fn plain(values: &'a [f32], pitch: usize) -> Self {
+        Self { values, pitch, abreast: usize::MAX, stride: 0 }
+    }
+
+    #[inline(always)]
+    fn skip(self, rows: usize) -> Self {
+        Self { values: &self.values[rows * self.pitch..], ..self }
+    }
+}
+
+/// C = A B, or C += A B where `add`, for A `[rows, ks]`, B `[ks][COLUMNS]` and the first `columns` of C `[rows,
+/// columns]` with rows `c_pitch` apart.
 pub(crate) fn gemm<S: Simd>(
     simd: S,
-    a: (&[f32], usize),
+    a: Rows,
     b: &[[f32; COLUMNS]],
     c: (&mut [f32], usize),
     rows: usize,
@@ -50,7 +74,7 @@ pub(crate) fn gemm<S: Simd>(
 #[inline(always)]
 fn gemm_by<S: Simd, V: SimdFloat<S, Element = f32>, const R: usize>(
     simd: S,
-    (a, a_pitch): (&[f32], usize),
+    a: Rows,
     b: &[[f32; COLUMNS]],
     (c, c_pitch): (&mut [f32], usize),
     rows: usize,
@@ -58,15 +82,15 @@ fn gemm_by<S: Simd, V: SimdFloat<S, Element = f32>, const R: usize>(
 ) {
     let mut row = 0;
     while row + R <= rows {
-        gemm_rows::<S, V, R>(simd, &a[row * a_pitch..], a_pitch, b, &mut c[row * c_pitch..], c_pitch, add);
+        gemm_rows::<S, V, R>(simd, a.skip(row), b, &mut c[row * c_pitch..], c_pitch, add);
         row += R;
     }
     while row + 4 <= rows {
-        gemm_rows::<S, V, 4>(simd, &a[row * a_pitch..], a_pitch, b, &mut c[row * c_pitch..], c_pitch, add);
+        gemm_rows::<S, V, 4>(simd, a.skip(row), b, &mut c[row * c_pitch..], c_pitch, add);
         row += 4;
     }
     while row < rows {
-        gemm_rows::<S, V, 1>(simd, &a[row * a_pitch..], a_pitch, b, &mut c[row * c_pitch..], c_pitch, add);
+        gemm_rows::<S, V, 1>(simd, a.skip(row), b, &mut c[row * c_pitch..], c_pitch, add);
         row += 1;
     }
 }
@@ -74,21 +98,22 @@ fn gemm_by<S: Simd, V: SimdFloat<S, Element = f32>, const R: usize>(
 #[inline(always)]
 fn gemm_rows<S: Simd, V: SimdFloat<S, Element = f32>, const R: usize>(
     simd: S,
-    a: &[f32],
-    a_pitch: usize,
+    a: Rows,
     b: &[[f32; COLUMNS]],
     c: &mut [f32],
     c_pitch: usize,
     add: bool,
 ) {
-    let mut lines: [&[f32]; R] = [&[]; R];
-    for r in 0..R {
-        lines[r] = &a[r * a_pitch..][..b.len()];
-    }
     let mut sums = [V::splat(simd, 0.0); R];
-    for (k, b) in b.iter().enumerate() {
-        let b = V::from_slice(simd, &b[..V::LEN]);
-        unrolled!(R, r => sums[r] = V::splat(simd, lines[r][k]).mul_add(b, sums[r]));
+    for (piece, b) in b.chunks(a.abreast).enumerate() {
+        let mut lines: [&[f32]; R] = [&[]; R];
+        for r in 0..R {
+            lines[r] = &a.values[piece * a.stride + r * a.pitch..][..b.len()];
+        }
+        for (k, b) in b.iter().enumerate() {
+            let b = V::from_slice(simd, &b[..V::LEN]);
+            unrolled!(R, r => sums[r] = V::splat(simd, lines[r][k]).mul_add(b, sums[r]));
+        }
     }
     for r in 0..R {
         let c = &mut c[r * c_pitch..][..V::LEN];

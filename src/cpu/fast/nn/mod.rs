@@ -8,6 +8,7 @@ pub(crate) mod norm;
 pub(crate) mod one_channel;
 pub(crate) mod output;
 pub mod peak;
+pub(crate) mod points;
 pub(crate) mod pointwise;
 pub(crate) mod pool;
 pub(crate) mod tiles;

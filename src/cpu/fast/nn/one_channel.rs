@@ -1,7 +1,7 @@
 //! The 3×3 convolution of the network's input, one channel: nine products per output, row by row.
 
 use crate::cpu::fast::nn::channels::{Grid, View};
-use crate::cpu::fast::nn::gemm::{COLUMNS, gemm, gemm_transposed};
+use crate::cpu::fast::nn::gemm::{COLUMNS, Rows, gemm, gemm_transposed};
 use crate::cpu::fast::nn::lanes::vectorised;
 
 /// The weights as `[COLUMNS outputs][tap]`, from w(output, tap).
@@ -31,7 +31,7 @@ pub(crate) fn conv(
                 for (kx, weights) in weights.chunks_exact(3).enumerate() {
                     let (cells, to) = (&padded[(x + kx) * pitch..], &mut out[first..]);
                     let width = COLUMNS.min(channels - first);
-                    gemm(simd, (cells, 1), weights, (to, channels), grid.ny, width, kx > 0);
+                    gemm(simd, Rows::plain(cells, 1), weights, (to, channels), grid.ny, width, kx > 0);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! The 1×1 convolution of a residual block's shortcut, a product of matrices.
 
 use crate::cpu::fast::nn::channels::{Channels, Grid, View};
-use crate::cpu::fast::nn::gemm::{COLUMNS, gemm, gemm_transposed};
+use crate::cpu::fast::nn::gemm::{COLUMNS, Rows, gemm, gemm_transposed};
 use crate::cpu::fast::nn::lanes::vectorised;
 
 /// Weights as `[COLUMNS outputs][inputs]`, from w(output, input).
@@ -31,7 +31,7 @@ pub(crate) fn conv(
             for (block, weights) in weights.chunks_exact(inputs).enumerate() {
                 let (cells, first) = (&input.values[x * input.row..], block * COLUMNS);
                 let (to, width) = (&mut out[first..], COLUMNS.min(outputs - first));
-                gemm(simd, (cells, input.cell), weights, (to, outputs), grid.ny, width, add);
+                gemm(simd, Rows::plain(cells, input.cell), weights, (to, outputs), grid.ny, width, add);
             }
         }
     });

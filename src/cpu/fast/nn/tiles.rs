@@ -1,13 +1,11 @@
 //! Blocks of Winograd tiles: what a convolution reads, carried to the points, and from the points to its
-//! outputs.
+//! outputs. Columns of a tile are transformed as they are loaded, and rows stored as they are made.
 
 use crate::cpu::fast::nn::channels::{Grid, LANES, View};
-use crate::cpu::fast::nn::winograd::{Input, Output, OutputAdjoint, POINTS, SPAN, TILE, both};
+use crate::cpu::fast::nn::points::{BLOCK, Points};
+use crate::cpu::fast::nn::winograd::{Input, Output, OutputAdjoint, SPAN, TILE, Transform, each};
 use fearless_simd::{Simd, SimdBase, SimdFloat, f32x8, f32x16};
 use std::ops::Range;
-
-/// Tiles that are transformed and multiplied together, while they are in the cache.
-const BLOCK: usize = 48;
 
 /// The tiles of a plane, in rows.
 #[derive(Clone, Copy)]
@@ -40,87 +38,12 @@ impl Tiles {
     }
 }
 
-/// A block's values at every point, `[point][tile][channels]`.
-#[derive(Clone, Default)]
-pub(crate) struct Points {
-    values: Vec<f32>,
-    channels: usize,
-}
-
-/// What the inputs of a block of tiles and its outputs are at the points.
-#[derive(Clone, Default)]
-pub(crate) struct Workspace {
-    pub(crate) inputs: Points,
-    pub(crate) outputs: Points,
-}
-
-impl Points {
-    /// Makes room for tiles of so many channels.
-    pub(crate) fn resize(&mut self, channels: usize) {
-        self.channels = channels;
-        let needed = POINTS * self.pitch();
-        if self.values.len() < needed {
-            self.values.resize(needed, 0.0); // it never shrinks, lest it be cleared at every other layer
-        }
-    }
-
-    /// Floats from one point to the next: a few more than there are, lest all points share a few sets of the
-    /// cache.
-    #[inline(always)]
-    fn pitch(&self) -> usize {
-        BLOCK * self.channels + 16
-    }
-
-    /// The values of a point, `[tile][channels]`.
-    #[inline(always)]
-    pub(crate) fn of(&self, point: usize) -> &[f32] {
-        &self.values[point * self.pitch()..][..self.pitch()]
-    }
-
-    #[inline(always)]
-    pub(crate) fn of_mut(&mut self, point: usize) -> &mut [f32] {
-        let pitch = self.pitch();
-        &mut self.values[point * pitch..][..pitch]
-    }
-
-    /// Stores the points of one tile from channel c on.
-    #[inline(always)]
-    fn store<S: Simd, V: SimdFloat<S, Element = f32>>(
-        &mut self,
-        tile: usize,
-        c: usize,
-        points: &[[V; SPAN]; SPAN],
-    ) {
-        let (pitch, at) = (self.pitch(), tile * self.channels + c);
-        for (point, lanes) in points.as_flattened().iter().enumerate() {
-            lanes.store_slice(&mut self.values[point * pitch + at..point * pitch + at + V::LEN]);
-        }
-    }
-
-    #[inline(always)]
-    fn load<S: Simd, V: SimdFloat<S, Element = f32>>(
-        &self,
-        simd: S,
-        tile: usize,
-        c: usize,
-    ) -> [[V; SPAN]; SPAN] {
-        let (pitch, at) = (self.pitch(), tile * self.channels + c);
-        let mut square = [[V::splat(simd, 0.0); SPAN]; SPAN];
-        for x in 0..SPAN {
-            for y in 0..SPAN {
-                let start = (x * SPAN + y) * pitch + at;
-                square[x][y] = V::from_slice(simd, &self.values[start..start + V::LEN]);
-            }
-        }
-        square
-    }
-}
-
-/// Calls a function of a vector type and of a channel for all channels: by as many at once as registers hold.
+/// Calls a function of a vector type and of a channel for all channels: by as many at once as registers hold,
+/// where the group that `first` begins in begins there too.
 macro_rules! by_lanes {
-    ($simd:expr, $S:ident, $channels:expr, $c:ident, $V:ident => $each:expr) => {
+    ($simd:expr, $S:ident, $first:expr, $channels:expr, $c:ident, $V:ident => $each:expr) => {
         let mut $c = 0;
-        if const { <$S as Simd>::f32s::LEN >= 16 } {
+        if const { <$S as Simd>::f32s::LEN >= 16 } && $first % 16 == 0 {
             type Wide<S> = f32x16<S>;
             while $c + 16 <= $channels {
                 {
@@ -143,12 +66,12 @@ macro_rules! by_lanes {
 /// Carries tiles of `padded` `[rows][cells][channels]` to the points: Bᵀ d B.
 #[inline(always)]
 pub(crate) fn inputs<S: Simd>(simd: S, padded: &[f32], tiles: Tiles, block: Range<usize>, out: &mut Points) {
-    let channels = out.channels;
+    let channels = out.channels();
     let row = tiles.padded()[1] * channels;
     for (i, tile) in block.enumerate() {
         let [x, y] = tiles.corner(tile);
         let from = &padded[x * row + y * channels..][..5 * row + SPAN * channels];
-        by_lanes!(simd, S, channels, c, V => input_tile::<S, V<S>>(simd, from, row, i, c, out));
+        by_lanes!(simd, S, 0, channels, c, V => input_tile::<S, V<S>>(simd, from, row, i, c, out));
     }
 }
 
@@ -161,14 +84,16 @@ fn input_tile<S: Simd, V: SimdFloat<S, Element = f32>>(
     c: usize,
     out: &mut Points,
 ) {
-    let mut square = [[V::splat(simd, 0.0); SPAN]; SPAN];
-    for x in 0..SPAN {
-        for y in 0..SPAN {
-            let start = x * row + y * out.channels + c;
-            square[x][y] = V::from_slice(simd, &from[start..start + V::LEN]);
-        }
-    }
-    out.store(tile, c, &both::<Input, S, V, SPAN, SPAN>(simd, &square));
+    let channels = out.channels();
+    let columns = each!(6, Y => Input::along(simd, each!(6, X => {
+        let start = X * row + Y * channels + c;
+        V::from_slice(simd, &from[start..start + V::LEN])
+    })));
+    let mut to = out.tile_mut(tile, c);
+    each!(6, X => {
+        let cells = Input::along(simd, each!(6, Y => columns[Y][X]));
+        each!(6, Y => to.store(X * SPAN + Y, cells[Y]));
+    });
 }
 
 /// Carries the points of channels from `first` on to the outputs `out` `[nx, ny, channels]`: Aᵀ m A.
@@ -183,31 +108,30 @@ pub(crate) fn outputs<S: Simd>(
 ) {
     for (i, tile) in block.enumerate() {
         let at = tiles.corner(tile);
-        by_lanes!(simd, S, channels, c, V => {
-            let square = points.load::<S, V<S>>(simd, i, first + c);
-            let cells = both::<Output, S, V<S>, SPAN, TILE>(simd, &square);
-            store_tile(&cells, out, channels, c, tiles.grid, at);
+        by_lanes!(simd, S, first, channels, c, V => {
+            output_tile::<S, V<S>>(simd, points, [i, first + c], (&mut *out, channels, c), tiles.grid, at);
         });
     }
 }
 
 #[inline(always)]
-fn store_tile<S: Simd, V: SimdFloat<S, Element = f32>>(
-    cells: &[[V; TILE]; TILE],
-    out: &mut [f32],
-    channels: usize,
-    c: usize,
+fn output_tile<S: Simd, V: SimdFloat<S, Element = f32>>(
+    simd: S,
+    points: &Points,
+    [tile, from]: [usize; 2],
+    (out, channels, to): (&mut [f32], usize, usize),
     grid: Grid,
     [x, y]: [usize; 2],
 ) {
-    for i in 0..TILE {
-        for j in 0..TILE {
-            if x + i < grid.nx && y + j < grid.ny {
-                let start = ((x + i) * grid.ny + y + j) * channels + c;
-                cells[i][j].store_slice(&mut out[start..start + V::LEN]);
-            }
-        }
-    }
+    let from = points.tile(tile, from);
+    let columns = each!(6, Y => Output::along(simd, each!(6, X => from.load::<S, V>(simd, X * SPAN + Y))));
+    each!(4, X => {
+        let cells = Output::along(simd, each!(6, Y => columns[Y][X]));
+        each!(4, Y => if x + X < grid.nx && y + Y < grid.ny {
+            let start = ((x + X) * grid.ny + y + Y) * channels + to;
+            cells[Y].store_slice(&mut out[start..start + V::LEN]);
+        });
+    });
 }
 
 /// Carries tiles of the outputs' gradient to the points: A g Aᵀ.
@@ -219,32 +143,35 @@ pub(crate) fn gradients<S: Simd>(
     block: Range<usize>,
     out: &mut Points,
 ) {
-    let channels = out.channels;
     for (i, tile) in block.enumerate() {
         let at = tiles.corner(tile);
-        by_lanes!(simd, S, channels, c, V => {
-            let cells = load_tile::<S, V<S>>(simd, gradient, c, tiles.grid, at);
-            out.store(i, c, &both::<OutputAdjoint, S, V<S>, TILE, SPAN>(simd, &cells));
+        by_lanes!(simd, S, 0, out.channels(), c, V => {
+            gradient_tile::<S, V<S>>(simd, gradient, tiles.grid, at, i, c, out);
         });
     }
 }
 
 #[inline(always)]
-fn load_tile<S: Simd, V: SimdFloat<S, Element = f32>>(
+fn gradient_tile<S: Simd, V: SimdFloat<S, Element = f32>>(
     simd: S,
     gradient: View,
-    c: usize,
     grid: Grid,
     [x, y]: [usize; 2],
-) -> [[V; TILE]; TILE] {
-    let mut square = [[V::splat(simd, 0.0); TILE]; TILE];
-    for i in 0..TILE {
-        for j in 0..TILE {
-            if x + i < grid.nx && y + j < grid.ny {
-                let start = (x + i) * gradient.row + (y + j) * gradient.cell + c;
-                square[i][j] = V::from_slice(simd, &gradient.values[start..start + V::LEN]);
-            }
+    tile: usize,
+    c: usize,
+    out: &mut Points,
+) {
+    let columns = each!(4, Y => OutputAdjoint::along(simd, each!(4, X => {
+        if x + X < grid.nx && y + Y < grid.ny {
+            let start = (x + X) * gradient.row + (y + Y) * gradient.cell + c;
+            V::from_slice(simd, &gradient.values[start..start + V::LEN])
+        } else {
+            V::splat(simd, 0.0)
         }
-    }
-    square
+    })));
+    let mut to = out.tile_mut(tile, c);
+    each!(6, X => {
+        let cells = OutputAdjoint::along(simd, each!(4, Y => columns[Y][X]));
+        each!(6, Y => to.store(X * SPAN + Y, cells[Y]));
+    });
 }

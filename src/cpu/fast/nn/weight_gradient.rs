@@ -4,8 +4,9 @@
 use crate::cpu::fast::nn::channels::{Grid, View};
 use crate::cpu::fast::nn::gemm::{COLUMNS, gemm_transposed};
 use crate::cpu::fast::nn::lanes::vectorised;
-use crate::cpu::fast::nn::tiles::{Tiles, Workspace, gradients, inputs};
-use crate::cpu::fast::nn::winograd::{POINTS, SPAN, WeightsAdjoint, both};
+use crate::cpu::fast::nn::points::Workspace;
+use crate::cpu::fast::nn::tiles::{Tiles, gradients, inputs};
+use crate::cpu::fast::nn::winograd::{POINTS, SPAN, Transform, WeightsAdjoint, each};
 use fearless_simd::{Simd, SimdBase, f32x16};
 
 /// dw[o, i, kx, ky] = Σ_{x,y} g[x, y, o] · padded[x + kx, y + ky, i], as `[tap][COLUMNS outputs][inputs]`.
@@ -41,26 +42,26 @@ fn correlate<S: Simd>(
         inputs(simd, padded, tiles, block.clone(), &mut workspace.inputs);
         gradients(simd, gradient, tiles, block, &mut workspace.outputs);
         for point in 0..POINTS {
-            let (read, made) = (workspace.inputs.of(point), workspace.outputs.of(point));
             for column in 0..columns {
+                let made = workspace.outputs.group(column, point);
                 let sums = &mut sums[(point * columns + column) * c_in..][..c_in];
                 let width = COLUMNS.min(c_out - column * COLUMNS);
-                gemm_transposed(simd, (read, c_in), (&made[column * COLUMNS..], c_out), sums, count, width);
+                for (group, sums) in sums.chunks_mut(COLUMNS).enumerate() {
+                    let read = workspace.inputs.group(group, point);
+                    gemm_transposed(simd, (read, COLUMNS), (made, COLUMNS), sums, count, width);
+                }
             }
         }
     }
     let mut taps = vec![[0.0; COLUMNS]; 9 * pairs];
     for pair in 0..pairs {
-        let mut square = [[f32x16::splat(simd, 0.0); SPAN]; SPAN];
-        for x in 0..SPAN {
-            for y in 0..SPAN {
-                square[x][y] = f32x16::from_slice(simd, &sums[(x * SPAN + y) * pairs + pair]);
-            }
-        }
-        let square = both::<WeightsAdjoint, S, _, SPAN, 3>(simd, &square);
-        for (tap, value) in square.as_flattened().iter().enumerate() {
-            value.store_slice(&mut taps[tap * pairs + pair]);
-        }
+        let columns = each!(6, Y => WeightsAdjoint::along(simd, each!(6, X => {
+            f32x16::from_slice(simd, &sums[(X * SPAN + Y) * pairs + pair])
+        })));
+        each!(3, X => {
+            let row = WeightsAdjoint::along(simd, each!(6, Y => columns[Y][X]));
+            each!(3, Y => row[Y].store_slice(&mut taps[(3 * X + Y) * pairs + pair]));
+        });
     }
     taps
 }

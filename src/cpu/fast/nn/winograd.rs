@@ -110,33 +110,17 @@ impl Transform<SPAN, 3> for WeightsAdjoint {
     }
 }
 
-/// A transform of both axes of a square: along the columns, then along the rows.
-#[inline(always)]
-pub(crate) fn both<
-    F: Transform<N, M>,
-    S: Simd,
-    V: SimdFloat<S, Element = f32>,
-    const N: usize,
-    const M: usize,
->(
-    simd: S,
-    square: &[[V; N]; N],
-) -> [[V; M]; M] {
-    let zero = V::splat(simd, 0.0);
-    let mut half = [[zero; N]; M];
-    for y in 0..N {
-        let mut column = [zero; N];
-        for x in 0..N {
-            column[x] = square[x][y];
-        }
-        let column = F::along(simd, column);
-        for x in 0..M {
-            half[x][y] = column[x];
-        }
-    }
-    let mut out = [[zero; M]; M];
-    for x in 0..M {
-        out[x] = F::along(simd, half[x]);
-    }
-    out
+/// An array of what an expression is for each index, a constant: written out, since a loop over arrays of
+/// vectors keeps them in memory that is filled with zeros first.
+macro_rules! each {
+    (3, $i:ident => $each:expr) => { each!(@ $i, $each, 0 1 2) };
+    (4, $i:ident => $each:expr) => { each!(@ $i, $each, 0 1 2 3) };
+    (6, $i:ident => $each:expr) => { each!(@ $i, $each, 0 1 2 3 4 5) };
+    (@ $i:ident, $each:expr, $($index:literal)*) => {
+        [$({
+            const $i: usize = $index;
+            $each
+        }),*]
+    };
 }
+pub(super) use each;

@@ -1,6 +1,6 @@
 //! What a thread needs for the sample at hand.
 
-use crate::cpu::fast::nn::tiles::Workspace;
+use crate::cpu::fast::nn::points::Workspace;
 use std::sync::Mutex;
 
 /// What is made of one sample, each `[nx, ny, channels]`.
