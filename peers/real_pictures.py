@@ -51,6 +51,7 @@ LARGEST = 512
 CHECKED = 256
 SMALL = 128
 MARGIN = 48
+RECONSTRUCT = "reconstruct"  # by a network that comes with unheat
 FACTORS = [2 ** (k / 2) for k in range(-4, 5)]
 
 
@@ -119,10 +120,10 @@ class Unheat:
     def __init__(self, program, device, folder):
         self.program, self.device, self.folder = program, device, Path(folder)
 
-    def restore(self, path, amount, *flags):
+    def restore(self, path, amount, *flags, by="restore"):
         """The picture that unheat makes of a file, what it said, its exit code and its time."""
         output = self.folder / f"restored-{time.monotonic_ns()}-{os.urandom(4).hex()}.png"
-        command = [self.program, "restore", "--device", self.device, "--amount", str(amount), *flags]
+        command = [self.program, by, "--device", self.device, "--amount", str(amount), *flags]
         start = time.perf_counter()
         done = subprocess.run(
             [*command, "--input", path, "--output", output], capture_output=True, text=True, check=False
@@ -321,7 +322,10 @@ def unheat_methods(unheat, names):
         def restore(y, amount, truth):
             path = unheat.folder / f"observed-{name}.png"
             Image.fromarray(rounded(y)).save(path)
-            picture, _, seconds = unheat.restore(path, amount, "--method", name)
+            if name == RECONSTRUCT:
+                picture, _, seconds = unheat.restore(path, amount, by=name)
+            else:
+                picture, _, seconds = unheat.restore(path, amount, "--method", name)
             return picture, seconds
 
         return restore
@@ -467,7 +471,7 @@ def main():
             methods |= deepinv_methods()
         else:
             names = "auto tv wiener tikhonov one-shot iterated richardson-lucy".split()
-            methods |= unheat_methods(unheat, names) | skimage_methods()
+            methods |= unheat_methods(unheat, [*names, RECONSTRUCT]) | skimage_methods()
         methods = {name: method for name, method in methods.items() if arguments.only in name}
         side = SMALL if arguments.small else LARGEST
         found = measure(methods, arguments.amounts, arguments.noises, arguments.small, side)

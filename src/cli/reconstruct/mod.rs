@@ -14,7 +14,7 @@ use crate::cli::files::output;
 use crate::cli::files::restoration_figure::{self, Seen};
 use crate::cli::files::sources::{self, Job};
 use crate::cli::findings::Findings;
-use crate::cli::terminal::messages::{note, print_line};
+use crate::cli::terminal::messages::print_line;
 use crate::engine::Norm;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::images::photo::Photo;
@@ -41,7 +41,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
     let brings_own = arguments.weights.is_empty();
     if brings_own {
         if let Some(told) = arguments.operator.known()? {
-            Networks::of_pictures(&told.factors)?; // there is one for every operator that there is any for
+            Networks::check(&told.factors)?;
         }
     } else if arguments.operator.is_told() {
         arguments.operator.check()?;
@@ -83,7 +83,7 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     networks.doubt_scale(&y, nx * ny, &mut findings);
-    networks.advice(&y, nx * ny).into_iter().for_each(|advice| note!("{advice}"));
+    session.advise(&networks, &y, nx * ny);
     let (x, told) = session.refined(&networks, &known, &y, predicted, &mut findings)?;
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         arrays::write_like(path, deviations, &observed)?;
@@ -154,11 +154,12 @@ fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings)
     let truth = sources::truth(job, photo)?;
     let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
     let physics = session.physics([nx, ny], photo.pixel(), beyond)?;
-    let networks = session.of_pictures(physics.as_ref()).map_err(about(&job.input))?;
-    networks.doubt_scale(&photo.planes, nx * ny, findings);
-    let norm = arguments.norm.unwrap_or(Norm::Running);
     let rounding = sources::rounding(photo, &photo.planes);
     let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
+    let networks = session.of_pictures(&known, &photo.planes, nx * ny).map_err(about(&job.input))?;
+    networks.doubt_scale(&photo.planes, nx * ny, findings);
+    session.advise(&networks, &photo.planes, nx * ny);
+    let norm = arguments.norm.unwrap_or(Norm::Running);
     let inverse = |lambda, seen: &[f64]| session.inverse(&known, lambda, seen);
     let (predicted, deviations) =
         networks.predicted(&photo.planes, nx * ny, norm, inverse, |trained, seen| {

@@ -1,7 +1,7 @@
 //! Networks that reconstruct together, and how they are shown what was observed.
 
 use crate::cli::findings::Findings;
-use crate::cli::reconstruct::shipped::{Shipped, of_fields, of_pictures};
+use crate::cli::reconstruct::shipped::{Shipped, all_of_pictures, of_fields, of_pictures};
 use crate::engine::{Norm, Trained};
 use crate::io::arrays::weights;
 use crate::model::operator::factor::Factor;
@@ -51,9 +51,16 @@ impl Networks {
         Ok(Self { all, same_units, shipped: None })
     }
 
-    /// The one that comes with unheat for pictures that these factors observed.
-    pub(crate) fn of_pictures(factors: &[Factor]) -> Result<Self> {
-        of_pictures(factors).map(Self::of)
+    /// Refuses an operator for which no network comes with unheat; there is one for pictures for every operator
+    /// that there is any for.
+    pub(crate) fn check(factors: &[Factor]) -> Result<()> {
+        all_of_pictures(factors).map(drop)
+    }
+
+    /// The one that comes with unheat and suits pictures that these factors observed, of which this
+    /// `[noise, spread]` is usual, with values from 0 to 1 or in other units.
+    pub(crate) fn of_pictures(factors: &[Factor], usual: [f64; 2], same_units: bool) -> Result<Self> {
+        of_pictures(factors, usual, same_units).map(Self::of)
     }
 
     /// Those that come with unheat of which one suits fields y `[batch, cells]` that these factors observed,
@@ -99,7 +106,8 @@ impl Networks {
     pub(crate) fn doubt_scale(&self, y: &[f64], cells: usize, findings: &mut Findings) {
         findings.doubts(match self.trained_for() {
             None => Found::new(None, 1, y.iter().copied()).warning(),
-            Some(scale) if self.same_units => scale::other_units(scale, y, cells),
+            // Those that come with unheat have been chosen by the units.
+            Some(scale) if self.same_units && self.shipped.is_none() => scale::other_units(scale, y, cells),
             Some(_) => None,
         });
     }

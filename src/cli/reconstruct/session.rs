@@ -17,7 +17,7 @@ use crate::restore::network::tiled::reconstruct_planes;
 use crate::restore::{Beyond, Blur, Frame};
 use crate::{Error, Result};
 use rayon::prelude::*;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 /// Fields at a time where it does not matter to the result.
@@ -39,6 +39,8 @@ pub(crate) struct Session {
     physics: Device,
     /// The kind of network that the device was last found to be right for.
     tested: RefCell<Option<UNetConfig>>,
+    /// Whether [`Session::advise`] has said something.
+    has_advised: Cell<bool>,
 }
 
 /// The physics behind fields of one size.
@@ -57,8 +59,8 @@ impl Session {
         if let (Some(said), true) = (said, named.is_none() || arguments.operator.is_told()) {
             note!("{said}");
         }
-        let session =
-            Self { arguments, named: named.map(Rc::new), device, physics, tested: RefCell::default() };
+        let (named, tested, has_advised) = (named.map(Rc::new), RefCell::default(), Cell::default());
+        let session = Self { arguments, named, device, physics, tested, has_advised };
         session.named.iter().try_for_each(|named| session.test(named))?;
         Ok(session)
     }
@@ -74,10 +76,12 @@ impl Session {
         Ok(())
     }
 
-    /// The networks that were named, or those that come with unheat for pictures with this physics.
-    pub(crate) fn of_pictures(&self, physics: Option<&Physics>) -> Result<Rc<Networks>> {
-        self.named_or(physics, |physics| {
-            let networks = Networks::of_pictures(physics.blur.factors())?;
+    /// The networks that were named, or that which comes with unheat and suits a picture's planes y `[planes,
+    /// cells]`, of which this is known.
+    pub(crate) fn of_pictures(&self, known: &Known, y: &[f64], cells: usize) -> Result<Rc<Networks>> {
+        self.named_or(known.physics, |physics| {
+            let usual = self.usual(physics, known, y, cells)?;
+            let networks = Networks::of_pictures(physics.blur.factors(), usual, known.bounds.is_some())?;
             self.test(&networks)?;
             Ok(networks)
         })
@@ -88,15 +92,8 @@ impl Session {
     pub(crate) fn of_fields(&self, known: &Known, y: &[f64], size: [usize; 2]) -> Result<Rc<Networks>> {
         self.named_or(known.physics, |physics| {
             let Physics { frame, blur, .. } = physics;
-            let rounding = frame.rounding(y, known.rounding);
-            let level = self.arguments.noise;
             let cells = size[0] * size[1];
-            let (many, few) = (some(y, cells, MANY), some(y, cells, FEW));
-            let seen = frame.observed(blur, level, rounding, &many)?;
-            let analyser = Analyser::new(blur);
-            let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
-            let spectra: Vec<Spectrum> = seen.par_chunks_exact(blur.cells()).map(spectrum).collect();
-            let usual = [median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))];
+            let (usual, few) = (self.usual(physics, known, y, cells)?, some(y, cells, FEW));
             let mut best: Option<(f64, Networks)> = None;
             for networks in Networks::of_fields(blur.factors(), usual, y, cells)? {
                 self.test(&networks)?;
@@ -110,6 +107,26 @@ impl Session {
             }
             Ok(best.expect("an error where there is none").1)
         })
+    }
+
+    /// Says once if networks that were named would do better with values y `[batch, cells]` as they are.
+    pub(crate) fn advise(&self, networks: &Networks, y: &[f64], cells: usize) {
+        if let (false, Some(advice)) = (self.has_advised.get(), networks.advice(y, cells)) {
+            note!("{advice}");
+            self.has_advised.set(true);
+        }
+    }
+
+    /// The `[noise, spread]` that are usual for fields y `[batch, cells]`.
+    fn usual(&self, physics: &Physics, known: &Known, y: &[f64], cells: usize) -> Result<[f64; 2]> {
+        let Physics { frame, blur, .. } = physics;
+        let rounding = frame.rounding(y, known.rounding);
+        let (level, many) = (self.arguments.noise, some(y, cells, MANY));
+        let seen = frame.observed(blur, level, rounding, &many)?;
+        let analyser = Analyser::new(blur);
+        let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
+        let spectra: Vec<Spectrum> = seen.par_chunks_exact(blur.cells()).map(spectrum).collect();
+        Ok([median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))])
     }
 
     /// Refuses periodic fields whose size a network cannot take.

@@ -9,9 +9,12 @@ use crate::restore::network::scale;
 use crate::{Error, Result};
 use std::path::Path;
 
-/// A network may be shown observations up to this many times as noisy as those of its training; beyond, one
-/// that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a GPU").
+/// A network for rectangles may be shown observations up to this many times as noisy as those of its training;
+/// beyond, one that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a GPU").
 const SHOWN: f64 = 2.0;
+
+/// The same of a network for pictures (BENCHMARKS.md, "Networks for pictures").
+const SHOWN_PICTURES: f64 = 1.3;
 
 /// One of them.
 pub(crate) struct Shipped {
@@ -47,24 +50,51 @@ const RECTANGLES: [File; 4] = files![
     "rectangles_8_noise_1e-2"
 ];
 
-/// Those of drawn pictures that were stored in 8 bits.
-const PICTURES: [File; 2] = files!["pictures_2", "pictures_8"];
+/// Those of drawn pictures with values from 0 to 1, for each amount from quiet to noisy observations.
+const PICTURES: [File; 6] = files![
+    "pictures_2_noise_2e-3",
+    "pictures_2_noise_7e-3",
+    "pictures_2_noise_3e-2",
+    "pictures_8_noise_2e-3",
+    "pictures_8_noise_7e-3",
+    "pictures_8_noise_3e-2"
+];
 
-/// The one for pictures that these factors observed.
+/// Those for pictures that these factors observed, at least one, from quiet to noisy observations.
 ///
 /// # Errors
 /// [`Error::Usage`] where there is none.
-pub(super) fn of_pictures(factors: &[Factor]) -> Result<Shipped> {
-    let suits = |shipped: &Shipped| scale::other_operator(&shipped.trained_for, factors).is_none();
-    let all = PICTURES.iter().map(File::read).collect::<Result<Vec<_>>>()?;
-    let found = all.into_iter().find(suits);
-    found.ok_or_else(|| {
-        Error::usage(format!(
+pub(super) fn all_of_pictures(factors: &[Factor]) -> Result<Vec<Shipped>> {
+    let mut all = PICTURES.iter().map(File::read).collect::<Result<Vec<_>>>()?;
+    all.retain(|shipped| scale::other_operator(&shipped.trained_for, factors).is_none());
+    if all.is_empty() {
+        return Err(Error::usage(format!(
             "no network for {} comes with unheat, only for heat:2 and heat:8 (within 5 %); use restore, \
              which needs none, or name one that you have trained by --weights",
             words(factors)
-        ))
-    })
+        )));
+    }
+    Ok(all)
+}
+
+/// The one for pictures that these factors observed, of which this `[noise, spread]` is usual: that of the
+/// least noise which is not much less than theirs. Values from 0 to 1, as samples of pictures are, are in the
+/// `same_units` as those of the training.
+///
+/// # Errors
+/// [`Error::Usage`] where there is none.
+pub(super) fn of_pictures(
+    factors: &[Factor],
+    [noise, spread]: [f64; 2],
+    same_units: bool,
+) -> Result<Shipped> {
+    let mut all = all_of_pictures(factors)?;
+    all.iter_mut().for_each(|shipped| shipped.same_units = same_units);
+    let suits = |shipped: &Shipped| {
+        scale::times_noisier(&shipped.trained_for, noise, spread, same_units) <= SHOWN_PICTURES
+    };
+    let first = all.iter().position(suits).unwrap_or(all.len() - 1);
+    Ok(all.swap_remove(first))
 }
 
 /// Those of which one suits fields y `[batch, cells]` that these factors observed, of which this
@@ -80,7 +110,7 @@ pub(super) fn of_fields(
     y: &[f64],
     cells: usize,
 ) -> Result<Vec<Shipped>> {
-    let mut all = vec![of_pictures(factors)?];
+    let mut all = vec![of_pictures(factors, [noise, spread], false)?];
     for shipped in RECTANGLES.iter().map(File::read) {
         let shipped = Shipped { same_units: true, ..shipped? };
         let scale = &shipped.trained_for;

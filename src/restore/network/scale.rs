@@ -7,8 +7,13 @@ use crate::model::TrainedFor;
 use crate::model::operator::factor::{Factor, words};
 use crate::restore::measurement::Spectrum;
 
-/// An observation's noise may be this many times that of training, measured in their spreads.
-const NOISIER: f64 = 3.0;
+/// An observation's noise may be this many times that of training, measured in their spreads. From about
+/// there on predictions are farther from the truth than observations are (BENCHMARKS.md, "Networks for
+/// pictures").
+const NOISIER: f64 = 2.0;
+
+/// A prediction whose misfit is no more than this many times the noise explains the observation.
+const EXPLAINED: f64 = 3.0;
 
 /// Noise of less than this part of the spread counts as none.
 const QUIET: f64 = 2e-4;
@@ -132,7 +137,7 @@ pub fn unexplained(spectrum: &Spectrum, misfit: f64, cells: usize) -> Option<Str
         Spectrum { mean: 0.0, .. } => MISFIT_OF_FLAT,
         Spectrum { mean, .. } => MISFIT_OF_FLAT * mean.abs(),
     };
-    (rms > most.max(NOISIER * spectrum.noise)).then(|| {
+    (rms > most.max(EXPLAINED * spectrum.noise)).then(|| {
         let by = match spectrum.spread > 0.0 {
             true => format!("{:.0} % of its spread", 100.0 * rms / spectrum.spread),
             false => format!("{rms:.1e} per cell, though that is the same everywhere"),

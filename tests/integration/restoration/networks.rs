@@ -296,13 +296,27 @@ fn networks_for_pictures_come_with_unheat() {
         let flags = format!("reconstruct -i y.png -o p.png --amount {amount} --device cpu");
         let said = desk.run(&flags, 0);
         assert!(
-            said.contains(&format!("by the network pictures_{amount}, which comes with unheat")),
+            said.contains(&format!("by the network pictures_{amount}_noise_2e-3, which comes with unheat")),
             "{said}"
         );
         let distance = |name: &str| x_loss(&photo::read(&desk.path(name)).unwrap().planes, &truth);
         let (before, after) = (distance("y.png"), distance("p.png"));
         assert!(after < 0.4 * before, "{amount}: {before} and {after}");
+        // Noise in the units of the samples, whatever the picture's contrast.
+        for (noise, network) in [("5e-3", "7e-3"), ("2e-2", "3e-2")] {
+            let flags = format!("-i {} -o n.png --amount {amount} --noise {noise}", scene.display());
+            desk.run(&format!("diffuse {flags} --device cpu"), 0);
+            let said = desk.run(&format!("reconstruct -i n.png -o p.png --amount {amount} --device cpu"), 0);
+            assert!(said.contains(&format!("by the network pictures_{amount}_noise_{network},")), "{said}");
+            assert!(!said.contains("warning"), "{said}");
+            let (before, after) = (distance("n.png"), distance("p.png"));
+            assert!(after < 0.7 * before, "{amount}, {noise}: {before} and {after}");
+        }
     }
+    // More noise than any of them was trained for is told.
+    desk.run(&format!("diffuse -i {} -o n.png --amount 8 --noise 0.2 --device cpu", scene.display()), 0);
+    let said = desk.run("reconstruct -i n.png -o p.png --amount 8 --device cpu --strict", 3);
+    assert!(said.contains("pictures_8_noise_3e-2") && said.contains("details may be made up"), "{said}");
     // In an array it is no field of the experiment, though its units might be.
     let planes = photo::read(&desk.path("y.png")).unwrap().planes;
     let of_first = &planes[..512 * 256];
