@@ -51,8 +51,8 @@ impl Networks {
         Ok(Self { all, same_units, shipped: None })
     }
 
-    /// Refuses an operator for which no network comes with unheat; there is one for pictures for every operator
-    /// that there is any for.
+    /// Refuses an operator for which no network comes with unheat; there is one for pictures for every
+    /// operator that there is any for.
     pub(crate) fn check(factors: &[Factor]) -> Result<()> {
         all_of_pictures(factors).map(drop)
     }

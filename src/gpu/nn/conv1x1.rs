@@ -48,7 +48,8 @@ pub fn conv1x1(
 
 /// From `output_gradient` `[batch, nx, row]` and a layer of ReLUs or sums: ∂L/∂w and ∂L/∂bias, for the
 /// gradients from `offset` on, left with the `partial` sums, which need room for batch·(channels + 1)
-/// elements; Σg and Σg·ẑ for the layer's batch norm, without the factor w, into `sums` `[channels, batch, 2]`.
+/// elements; Σg and Σg·ẑ for the layer's batch norm, without the factor w, into `sums` `[channels, batch,
+/// 2]`.
 pub fn conv1x1_backward<'a>(
     recorder: &mut Recorder,
     shape: Shape,

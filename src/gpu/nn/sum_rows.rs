@@ -77,8 +77,8 @@ impl<'a> PartialSums<'a> {
     }
 
     /// The scratch memory, where the next call of `recorder` is to leave `rows`, and the place of their first
-    /// element there. Their sums will be total[offset + j] = Σ_i rows[i, step·j + first]. If room lacks, those
-    /// that wait are added up before.
+    /// element there. Their sums will be total[offset + j] = Σ_i rows[i, step·j + first]. If room lacks,
+    /// those that wait are added up before.
     ///
     /// # Errors
     /// [`Error::Device`] when the scratch memory cannot hold `rows` at all, or as [`PartialSums::add_up`].

@@ -30,8 +30,8 @@ pub(crate) struct Incoming<'a> {
 
 impl Network {
     /// The gradients of layer `i`'s parameters, and g of the layer before it. `sums` are Σg and Σg·ẑ of layer
-    /// `i`, as the node behind it has left them; what is returned are those of the layer before. The gradients
-    /// of the weights are left with the `partial` sums.
+    /// `i`, as the node behind it has left them; what is returned are those of the layer before. The
+    /// gradients of the weights are left with the `partial` sums.
     pub(crate) fn conv_backward<'a>(
         &'a self,
         recorder: &mut Recorder,
@@ -47,8 +47,8 @@ impl Network {
         self.pass_on(recorder, i, input, &incoming, partial)
     }
 
-    /// The gradients of layer `i`'s weights, among the `partial` sums, g of the layer before it and that one's
-    /// sums, once the norms of layer `i` are those of the backward pass.
+    /// The gradients of layer `i`'s weights, among the `partial` sums, g of the layer before it and that
+    /// one's sums, once the norms of layer `i` are those of the backward pass.
     pub(crate) fn pass_on<'a>(
         &'a self,
         recorder: &mut Recorder,

@@ -48,8 +48,8 @@ impl<'a> Rows<'a> {
     }
 }
 
-/// C = A B, or C += A B where `add`, for A `[rows, ks]`, B `[ks][COLUMNS]` and the first `columns` of C `[rows,
-/// columns]` with rows `c_pitch` apart.
+/// C = A B, or C += A B where `add`, for A `[rows, ks]`, B `[ks][COLUMNS]` and the first `columns` of C
+/// `[rows, columns]` with rows `c_pitch` apart.
 pub(crate) fn gemm<S: Simd>(
     simd: S,
     a: Rows,
