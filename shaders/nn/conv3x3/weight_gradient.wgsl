@@ -28,7 +28,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<uniform> params: Params;
-@group(0) @binding(1) var<storage, read_write> partial: array<f32>; // from there on [chunks, …, 3, 3]
+// From the first partial on [chunks, c_out, c_in, 3, 3].
+@group(0) @binding(1) var<storage, read_write> partial: array<f32>;
 
 const STRIPS_Y: u32 = TILE_Y / 4u;
 const STRIPS: u32 = TILE_N * TILE_X * STRIPS_Y;

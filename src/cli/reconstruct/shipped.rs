@@ -10,7 +10,8 @@ use crate::{Error, Result};
 use std::path::Path;
 
 /// A network for rectangles may be shown observations up to this many times as noisy as those of its
-/// training; beyond, one that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a GPU").
+/// training; beyond, one that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a
+/// GPU").
 const SHOWN: f64 = 2.0;
 
 /// The same of a network for pictures (BENCHMARKS.md, "Networks for pictures").
