@@ -102,7 +102,7 @@ fn the_library_alone_is_built_from_few_packages() {
     assert!(["clap", "ratatui", "image", "npyz", "env_logger"].iter().all(|name| has(&whole, name)));
 }
 
-/// The largest package, in bytes, compressed; less than two mebibytes of it are the networks of
+/// The largest package, in bytes, compressed; about two and a half megabytes are the networks of
 /// `assets/weights/`.
 const MOST_BYTES: u64 = 4 << 20;
 
