@@ -51,7 +51,8 @@ LARGEST = 512
 CHECKED = 256
 SMALL = 128
 MARGIN = 48
-RECONSTRUCT = "reconstruct"  # by a network that comes with unheat
+RECONSTRUCT = "reconstruct"  # by a network that comes with unheat, for these amounts
+RECONSTRUCTED = {2.0, 8.0}
 FACTORS = [2 ** (k / 2) for k in range(-4, 5)]
 
 
@@ -471,7 +472,9 @@ def main():
             methods |= deepinv_methods()
         else:
             names = "auto tv wiener tikhonov one-shot iterated richardson-lucy".split()
-            methods |= unheat_methods(unheat, [*names, RECONSTRUCT]) | skimage_methods()
+            if set(arguments.amounts) <= RECONSTRUCTED:
+                names.append(RECONSTRUCT)
+            methods |= unheat_methods(unheat, names) | skimage_methods()
         methods = {name: method for name, method in methods.items() if arguments.only in name}
         side = SMALL if arguments.small else LARGEST
         found = measure(methods, arguments.amounts, arguments.noises, arguments.small, side)

@@ -57,10 +57,10 @@ impl Networks {
         all_of_pictures(factors).map(drop)
     }
 
-    /// The one that comes with unheat and suits pictures that these factors observed, of which this
-    /// `[noise, spread]` is usual, with values from 0 to 1 or in other units.
-    pub(crate) fn of_pictures(factors: &[Factor], usual: [f64; 2], same_units: bool) -> Result<Self> {
-        of_pictures(factors, usual, same_units).map(Self::of)
+    /// The one that comes with unheat and suits a picture's planes y `[planes, cells]` that these factors
+    /// observed, with this `[noise, spread]`.
+    pub(crate) fn of_pictures(factors: &[Factor], usual: [f64; 2], y: &[f64], cells: usize) -> Result<Self> {
+        of_pictures(factors, usual, y, cells).map(Self::of)
     }
 
     /// Those that come with unheat of which one suits fields y `[batch, cells]` that these factors observed,

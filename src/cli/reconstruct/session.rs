@@ -80,8 +80,11 @@ impl Session {
     /// cells]`, of which this is known.
     pub(crate) fn of_pictures(&self, known: &Known, y: &[f64], cells: usize) -> Result<Rc<Networks>> {
         self.named_or(known.physics, |physics| {
-            let usual = self.usual(physics, known, y, cells)?;
-            let networks = Networks::of_pictures(physics.blur.factors(), usual, known.bounds.is_some())?;
+            // One network for all planes must bear the noisiest.
+            let spectra = self.spectra(physics, known, y, cells)?;
+            let noisiest = spectra.iter().map(|s| [s.noise, s.spread]).max_by(|a, b| a[0].total_cmp(&b[0]));
+            let noisiest = noisiest.unwrap_or_default();
+            let networks = Networks::of_pictures(physics.blur.factors(), noisiest, y, cells)?;
             self.test(&networks)?;
             Ok(networks)
         })
@@ -93,7 +96,9 @@ impl Session {
         self.named_or(known.physics, |physics| {
             let Physics { frame, blur, .. } = physics;
             let cells = size[0] * size[1];
-            let (usual, few) = (self.usual(physics, known, y, cells)?, some(y, cells, FEW));
+            let spectra = self.spectra(physics, known, y, cells)?;
+            let usual = [median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))];
+            let few = some(y, cells, FEW);
             let mut best: Option<(f64, Networks)> = None;
             for networks in Networks::of_fields(blur.factors(), usual, y, cells)? {
                 self.test(&networks)?;
@@ -117,16 +122,15 @@ impl Session {
         }
     }
 
-    /// The `[noise, spread]` that are usual for fields y `[batch, cells]`.
-    fn usual(&self, physics: &Physics, known: &Known, y: &[f64], cells: usize) -> Result<[f64; 2]> {
+    /// The spectra of fields y `[batch, cells]`, or of some of many.
+    fn spectra(&self, physics: &Physics, known: &Known, y: &[f64], cells: usize) -> Result<Vec<Spectrum>> {
         let Physics { frame, blur, .. } = physics;
         let rounding = frame.rounding(y, known.rounding);
         let (level, many) = (self.arguments.noise, some(y, cells, MANY));
         let seen = frame.observed(blur, level, rounding, &many)?;
         let analyser = Analyser::new(blur);
         let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
-        let spectra: Vec<Spectrum> = seen.par_chunks_exact(blur.cells()).map(spectrum).collect();
-        Ok([median(spectra.iter().map(|s| s.noise)), median(spectra.iter().map(|s| s.spread))])
+        Ok(seen.par_chunks_exact(blur.cells()).map(spectrum).collect())
     }
 
     /// Refuses periodic fields whose size a network cannot take.

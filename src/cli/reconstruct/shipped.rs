@@ -17,6 +17,11 @@ const SHOWN: f64 = 2.0;
 /// The same of a network for pictures (BENCHMARKS.md, "Networks for pictures").
 const SHOWN_PICTURES: f64 = 1.3;
 
+/// Up to this many times the noise of its training a network for rectangles is better for them than one for
+/// pictures of more noise (BENCHMARKS.md, "Long trainings on a GPU"); beyond, it takes noise for details,
+/// which would seem to explain the observation.
+const FAR: f64 = 2.5;
+
 /// One of them.
 pub(crate) struct Shipped {
     pub(crate) name: &'static str,
@@ -78,55 +83,61 @@ pub(super) fn all_of_pictures(factors: &[Factor]) -> Result<Vec<Shipped>> {
     Ok(all)
 }
 
-/// The one for pictures that these factors observed, of which this `[noise, spread]` is usual: that of the
-/// least noise which is not much less than theirs. Values from 0 to 1, as samples of pictures are, are in the
-/// `same_units` as those of the training.
+/// The one for pictures y `[planes, cells]` that these factors observed, of which this `[noise, spread]` is
+/// usual: that of the least noise which is not much less than theirs. It sees values as they are where they
+/// look like samples from 0 to 1, as in its training.
 ///
 /// # Errors
 /// [`Error::Usage`] where there is none.
-pub(super) fn of_pictures(
-    factors: &[Factor],
-    [noise, spread]: [f64; 2],
-    same_units: bool,
-) -> Result<Shipped> {
+pub(super) fn of_pictures(factors: &[Factor], usual: [f64; 2], y: &[f64], cells: usize) -> Result<Shipped> {
     let mut all = all_of_pictures(factors)?;
-    all.iter_mut().for_each(|shipped| shipped.same_units = same_units);
-    let suits = |shipped: &Shipped| {
-        scale::times_noisier(&shipped.trained_for, noise, spread, same_units) <= SHOWN_PICTURES
-    };
-    let first = all.iter().position(suits).unwrap_or(all.len() - 1);
-    Ok(all.swap_remove(first))
+    for Shipped { trained_for, same_units, .. } in &mut all {
+        *same_units = scale::other_units(trained_for, y, cells).is_none();
+    }
+    Ok(quietest(all, usual, SHOWN_PICTURES).expect("an error where there is none"))
 }
 
 /// Those of which one suits fields y `[batch, cells]` that these factors observed, of which this
-/// `[noise, spread]` is usual: the one for pictures, and before it, where units are those of the experiment's
-/// own fields, the one of theirs whose training was about as noisy. None is among them that was trained for
-/// so much less noise than another that it would take noise for details.
+/// `[noise, spread]` is usual: one for pictures and, where units are those of the experiment's own fields,
+/// one of theirs. None is among them that was trained for so much less noise than the other that it would
+/// take noise for details.
 ///
 /// # Errors
 /// [`Error::Usage`] where there is none.
 pub(super) fn of_fields(
     factors: &[Factor],
-    [noise, spread]: [f64; 2],
+    usual: [f64; 2],
     y: &[f64],
     cells: usize,
 ) -> Result<Vec<Shipped>> {
-    let mut all = vec![of_pictures(factors, [noise, spread], false)?];
+    let mut rectangles = Vec::new();
     for shipped in RECTANGLES.iter().map(File::read) {
         let shipped = Shipped { same_units: true, ..shipped? };
         let scale = &shipped.trained_for;
         if scale::other_operator(scale, factors).or(scale::other_units(scale, y, cells)).is_none() {
-            all.push(shipped);
+            rectangles.push(shipped);
         }
     }
-    let noisier =
-        |shipped: &Shipped| scale::times_noisier(&shipped.trained_for, noise, spread, shipped.same_units);
-    let most = all.iter().map(noisier).fold(f64::INFINITY, f64::min).max(SHOWN);
-    all.retain(|shipped| noisier(shipped) <= most);
-    // Of those for rectangles, which come from quiet to noisy, the first.
-    let mut is_first = true;
-    all.retain(|shipped| !shipped.same_units || std::mem::take(&mut is_first));
+    let mut all = vec![of_pictures(factors, usual, y, cells)?];
+    all.extend(quietest(rectangles, usual, SHOWN));
+    let least = all.iter().map(|shipped| shipped.noisier(usual)).fold(f64::INFINITY, f64::min);
+    all.retain(|shipped| shipped.noisier(usual) <= least.max(FAR));
     Ok(all)
+}
+
+/// Of some that come from quiet to noisy the first that may be shown fields of which this `[noise, spread]`
+/// is usual, at `most` so many times as noisy as those of its training; the last one if none may.
+fn quietest(mut all: Vec<Shipped>, usual: [f64; 2], most: f64) -> Option<Shipped> {
+    let first = all.iter().position(|shipped| shipped.noisier(usual) <= most);
+    let number = first.or(all.len().checked_sub(1))?;
+    Some(all.swap_remove(number))
+}
+
+impl Shipped {
+    /// How many times as noisy as those of its training fields are, of which this `[noise, spread]` is usual.
+    fn noisier(&self, [noise, spread]: [f64; 2]) -> f64 {
+        scale::times_noisier(&self.trained_for, noise, spread, self.same_units)
+    }
 }
 
 impl File {

@@ -142,6 +142,7 @@ impl<'a> PartialSums<'a> {
             [("blocks", &table, numbers.len()), ("rows", self.scratch, used), ("total", self.total, end)];
         let params = [("count", blocks.len().into())];
         recorder.call(&spec, &params, &buffers, folded(blocks.len()))?;
+        recorder.keep(table);
         let columns = waiting.iter().map(|w| w.rows.columns).sum();
         let added = waiting.iter().map(|w| w.rows.count * w.rows.columns).sum();
         recorder.declare_touched("rows", added)?;

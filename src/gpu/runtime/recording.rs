@@ -32,6 +32,7 @@ pub struct Recorder<'a> {
     pub gpu: &'a Gpu,
     label: Arc<str>,
     entries: Vec<Entry>,
+    kept: Vec<Tensor>,
     /// What was recorded in variants, where somebody wants to time them.
     tunables: Option<Vec<Tunable>>,
 }
@@ -70,12 +71,17 @@ type Bind = Box<dyn Fn(&Gpu, &Arc<Kernel>) -> Result<Dispatch>>;
 impl<'a> Recorder<'a> {
     /// An empty list for `gpu`.
     pub fn new(gpu: &'a Gpu) -> Self {
-        Self { gpu, label: "".into(), entries: Vec::new(), tunables: None }
+        Self { gpu, label: "".into(), entries: Vec::new(), kept: Vec::new(), tunables: None }
     }
 
     /// As [`Recorder::new`], but [`Recorder::into_tunables`] tells which calls can be made in other variants.
     pub(crate) fn for_tuning(gpu: &'a Gpu) -> Self {
         Self { tunables: Some(Vec::new()), ..Self::new(gpu) }
+    }
+
+    /// Keeps a tensor that nobody else has for as long as the recording, so that its memory is counted.
+    pub(crate) fn keep(&mut self, tensor: Tensor) {
+        self.kept.push(tensor);
     }
 
     /// Names what is recorded from here on: a layer (`up3.conv.double_conv.3`) or a stage (`diffusion`). The
@@ -216,13 +222,14 @@ impl<'a> Recorder<'a> {
 
     /// The finished list.
     pub fn finish(self) -> Recording {
-        Recording { entries: self.entries }
+        Recording { entries: self.entries, _kept: self.kept }
     }
 }
 
 /// A list of dispatches, ready to be run in order.
 pub struct Recording {
     entries: Vec<Entry>,
+    _kept: Vec<Tensor>,
 }
 
 /// What a recording tells about one of its dispatches.

@@ -74,7 +74,8 @@ fn working_bytes(net: &UNet, cells: usize, batch: usize, purpose: Purpose) -> u6
     let most = |floats: &dyn Fn(&Conv) -> usize| net.convs.iter().map(floats).max().unwrap_or(0) as u64;
     let read = most(&|c| c.c_in * (cells >> (2 * c.level)));
     let made = most(&|c| c.c_out * (cells >> (2 * c.level)));
-    let tiles = 36 * 48 * most(&|c| c.c_in + c.c_out);
+    // Points of 48 tiles and one of room, in groups of 16 channels.
+    let tiles = 36 * 49 * (most(&|c| c.c_in.next_multiple_of(16)) + most(&|c| c.c_out.next_multiple_of(16)));
     let per_thread = match purpose {
         Purpose::Training(_) => 2 * read + 2 * made + tiles + (36 + 9) * most(&|c| c.c_in * c.c_out),
         Purpose::Prediction => read + made + tiles,

@@ -92,19 +92,37 @@ mod tests {
     use crate::model::rng::{Purpose, Random};
     use fearless_simd::Level;
 
-    /// A convolution by the instructions of `simd`.
+    /// Convolutions by the instructions of `simd`, one after the other in the same workspace: of more tiles
+    /// than in a block, and of groups of channels that are not full or belong to two targets.
     fn outputs<S: Simd>(simd: S) -> Vec<f32> {
-        let (grid, from, to) = (Grid { nx: 12, ny: 7 }, Channels::one(24), Channels::one(40));
-        let mut random = Random::new(Purpose::Cases, 6, 0, 0);
-        let mut noise = |n: usize| -> Vec<f32> { (0..n).map(|_| random.between(-1.0, 1.0) as f32).collect() };
-        let [rows, pitch] = Tiles::new(grid).padded();
-        let (padded, w) = (noise(rows * pitch * 24), noise(40 * 24 * 9));
-        let weights = PointWeights::new(from, to, |o, i, k| w[(o * 24 + i) * 9 + k]);
-        let mut out = vec![f32::NAN; grid.cells() * 40];
-        let (first, second) = out.split_at_mut(grid.cells() * 16);
-        let targets = [(first, 16), (second, 24)];
-        convolve(simd, &padded, &weights, grid, &mut Workspace::default(), targets);
-        out
+        let grids = [Grid { nx: 36, ny: 31 }, Grid { nx: 12, ny: 7 }];
+        let (mut workspace, mut all) = (Workspace::default(), Vec::new());
+        for (grid, (inputs, targets)) in grids
+            .into_iter()
+            .flat_map(|grid| [(40, [16, 24]), (24, [8, 32]), (8, [24, 0])].map(|c| (grid, c)))
+        {
+            let outputs = targets[0] + targets[1];
+            let mut random = Random::new(Purpose::Cases, 6, inputs as u64, 0);
+            let mut noise =
+                |n: usize| -> Vec<f32> { (0..n).map(|_| random.between(-1.0, 1.0) as f32).collect() };
+            let [rows, pitch] = Tiles::new(grid).padded();
+            let (padded, w) = (noise(rows * pitch * inputs), noise(outputs * inputs * 9));
+            let weights = PointWeights::new(Channels::one(inputs), Channels::one(outputs), |o, i, k| {
+                w[(o * inputs + i) * 9 + k]
+            });
+            let mut out = vec![f32::NAN; grid.cells() * outputs];
+            let (first, second) = out.split_at_mut(grid.cells() * targets[0]);
+            convolve(
+                simd,
+                &padded,
+                &weights,
+                grid,
+                &mut workspace,
+                [(first, targets[0]), (second, targets[1])],
+            );
+            all.extend(out);
+        }
+        all
     }
 
     /// Those with fused multiply-adds give the same bits, whatever the width of their registers.
