@@ -1,7 +1,7 @@
 //! Adds up rows of partial sums in a fixed order: all that wait in scratch memory, by one dispatch.
 
 use crate::gpu::runtime::recording::folded;
-use crate::gpu::{KernelSpec, MemoryUse, Recorder, Tensor};
+use crate::gpu::{Gpu, KernelSpec, MemoryUse, Recorder, Tensor};
 use crate::{Error, Result};
 
 /// Which columns of the rows are added up: every `step`-th from `first` on.
@@ -62,13 +62,14 @@ struct Waiting {
 }
 
 impl<'a> PartialSums<'a> {
-    /// Scratch elements for matrices of so many elements: room for all to wait together where that is not too
-    /// much, and at least for the largest.
-    pub fn scratch_len(matrices: &[usize]) -> usize {
+    /// Scratch elements on `gpu` for matrices of so many elements: room for all to wait together where that
+    /// is not too much and fits into one binding, and at least for the largest.
+    pub fn scratch_len(gpu: &Gpu, matrices: &[usize]) -> usize {
         /// 32 MiB.
         const MUCH: usize = 8 << 20;
         let largest = matrices.iter().copied().max().unwrap_or(0);
-        matrices.iter().sum::<usize>().min(MUCH.max(largest))
+        let most = MUCH.min((gpu.max_tensor_bytes() / 4) as usize).max(largest);
+        matrices.iter().sum::<usize>().min(most)
     }
 
     /// For sums that go to `total`; nothing else may use `scratch` until they have been added up.

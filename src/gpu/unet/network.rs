@@ -144,7 +144,7 @@ impl Network {
         network.gradients =
             gpu.allocate_for(MemoryUse::Gradients, || gpu.tensor("parameter gradients", net.param_count))?;
         network.statistics = scratch("statistics", statistics_len)?;
-        let len = PartialSums::scratch_len(&partial_lens);
+        let len = PartialSums::scratch_len(gpu, &partial_lens);
         network.partial = partial.map_or_else(|| scratch("partial sums", len), |p| Ok(p.clone()))?;
         Ok(self)
     }
