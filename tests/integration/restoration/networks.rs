@@ -301,7 +301,7 @@ fn networks_for_pictures_come_with_unheat() {
         let distance = |name: &str| x_loss(&photo::read(&desk.path(name)).unwrap().planes, &truth);
         let (before, after) = (distance("y.png"), distance("p.png"));
         assert!(after < 0.4 * before, "{amount}: {before} and {after}");
-        // Noise in the units of the samples, whatever the picture's contrast.
+        // Noise in the units of the samples.
         for (noise, network) in [("5e-3", "7e-3"), ("2e-2", "3e-2")] {
             let flags = format!("-i {} -o n.png --amount {amount} --noise {noise}", scene.display());
             desk.run(&format!("diffuse {flags} --device cpu"), 0);
