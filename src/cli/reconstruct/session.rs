@@ -237,7 +237,7 @@ impl Session {
         let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(spectrum);
-            findings.doubts(networks.doubt(blur, spectrum, *misfit));
+            findings.doubts(networks.doubt(blur, spectrum, rounding, *misfit));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();

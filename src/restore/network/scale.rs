@@ -21,6 +21,10 @@ const QUIET: f64 = 2e-4;
 /// And noise of less than this part of λ, where a network sees the Tikhonov inverse with this λ.
 const QUIET_OF_LAMBDA: f64 = 0.1;
 
+/// A spread of fewer steps of the samples than this leaves contours in smooth places, which networks take for
+/// edges: they have seen noise without order.
+const STEPS: f64 = 2.5;
+
 /// Values are in the units of a training if their spread is within this factor of its spread, and their mean
 /// within so many spreads of its mean.
 const OTHER_UNITS: f64 = 5.0;
@@ -74,6 +78,16 @@ pub fn misfit(
             "noise is {found:.1e}{of_spread}, but the network was trained for {trained}: details may be \
              made up"
         )
+    })
+}
+
+/// That an observation with this spectrum was rounded to steps that a network would take for edges,
+/// `rounding` being the standard deviation of what that has added, if so.
+pub fn coarse(spectrum: &Spectrum, rounding: f64) -> Option<String> {
+    // What rounding adds lies evenly within a step.
+    let steps = spectrum.spread / rounding / 12f64.sqrt();
+    (spectrum.spread > 0.0 && steps < STEPS).then(|| {
+        format!("its spread is only {steps:.1} steps of its samples, which the network may take for edges")
     })
 }
 

@@ -320,6 +320,12 @@ fn networks_for_pictures_come_with_unheat() {
     let distance = |name: &str| x_loss(&photo::read(&desk.path(name)).unwrap().planes, &dark);
     let (before, after) = (distance("y.png"), distance("p.png"));
     assert!(after < 0.4 * before, "dark: {before} and {after}");
+    // A picture of a dozen levels has steps for edges.
+    let pale: Vec<f64> = truth[..512 * 256].iter().map(|v| 0.4 + v / 20.0).collect();
+    Photo::new(256, 512, pale, Depth::Eight).write(&desk.path("pale.png")).unwrap();
+    desk.run("diffuse -i pale.png -o y.png --amount 8 --device cpu", 0);
+    let said = desk.run("reconstruct -i y.png -o p.png --amount 8 --device cpu --strict", 3);
+    assert!(said.contains("steps of its samples"), "{said}");
     // More noise than any of them was trained for is told.
     desk.run(&format!("diffuse -i {} -o n.png --amount 8 --noise 0.2 --device cpu", scene.display()), 0);
     let said = desk.run("reconstruct -i n.png -o p.png --amount 8 --device cpu --strict", 3);
