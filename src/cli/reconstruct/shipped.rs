@@ -8,6 +8,7 @@ use crate::model::{TrainedFor, UNet};
 use crate::restore::network::scale;
 use crate::{Error, Result};
 use std::path::Path;
+use std::sync::OnceLock;
 
 /// A network for rectangles may be shown observations up to this many times as noisy as those of its
 /// training; beyond, one that was trained for more noise is better (BENCHMARKS.md, "Long trainings on a
@@ -23,6 +24,7 @@ const SHOWN_PICTURES: f64 = 1.3;
 const FAR: f64 = 2.5;
 
 /// One of them.
+#[derive(Clone)]
 pub(crate) struct Shipped {
     pub(crate) name: &'static str,
     pub(crate) net: UNet,
@@ -71,8 +73,17 @@ const PICTURES: [File; 6] = files![
 /// # Errors
 /// [`Error::Usage`] where there is none.
 pub(super) fn all_of_pictures(factors: &[Factor]) -> Result<Vec<Shipped>> {
-    let mut all = PICTURES.iter().map(File::read).collect::<Result<Vec<_>>>()?;
-    all.retain(|shipped| scale::other_operator(&shipped.trained_for, factors).is_none());
+    /// Read once, for folders of many pictures.
+    static READ: OnceLock<Vec<Shipped>> = OnceLock::new();
+    let read = match READ.get() {
+        Some(read) => read,
+        None => {
+            let read = PICTURES.iter().map(File::read).collect::<Result<_>>()?;
+            READ.get_or_init(|| read)
+        }
+    };
+    let suits = |shipped: &&Shipped| scale::other_operator(&shipped.trained_for, factors).is_none();
+    let all: Vec<Shipped> = read.iter().filter(suits).cloned().collect();
     if all.is_empty() {
         return Err(Error::usage(format!(
             "no network for {} comes with unheat, only for heat:2 and heat:8 (within 5 %); use restore, \
