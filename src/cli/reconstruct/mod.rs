@@ -1,6 +1,7 @@
 //! `unheat reconstruct`.
 
 mod arguments;
+mod made;
 mod networks;
 mod session;
 mod shipped;
@@ -24,9 +25,9 @@ use crate::model::operator::factor::Factor;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::tiled::reconstruct_planes;
 use crate::{Error, Result};
+use made::Made;
 use networks::Networks;
 use session::{Known, Session};
-use std::collections::BTreeSet;
 use std::path::Path;
 
 pub(super) fn run(arguments: Arguments) -> Outcome {
@@ -98,11 +99,12 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
         let again = physics.seen(&x[..shown])?;
         restoration_figure::draw(path, &again, &seen, Palette::Field)?;
     }
+    let mut made = Made::default();
+    made.add(networks.shipped, &input.name);
     print_line!(
-        "{count} fields of {nx}x{ny} cells, on {}, are in {}{}{told}",
+        "{count} fields of {nx}x{ny} cells, on {}, are in {}{made}{told}",
         device.describe(),
         arguments.output.display(),
-        networks.told()
     );
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
@@ -124,12 +126,12 @@ fn pictures(input: &Input, session: &Session) -> Outcome {
     let [report, truth] = [&arguments.report, &arguments.truth].map(|path| path.as_deref());
     let jobs = sources::jobs(input, &arguments.output, report, truth)?;
     sources::check_apart(&jobs, &arguments.weights)?;
-    let (mut by, mut told, mut findings) = (BTreeSet::new(), String::new(), Findings::default());
+    let (mut made, mut told, mut findings) = (Made::default(), String::new(), Findings::default());
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
         let mut own = Findings::default();
         let network;
         (network, told) = picture(session, job, &photo, &mut own)?;
-        by.insert(network);
+        made.add(network, &job.input);
         own.name(&job.input);
         findings.append(own);
         Ok(())
@@ -138,14 +140,18 @@ fn pictures(input: &Input, session: &Session) -> Outcome {
         told.clear(); // that of the last one alone says little
     }
     let (device, output) = (session.device.describe(), arguments.output.display());
-    let by = by.into_iter().collect::<String>();
-    print_line!("{}, on {device}, in {output}{by}{told}", tally.counted());
+    print_line!("{}, on {device}, in {output}{made}{told}", tally.counted());
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, tally.left_out > 0))
 }
 
 /// Reconstructs one picture, and returns by which network, if nobody named one, and what refinement did.
-fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings) -> Result<(String, String)> {
+fn picture(
+    session: &Session,
+    job: &Job,
+    photo: &Photo,
+    findings: &mut Findings,
+) -> Result<(Option<&'static str>, String)> {
     let Session { arguments, device, .. } = session;
     let (nx, ny) = (photo.nx, photo.ny);
     // As measured: tiles with their margins, predictions, and what their misfit is computed from; and what
@@ -183,7 +189,7 @@ fn picture(session: &Session, job: &Job, photo: &Photo, findings: &mut Findings)
             if photo.depth.is_intensity() { Palette::Picture } else { Palette::Field },
         )?;
     }
-    Ok((networks.told(), told))
+    Ok((networks.shipped, told))
 }
 
 /// Puts the name of a file before what is wrong with what was asked about it.

@@ -79,13 +79,6 @@ impl Networks {
         Self { all, same_units, shipped: Some(name) }
     }
 
-    /// "; by the network …, which comes with unheat", where nobody has named one.
-    pub(crate) fn told(&self) -> String {
-        self.shipped
-            .map(|name| format!("; by the network {name}, which comes with unheat"))
-            .unwrap_or_default()
-    }
-
     /// What the first network that says so was trained for.
     pub(crate) fn trained_for(&self) -> Option<&TrainedFor> {
         self.all.iter().find_map(|network| network.trained_for.as_ref())
