@@ -90,7 +90,10 @@ impl Device {
     /// One line that says what computes.
     pub fn describe(&self) -> String {
         match self {
-            Self::Cpu => format!("CPU engine, {} threads", rayon::current_num_threads()),
+            Self::Cpu => match rayon::current_num_threads() {
+                1 => "CPU engine, 1 thread".to_owned(),
+                threads => format!("CPU engine, {threads} threads"),
+            },
             Self::Gpu(gpu) => {
                 let info = gpu.info();
                 format!("{} ({}, {})", info.name, info.backend, info.driver_info)

@@ -49,11 +49,10 @@ macro_rules! files {
     };
 }
 
-/// Those of the experiment's own fields, from quiet to noisy observations. The first one sees the inverse,
-/// with so small a λ that it bears less noise than the second, which was trained without.
+/// Those of the experiment's own fields, from quiet to noisy observations.
 const RECTANGLES: [File; 4] = files![
     "rectangles_8_noise_2e-6",
-    "rectangles_8_noise_0",
+    "rectangles_8_noise_3e-5",
     "rectangles_8_noise_1e-3",
     "rectangles_8_noise_1e-2"
 ];

@@ -64,7 +64,8 @@ impl<'a> Analyser<'a> {
     /// What the sample `y` `[nx, ny]` tells, whose numbers are rounded with this standard deviation.
     pub fn analyse(&self, y: &[f64], level: NoiseLevel, rounding: f64) -> Spectrum {
         let grid = self.blur.grid();
-        let mean = mean(y);
+        // Of equal values exactly, lest the last place of their sum pass for waves.
+        let mean = if y.iter().all(|v| *v == y[0]) { y[0] } else { mean(y) };
         let mut waves: Vec<f64> = y.iter().map(|v| v - mean).collect();
         grid.forward(&mut waves);
         let energy = self.rings.means(grid, |wave| waves[wave].powi(2));

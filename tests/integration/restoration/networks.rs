@@ -2,6 +2,7 @@
 
 use crate::support::desk::Desk;
 use crate::support::{opened, relative, widen};
+use std::fs;
 use std::path::Path;
 use unheat::io::arrays::weights;
 use unheat::io::images::photo::{self, Depth, Photo};
@@ -257,7 +258,9 @@ fn the_network_for_the_noise_of_the_experiments_own_fields_comes_with_unheat() {
     let truth = desk.load("x.npy");
     for (noise, name, most) in [
         ("0", "rectangles_8_noise_2e-6", 0.95),
-        ("1e-5", "rectangles_8_noise_0", 1.4),
+        ("1e-5", "rectangles_8_noise_3e-5", 1.35),
+        ("5e-5", "rectangles_8_noise_3e-5", 1.5),
+        ("1e-4", "rectangles_8_noise_1e-3", 2.3),
         ("1e-3", "rectangles_8_noise_1e-3", 2.6),
         ("3e-3", "rectangles_8_noise_1e-2", 4.3),
         ("1e-2", "rectangles_8_noise_1e-2", 5.0),
@@ -326,6 +329,15 @@ fn networks_for_pictures_come_with_unheat() {
     desk.run("diffuse -i pale.png -o y.png --amount 8 --device cpu", 0);
     let said = desk.run("reconstruct -i y.png -o p.png --amount 8 --device cpu --strict", 3);
     assert!(said.contains("steps of its samples"), "{said}");
+    // A picture of one level has nothing to be restored and nothing to be doubted. Of several pictures the
+    // last line says which network has made which.
+    fs::create_dir(desk.path("pictures")).unwrap();
+    Photo::new(20, 30, vec![77.0 / 255.0; 600], Depth::Eight).write(&desk.path("pictures/flat.png")).unwrap();
+    fs::copy(desk.path("n.png"), desk.path("pictures/noisy.png")).unwrap();
+    let said = desk.run("reconstruct -i pictures -o made --amount 2 --device cpu --strict", 0);
+    assert!(said.contains("pictures_2_noise_2e-3 (flat.png), pictures_2_noise_3e-2 (noisy.png)"), "{said}");
+    let flat = photo::read(&desk.path("made/flat.png")).unwrap().planes;
+    assert!(flat.iter().all(|v| (v * 255.0).round() == 77.0), "{:?}", &flat[..5]);
     // More noise than any of them was trained for is told.
     desk.run(&format!("diffuse -i {} -o n.png --amount 8 --noise 0.2 --device cpu", scene.display()), 0);
     let said = desk.run("reconstruct -i n.png -o p.png --amount 8 --device cpu --strict", 3);
