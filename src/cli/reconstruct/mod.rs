@@ -24,6 +24,7 @@ use crate::io::plots::restoration::Palette;
 use crate::model::operator::factor::Factor;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::network::tiled::reconstruct_planes;
+use crate::restore::outcome::check::cut_off;
 use crate::{Error, Result};
 use made::Made;
 use networks::Networks;
@@ -73,7 +74,7 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
     let y = arrays::widen(&observed.data);
     let rounding = rounding_of_floats(&y, arrays::precision(&observed.data));
     let physics = session.physics([nx, ny], None, |_| arguments.edges.of_arrays())?;
-    let known = Known { physics: physics.as_ref(), rounding, bounds: None };
+    let known = Known { physics: physics.as_ref(), rounding, sampling: rounding, bounds: None };
     let networks = session.of_fields(&known, &y, [nx, ny]).map_err(about(&input.name))?;
     session.check_size(&networks, [nx, ny]).map_err(about(&input.name))?;
     let (predicted, deviations) = session.predicted(&networks, &known, &y, [nx, ny])?;
@@ -161,7 +162,8 @@ fn picture(
     let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
     let physics = session.physics([nx, ny], photo.pixel(), beyond)?;
     let rounding = sources::rounding(photo, &photo.planes);
-    let known = Known { physics: physics.as_ref(), rounding, bounds: photo.depth.bounds() };
+    let sampling = if photo.is_lossy() { photo.depth.rounding() } else { rounding };
+    let known = Known { physics: physics.as_ref(), rounding, sampling, bounds: photo.depth.bounds() };
     let networks = session.of_pictures(&known, &photo.planes, nx * ny).map_err(about(&job.input))?;
     networks.doubt_scale(&photo.planes, nx * ny, findings);
     session.advise(&networks, &photo.planes, nx * ny);
@@ -173,6 +175,7 @@ fn picture(
         })?;
     check_finite(&job.input, &predicted, nx * ny)?;
     let (x, told) = session.refined(&networks, &known, &photo.planes, predicted, findings)?;
+    findings.doubts(cut_off(&photo.planes, &x, photo.depth.bounds()));
     if let (Some(path), Some(deviations)) = (&arguments.uncertainty_map, deviations) {
         let shape = [photo.channels(), nx, ny];
         npy::write(path, &Fields { shape, data: FieldData::F64(deviations), rank2: false })?;

@@ -84,17 +84,17 @@ impl Networks {
         self.all.iter().find_map(|network| network.trained_for.as_ref())
     }
 
-    /// Why they should not be asked about an observation through `blur` with this spectrum and `rounding`, or
+    /// Why they should not be asked about an observation through `blur` with this spectrum and `sampling`, or
     /// why what they make of it, ‖y - P(x)‖ being `misfit`, cannot be right.
     pub(crate) fn doubt(
         &self,
         blur: &Blur,
         spectrum: &Spectrum,
-        rounding: f64,
+        sampling: f64,
         misfit: f64,
     ) -> Option<String> {
         let of = |scale: &TrainedFor| scale::misfit(scale, spectrum, blur.factors(), self.same_units);
-        let unsuited = self.trained_for().and_then(of).or_else(|| scale::coarse(spectrum, rounding));
+        let unsuited = self.trained_for().and_then(of).or_else(|| scale::coarse(spectrum, sampling));
         let why = unsuited.or_else(|| scale::unexplained(spectrum, misfit, blur.cells()))?;
         // Nobody has trained it who could train it for longer.
         Some(if self.shipped.is_some() { format!("{why}; `unheat restore` needs no network") } else { why })

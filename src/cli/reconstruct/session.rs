@@ -227,7 +227,7 @@ impl Session {
         predicted: Vec<f64>,
         findings: &mut Findings,
     ) -> Result<(Vec<f64>, String)> {
-        let Known { physics: Some(Physics { frame, blur, .. }), rounding, bounds } = *known else {
+        let Known { physics: Some(Physics { frame, blur, .. }), rounding, sampling, bounds } = *known else {
             return Ok((predicted, String::new()));
         };
         let Arguments { refine: updates, noise, .. } = self.arguments;
@@ -237,7 +237,7 @@ impl Session {
         let refined = refine(blur, noise, rounding, &y, &x, updates.unwrap_or(0), bounds)?;
         for (spectrum, misfit) in refined.spectra.iter().zip(&refined.after) {
             findings.spectrum(spectrum);
-            findings.doubts(networks.doubt(blur, spectrum, rounding, *misfit));
+            findings.doubts(networks.doubt(blur, spectrum, sampling, *misfit));
         }
         let Some(updates) = updates else { return Ok((predicted, String::new())) };
         let rms = |misfits: &[f64]| (misfits.iter().map(|m| m * m).sum::<f64>() / y.len() as f64).sqrt();
@@ -257,6 +257,8 @@ pub(crate) struct Known<'a> {
     pub(crate) physics: Option<&'a Physics>,
     /// The standard deviation of what rounding the numbers has added.
     pub(crate) rounding: f64,
+    /// That of rounding to the samples of the file alone, without what JPEG has lost.
+    pub(crate) sampling: f64,
     /// The range of its values, where they have one.
     pub(crate) bounds: Option<(f64, f64)>,
 }

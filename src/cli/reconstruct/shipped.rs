@@ -101,10 +101,18 @@ pub(super) fn all_of_pictures(factors: &[Factor]) -> Result<Vec<Shipped>> {
 /// [`Error::Usage`] where there is none.
 pub(super) fn of_pictures(factors: &[Factor], usual: [f64; 2], y: &[f64], cells: usize) -> Result<Shipped> {
     let mut all = all_of_pictures(factors)?;
+    let are_samples = are_samples(y, usual[0]);
     for Shipped { trained_for, same_units, .. } in &mut all {
-        *same_units = scale::other_units(trained_for, y, cells).is_none();
+        *same_units = are_samples && scale::other_units(trained_for, y, cells).is_none();
     }
     Ok(quietest(all, usual, SHOWN_PICTURES).expect("an error where there is none"))
+}
+
+/// Whether all of some values but one in a hundred are samples from 0 to 1 with this much noise.
+fn are_samples(y: &[f64], noise: f64) -> bool {
+    let beyond = 3.0 * noise + 0.01;
+    let others = y.iter().filter(|v| !(-beyond..=1.0 + beyond).contains(*v)).count();
+    100 * others <= y.len()
 }
 
 /// Those of which one suits fields y `[batch, cells]` that these factors observed, of which this
@@ -131,7 +139,10 @@ pub(super) fn of_fields(
     let mut all = vec![of_pictures(factors, usual, y, cells)?];
     all.extend(quietest(rectangles, usual, SHOWN));
     let least = all.iter().map(|shipped| shipped.noisier(usual)).fold(f64::INFINITY, f64::min);
-    all.retain(|shipped| shipped.noisier(usual) <= least.max(FAR));
+    all.retain(|shipped| {
+        let noisier = shipped.noisier(usual);
+        noisier <= least.max(FAR) || noisier.is_nan() // of values that are too large to tell
+    });
     Ok(all)
 }
 

@@ -52,7 +52,7 @@ impl LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
         // In the words of errors, which are single lines whatever they name.
-        write!(f, "left out: {}", self.error())
+        write!(f, "{}: {}", if self.is_loss { "left out" } else { "passed over" }, self.error())
     }
 }
 

@@ -122,8 +122,13 @@ pub fn rounding_of_floats(values: &[f64], precision: DType) -> f64 {
     };
     let last_place =
         |v: f64| if v == 0.0 { 0.0 } else { 2f64.powi(v.abs().log2().floor() as i32 + 1 - bits) };
-    let sum: f64 = values.iter().map(|&v| last_place(v).powi(2)).sum();
-    (sum / values.len().max(1) as f64 / 12.0).sqrt()
+    // In units of the largest, whose square may be no number. These are powers of two, so no bit is lost.
+    let largest = values.iter().map(|&v| last_place(v)).fold(0.0, f64::max);
+    if largest == 0.0 {
+        return 0.0;
+    }
+    let sum: f64 = values.iter().map(|&v| (last_place(v) / largest).powi(2)).sum();
+    largest * (sum / values.len() as f64 / 12.0).sqrt()
 }
 
 /// Rounding leaves this part of an observation's norm uncertain in training on observations: that of 32-bit

@@ -7,6 +7,9 @@ use crate::restore::measurement::signal::Signal;
 use crate::restore::spectral::rings::Rings;
 use std::f64::consts::{PI, SQRT_2};
 
+/// An operator that leaves more than this part of a wave's power takes next to nothing of it.
+const KEPT: f64 = 0.5;
+
 /// What one sample tells. Its mean has no part in any of it.
 #[derive(Clone, Debug)]
 pub struct Spectrum {
@@ -95,7 +98,10 @@ impl<'a> Analyser<'a> {
             Some(Crossover { ring, bound }) => {
                 let Rings { waves, wavenumber, .. } = &self.rings;
                 let power = noise * noise;
-                (Signal::fit(waves, wavenumber, &self.kernel2, &energy, power, *ring), *bound)
+                // Where the operator takes next to nothing away, the signal ends before it does.
+                let ends = |ring: &usize| self.kernel2[*ring] > KEPT && energy[*ring] <= 2.0 * power;
+                let ring = (0..*ring).find(ends).unwrap_or(*ring);
+                (Signal::fit(waves, wavenumber, &self.kernel2, &energy, power, ring), *bound)
             }
             None => (Signal::NONE, 0.0),
         };

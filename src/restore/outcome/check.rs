@@ -49,7 +49,7 @@ pub fn check(
         return Ok(Some(format!("the result varies {spread:.1} times as much as the observation")));
     }
     let residual = blur.residual(y, x)?;
-    let rms = (residual.iter().map(|r| r * r).sum::<f64>() / y.len() as f64).sqrt();
+    let rms = rms(&residual);
     let noise = spectrum.noise.max(spectrum.found.unwrap_or(0.0));
     if rms > (MISFIT * noise).max(NEGLIGIBLE * spectrum.spread) {
         return Ok(Some(format!(
@@ -74,5 +74,14 @@ pub fn cut_off(y: &[f64], x: &[f64], bounds: Option<(f64, f64)>) -> Option<Strin
 
 fn spread(x: &[f64]) -> f64 {
     let mean = crate::cpu::reduce::mean(x);
-    (x.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / x.len() as f64).sqrt()
+    rms(&x.iter().map(|v| v - mean).collect::<Vec<_>>())
+}
+
+/// The root of the mean square, also of values whose squares are no numbers.
+fn rms(values: &[f64]) -> f64 {
+    let largest = values.iter().fold(0.0, |largest: f64, v| largest.max(v.abs()));
+    if largest == 0.0 {
+        return 0.0;
+    }
+    largest * (values.iter().map(|v| (v / largest).powi(2)).sum::<f64>() / values.len() as f64).sqrt()
 }

@@ -177,6 +177,25 @@ fn fields_without_anything_to_restore_stay_as_they_are() {
     }
 }
 
+/// An operator that takes nothing away leaves a blurred picture with waves of nothing but noise, which say
+/// nothing about the long ones.
+#[test]
+fn a_blurred_picture_that_nothing_has_happened_to_stays_one() {
+    let size = [100, 120];
+    let (_, soft) = diffused(&scene(100, 120), size, 8.0, Edges::Insulated);
+    for (std, most) in [(0.0, 2e-3), (0.03, 0.03)] {
+        let y: Vec<f64> = noisy(&soft, std).iter().map(|v| (v * 255.0).round() / 255.0).collect();
+        for amount in [0.0, 1e-9, 0.01] {
+            let (blur, _) = diffused(&soft, size, amount, Edges::Insulated);
+            for method in [Classic::Wiener, Classic::Automatic] {
+                let found = restored(method, &blur, NoiseLevel::Auto, &y);
+                let rms = (2.0 * l2(&found, &soft) / soft.len() as f64).sqrt();
+                assert!(rms < most, "{method:?}, noise {std}, amount {amount}: {rms}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_field_that_is_not_periodic_is_doubted_and_its_edges_can_be_told() {
     let desk = Desk::new();

@@ -346,9 +346,21 @@ fn networks_for_pictures_come_with_unheat() {
     desk.run(&format!("diffuse -i {} -o y.png --amount 2 --device cpu", scene.display()), 0);
     let planes = photo::read(&desk.path("y.png")).unwrap().planes;
     let of_first = &planes[..512 * 256];
-    desk.save("y.npy", [1, 256, 512], of_first);
+    desk.save("y.npy", [1, 512, 256], of_first);
     let said = desk.run("reconstruct -i y.npy -o p.npy --amount 2 --edges insulated --device cpu", 0);
     assert!(said.contains("by the network pictures_2"), "{said}");
+    // Half a unit lower they are no samples from 0 to 1, and are shown as if they were; so are values whose
+    // squares are no numbers.
+    let first = &truth[..512 * 256];
+    let before = x_loss(of_first, first);
+    for (scale, offset) in [(1.0, -0.5), (1.0, 0.5), (1e300, 0.0)] {
+        let moved: Vec<f64> = of_first.iter().map(|v| scale * (v + offset)).collect();
+        desk.save("moved.npy", [1, 512, 256], &moved);
+        desk.run("reconstruct -i moved.npy -o p.npy --amount 2 --edges insulated --device cpu", 0);
+        let back: Vec<f64> = desk.load("p.npy").iter().map(|v| v / scale - offset).collect();
+        let after = x_loss(&back, first);
+        assert!(after < 0.7 * before, "{scale}, {offset}: {before} and {after}");
+    }
     for flags in ["--operator disk:3", "--amount 2x8", "--operator helmholtz:0.1+disk:2"] {
         let said = desk.run(&format!("reconstruct -i y.png -o p.png --device cpu {flags}"), 2);
         assert!(said.contains("no network for") && said.contains("use restore"), "{said}");
