@@ -9,6 +9,10 @@ pub const SMALL: &str = "--batch 2 --size 16x16 --levels 2 --filters 8 --seed 3 
 /// For many runs.
 pub const TINY: &str = "--batch 2 --size 8x8 --levels 1 --filters 8 --seed 3 --no-tune --no-self-test";
 
+/// Steps of a run that a test stops in its middle: a second or more of a small one on a fast machine. With
+/// fewer the run could be over before a busy machine lets the test stop it.
+pub const LONG: usize = 3000;
+
 pub fn command(arguments: &str) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_unheat"));
     command.arg("train").args(arguments.split(' ')).stdin(Stdio::null());

@@ -1,6 +1,6 @@
 //! `unheat sweep`: what it leaves, and that nothing is computed twice or lost, whoever is killed.
 
-use crate::support::runs::{TINY, assert_same, rows};
+use crate::support::runs::{LONG, TINY, assert_same, rows};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -141,7 +141,7 @@ fn a_sweep_goes_on_after_any_end_without_computing_anything_twice() {
     let root = tempdir().unwrap();
     let line = |name: &str| {
         let folder = root.path().join(name);
-        let settings = "--lr 1e-3..1e-2:3:log --filters 8,16,24 --seed 0..1 --steps 60";
+        let settings = "--lr 1e-3..1e-2:3:log --filters 8,16,24 --seed 0..1 --steps 400";
         format!("sweep {} {settings} -o {}", tiny().replace(" --filters 8", ""), folder.display())
     };
     run(&line("whole"), 0);
@@ -184,7 +184,7 @@ fn a_run_that_dies_is_one_row() {
     use rustix::process::{Pid, Signal, kill_process};
     let root = tempdir().unwrap();
     let folder = root.path().join("s");
-    let line = format!("sweep {} --lr 1e-3,1e30,2e-3 --steps 200 -o {}", tiny(), folder.display());
+    let line = format!("sweep {} --lr 1e-3,1e30,2e-3 --steps {LONG} -o {}", tiny(), folder.display());
     let sweep = unheat(&line).spawn().unwrap();
     wait("the first run", || rows(&in_runs(&folder, "001")) > 5);
     let children = std::fs::read_to_string(format!("/proc/{0}/task/{0}/children", sweep.id())).unwrap();

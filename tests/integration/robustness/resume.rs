@@ -1,7 +1,7 @@
 //! Training that stops and goes on: whatever ends a run, the same files come out of it, byte for byte.
 
 use crate::support::runs::{
-    SMALL, assert_same, files, refused, rows, run, said, start, succeed, wait_for_rows,
+    LONG, SMALL, assert_same, files, refused, rows, run, said, start, succeed, wait_for_rows,
 };
 use std::path::Path;
 use std::process::{Child, Command};
@@ -165,7 +165,7 @@ fn interrupt(child: &Child, signal: &str) {
 fn a_signal_saves_and_says_how_to_go_on() {
     let root = tempdir().unwrap();
     let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
-    let flags = format!("{SMALL} --device cpu --steps 300 --checkpoint-every 0");
+    let flags = format!("{SMALL} --device cpu --steps {LONG} --checkpoint-every 0");
     succeed(&format!("{flags} -o {}", whole.display()));
     let mut child = start(&format!("{flags} -o {}", broken.display()));
     for (signal, count) in [("-INT", 3), ("-TERM", 40)] {
@@ -174,7 +174,7 @@ fn a_signal_saves_and_says_how_to_go_on() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130), "{}", said(&output));
         assert!(said(&output).contains(&format!("unheat train --resume {}", broken.display())));
-        assert!(broken.join("weights.safetensors").exists() && rows(&broken) < 300);
+        assert!(broken.join("weights.safetensors").exists() && rows(&broken) < LONG);
         child = start(&format!("--resume {}", broken.display()));
     }
     assert!(child.wait().unwrap().success());
@@ -276,7 +276,7 @@ fn contradictions_and_damage_get_one_line_and_lose_nothing() {
 fn a_damaged_checkpoint_costs_one_interval() {
     let root = tempdir().unwrap();
     let (whole, broken) = (root.path().join("whole"), root.path().join("broken"));
-    let flags = format!("{SMALL} --device cpu --checkpoint-every 100 --steps 1000");
+    let flags = format!("{SMALL} --device cpu --checkpoint-every 100 --steps {LONG}");
     succeed(&format!("{flags} -o {}", whole.display()));
     let mut child = start(&format!("{flags} -o {}", broken.display()));
     wait_for_rows(&mut child, &broken, 250);

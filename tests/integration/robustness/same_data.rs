@@ -2,7 +2,7 @@
 //! them: else it is refused with the difference, and nothing is lost.
 
 use crate::support::desk::Desk;
-use crate::support::runs::{assert_same, files, rows, wait_for_rows};
+use crate::support::runs::{LONG, assert_same, files, rows, wait_for_rows};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use unheat::io::arrays::checkpoint::{self, Checkpoint};
@@ -235,7 +235,7 @@ fn a_run_killed_at_its_start_keeps_its_data_and_its_weights() {
         let from = if name == "w" { "first" } else { "second" };
         std::fs::copy(desk.path(from).join("weights.safetensors"), desk.path(name)).unwrap();
     }
-    let flags = format!("{TINY} --checkpoint-every 0 --data x.npy --weights w --steps 3000");
+    let flags = format!("{TINY} --checkpoint-every 0 --data x.npy --weights w --steps {LONG}");
     desk.run(&format!("{flags} -o whole"), 0);
     let mut child = Command::new(env!("CARGO_BIN_EXE_unheat"))
         .args(format!("{flags} -o run").split(' '))
@@ -247,7 +247,7 @@ fn a_run_killed_at_its_start_keeps_its_data_and_its_weights() {
     wait_for_rows(&mut child, &desk.path("run"), 3);
     child.kill().unwrap();
     child.wait().unwrap();
-    assert!(rows(&desk.path("run")) < 3000);
+    assert!(rows(&desk.path("run")) < LONG);
     let found = checkpoint::read(&desk.path("run/checkpoint.safetensors")).unwrap();
     assert_eq!(found.step, 0);
 

@@ -2,7 +2,7 @@
 //! run ends with the bytes of one that nobody watched, or stops with a checkpoint and goes on to them.
 //! `UNHEAT_KILLS` asks for more.
 
-use crate::support::runs::{TINY, assert_same, command, rows, said, succeed};
+use crate::support::runs::{LONG, TINY, assert_same, command, rows, said, succeed};
 use rustix::fd::OwnedFd;
 use rustix::fs::OFlags;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
@@ -14,8 +14,6 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::{TempDir, tempdir};
 use unheat::model::rng::{Purpose, Random};
-
-const STEPS: usize = 300;
 
 /// A terminal that this test holds the other end of; it goes away when that is dropped.
 struct Terminal {
@@ -76,13 +74,12 @@ struct Run {
 }
 
 impl Run {
-    /// Starts a run of `STEPS` steps, on this terminal where there is one; `prefix` is what starts it, such
+    /// Starts a run of `LONG` steps, on this terminal where there is one; `prefix` is what starts it, such
     /// as `setsid --ctty`, which makes the terminal the one whose end is told by a signal.
     fn start(prefix: &str, flags: &str, root: &Path, terminal: Option<&Terminal>) -> Self {
         let folder = root.join(format!("run-{}", std::fs::read_dir(root).unwrap().count()));
         let train = command(
-            &format!("{TINY} --device cpu --steps {STEPS} {flags} -o {}", folder.display())
-                .replace("  ", " "),
+            &format!("{TINY} --device cpu --steps {LONG} {flags} -o {}", folder.display()).replace("  ", " "),
         );
         let mut words = prefix.split(' ');
         let mut child = Command::new(words.next().unwrap());
@@ -125,11 +122,16 @@ impl Run {
     }
 }
 
+/// How the line of the last step begins.
+fn last_line() -> String {
+    format!("step {} of {LONG}", LONG - 1)
+}
+
 /// A folder for runs, and one that nobody watched.
 fn unwatched() -> (TempDir, PathBuf) {
     let root = tempdir().unwrap();
     let whole = root.path().join("whole");
-    succeed(&format!("{TINY} --device cpu --steps {STEPS} -o {}", whole.display()));
+    succeed(&format!("{TINY} --device cpu --steps {LONG} -o {}", whole.display()));
     (root, whole)
 }
 
@@ -144,14 +146,14 @@ fn a_terminal_that_goes_away_under_a_view_costs_nothing() {
         let prefix = if is_told { "setsid --ctty" } else { "setsid" };
         let terminal = Terminal::new(100, 40);
         let mut run = Run::start(prefix, "--view", root.path(), Some(&terminal));
-        run.wait_for_rows(Some(&terminal), 1 + (random.uniform() * STEPS as f64 / 2.0) as usize);
+        run.wait_for_rows(Some(&terminal), 1 + (random.uniform() * LONG as f64 / 4.0) as usize);
         drop(terminal);
         let status = run.wait_for_end(None);
         match status.code() {
             Some(0) if !is_told => alone += 1,
             Some(130) if is_told => {
                 stopped += 1;
-                assert!(rows(&run.folder) < STEPS);
+                assert!(rows(&run.folder) < LONG);
                 succeed(&format!("--resume {} --no-tune --no-self-test", run.folder.display()));
             }
             // The last steps may have been done before the signal came.
@@ -195,7 +197,7 @@ fn a_pipe_that_nobody_reads_does_not_stop_the_training() {
     let root = tempdir().unwrap();
     let [whole, folder] = ["whole", "piped"].map(|name| root.path().join(name));
     // A line for every step: more than the pipe has room for.
-    let flags = format!("{TINY} --device cpu --steps {STEPS} --validate-every 1 -o");
+    let flags = format!("{TINY} --device cpu --steps {LONG} --validate-every 1 -o");
     succeed(&format!("{flags} {}", whole.display()));
     let (mut reader, writer) = std::io::pipe().unwrap();
     rustix::io::ioctl_fionbio(&writer, true).unwrap();
@@ -216,7 +218,10 @@ fn a_pipe_that_nobody_reads_does_not_stop_the_training() {
     let mut rest = String::new();
     reader.read_to_string(&mut rest).unwrap();
     assert!(child.wait().unwrap().success());
-    assert!(rest.contains("step  299 of 300") && rest.contains("fields after 299 steps"), "{rest}");
+    assert!(
+        rest.contains(&last_line()) && rest.contains(&format!("fields after {} steps", LONG - 1)),
+        "{rest}"
+    );
     assert_same(&whole, &folder);
 }
 
@@ -233,7 +238,7 @@ fn what_cannot_be_drawn_on_gets_lines_and_one_that_says_so() {
         run.ends_like(Some(&terminal), &whole);
         let told = run.drawn.lines().filter(|line| line.contains("unheat: --view: ")).collect::<Vec<_>>();
         assert!(told.len() == 1 && told[0].contains(why), "{}", run.drawn);
-        assert!(run.drawn.contains("step  299 of 300") && !run.drawn.contains('\x1b'), "{}", run.drawn);
+        assert!(run.drawn.contains(&last_line()) && !run.drawn.contains('\x1b'), "{}", run.drawn);
     }
     // One cell is a terminal, if no good one.
     let terminal = Terminal::new(1, 1);
@@ -245,7 +250,7 @@ fn streams_that_are_closed_or_at_their_end_cost_nothing() {
     let (root, whole) = unwatched();
     for streams in ["2>&-", "<&-", "</dev/null", "2>/dev/full", "<&- >/dev/null 2>&-"] {
         let folder = root.path().join(format!("closed-{}", std::fs::read_dir(root.path()).unwrap().count()));
-        let train = command(&format!("{TINY} --device cpu --steps {STEPS} --view -o {}", folder.display()));
+        let train = command(&format!("{TINY} --device cpu --steps {LONG} --view -o {}", folder.display()));
         let words = train.get_args().map(|word| word.to_str().unwrap()).collect::<Vec<_>>().join(" ");
         let line = format!("exec {} {words} {streams}", train.get_program().to_str().unwrap());
         // With a terminal at the other streams, as in a shell.
