@@ -98,11 +98,13 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     output::check(&arguments.output, "npy")?;
     let fields = input.array(6)?;
     let [count, nx, ny] = fields.shape;
+    arguments.time_step.check(&input.name, count)?;
     let operator = arguments.operator.told(None)?;
     let compute = arguments.device.open_for(arguments.physics)?;
     let beyond = arguments.edges.of_arrays();
     let x = arrays::widen(&fields.data);
     let mut findings = Findings::default();
+    arrays::doubt_axes(&mut findings, fields.shape);
     if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &x, nx, ny);
     }
@@ -112,7 +114,7 @@ fn array(arguments: &Arguments, input: &Input) -> Outcome {
     arrays::write_like(&arguments.output, y, &fields)?;
     let (words, output) = (operator.observed("cells"), arguments.output.display());
     let step = arguments.time_step.words();
-    print_line!("{count} fields of {nx}x{ny} cells {words}{step}, in {output}");
+    print_line!("{} {words}{step}, in {output}", arrays::counted(fields.shape));
     findings.warn();
     Ok(done(findings.doubted() && arguments.strict, false))
 }
@@ -147,6 +149,7 @@ fn pictures(arguments: &Arguments, input: &Input) -> Outcome {
     let mut noise = Noise::new(arguments);
     let (mut words, mut findings) = (String::new(), Findings::default());
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
+        arguments.time_step.check(&job.input, photo.pages)?;
         sources::check_memory(&job.input, photo.planes.len() as u64 * 32)?;
         let operator = arguments.operator.told(photo.pixel());
         let operator = operator.map_err(|e| Error::file(&job.input, e.to_string()))?;

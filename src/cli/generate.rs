@@ -138,7 +138,7 @@ pub(super) fn run(arguments: Arguments) -> Outcome {
         rectangles::write(path, &rectangles)?;
     }
     draw(&pictures, &arrays::widen(&fields.data), nx, ny)?;
-    print_line!("{count} fields of {} cells are in {}", arguments.size, arguments.output.display());
+    print_line!("{}, in {}", arrays::counted(shape), arguments.output.display());
     if let Some(step) = arguments.training_step {
         print_line!(
             "they are what step {step} of a training run with --seed {} and this --size draws",

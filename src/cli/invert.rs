@@ -102,8 +102,8 @@ fn literal(arguments: &Arguments, input: &Fields, operator: &Operator) -> Outcom
 }
 
 fn done(arguments: &Arguments, input: &Fields) -> Outcome {
-    let [count, nx, ny] = input.shape;
-    print_line!("the updates of {count} fields of {nx}x{ny} cells are in {}", arguments.output.display());
+    let (counted, output) = (arrays::counted(input.shape), arguments.output.display());
+    print_line!("the updates of {counted} are in {output}");
     Ok(ExitCode::SUCCESS)
 }
 

@@ -19,6 +19,7 @@ use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::amount::estimate;
 use crate::restore::measurement::noise::rounding_of_floats;
 use crate::restore::methods::{Gradient, Restored, TotalVariation};
+use crate::restore::outcome::amount::too_much;
 use crate::restore::outcome::check::check;
 use crate::restore::outcome::uncertainty::deviations;
 use crate::restore::spectral::grid::Grid;
@@ -173,17 +174,27 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     }
     let fields = input.array(4)?;
     let [count, nx, ny] = fields.shape;
+    arguments.time_step.check(&input.name, count)?;
     let at_once = count.min(rayon::current_num_threads()) * nx * ny;
     sources::check_memory(&arguments.input, at_once as u64 * classic.memory())?;
     let beyond = arguments.edges.of_arrays();
     let y = arrays::widen(&fields.data);
     let rounding = rounding_of_floats(&y, arrays::precision(&fields.data));
     let noise = arguments.noise.level(&y, 1.0);
-    let told = told(arguments, None, [nx, ny], beyond, &y, rounding, noise)?;
+    let is_to_be_found = arguments.operator.is_to_be_found()?;
+    let told = told(arguments, None, [nx, ny], beyond, &y, rounding, noise)
+        .map_err(|error| if is_to_be_found { Error::file(&input.name, error.to_string()) } else { error })?;
     let device = open(arguments)?;
     let mut findings = Findings::default();
+    arrays::doubt_axes(&mut findings, fields.shape);
     if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
+    }
+    if !is_to_be_found {
+        // Of a film, what its first field shows.
+        let asked = if arguments.time_step.is_told() { &y[..nx * ny] } else { &y[..] };
+        let factors = arguments.time_step.factors(&told, 0)?;
+        findings.doubts(too_much(&Frame::new([nx, ny], beyond, &factors), &factors, asked, rounding)?);
     }
     let counter = Counter::patient("field", count as u64);
     let (mut x, mut deviations) = (Vec::with_capacity(y.len()), Vec::new());
@@ -191,6 +202,7 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let is_single = arguments.time_step.is_told() || arguments.noise == Noise::Counts;
     let at_once = if is_single { nx * ny } else { y.len() };
     for (i, y) in y.chunks(at_once).enumerate() {
+        let at = i * at_once / (nx * ny);
         let factors = arguments.time_step.factors(&told, i)?;
         let frame = Frame::new([nx, ny], beyond, &factors);
         let blur = frame.blur(&device, arguments.physics, &factors)?;
@@ -198,7 +210,9 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         let rounding = frame.rounding(y, rounding);
         let y = frame.observed(&blur, noise, rounding, y)?;
         let restored = classic.restore(&blur, noise, rounding, &y, || counter.advance(""))?;
-        judge(&mut findings, &blur, noise, &y, &restored, None)?;
+        let place =
+            |sample: usize| if count == 1 { String::new() } else { format!("field {}: ", at + sample) };
+        judge(&mut findings, &blur, noise, &y, &restored, None, place)?;
         if arguments.uncertainty_map.is_some() {
             deviations.append(&mut frame.cropped(uncertainty(&blur, &restored)));
         }
@@ -211,7 +225,8 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     arguments.animation.write(&x, [nx, ny], Palette::Inferno)?;
     arrays::write_like(&arguments.output, x, &fields)?;
     print_line!(
-        "{count} fields of {nx}x{ny} cells, {}{}, are in {}{}{}",
+        "{}, {}{}, in {}{}{}",
+        arrays::counted(fields.shape),
         classic.name(),
         findings.choice(),
         arguments.output.display(),
@@ -238,6 +253,7 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
     let device = open(arguments)?;
     let mut findings = Findings::default();
     let tally = sources::each(input, &jobs, arguments.strict, |job, photo| {
+        arguments.time_step.check(&job.input, photo.pages)?;
         // The planes of the result, and what a plane at hand takes.
         let planes = 16 * photo.planes.len() as u64;
         sources::check_memory(&job.input, planes + (photo.nx * photo.ny) as u64 * classic.memory())?;
@@ -245,12 +261,17 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         let (rounding, level) = (sources::rounding(&photo, y), arguments.noise.level(y, photo.depth.white()));
         let beyond = arguments.edges.of_pictures(&[]);
         let told = told(arguments, photo.pixel(), size, beyond, y, rounding, level)
-            .map_err(|e| Error::file(&job.input, e.to_string()))?;
-        words = told.measured();
+            .map_err(|error| Error::file(&job.input, error.to_string()))?;
+        words = if input.kind == Kind::Picture { told.measured() } else { String::new() };
         let beyond = arguments.edges.of_pictures(&told.factors);
         let frame = Frame::new(size, beyond, &told.factors);
         let mut blur = frame.blur(&device, physics, &told.factors)?;
         let mut own = Findings::default();
+        if !arguments.operator.is_to_be_found()? {
+            let of_a_page = photo.planes.len() / photo.pages;
+            let asked = if arguments.time_step.is_told() { &y[..of_a_page] } else { &y[..] };
+            own.doubts(too_much(&frame, &told.factors, asked, rounding)?);
+        }
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
         let counter =
@@ -266,7 +287,9 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
             let noise = arguments.noise.level(plane, photo.depth.white());
             let plane = frame.observed(&blur, noise, rounding, plane)?;
             let restored = classic.restore(&blur, noise, rounding, &plane, || ())?;
-            judge(&mut own, &blur, noise, &plane, &restored, photo.depth.bounds())?;
+            let page = i / (photo.channels() / photo.pages);
+            let place = |_| if photo.pages == 1 { String::new() } else { format!("page {}: ", page + 1) };
+            judge(&mut own, &blur, noise, &plane, &restored, photo.depth.bounds(), place)?;
             if arguments.uncertainty_map.is_some() {
                 deviations.extend(frame.cropped(uncertainty(&blur, &restored)));
             }
@@ -321,7 +344,8 @@ fn uncertainty(blur: &Blur, restored: &Restored) -> Vec<f64> {
     known.flat_map(|(sample, expected)| deviations(blur, &sample.spectrum, expected)).collect()
 }
 
-/// Notes what was found about the samples `y`, and what cannot be right about their restorations.
+/// Notes what was found about the samples `y`, and what cannot be right about their restorations, with the
+/// `place` of a sample before it.
 fn judge(
     findings: &mut Findings,
     blur: &Blur,
@@ -329,16 +353,17 @@ fn judge(
     y: &[f64],
     restored: &Restored,
     bounds: Option<(f64, f64)>,
+    place: impl Fn(usize) -> String,
 ) -> Result<()> {
     let cells = blur.cells();
     let pairs = y.chunks_exact(cells).zip(restored.x.chunks_exact(cells));
-    for ((y, x), sample) in pairs.zip(&restored.samples) {
+    for (i, ((y, x), sample)) in pairs.zip(&restored.samples).enumerate() {
         findings.sample(sample);
         let doubt = match &sample.warning {
             Some(warning) => Some(warning.clone()),
             None => check(blur, y, x, &sample.spectrum, noise, bounds)?,
         };
-        findings.doubts(doubt);
+        findings.doubts(doubt.map(|doubt| place(i) + &doubt));
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use crate::restore::blur::Blur;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::spectrum::Analyser;
 use crate::restore::methods::Classic;
-use crate::restore::spectral::grid::Edges;
+use crate::restore::spectral::grid::{Edges, Grid};
 use crate::{Error, Result};
 use rayon::prelude::*;
 use std::borrow::Cow;
@@ -95,6 +95,15 @@ impl Frame {
             )));
         }
         Blur::by(device, precision, self.outer, factors, self.edges)
+    }
+
+    /// The grid of a field by itself, without a margin.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a size that no grid has.
+    pub fn grid(&self) -> Result<Grid> {
+        let is_whole = self.edges == Edges::Periodic && self.size == self.outer;
+        Grid::new(self.size[0], self.size[1], if is_whole { Edges::Periodic } else { Edges::Insulated })
     }
 
     /// Cells of a field as it is worked on.

@@ -23,6 +23,22 @@ pub(crate) fn doubt_edges(findings: &mut Findings, fields: &[f64], nx: usize, ny
     }));
 }
 
+/// "1 field of 32x32 cells", "3 fields of 32x32 cells".
+pub(crate) fn counted([count, nx, ny]: [usize; 3]) -> String {
+    format!("{count} field{} of {nx}x{ny} cells", if count == 1 { "" } else { "s" })
+}
+
+/// Doubts that an array is one of fields `[batch, x, y]`, where its last axis is that of colours.
+pub(crate) fn doubt_axes(findings: &mut Findings, [count, nx, ny]: [usize; 3]) {
+    let has_colours_last = (3..=4).contains(&ny) && count.min(nx) > 4 * ny;
+    findings.doubts(has_colours_last.then(|| {
+        format!(
+            "{count} fields of {nx}x{ny} cells were taken, which looks like one of {count}x{nx} cells with \
+             {ny} colours last; bring the colours to the front: numpy.moveaxis(a, -1, 0)"
+        )
+    }));
+}
+
 /// Reads fields and checks that the reference system's operators work on their grid.
 pub(crate) fn read_on_grid(input: &Input) -> Result<Fields> {
     let fields = input.array(16)?;

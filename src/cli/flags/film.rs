@@ -8,7 +8,7 @@ use crate::model::operator::factor::Factor;
 use crate::model::units::{Physical, Time};
 use crate::{Error, Result};
 use clap::Args;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 /// How a stack becomes an animated picture.
@@ -104,6 +104,17 @@ impl TimeStep {
     /// Whether the fields are a film.
     pub(crate) fn is_told(&self) -> bool {
         self.time_step.is_some()
+    }
+
+    /// Refuses a film of one field, where the flag would do nothing.
+    ///
+    /// # Errors
+    /// [`Error::File`], named `path`.
+    pub(crate) fn check(&self, path: &Path, fields: usize) -> Result<()> {
+        if self.is_told() && fields == 1 {
+            return Err(Error::file(path, "holds one field, and --time-step is for films; leave it out"));
+        }
+        Ok(())
     }
 
     /// " and 2 more from field to field", of a film.

@@ -16,8 +16,9 @@ const USUAL: f64 = 8.0;
 
 #[derive(Args)]
 pub(crate) struct OperatorFlags {
-    /// Diffusivity × time, in cells² (of a picture: pixels²); 8x2 along x and along y [default: 8]
-    #[arg(long, value_name = "A|AXxAY")]
+    /// Diffusivity × time, in cells² (of a picture: pixels²); 8x2 along x and along y; auto, of `restore`
+    /// alone, estimates it from the observation [default: 8]
+    #[arg(long, value_name = "A|AXxAY|auto")]
     amount: Option<Amount>,
     /// In place of --amount: how fast heat spreads, such as 110mm2/s; a bare number is in m²/s. It needs
     /// --time and --pixel

@@ -81,9 +81,11 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
     check_finite(&input.name, &predicted, nx * ny)?;
 
     let mut findings = Findings::default();
+    arrays::doubt_axes(&mut findings, observed.shape);
     if !arguments.edges.is_told() {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
+    session.doubt_amount(&known, &y, &mut findings)?;
     networks.doubt_scale(&y, nx * ny, &mut findings);
     session.advise(&networks, &y, nx * ny);
     let (x, told) = session.refined(&networks, &known, &y, predicted, &mut findings)?;
@@ -103,7 +105,8 @@ fn array(arguments: Arguments, named: Option<Networks>, input: &Input) -> Outcom
     let mut made = Made::default();
     made.add(networks.shipped, &input.name);
     print_line!(
-        "{count} fields of {nx}x{ny} cells, on {}, are in {}{made}{told}",
+        "{}, on {}, in {}{made}{told}",
+        arrays::counted(observed.shape),
         device.describe(),
         arguments.output.display(),
     );
@@ -165,6 +168,7 @@ fn picture(
     let sampling = if photo.is_lossy() { photo.depth.rounding() } else { rounding };
     let known = Known { physics: physics.as_ref(), rounding, sampling, bounds: photo.depth.bounds() };
     let networks = session.of_pictures(&known, &photo.planes, nx * ny).map_err(about(&job.input))?;
+    session.doubt_amount(&known, &photo.planes, findings)?;
     networks.doubt_scale(&photo.planes, nx * ny, findings);
     session.advise(&networks, &photo.planes, nx * ny);
     let norm = arguments.norm.unwrap_or(Norm::Running);

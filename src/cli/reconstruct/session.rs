@@ -10,10 +10,11 @@ use crate::model::operator::factor::Factor;
 use crate::model::operator::tikhonov;
 use crate::model::units::{Extent, Length};
 use crate::model::{TrainedFor, UNetConfig};
-use crate::restore::measurement::Spectrum;
 use crate::restore::measurement::spectrum::Analyser;
+use crate::restore::measurement::{Spectrum, some};
 use crate::restore::network::refine::refine;
 use crate::restore::network::tiled::reconstruct_planes;
+use crate::restore::outcome::amount::too_much;
 use crate::restore::{Beyond, Blur, Frame};
 use crate::{Error, Result};
 use rayon::prelude::*;
@@ -131,6 +132,14 @@ impl Session {
         let analyser = Analyser::new(blur);
         let spectrum = |y: &[f64]| analyser.analyse(y, level, rounding);
         Ok(seen.par_chunks_exact(blur.cells()).map(spectrum).collect())
+    }
+
+    /// Doubts the physics that was told, or that the networks know, where the fields y `[batch, cells]` show
+    /// less diffusion.
+    pub(crate) fn doubt_amount(&self, known: &Known, y: &[f64], findings: &mut Findings) -> Result<()> {
+        let Some(Physics { frame, blur, .. }) = known.physics else { return Ok(()) };
+        findings.doubts(too_much(frame, blur.factors(), y, known.rounding)?);
+        Ok(())
     }
 
     /// Refuses periodic fields whose size a network cannot take.
@@ -280,15 +289,6 @@ fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     let middle = values.len() / 2;
     *values.select_nth_unstable_by(middle, f64::total_cmp).1
-}
-
-/// At most so many of the fields y `[batch, cells]`, from all over the batch; if there are others, none that
-/// is the same everywhere and tells nothing.
-fn some(y: &[f64], cells: usize, most: usize) -> Vec<f64> {
-    let varies = |field: &&[f64]| field.iter().any(|value| *value != field[0]);
-    let varied: Vec<&[f64]> = y.chunks_exact(cells).filter(varies).collect();
-    let all = if varied.is_empty() { vec![&y[..cells]] } else { varied };
-    all.iter().step_by(all.len().div_ceil(most)).flat_map(|field| field.iter().copied()).collect()
 }
 
 /// What a network says that it was trained for, where that is enough to compute it.

@@ -157,8 +157,8 @@ pub fn unexplained(spectrum: &Spectrum, misfit: f64, cells: usize) -> Option<Str
             false => format!("{rms:.1e} per cell, though that is the same everywhere"),
         };
         format!(
-            "diffused again, the prediction misses the observation by {by}; --refine N brings it nearer, \
-             more training too"
+            "diffused again, the prediction misses the observation by {by}; more updates by --refine bring \
+             it nearer, more training too"
         )
     })
 }

@@ -228,6 +228,62 @@ fn a_told_noise_that_cannot_be_is_doubted() {
 }
 
 /// The uncertainty that a linear method tells is about as large as its error.
+/// Too large an amount makes a result worse than its observation, which the observation alone can tell.
+#[test]
+fn too_large_an_amount_is_doubted() {
+    let (desk, size) = (Desk::new(), [160, 144]);
+    let (_, y) = diffused(&scene(size[0], size[1]), size, 5.0, Edges::Insulated);
+    let y = noisy(&y, 1e-4);
+    desk.save("y.npy", [1, size[0], size[1]], &y);
+    eight_bits(&y, size).save(desk.path("y.png")).unwrap();
+    let doubt = "the observation shows no more than";
+    for command in ["restore", "reconstruct"] {
+        for file in ["y.npy", "y.png"] {
+            let out = file.replacen('y', "x", 1);
+            let flags = format!("{command} -i {file} -o {out} --edges insulated --strict");
+            let said = desk.run(&format!("{flags} --amount 8"), 3);
+            assert!(said.contains(doubt) && said.contains("not 8.00 cells² of diffusion as told"), "{said}");
+        }
+    }
+    let line = "restore --edges insulated --method wiener -i";
+    for (flags, expected) in [
+        ("--operator gaussian:4", Some("not gaussian:4.00 as told")),
+        ("--operator heat:4+heat:4", Some("not 8.00 cells²")),
+        ("--operator gaussian:3.1623", None),
+        ("--amount 5", None),
+        ("--amount 3", None),
+        ("--amount 8x5", None),
+        ("--operator disk:4", None),
+    ] {
+        let said = desk.run(&format!("{line} y.npy -o x.npy {flags}"), 0);
+        assert_eq!(said.contains(doubt), expected.is_some(), "{flags}: {said}");
+        assert!(expected.is_none_or(|expected| said.contains(expected)), "{flags}: {said}");
+    }
+}
+
+/// What is said about one of several fields names it, and colours in the place of fields are noticed.
+#[test]
+fn doubts_about_arrays_say_what_is_meant() {
+    let (desk, size) = (Desk::new(), [48, 40]);
+    let x = scene(size[0], size[1]);
+    let (_, exact) = diffused(&x, size, 2.0, Edges::Insulated);
+    let y = [noisy(&exact, 1e-3), noisy(&exact, 0.1)].concat();
+    desk.save("y.npy", [2, 48, 40], &y);
+    let said = desk.run("restore --edges insulated --noise 1e-3 -i y.npy -o x.npy --amount 2", 0);
+    assert!(said.contains("field 1: the observation shows noise of"), "{said}");
+    assert!(said.contains("2 fields of 48x40 cells, "), "{said}");
+    desk.save("one.npy", [1, 48, 40], &x);
+    let said = desk.run("diffuse -i one.npy -o z.npy --amount 2 --edges insulated", 0);
+    assert!(said.contains("1 field of 48x40 cells diffused by 2 cells², in "), "{said}");
+    for command in ["diffuse", "restore"] {
+        let said = desk.run(&format!("{command} -i one.npy -o x.npy --amount 1 --time-step 1"), 1);
+        assert!(said.contains("one.npy: holds one field, and --time-step is for films"), "{said}");
+    }
+    desk.save("last.npy", [48, 40, 3], &[&x[..], &x, &x].concat());
+    let said = desk.run("diffuse -i last.npy -o z.npy --amount 2 --edges insulated --strict", 3);
+    assert!(said.contains("3 colours last; bring the colours to the front"), "{said}");
+}
+
 #[test]
 fn the_uncertainty_map_tells_the_error() {
     let desk = Desk::new();

@@ -31,7 +31,8 @@ impl Measured {
         self.fields += 1.0;
     }
 
-    pub(super) fn averaged(mut self, rings: &Rings) -> Self {
+    /// `repeats` is by how much a window makes the variance of a mean over waves grow.
+    pub(super) fn averaged(mut self, rings: &Rings, repeats: f64) -> Self {
         for ring in 0..rings.waves.len() {
             let waves = rings.waves[ring] * self.fields;
             let energy = self.energy[ring] / waves;
@@ -39,7 +40,7 @@ impl Measured {
             // gathers along the axes, for instance. That of the ring's mean is a wave's over the number.
             let variance = (self.weight[ring] / waves / energy.powi(2).max(f64::MIN_POSITIVE) - 1.0).max(2.0);
             self.energy[ring] = energy;
-            self.weight[ring] = 1.0 / (variance / waves + ROUGH * ROUGH);
+            self.weight[ring] = 1.0 / (variance * repeats / waves + ROUGH * ROUGH);
         }
         self
     }

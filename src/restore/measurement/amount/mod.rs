@@ -17,15 +17,17 @@ mod measured;
 mod model;
 mod posterior;
 mod rings;
+mod window;
 
 use crate::model::noise;
 use crate::restore::measurement::amount::measured::Measured;
 use crate::restore::measurement::amount::model::Model;
 use crate::restore::measurement::amount::posterior::{Posterior, posterior};
 use crate::restore::measurement::amount::rings::Rings;
+use crate::restore::measurement::amount::window::Window;
 use crate::restore::measurement::noise::NoiseLevel;
 use crate::restore::measurement::unit::Unit;
-use crate::restore::spectral::grid::Grid;
+use crate::restore::spectral::grid::{Edges, Grid};
 use crate::{Error, Result};
 
 /// An amount of diffusion, and how sure it is.
@@ -64,18 +66,53 @@ const MISFIT: f64 = 4.0;
 const WIDEST: f64 = 2.2;
 const WIDEST_PLUS: f64 = 0.25;
 
+/// So much of the way from the amount to the range's upper end is added to that where nothing beyond is
+/// believed.
+const AMPLE: f64 = 0.5;
+
+/// The powers of sines through which fields are seen that need not be whole: all of it, and windows that take
+/// ever more of the edges away.
+const WINDOWS: [i32; 4] = [0, 2, 4, 6];
+
 /// How much diffusion lies behind the observations `y`, one field `[nx, ny]` of this grid or several that are
 /// taken jointly: of the same physics, in the same units, with the same noise. Their numbers are rounded with
 /// the standard deviation `rounding`; a noise that is told has the units of `y` too. Neither the unit nor the
 /// zero of the values matters.
 ///
-/// It costs a transform of every field.
+/// It costs a transform of every field, and three more where edges are those of a piece.
 ///
 /// # Errors
 /// [`Error::Usage`] for a noise that is negative or not finite, and where the data do not tell: for fields
 /// that are constant, not finite or too small, sharp fields and pure noise, a blur that is not that of
 /// diffusion, and where too wide a range of amounts is likely.
 pub fn estimate(grid: &Grid, y: &[f64], rounding: f64, level: NoiseLevel) -> Result<Estimate> {
+    judged(chosen(&likely(grid, y, rounding, level)?))
+}
+
+/// An amount, in cells², beyond which that behind the observations `y` hardly lies; none where they do not
+/// tell. They are taken as by [`estimate`], but what they show of their noise is believed, and of windows
+/// that which allows most.
+///
+/// Of 792 pieces of photographs that were diffused with mirrors at their edges, by 0 to 16 cells² and with
+/// noise of 0 to 1e-2 of the values' range, none was diffused by more than this, and of 738 pieces that were
+/// cut out after that, with noise of 1e-4 to 1e-2, none was either; of 510 with values of 8 bits 7 were, and
+/// of 246 that were cut out and have no noise 25, mostly by 16 cells².
+pub fn most(grid: &Grid, y: &[f64], rounding: f64) -> Option<f64> {
+    let all = likely(grid, y, rounding, NoiseLevel::Auto).ok()?;
+    let Range { low, .. } = Range::of(chosen(&all));
+    if chosen(&all).misfit > MISFIT || low == 0.0 {
+        return None;
+    }
+    let most = |posterior: &Posterior| {
+        let Range { amount, high, .. } = Range::of(posterior);
+        high + AMPLE * (high - amount)
+    };
+    all.iter().filter(|posterior| posterior.misfit <= MISFIT).map(most).reduce(f64::max)
+}
+
+/// What is likely of the amount, by the waves of the whole fields and, if their edges are those of a piece,
+/// by what is seen of them through each of the windows.
+fn likely(grid: &Grid, y: &[f64], rounding: f64, level: NoiseLevel) -> Result<Vec<Posterior>> {
     let told = match level {
         NoiseLevel::Told(noise) => {
             noise::check(noise)?;
@@ -95,20 +132,52 @@ pub fn estimate(grid: &Grid, y: &[f64], rounding: f64, level: NoiseLevel) -> Res
     // One unit for all, which is a power of two and so rounds nothing; a mean for each.
     let scale = fields.iter().map(|(unit, _)| unit.scale).fold(0.0, f64::max);
     let nominal = rounding / scale;
-    let mut measured = Measured::new(rings.waves.len());
-    for (unit, field) in &fields {
-        measured.add(grid, &rings, Unit { scale, ..*unit }.normalised(field));
-    }
-    let measured = measured.averaged(&rings);
-    let all: f64 = measured.energy.iter().zip(&rings.waves).map(|(energy, waves)| energy * waves).sum();
+    let measured = |power: i32| {
+        let window = Window::new(grid.size(), power);
+        let mut measured = Measured::new(rings.waves.len());
+        for (unit, field) in &fields {
+            measured.add(grid, &rings, window.seen(Unit { scale, ..*unit }.normalised(field)));
+        }
+        measured.averaged(&rings, window.repeats())
+    };
+    let whole = measured(0);
+    let all: f64 = whole.energy.iter().zip(&rings.waves).map(|(energy, waves)| energy * waves).sum();
     // Far below the rounding of the values themselves nothing is left of a field.
     let largest = fields.iter().map(|(unit, _)| unit.mean.abs() / scale).fold(1.0, f64::max);
     if all <= rings.waves.iter().sum::<f64>() * (1e-15 * largest).powi(2) {
         return Err(unknown("the field is constant"));
     }
     let floor = (ROUNDING * nominal).powi(2) + 1e-30 * all;
-    let model = Model::new(&rings, &measured, floor, told.map(|noise| (noise / scale).powi(2)));
-    judged(&posterior(&model, grid))
+    let told = told.map(|noise| (noise / scale).powi(2));
+    let likely = |measured: &Measured| posterior(&Model::new(&rings, measured, floor, told), grid);
+    let windows = if grid.edges() == Edges::Periodic { &[][..] } else { &WINDOWS[1..] };
+    let windowed = windows.iter().map(|&power| likely(&measured(power)));
+    Ok([likely(&whole)].into_iter().chain(windowed).collect())
+}
+
+/// That of the least window which no larger one contradicts: what edges add makes an amount too small.
+fn chosen(all: &[Posterior]) -> &Posterior {
+    let contradicts = |larger: &Posterior, least: &Posterior| {
+        larger.misfit <= MISFIT && (least.misfit > MISFIT || larger.low > least.high)
+    };
+    all[1..].iter().fold(&all[0], |least, larger| if contradicts(larger, least) { larger } else { least })
+}
+
+/// A range of amounts, without the softness that fields have by themselves.
+struct Range {
+    amount: f64,
+    low: f64,
+    high: f64,
+}
+
+impl Range {
+    fn of(posterior: &Posterior) -> Self {
+        Self {
+            amount: posterior.amount - SOFTNESS,
+            low: (posterior.low - SOFTNESS - SOFTNESS_VARIES).max(0.0),
+            high: posterior.high - SOFTNESS + SOFTNESS_VARIES,
+        }
+    }
 }
 
 fn unknown(why: impl AsRef<str>) -> Error {
@@ -116,11 +185,8 @@ fn unknown(why: impl AsRef<str>) -> Error {
 }
 
 fn judged(posterior: &Posterior) -> Result<Estimate> {
-    let &Posterior { amount, low, high, misfit } = posterior;
-    let amount = amount - SOFTNESS;
-    let low = (low - SOFTNESS - SOFTNESS_VARIES).max(0.0);
-    let high = high - SOFTNESS + SOFTNESS_VARIES;
-    if misfit > MISFIT {
+    let Range { amount, low, high } = Range::of(posterior);
+    if posterior.misfit > MISFIT {
         return Err(unknown("the spectrum does not fall as diffusion makes it fall; give the amount"));
     }
     if low == 0.0 || amount <= 0.0 {
@@ -237,6 +303,37 @@ mod tests {
                     assert_found(&format!("{size:?} {noise}"), amount, off, found);
                 }
             }
+        }
+    }
+
+    /// What a camera sees is a piece: at its edges diffusion has not mirrored anything.
+    #[test]
+    fn the_amount_behind_pieces_is_found() {
+        let (outer, [nx, ny]) = ([200, 220], [128, 140]);
+        let (whole, piece) = (grid(outer, Edges::Periodic), grid([nx, ny], Edges::Insulated));
+        let x = picture(outer, 11);
+        for amount in [2.0, 4.0, 8.0] {
+            for noise in [1e-4, 1e-3] {
+                let seen = observed(&whole, &x, amount, 0.0);
+                let cut = (0..nx).flat_map(|i| seen[(30 + i) * outer[1] + 40..][..ny].to_vec()).collect();
+                let y = with_noise(cut, noise);
+                assert_found(&format!("{noise}"), amount, 0.25, estimate(&piece, &y, 1e-8, NoiseLevel::Auto));
+            }
+        }
+    }
+
+    #[test]
+    fn the_most_that_lies_behind_is_not_far_above_it() {
+        for edges in [Edges::Periodic, Edges::Insulated] {
+            let grid = grid([96, 128], edges);
+            for (noise, times) in [(1e-6, 1.35), (1e-3, 1.8)] {
+                let y = observed(&grid, &picture([96, 128], 7), 4.0, noise);
+                let most = most(&grid, &y, 1e-8).unwrap();
+                assert!(4.0 < most && most < 4.0 * times, "{edges:?} {noise}: {most}");
+            }
+            assert_eq!(most(&grid, &vec![0.3; 96 * 128], 1e-8), None);
+            assert_eq!(most(&grid, &with_noise(vec![0.0; 96 * 128], 1.0), 1e-8), None);
+            assert_eq!(most(&grid, &vec![f64::NAN; 96 * 128], 1e-8), None);
         }
     }
 
