@@ -61,7 +61,8 @@ impl Findings {
         if let Some(first) = self.doubts.first() {
             let more = match self.doubts.len() {
                 1 => String::new(),
-                all => format!(" (and {} more such doubts)", all - 1),
+                2 => " (and 1 more doubt)".to_owned(),
+                all => format!(" (and {} more doubts)", all - 1),
             };
             note!("unheat: warning: {first}{more}");
         }

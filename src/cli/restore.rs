@@ -15,6 +15,7 @@ use crate::engine::Device;
 use crate::io::arrays::npy::{self, FieldData, Fields};
 use crate::io::plots::film::Palette;
 use crate::model::DType;
+use crate::model::operator::factor::Factor;
 use crate::restore::measurement::NoiseLevel;
 use crate::restore::measurement::amount::estimate;
 use crate::restore::measurement::noise::rounding_of_floats;
@@ -191,10 +192,8 @@ fn array(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         arrays::doubt_edges(&mut findings, &y, nx, ny);
     }
     if !is_to_be_found {
-        // Of a film, what its first field shows.
-        let asked = if arguments.time_step.is_told() { &y[..nx * ny] } else { &y[..] };
-        let factors = arguments.time_step.factors(&told, 0)?;
-        findings.doubts(too_much(&Frame::new([nx, ny], beyond, &factors), &factors, asked, rounding)?);
+        let beyond = |_: &[Factor]| beyond;
+        findings.doubts(told_too_much(arguments, &told, [nx, ny], beyond, &y, nx * ny, rounding)?);
     }
     let counter = Counter::patient("field", count as u64);
     let (mut x, mut deviations) = (Vec::with_capacity(y.len()), Vec::new());
@@ -268,9 +267,9 @@ fn pictures(arguments: &Arguments, classic: Classic, input: &Input) -> Outcome {
         let mut blur = frame.blur(&device, physics, &told.factors)?;
         let mut own = Findings::default();
         if !arguments.operator.is_to_be_found()? {
-            let of_a_page = photo.planes.len() / photo.pages;
-            let asked = if arguments.time_step.is_told() { &y[..of_a_page] } else { &y[..] };
-            own.doubts(too_much(&frame, &told.factors, asked, rounding)?);
+            let page = photo.planes.len() / photo.pages;
+            let beyond = |factors: &[Factor]| arguments.edges.of_pictures(factors);
+            own.doubts(told_too_much(arguments, &told, size, beyond, y, page, rounding)?);
         }
         let (mut x, mut deviations) = (Vec::with_capacity(photo.planes.len()), Vec::new());
         // A bar for planes would write over that of the folder.
@@ -336,6 +335,28 @@ fn told(
     // Waves are counted on the field itself: a margin has none of its own.
     let edges = if beyond == Beyond::Periodic { Edges::Periodic } else { Edges::Insulated };
     Told::found(estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?).map(Arc::new)
+}
+
+/// That more diffusion is told than the fields y `[batch, nx, ny]` show, in words. Of a film, whose frames have
+/// so many values, its first and its last frame are asked.
+fn told_too_much(
+    arguments: &Arguments,
+    told: &Told,
+    size: [usize; 2],
+    beyond: impl Fn(&[Factor]) -> Beyond,
+    y: &[f64],
+    frame: usize,
+    rounding: f64,
+) -> Result<Option<String>> {
+    let doubt = |i: usize, y: &[f64]| {
+        let factors = arguments.time_step.factors(told, i)?;
+        too_much(&Frame::new(size, beyond(&factors), &factors), &factors, y, rounding)
+    };
+    if !arguments.time_step.is_told() {
+        return doubt(0, y);
+    }
+    let last = y.len() / frame - 1;
+    Ok(doubt(0, &y[..frame])?.or(doubt(last, &y[last * frame..])?))
 }
 
 /// The standard deviation of every cell of what a linear method has restored.

@@ -30,7 +30,7 @@ pub(crate) fn counted([count, nx, ny]: [usize; 3]) -> String {
 
 /// Doubts that an array is one of fields `[batch, x, y]`, where its last axis is that of colours.
 pub(crate) fn doubt_axes(findings: &mut Findings, [count, nx, ny]: [usize; 3]) {
-    let has_colours_last = (3..=4).contains(&ny) && count.min(nx) > 4 * ny;
+    let has_colours_last = (3..=4).contains(&ny) && count.min(nx) >= 32;
     findings.doubts(has_colours_last.then(|| {
         format!(
             "{count} fields of {nx}x{ny} cells were taken, which looks like one of {count}x{nx} cells with \

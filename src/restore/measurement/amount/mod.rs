@@ -49,6 +49,9 @@ const FEWEST_RINGS: usize = 8;
 /// field, the black background above all, are rounded without an error or with the same one everywhere.
 const ROUNDING: f64 = 0.1;
 
+/// The part of a field's spread that transforms in 64 bits leave uncertain in a cell, at least.
+const TRANSFORMS: f64 = 1e-16;
+
 /// Sharp fields look as if they had been diffused by this much, in cells²: lenses and drawn edges are soft...
 const SOFTNESS: f64 = 0.1;
 
@@ -147,7 +150,8 @@ fn likely(grid: &Grid, y: &[f64], rounding: f64, level: NoiseLevel) -> Result<Ve
     if all <= rings.waves.iter().sum::<f64>() * (1e-15 * largest).powi(2) {
         return Err(unknown("the field is constant"));
     }
-    let floor = (ROUNDING * nominal).powi(2) + 1e-30 * all;
+    let cells: f64 = rings.waves.iter().sum();
+    let floor = (ROUNDING * nominal).powi(2) + TRANSFORMS.powi(2) * all / cells;
     let told = told.map(|noise| (noise / scale).powi(2));
     let likely = |measured: &Measured| posterior(&Model::new(&rings, measured, floor, told), grid);
     let windows = if grid.edges() == Edges::Periodic { &[][..] } else { &WINDOWS[1..] };
