@@ -68,10 +68,11 @@ def asked(unheat, piece):
             Image.fromarray(seen.astype("u1")).save(path)
         else:
             np.save(path, seen)
-        line = [unheat, *"restore --method one-shot --edges insulated -i".split(), path, "-o", "x" + path[-4:]]
+        line = [unheat, *"restore --method one-shot --edges insulated -i".split(), path]
+        line += ["-o", os.path.join(folder, "x" + path[-4:])]
 
         def said(amount):
-            done = subprocess.run([*line, "--amount", str(amount)], capture_output=True, text=True, cwd=folder)
+            done = subprocess.run([*line, "--amount", str(amount)], capture_output=True, text=True)
             return done.stdout + done.stderr
 
         text = said("auto")

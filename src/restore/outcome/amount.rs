@@ -53,13 +53,13 @@ pub fn too_much(frame: &Frame, factors: &[Factor], y: &[f64], rounding: f64) -> 
         [Factor::Gaussian(_)] => {
             let [shown, told] = [most, told].map(|amount| (2.0 * amount).sqrt());
             format!(
-                "the observation shows no more than gaussian:{shown:.2}, not gaussian:{told:.2} as told: with \
-                 too much of it a result can be worse than its observation"
+                "the observation shows no more than gaussian:{shown:.2}, not gaussian:{told:.2} as told: \
+                 with too much of it a result can be worse than its observation"
             )
         }
         _ => format!(
-            "the observation shows no more than {most:.2} cells² of diffusion, not {told:.2} as told: with too \
-             much of it a result can be worse than its observation; restore --amount auto estimates it"
+            "the observation shows no more than {most:.2} cells² of diffusion, not {told:.2} as told: with \
+             too much of it a result can be worse than its observation; restore --amount auto estimates it"
         ),
     }))
 }
