@@ -337,8 +337,8 @@ fn told(
     Told::found(estimate(&Grid::new(size[0], size[1], edges)?, y, rounding, noise)?).map(Arc::new)
 }
 
-/// That more diffusion is told than the fields y `[batch, nx, ny]` show, in words. Of a film, whose frames have
-/// so many values, its first and its last frame are asked.
+/// That more diffusion is told than the fields y `[batch, nx, ny]` show, in words. Of a film, whose frames
+/// have so many values, its first and its last frame are asked.
 fn told_too_much(
     arguments: &Arguments,
     told: &Told,
